@@ -1,0 +1,2 @@
+//! lsoftmax-cli
+fn main() {}

@@ -1,0 +1,1 @@
+//! lsoftmax-report
