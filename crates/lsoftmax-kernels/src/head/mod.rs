@@ -1,0 +1,395 @@
+//! Softmax cross-entropy whose target logit is any scalar function of the
+//! target cosine and the two norms.
+//!
+//! Notation: features `x` are `[batch, feature]`, class weights `w` are
+//! `[class, feature]`, both row-major. The plain logits are
+//!
+//! ```text
+//! f_ij = a_i b_j (x_i . w_j)
+//! ```
+//!
+//! where `a_i` is 1 or `scale / |x_i|` and `b_j` is 1 or `1 / |w_j|`
+//! ([`Normalisation`]). The target logit `f_iy` is replaced by `F(cos, |x|, |w|)`,
+//! which the caller supplies with its three derivatives ([`TargetLogit`]). With
+//! `G = (softmax - onehot) / batch`, the gradient is the ordinary pair of matrix
+//! products, in which only the target entries of `G` are replaced, plus a few
+//! scalars a row:
+//!
+//! ```text
+//! dF/dx = F_c / (|x||w|) w + (F_|x| / |x| - c F_c / |x|^2) x
+//! dF/dw = F_c / (|x||w|) x + (F_|w| / |w| - c F_c / |w|^2) w
+//! ```
+//!
+//! Classes are walked in blocks, so that no more than
+//! [`BLOCK_BYTES`] of logits exist at any time, whatever the number of classes.
+
+mod gradient;
+mod real;
+mod rows;
+mod sample;
+
+pub use real::Real;
+pub use sample::Sample;
+
+use rayon::prelude::*;
+use rows::{Rows, dot, norm};
+
+/// The largest block of logits, in bytes, that the head holds at once.
+pub const BLOCK_BYTES: usize = 32 << 20;
+
+/// Norms below this have no usable direction: the vector counts as zero.
+///
+/// `1 / norm` must stay finite in f32.
+const TINY: f64 = 1e-30;
+
+/// Which of the two vectors of a logit are brought to a fixed length.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Normalisation {
+    /// Class weights count as unit vectors.
+    pub weights: bool,
+    /// Features count as vectors of this length.
+    pub feature_scale: Option<f64>,
+}
+
+/// What a margin sees of one sample: the angle to its class, and two lengths.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Target {
+    /// Cosine of the angle between the feature and its class weight, in [-1, 1].
+    pub cosine: f64,
+    /// Length of the feature as it came, before any normalisation.
+    pub feature_norm: f64,
+    /// Length of the class weight, before any normalisation.
+    pub weight_norm: f64,
+}
+
+/// The target logit and its derivatives.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TargetLogit {
+    /// The logit `F`.
+    pub value: f64,
+    /// `dF / d cosine`.
+    pub d_cosine: f64,
+    /// `dF / d feature_norm`.
+    pub d_feature_norm: f64,
+    /// `dF / d weight_norm`.
+    pub d_weight_norm: f64,
+}
+
+/// The arrays of one batch.
+///
+/// Create it with [`Batch::new`], which checks every length and label.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a, T> {
+    features: Rows<'a, T>,
+    weights: Rows<'a, T>,
+    labels: &'a [u32],
+}
+
+/// Why a batch was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    /// The batch, the classes or the feature size are zero.
+    #[error("{0} is empty: batch, classes and feature size must be at least 1")]
+    Empty(&'static str),
+    /// A slice does not have the length that its shape asks for.
+    #[error("{name} has {found} values, expected {rows} x {columns}")]
+    Length {
+        /// The array.
+        name: &'static str,
+        /// Rows of the expected shape.
+        rows: usize,
+        /// Columns of the expected shape.
+        columns: usize,
+        /// Values found.
+        found: usize,
+    },
+    /// A label names no class.
+    #[error(
+        "label {label} in row {row} is out of range: there are {classes} classes (0 to {})",
+        classes - 1
+    )]
+    Label {
+        /// The row of the batch.
+        row: usize,
+        /// The label found there.
+        label: i64,
+        /// The number of classes.
+        classes: usize,
+    },
+}
+
+impl<'a, T: Real> Batch<'a, T> {
+    /// Checks the arrays of a batch.
+    ///
+    /// # Shapes
+    /// - `features`: `[labels.len(), feature_size]`
+    /// - `weights`: `[classes, feature_size]`
+    ///
+    /// # Errors
+    /// A size of zero, a slice of the wrong length, a label that is not below `classes`.
+    pub fn new(
+        features: &'a [T],
+        weights: &'a [T],
+        labels: &'a [u32],
+        classes: usize,
+        feature_size: usize,
+    ) -> Result<Self, HeadError> {
+        for (name, size) in [
+            ("the batch", labels.len()),
+            ("the class list", classes),
+            ("the feature", feature_size),
+        ] {
+            if size == 0 {
+                return Err(HeadError::Empty(name));
+            }
+        }
+        if let Some((row, &label)) = labels
+            .iter()
+            .enumerate()
+            .find(|&(_, &label)| label as usize >= classes)
+        {
+            return Err(HeadError::Label {
+                row,
+                label: label.into(),
+                classes,
+            });
+        }
+        Ok(Self {
+            features: Rows::new("features", features, labels.len(), feature_size)?,
+            weights: Rows::new("weights", weights, classes, feature_size)?,
+            labels,
+        })
+    }
+}
+
+/// What the forward pass found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The cross-entropy averaged over the batch.
+    pub loss: f64,
+    /// The scalars of each sample: its angle, its norms, its target logit.
+    pub samples: Vec<Sample>,
+}
+
+/// The mean cross-entropy of a batch.
+///
+/// `margin` is asked once a sample; it is never asked about a vector of length zero,
+/// for which the plain inner product is used (its gradient is a valid generalised
+/// gradient of L-Softmax there, and lets the sample leave the origin).
+///
+/// NaN or an infinity in the arrays gives a loss that is not finite.
+pub fn cross_entropy<T: Real>(
+    batch: &Batch<'_, T>,
+    normalisation: Normalisation,
+    margin: &(dyn Fn(Target) -> TargetLogit + Sync),
+) -> Outcome {
+    let samples = Samples::new(batch, normalisation, margin);
+    let block = samples.block_classes(batch, BLOCK_BYTES);
+    let mut logits = vec![T::ZERO; batch.labels.len() * block];
+    let sums = samples.sum_exp(batch, block, &mut logits);
+    samples.outcome(&sums)
+}
+
+/// [`cross_entropy`] with its gradient, in one pass where the logits fit one block.
+///
+/// # Shapes
+/// - `d_features`: `[batch, feature]`, overwritten
+/// - `d_weights`: `[class, feature]`, overwritten
+///
+/// # Errors
+/// A gradient slice of the wrong length.
+pub fn cross_entropy_with_gradient<T: Real>(
+    batch: &Batch<'_, T>,
+    normalisation: Normalisation,
+    margin: &(dyn Fn(Target) -> TargetLogit + Sync),
+    d_features: &mut [T],
+    d_weights: &mut [T],
+) -> Result<Outcome, HeadError> {
+    with_block_bytes(
+        batch,
+        normalisation,
+        margin,
+        d_features,
+        d_weights,
+        BLOCK_BYTES,
+    )
+}
+
+fn with_block_bytes<T: Real>(
+    batch: &Batch<'_, T>,
+    normalisation: Normalisation,
+    margin: &(dyn Fn(Target) -> TargetLogit + Sync),
+    d_features: &mut [T],
+    d_weights: &mut [T],
+    block_bytes: usize,
+) -> Result<Outcome, HeadError> {
+    batch.features.check_like("d_features", d_features.len())?;
+    batch.weights.check_like("d_weights", d_weights.len())?;
+    let samples = Samples::new(batch, normalisation, margin);
+    let block = samples.block_classes(batch, block_bytes);
+    let mut logits = vec![T::ZERO; batch.labels.len() * block];
+    let sums = samples.sum_exp(batch, block, &mut logits);
+    gradient::gradient(
+        batch,
+        &samples,
+        &sums,
+        block,
+        &mut logits,
+        d_features,
+        d_weights,
+    );
+    Ok(samples.outcome(&sums))
+}
+
+/// The sum of exponentials of a row of logits: `exp(max) * sum`.
+#[derive(Clone, Copy)]
+struct SumExp {
+    /// The largest logit, exactly.
+    max: f64,
+    /// `sum_j exp(f_j - max)`, at least 1.
+    sum: f64,
+}
+
+impl SumExp {
+    /// The logarithm of the softmax of one logit of the row.
+    fn log_softmax(&self, logit: f64) -> f64 {
+        logit - self.max - self.sum.ln()
+    }
+}
+
+/// What is known of each sample before any matrix product.
+struct Samples {
+    normalisation: Normalisation,
+    rows: Vec<Sample>,
+    /// `b_j`; empty when weights are not normalised (then all are 1).
+    weight_factors: Vec<f64>,
+}
+
+impl Samples {
+    fn new<T: Real>(
+        batch: &Batch<'_, T>,
+        normalisation: Normalisation,
+        margin: &(dyn Fn(Target) -> TargetLogit + Sync),
+    ) -> Self {
+        let weight_factors = if normalisation.weights {
+            batch
+                .weights
+                .par_iter()
+                .map(|row| normalisation.weight_factor(norm(row)))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let rows = batch
+            .features
+            .par_iter()
+            .zip(batch.labels)
+            .map(|(x, &label)| {
+                let w = batch.weights.row(label as usize);
+                let mut sample = Sample::new(dot(x, w), norm(x), norm(w), normalisation, margin);
+                // As it will stand among the other logits: else the loss could fall below 0.
+                sample.logit = T::from_f64(sample.logit).to_f64();
+                sample
+            })
+            .collect();
+        Self {
+            normalisation,
+            rows,
+            weight_factors,
+        }
+    }
+
+    fn weight_factor(&self, class: usize) -> f64 {
+        self.weight_factors.get(class).copied().unwrap_or(1.0)
+    }
+
+    /// As many classes as fit `bytes`, and at least one.
+    fn block_classes<T: Real>(&self, batch: &Batch<'_, T>, bytes: usize) -> usize {
+        (bytes / (batch.labels.len() * size_of::<T>())).clamp(1, batch.weights.rows())
+    }
+
+    /// The logits of the classes `first..first + count`, target entries replaced,
+    /// as `[batch, count]` rows at the start of `logits`.
+    fn block_logits<T: Real>(
+        &self,
+        batch: &Batch<'_, T>,
+        first: usize,
+        count: usize,
+        logits: &mut [T],
+    ) {
+        let samples = batch.labels.len();
+        let logits = &mut logits[..samples * count];
+        batch
+            .features
+            .times_transposed(&batch.weights.range(first, count), logits);
+        let scaled = self.normalisation != Normalisation::default();
+        logits
+            .par_chunks_mut(count)
+            .enumerate()
+            .for_each(|(i, row)| {
+                if scaled {
+                    let a = self.rows[i].feature_factor;
+                    for (j, value) in row.iter_mut().enumerate() {
+                        *value = *value * T::from_f64(a * self.weight_factor(first + j));
+                    }
+                }
+                let label = batch.labels[i] as usize;
+                if (first..first + count).contains(&label) {
+                    row[label - first] = T::from_f64(self.rows[i].logit);
+                }
+            });
+    }
+
+    /// The sum of exponentials of each row, block after block.
+    ///
+    /// Leaves the last block in `logits`.
+    fn sum_exp<T: Real>(
+        &self,
+        batch: &Batch<'_, T>,
+        block: usize,
+        logits: &mut [T],
+    ) -> Vec<SumExp> {
+        let samples = batch.labels.len();
+        let mut sums = vec![
+            SumExp {
+                max: f64::NEG_INFINITY,
+                sum: 0.0
+            };
+            samples
+        ];
+        for first in (0..batch.weights.rows()).step_by(block) {
+            let count = block.min(batch.weights.rows() - first);
+            self.block_logits(batch, first, count, logits);
+            logits[..samples * count]
+                .par_chunks(count)
+                .zip(&mut sums)
+                .for_each(|(row, so_far)| {
+                    let max = T::max_of(row).to_f64();
+                    let max = if max > so_far.max || max.is_nan() {
+                        max
+                    } else {
+                        so_far.max
+                    };
+                    so_far.sum *= (so_far.max - max).exp();
+                    so_far.sum += T::sum_exp(row, T::from_f64(max));
+                    so_far.max = max;
+                });
+        }
+        sums
+    }
+
+    fn outcome(self, sums: &[SumExp]) -> Outcome {
+        let total: f64 = sums
+            .iter()
+            .zip(&self.rows)
+            .map(|(sum, sample)| -sum.log_softmax(sample.logit))
+            .sum();
+        Outcome {
+            loss: total / self.rows.len() as f64,
+            samples: self.rows,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! The scalars of one sample: all that a margin changes.
+
+use super::{Normalisation, TINY, Target, TargetLogit};
+
+/// What the margin makes of one sample.
+///
+/// With `d` the derivative of the loss by the target logit, the gradient is that
+/// of a plain softmax head but for three scalars: the target entry of the matrix
+/// that both products use is `d * entry`, and `d * along_feature` times the feature
+/// (`d * along_weight` times the class weight) is added to its own gradient.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// What the margin saw.
+    pub target: Target,
+    /// The target logit.
+    pub logit: f64,
+    /// `a_i`: every logit of the row carries this factor.
+    pub feature_factor: f64,
+    /// See the description of the type.
+    pub entry: f64,
+    /// See the description of the type.
+    pub along_feature: f64,
+    /// See the description of the type.
+    pub along_weight: f64,
+}
+
+impl Sample {
+    /// Asks `margin` about a sample, given `x . w` and the two lengths.
+    ///
+    /// A vector of length zero has no angle: the plain inner product stands in.
+    pub fn new(
+        inner: f64,
+        feature_norm: f64,
+        weight_norm: f64,
+        normalisation: Normalisation,
+        margin: &(dyn Fn(Target) -> TargetLogit + Sync),
+    ) -> Self {
+        let feature_factor = normalisation
+            .feature_scale
+            .map_or(1.0, |scale| scale * inverse(feature_norm));
+        let weight_factor = normalisation.weight_factor(weight_norm);
+        if feature_norm < TINY || weight_norm < TINY {
+            return Self {
+                target: Target {
+                    cosine: 0.0,
+                    feature_norm,
+                    weight_norm,
+                },
+                logit: feature_factor * weight_factor * inner,
+                feature_factor,
+                entry: feature_factor * weight_factor,
+                along_feature: 0.0,
+                along_weight: 0.0,
+            };
+        }
+        // `clamp` keeps NaN.
+        let cosine = (inner / feature_norm / weight_norm).clamp(-1.0, 1.0);
+        let target = Target {
+            cosine,
+            feature_norm,
+            weight_norm,
+        };
+        let logit = margin(target);
+        // The part of the cosine's gradient along a normalised vector is taken away
+        // again by the projection that every one of its logits goes through.
+        let turn = |normalised: bool, norm: f64| {
+            if normalised {
+                0.0
+            } else {
+                cosine * logit.d_cosine / norm
+            }
+        };
+        let feature_turn = turn(normalisation.feature_scale.is_some(), feature_norm);
+        let weight_turn = turn(normalisation.weights, weight_norm);
+        Self {
+            target,
+            logit: logit.value,
+            feature_factor,
+            entry: logit.d_cosine / feature_norm / weight_norm,
+            along_feature: (logit.d_feature_norm - feature_turn) / feature_norm,
+            along_weight: (logit.d_weight_norm - weight_turn) / weight_norm,
+        }
+    }
+}
+
+impl Normalisation {
+    /// `b_j`, the factor that the logits of a class of this weight norm carry.
+    pub fn weight_factor(&self, weight_norm: f64) -> f64 {
+        if self.weights {
+            inverse(weight_norm)
+        } else {
+            1.0
+        }
+    }
+}
+
+fn inverse(norm: f64) -> f64 {
+    if norm < TINY { 0.0 } else { 1.0 / norm }
+}

@@ -1,0 +1,74 @@
+/// What can be wrong with the arrays handed to a metric.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The values do not fill the shape.
+    #[error("a matrix of {rows} rows and {columns} columns does not hold {found} values")]
+    MatrixShape {
+        /// Rows asked for.
+        rows: usize,
+        /// Columns asked for.
+        columns: usize,
+        /// Number of values given.
+        found: usize,
+    },
+
+    /// Two arrays that go together have different numbers of rows.
+    #[error("{what}: expected {expected} rows, found {found}")]
+    RowCount {
+        /// The array that does not fit.
+        what: &'static str,
+        /// The rows it should have.
+        expected: usize,
+        /// The rows it has.
+        found: usize,
+    },
+
+    /// An array has the wrong number of columns.
+    #[error("{what}: expected {expected} columns, found {found}")]
+    ColumnCount {
+        /// The array that does not fit.
+        what: &'static str,
+        /// The columns it should have.
+        expected: usize,
+        /// The columns it has.
+        found: usize,
+    },
+
+    /// A label names a class that does not exist.
+    #[error("row {row} has label {label}, but there are {classes} classes (labels start at 0)")]
+    LabelOutOfRange {
+        /// Row of the label in the batch that was handed in.
+        row: usize,
+        /// The label found there.
+        label: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+
+    /// A rate over no samples has no value.
+    #[error("{what} of no samples has no value")]
+    NoSamples {
+        /// The metric that was asked for.
+        what: &'static str,
+    },
+
+    /// `k` of a top-k error is zero or more than there are classes.
+    #[error("top-{k} has no meaning with {classes} classes: k is 1 to {classes}")]
+    TopK {
+        /// The `k` asked for.
+        k: usize,
+        /// Number of classes.
+        classes: usize,
+    },
+
+    /// The edges of a histogram are not finite and strictly increasing, or fewer than two.
+    #[error("histogram edges must be at least two, finite and strictly increasing; {found}")]
+    HistogramEdges {
+        /// What was found instead.
+        found: String,
+    },
+}
+
+/// A result with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,325 @@
+use crate::annealing::{Annealing, AnnealingError};
+use crate::margin::{Loss, Margin, MarginError};
+use crate::ops::{TargetRule, margin_cross_entropy as operation};
+use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
+use burn::tensor::{Device, Int, Tensor};
+use lsoftmax_kernels::head::HeadError;
+use std::sync::Arc;
+
+/// Configuration of a [`MarginHead`].
+///
+/// ```
+/// # use lsoftmax::{Annealing, Loss, MarginHeadConfig};
+/// let config = MarginHeadConfig::new(256, 10)
+///     .with_loss(Loss::LSoftmax { m: 4 })
+///     .with_annealing(Annealing::auto(18_000));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarginHeadConfig {
+    /// Length of a feature.
+    pub feature_size: usize,
+    /// Number of classes.
+    pub classes: usize,
+    /// The loss. Default: L-Softmax with m = 4.
+    pub loss: Loss,
+    /// λ and m over the steps. Default: no annealing, which suits every loss but those
+    /// with an angular multiplier; give those [`Annealing::auto`].
+    pub annealing: Annealing,
+}
+
+/// The bias-free class layer of a margin loss, and the loss itself.
+///
+/// It owns the class weights `[class, feature]` (Gaussian with standard deviation
+/// `sqrt(2 / feature_size)`, He et al. 2015, as the paper's networks have them) and keeps
+/// three readings apart:
+///
+/// - [`loss`](Self::loss) for training: margin and λ of the step;
+/// - [`logits`](Self::logits) for accuracy and inference: no label, no margin, no λ;
+/// - [`cosines`](Self::cosines) for verification.
+///
+/// It is a Burn module: its weights are saved with the model that holds it. Created with
+/// [`MarginHeadConfig`].
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct MarginHead {
+    /// Class weights, `[class, feature]`.
+    pub weight: Param<Tensor<2>>,
+    #[module(skip)]
+    loss: Loss,
+    #[module(skip)]
+    annealing: Annealing,
+}
+
+/// What a training step reads from the head.
+#[derive(Clone, Debug)]
+pub struct HeadLoss {
+    /// The mean cross-entropy `[1]`, differentiable.
+    pub loss: Tensor<1>,
+    /// A row a sample, `[batch, 3]`, not differentiable: the cosine between feature and
+    /// own class weight, the feature's norm, the class weight's norm.
+    pub targets: Tensor<2>,
+}
+
+/// Why the head refuses a configuration or a batch.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// A loss with a parameter out of range.
+    #[error(transparent)]
+    Margin(#[from] MarginError),
+    /// A schedule with a number out of range.
+    #[error(transparent)]
+    Annealing(#[from] AnnealingError),
+    /// Shapes that do not fit, or a label out of range.
+    #[error(transparent)]
+    Batch(#[from] HeadError),
+    /// Features and class weights of different length.
+    #[error(
+        "features are [{batch}, {found}], but the class weights are [{classes}, {expected}]: \
+         both need the same feature size"
+    )]
+    FeatureSize {
+        /// Rows of the features.
+        batch: usize,
+        /// Columns of the features.
+        found: usize,
+        /// Rows of the class weights.
+        classes: usize,
+        /// Columns of the class weights.
+        expected: usize,
+    },
+    /// Features and labels of different number.
+    #[error("{features} features came with {labels} labels")]
+    BatchSize {
+        /// Rows of the features.
+        features: usize,
+        /// Labels.
+        labels: usize,
+    },
+}
+
+impl MarginHeadConfig {
+    /// A head for features of this length and so many classes.
+    pub fn new(feature_size: usize, classes: usize) -> Self {
+        Self {
+            feature_size,
+            classes,
+            loss: Loss::LSoftmax { m: 4 },
+            annealing: Annealing::none(),
+        }
+    }
+
+    /// Sets the loss.
+    #[must_use]
+    pub fn with_loss(mut self, loss: Loss) -> Self {
+        self.loss = loss;
+        self
+    }
+
+    /// Sets λ and m over the steps.
+    #[must_use]
+    pub fn with_annealing(mut self, annealing: Annealing) -> Self {
+        self.annealing = annealing;
+        self
+    }
+
+    /// Makes the head, its weights drawn from the device's random generator.
+    ///
+    /// # Errors
+    /// A size of zero, or a parameter of the loss or the schedule out of range.
+    pub fn init(&self, device: &Device) -> Result<MarginHead, Error> {
+        let shape = [self.classes, self.feature_size];
+        // `classes` and `feature_size` of zero have no distribution.
+        self.check()?;
+        let std = (2.0 / self.feature_size as f64).sqrt();
+        let weight = Initializer::Normal { mean: 0.0, std }.init(shape, device);
+        Ok(MarginHead {
+            weight,
+            loss: self.loss,
+            annealing: self.annealing.clone(),
+        })
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        for (name, size) in [
+            ("the class list", self.classes),
+            ("the feature", self.feature_size),
+        ] {
+            if size == 0 {
+                return Err(HeadError::Empty(name).into());
+            }
+        }
+        self.loss.margin()?;
+        self.annealing.check()?;
+        Ok(())
+    }
+}
+
+impl MarginHead {
+    /// The training loss of a step (counted from 0).
+    ///
+    /// # Shapes
+    /// - features: `[batch, feature]`
+    /// - labels: `[batch]`
+    /// - output: `[1]`
+    ///
+    /// # Errors
+    /// Shapes that do not fit, an empty batch, or a label that is no class (its row and
+    /// value are named).
+    pub fn loss(
+        &self,
+        features: Tensor<2>,
+        labels: Tensor<1, Int>,
+        step: u64,
+    ) -> Result<Tensor<1>, Error> {
+        Ok(self.loss_with_targets(features, labels, step)?.loss)
+    }
+
+    /// [`loss`](Self::loss) with the cosine and the norms of each sample.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn loss_with_targets(
+        &self,
+        features: Tensor<2>,
+        labels: Tensor<1, Int>,
+        step: u64,
+    ) -> Result<HeadLoss, Error> {
+        let (loss, lambda) = self.annealing.at(step, self.loss);
+        margin_cross_entropy(
+            features,
+            self.weight.val(),
+            labels,
+            loss.margin()?.into(),
+            lambda,
+        )
+    }
+
+    /// The plain inner products `w_j · x`: for accuracy and inference.
+    ///
+    /// # Shapes
+    /// - features: `[batch, feature]`
+    /// - output: `[batch, class]`
+    pub fn logits(&self, features: Tensor<2>) -> Tensor<2> {
+        features.matmul(self.weight.val().transpose())
+    }
+
+    /// The cosines between features and class weights; 0 for a vector of length zero.
+    ///
+    /// # Shapes
+    /// - features: `[batch, feature]`
+    /// - output: `[batch, class]`, in [-1, 1]
+    pub fn cosines(&self, features: Tensor<2>) -> Tensor<2> {
+        let unit = |rows: Tensor<2>| {
+            // The largest entry first: squares of huge and tiny values leave f32.
+            let largest = rows.clone().abs().max_dim(1).clamp_min(f32::MIN_POSITIVE);
+            let rows = rows / largest;
+            let norms = rows
+                .clone()
+                .square()
+                .sum_dim(1)
+                .sqrt()
+                .clamp_min(f32::MIN_POSITIVE);
+            rows / norms
+        };
+        unit(features)
+            .matmul(unit(self.weight.val()).transpose())
+            .clamp(-1.0, 1.0)
+    }
+
+    /// The loss as configured.
+    pub fn margin_loss(&self) -> Loss {
+        self.loss
+    }
+
+    /// The loss in force at a step (staged m) and its λ.
+    pub fn at(&self, step: u64) -> (Loss, f64) {
+        self.annealing.at(step, self.loss)
+    }
+
+    /// The schedule of λ and m.
+    pub fn annealing(&self) -> &Annealing {
+        &self.annealing
+    }
+}
+
+impl ModuleDisplay for MarginHead {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let [classes, feature_size] = self.weight.shape().dims();
+        content
+            .add("loss", &self.loss.to_string())
+            .add("feature_size", &feature_size)
+            .add("classes", &classes)
+            .optional()
+    }
+}
+
+/// The mean cross-entropy of any [`Margin`], yours included, at a given λ.
+///
+/// # Shapes
+/// - features: `[batch, feature]`
+/// - weights: `[class, feature]`
+/// - labels: `[batch]`
+///
+/// # Errors
+/// As [`MarginHead::loss`].
+pub fn margin_cross_entropy(
+    features: Tensor<2>,
+    weights: Tensor<2>,
+    labels: Tensor<1, Int>,
+    margin: Arc<dyn Margin>,
+    lambda: f64,
+) -> Result<HeadLoss, Error> {
+    let [batch, found] = features.dims();
+    let [classes, expected] = weights.dims();
+    if found != expected {
+        return Err(Error::FeatureSize {
+            batch,
+            found,
+            classes,
+            expected,
+        });
+    }
+    let [count] = labels.dims();
+    if count != batch {
+        return Err(Error::BatchSize {
+            features: batch,
+            labels: count,
+        });
+    }
+    if batch == 0 {
+        return Err(HeadError::Empty("the batch").into());
+    }
+    let labels = checked_labels(labels, classes)?;
+    let (loss, targets) = operation(
+        features,
+        weights,
+        TargetRule {
+            margin,
+            lambda,
+            labels,
+        },
+    );
+    Ok(HeadLoss { loss, targets })
+}
+
+fn checked_labels(labels: Tensor<1, Int>, classes: usize) -> Result<Arc<[u32]>, HeadError> {
+    let labels = labels.into_data();
+    labels
+        .iter::<i64>()
+        .enumerate()
+        .map(|(row, label)| match u32::try_from(label) {
+            Ok(class) if (class as usize) < classes => Ok(class),
+            _ => Err(HeadError::Label {
+                row,
+                label,
+                classes,
+            }),
+        })
+        .collect()
+}

@@ -1,0 +1,79 @@
+//! The head's custom operation, routed to the backend at run time.
+
+mod autodiff;
+mod composed;
+mod flex;
+
+use crate::margin::{Margin, blend};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+use lsoftmax_kernels::head::{Normalisation, Target, TargetLogit};
+use std::sync::Arc;
+
+/// All of a margin cross-entropy that is not a tensor.
+#[derive(Clone, Debug)]
+pub struct TargetRule {
+    /// The scalar function.
+    pub margin: Arc<dyn Margin>,
+    /// Its share: see [`blend`].
+    pub lambda: f64,
+    /// The class of each row, each below the number of classes.
+    pub labels: Arc<[u32]>,
+}
+
+impl TargetRule {
+    pub(crate) fn normalisation(&self) -> Normalisation {
+        self.margin.normalisation()
+    }
+
+    pub(crate) fn target_logit(&self, target: Target) -> TargetLogit {
+        blend(&*self.margin, self.lambda, target)
+    }
+}
+
+/// The margin cross-entropy as a backend operation.
+///
+/// `flex` calls the fused kernel; any other backend gets a body made of Burn's own
+/// operations that asks the same scalar function, so that the numbers agree.
+#[backend_extension(Autodiff, Flex)]
+pub trait MarginBackend: Backend {
+    /// The mean cross-entropy `[1]` and, a row, cosine, feature norm and weight norm
+    /// `[batch, 3]`.
+    fn margin_cross_entropy(
+        features: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        rule: TargetRule,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let outcome = composed::forward::<Self>(features, weights, &rule);
+        (outcome.loss, outcome.targets)
+    }
+
+    /// The same, with the gradients by features and weights.
+    fn margin_cross_entropy_with_gradient(
+        features: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        rule: TargetRule,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    ) {
+        composed::with_gradient::<Self>(features, weights, &rule)
+    }
+}
+
+/// The differentiable call: loss `[1]` and target statistics `[batch, 3]`.
+pub(crate) fn margin_cross_entropy(
+    features: Tensor<2>,
+    weights: Tensor<2>,
+    rule: TargetRule,
+) -> (Tensor<1>, Tensor<2>) {
+    let (loss, targets) = <Dispatch as MarginBackend>::margin_cross_entropy(
+        features.into_dispatch(),
+        weights.into_dispatch(),
+        rule,
+    );
+    (Tensor::from_dispatch(loss), Tensor::from_dispatch(targets))
+}
