@@ -1,2 +1,31 @@
-//! lsoftmax-cli
-fn main() {}
+//! The command `lsoftmax`: every verb is a call into the crates.
+
+mod args;
+mod commands;
+mod output;
+mod pages;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+/// Something was asked for that cannot be.
+const MISUSE: u8 = 2;
+/// Something went wrong on the way.
+const FAILURE: u8 = 1;
+
+fn main() -> ExitCode {
+    let args = args::Args::parse();
+    match commands::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has stopped: nothing is wrong.
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(if commands::is_misuse(&error) {
+                MISUSE
+            } else {
+                FAILURE
+            })
+        }
+    }
+}

@@ -189,7 +189,7 @@ impl Lambda {
                 min,
             } => (base * (1.0 + gamma * t).powf(-power)).max(min),
             Self::Geometric { base, factor, min } => (base * factor.powf(t)).max(min),
-            Self::Auto { iterations } => auto_lambda(step as f64 / iterations.max(1) as f64, m),
+            Self::Auto { iterations } => auto_lambda(t / iterations.max(1) as f64, m),
         }
     }
 

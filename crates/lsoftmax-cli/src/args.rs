@@ -1,0 +1,162 @@
+//! What can be typed.
+
+use clap::{Parser, Subcommand};
+use lsoftmax_train::Settings;
+use std::path::PathBuf;
+
+/// Large-margin softmax: train, compare, evaluate, plot.
+#[derive(Debug, Parser)]
+#[command(name = "lsoftmax", version, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Print one JSON object on stdout instead of a table
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Threads to compute with [default: all cores]
+    #[arg(long, global = true, value_name = "N")]
+    pub(crate) threads: Option<usize>,
+    /// No progress on stderr
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train one model with one loss
+    Train(Train),
+    /// Train the same network with several losses: a table and a page of pictures
+    Compare(Compare),
+    /// Evaluate a trained run on its test set
+    Eval(Eval),
+    /// Draw the margin functions, or the schedules of λ
+    #[command(subcommand)]
+    Plot(Plot),
+    /// A loss and its gradient on arrays in .npy files
+    Loss(Loss),
+}
+
+/// Where settings come from, and where the results go.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Train {
+    /// Experiment file; flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Run folder to make [default: runs/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Compare {
+    /// Losses, as NAME or NAME:M
+    #[arg(
+        long,
+        value_name = "LOSS",
+        value_delimiter = ',',
+        default_value = "softmax,l-softmax:2,l-softmax:3,l-softmax:4"
+    )]
+    pub(crate) losses: Vec<String>,
+    /// Train each loss with each of these seeds
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "0")]
+    pub(crate) seeds: Vec<u64>,
+    /// Leave out the 2-D networks and their pictures
+    #[arg(long)]
+    pub(crate) no_pictures: bool,
+    /// Leave out the networks with a full-sized feature and their table
+    #[arg(long, conflicts_with = "no_pictures")]
+    pub(crate) only_pictures: bool,
+    /// Experiment file; flags win over it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Folder to make, with a run folder in it for each training [default: runs/compare-DATA]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) settings: Settings,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Eval {
+    /// Run folder
+    pub(crate) run: PathBuf,
+    /// Data set, if not the run's own
+    #[arg(long, value_name = "NAME")]
+    pub(crate) data: Option<String>,
+    /// Folder of the data set, if it has moved
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plot {
+    /// ψ with annealing, and its slope, over the angle
+    Margin {
+        /// Angular multipliers
+        #[arg(
+            long,
+            visible_alias = "m",
+            value_delimiter = ',',
+            default_value = "1,2,3,4"
+        )]
+        margin: Vec<u32>,
+        /// Values of λ
+        #[arg(long, value_delimiter = ',', default_value = "0")]
+        lambda: Vec<f64>,
+        /// File to write: .svg, or .html
+        #[arg(long, value_name = "FILE", default_value = "margin.svg")]
+        out: PathBuf,
+    },
+    /// λ over the steps
+    Annealing {
+        /// Schedules
+        #[arg(
+            long,
+            value_delimiter = ',',
+            default_value = "auto,power-law,geometric"
+        )]
+        annealing: Vec<String>,
+        /// Steps of the training
+        #[arg(long, default_value_t = 18_000)]
+        iterations: u64,
+        /// Angular multiplier
+        #[arg(long, visible_alias = "m", default_value_t = 4)]
+        margin: u32,
+        /// File to write: .svg, or .html
+        #[arg(long, value_name = "FILE", default_value = "annealing.svg")]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Loss {
+    /// Features, [batch, feature], float32 or float64
+    #[arg(long, value_name = "X.npy")]
+    pub(crate) features: PathBuf,
+    /// Class weights, [class, feature]
+    #[arg(long, value_name = "W.npy")]
+    pub(crate) weights: PathBuf,
+    /// Labels, [batch], integers
+    #[arg(long, value_name = "y.npy")]
+    pub(crate) labels: PathBuf,
+    /// Loss: softmax, l-softmax, a-softmax, cos-face, am-softmax, arc-face, combined
+    #[arg(long, value_name = "NAME", default_value = "l-softmax")]
+    pub(crate) loss: String,
+    /// m [default: 4, or as published]
+    #[arg(long, visible_alias = "m", value_name = "M")]
+    pub(crate) margin: Option<f64>,
+    /// Scale s [default: as published]
+    #[arg(long, value_name = "S")]
+    pub(crate) scale: Option<f64>,
+    /// m1 m2 m3 of the combined loss
+    #[arg(long, value_name = "M", num_args = 3)]
+    pub(crate) margins: Option<Vec<f64>>,
+    /// λ
+    #[arg(long, value_name = "L", default_value_t = 0.0)]
+    pub(crate) lambda: f64,
+    /// Folder for loss.npy, logits.npy, grad_features.npy and grad_weights.npy
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}

@@ -1,0 +1,197 @@
+use super::{Manner, Misuse};
+use crate::args;
+use crate::output;
+use anyhow::{Context as _, bail};
+use lsoftmax::Margin;
+use lsoftmax::margin::blend;
+use lsoftmax_data::npy::{self, Array, Values};
+use lsoftmax_kernels::head::{Batch, HeadError, Real, cross_entropy_with_gradient};
+use lsoftmax_train::loss_of;
+use std::path::Path;
+
+pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
+    let loss = loss_of(&args.loss, args.margin, args.scale, args.margins.as_deref())?;
+    let margin = loss.margin().map_err(lsoftmax::Error::from)?;
+    if !(args.lambda >= 0.0) {
+        bail!(Misuse(format!(
+            "--lambda must be at least 0, found {}",
+            args.lambda
+        )));
+    }
+    let features = npy::read(&args.features)?;
+    let weights = npy::read(&args.weights)?;
+    let labels = npy::read(&args.labels)?;
+    let [batch, size] = matrix(&args.features, &features)?;
+    let [classes, _] = matrix(&args.weights, &weights)?;
+    let labels = labels_of(&args.labels, &labels, classes)?;
+    if labels.len() != batch {
+        bail!(
+            "{} has {} labels, but {} has {batch} rows",
+            args.labels.display(),
+            labels.len(),
+            args.features.display()
+        );
+    }
+    if features.shape[1] != weights.shape[1] {
+        bail!(
+            "{} is [{batch}, {size}] and {} is [{classes}, {}]: both need the same feature size",
+            args.features.display(),
+            args.weights.display(),
+            weights.shape[1]
+        );
+    }
+    let shape = Shape {
+        batch,
+        classes,
+        size,
+    };
+    // Computed as precisely as the more precise of the two.
+    let outcome = match (features.values, weights.values) {
+        (Values::F32(x), Values::F32(w)) => {
+            evaluate::<f32>(&x, &w, &labels, shape, &*margin, args.lambda)?.map(Values::F32)
+        }
+        (x, w) => {
+            let x = widen(&args.features, x)?;
+            let w = widen(&args.weights, w)?;
+            evaluate::<f64>(&x, &w, &labels, shape, &*margin, args.lambda)?.map(Values::F64)
+        }
+    };
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
+    let write = |name: &str, shape: &[usize], values: &Values| {
+        npy::write(&args.out.join(name), shape, values)
+    };
+    write("logits.npy", &[batch, classes], &outcome.logits)?;
+    write("grad_features.npy", &[batch, size], &outcome.d_features)?;
+    write("grad_weights.npy", &[classes, size], &outcome.d_weights)?;
+    write("loss.npy", &[], &outcome.loss)?;
+    let value = outcome.value;
+    if manner.json {
+        let value = value.is_finite().then_some(value);
+        output::line(&serde_json::json!({ "loss": value, "out": args.out }).to_string())
+    } else {
+        output::line(&format!("{loss}, λ = {}: loss {value}", args.lambda))?;
+        output::line(&format!("written to {}", args.out.display()))
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Shape {
+    batch: usize,
+    classes: usize,
+    size: usize,
+}
+
+/// The four arrays, and the loss as a number to print.
+struct Outcome<A> {
+    value: f64,
+    loss: A,
+    logits: A,
+    d_features: A,
+    d_weights: A,
+}
+
+impl<T> Outcome<Vec<T>> {
+    fn map(self, wrap: impl Fn(Vec<T>) -> Values) -> Outcome<Values> {
+        Outcome {
+            value: self.value,
+            loss: wrap(self.loss),
+            logits: wrap(self.logits),
+            d_features: wrap(self.d_features),
+            d_weights: wrap(self.d_weights),
+        }
+    }
+}
+
+fn evaluate<T: Real>(
+    x: &[T],
+    w: &[T],
+    labels: &[u32],
+    shape: Shape,
+    margin: &dyn Margin,
+    lambda: f64,
+) -> Result<Outcome<Vec<T>>, HeadError> {
+    let Shape {
+        batch,
+        classes,
+        size,
+    } = shape;
+    let arrays = Batch::new(x, w, labels, classes, size)?;
+    let mut d_features = vec![T::ZERO; x.len()];
+    let mut d_weights = vec![T::ZERO; w.len()];
+    let outcome = cross_entropy_with_gradient(
+        &arrays,
+        margin.normalisation(),
+        &|target| blend(margin, lambda, target),
+        &mut d_features,
+        &mut d_weights,
+    )?;
+    let mut logits = vec![T::ZERO; batch * classes];
+    T::gemm(
+        [batch, size, classes],
+        (x, [size, 1]),
+        (w, [1, size]),
+        &mut logits,
+        false,
+    );
+    Ok(Outcome {
+        value: outcome.loss,
+        loss: vec![T::from_f64(outcome.loss)],
+        logits,
+        d_features,
+        d_weights,
+    })
+}
+
+fn matrix(path: &Path, array: &Array) -> anyhow::Result<[usize; 2]> {
+    match array.shape[..] {
+        [rows, columns] if rows > 0 && columns > 0 => Ok([rows, columns]),
+        _ => bail!(
+            "{} must be a matrix with at least one row and column, found shape {:?}",
+            path.display(),
+            array.shape
+        ),
+    }
+}
+
+fn widen(path: &Path, values: Values) -> anyhow::Result<Vec<f64>> {
+    match values {
+        Values::F32(values) => Ok(values.into_iter().map(f64::from).collect()),
+        Values::F64(values) => Ok(values),
+        Values::Int(_) => {
+            bail!(
+                "{} must hold float32 or float64, found integers",
+                path.display()
+            )
+        }
+    }
+}
+
+fn labels_of(path: &Path, array: &Array, classes: usize) -> anyhow::Result<Vec<u32>> {
+    let Values::Int(values) = &array.values else {
+        bail!(
+            "{} must hold integers, found floating-point numbers",
+            path.display()
+        );
+    };
+    if array.shape.len() != 1 {
+        bail!(
+            "{} must have one dimension, found shape {:?}",
+            path.display(),
+            array.shape
+        );
+    }
+    values
+        .iter()
+        .enumerate()
+        .map(|(row, &label)| match u32::try_from(label) {
+            Ok(class) if (class as usize) < classes => Ok(class),
+            _ => Err(HeadError::Label {
+                row,
+                label,
+                classes,
+            }
+            .into()),
+        })
+        .collect()
+}

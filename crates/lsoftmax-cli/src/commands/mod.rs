@@ -1,0 +1,126 @@
+//! One file a verb.
+
+mod compare;
+mod eval;
+mod loss;
+mod plot;
+mod train;
+
+use crate::args::{Args, Command};
+use crate::output::{Display, Watch};
+use anyhow::{Context as _, bail};
+use burn::tensor::Device;
+use lsoftmax_data::Split;
+use lsoftmax_train::{Experiment, RunFolder, TrainError, Trained};
+use std::path::{Path, PathBuf};
+
+/// How to answer.
+#[derive(Clone, Copy)]
+pub(crate) struct Manner {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+}
+
+pub(crate) fn run(args: Args) -> anyhow::Result<()> {
+    if let Some(threads) = args.threads {
+        if !(1..=1024).contains(&threads) {
+            bail!(Misuse(format!(
+                "--threads must be from 1 to 1024, found {threads}"
+            )));
+        }
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .context("cannot start the threads")?;
+    }
+    let manner = Manner {
+        json: args.json,
+        quiet: args.quiet,
+    };
+    match args.command {
+        Command::Train(args) => train::run(args, manner),
+        Command::Compare(args) => compare::run(args, manner),
+        Command::Eval(args) => eval::run(&args, manner),
+        Command::Plot(args) => plot::run(&args, manner),
+        Command::Loss(args) => loss::run(&args, manner),
+    }
+}
+
+/// Something typed that cannot be.
+#[derive(Debug)]
+pub(crate) struct Misuse(pub(crate) String);
+
+impl std::fmt::Display for Misuse {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Misuse {}
+
+/// Whether the person who typed the command can mend it by typing another.
+pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<Misuse>()
+            || matches!(
+                cause.downcast_ref(),
+                Some(
+                    TrainError::Setting { .. }
+                        | TrainError::UnknownKey { .. }
+                        | TrainError::Syntax { .. }
+                        | TrainError::RunExists(_)
+                        | TrainError::Network(_)
+                )
+            )
+    })
+}
+
+/// The folder asked for, or the first free `runs/NAME`, `runs/NAME-2`, ...
+fn run_path(asked: Option<PathBuf>, name: &str) -> PathBuf {
+    asked.unwrap_or_else(|| {
+        let first = Path::new("runs").join(name);
+        if !first.exists() {
+            return first;
+        }
+        (2u32..)
+            .map(|n| Path::new("runs").join(format!("{name}-{n}")))
+            .find(|path| !path.exists())
+            .unwrap_or(first)
+    })
+}
+
+/// A short name for a folder: the loss, its m, the seed.
+fn short_name(experiment: &Experiment) -> String {
+    let loss = experiment.loss;
+    let m = if loss.multiplier() > 1 {
+        format!("-m{}", loss.multiplier())
+    } else {
+        String::new()
+    };
+    format!(
+        "{}{m}-f{}-seed{}",
+        loss.name(),
+        experiment.network.feature,
+        experiment.seed
+    )
+}
+
+/// Trains, shows it, and leaves the run folder.
+fn train_into(
+    path: &Path,
+    experiment: &Experiment,
+    split: &Split,
+    manner: Manner,
+) -> anyhow::Result<Trained> {
+    let mut folder = RunFolder::create(path, experiment)?;
+    let name = format!("{} ({})", experiment.loss, experiment.network.name);
+    let display = Display::new(&name, experiment.iterations, manner.quiet);
+    let mut watch = Watch {
+        display,
+        folder: &mut folder,
+    };
+    let trained = lsoftmax_train::train(experiment, split, &Device::flex(), &mut watch)?;
+    watch.display.finish();
+    folder.finish(&trained)?;
+    Ok(trained)
+}

@@ -1,0 +1,144 @@
+use super::Manner;
+use crate::args;
+use crate::output;
+use anyhow::Context as _;
+use lsoftmax::margin::{Psi, Softmax, blend};
+use lsoftmax::{Loss, Margin};
+use lsoftmax_data::atomic_write;
+use lsoftmax_report::{AnnealingCurve, MarginCurve, annealing_plot, figure_page, margin_plot};
+use lsoftmax_train::{Experiment, Settings};
+use std::path::Path;
+
+pub(super) fn run(args: &args::Plot, manner: Manner) -> anyhow::Result<()> {
+    match args {
+        args::Plot::Margin {
+            margin,
+            lambda,
+            out,
+        } => plot_margin(margin, lambda, out, manner),
+        args::Plot::Annealing {
+            annealing,
+            iterations,
+            margin,
+            out,
+        } => plot_annealing(annealing, *iterations, *margin, out, manner),
+    }
+}
+
+/// Half a degree.
+const ANGLES: usize = 360;
+
+fn plot_margin(ms: &[u32], lambdas: &[f64], out: &Path, manner: Manner) -> anyhow::Result<()> {
+    let mut curves = Vec::new();
+    for &m in ms {
+        Psi::new(m).map_err(lsoftmax::Error::from)?;
+        // m = 1 is softmax at any λ.
+        for &lambda in if m == 1 { &lambdas[..1] } else { lambdas } {
+            if !(lambda >= 0.0) {
+                return Err(
+                    super::Misuse(format!("--lambda must be at least 0, found {lambda}")).into(),
+                );
+            }
+            let margin: Box<dyn Margin> = if m == 1 {
+                Box::new(Softmax)
+            } else {
+                Loss::LSoftmax { m }
+                    .margin()
+                    .map_err(lsoftmax::Error::from)?
+            };
+            let point = |i: usize| {
+                let degrees = 180.0 * i as f64 / ANGLES as f64;
+                let theta = degrees.to_radians();
+                let target = lsoftmax::margin::Target {
+                    cosine: theta.cos(),
+                    feature_norm: 1.0,
+                    weight_norm: 1.0,
+                };
+                let logit = blend(&*margin, lambda, target);
+                (degrees, logit.value, -theta.sin() * logit.d_cosine)
+            };
+            let label = if m == 1 {
+                "m = 1 (softmax)".into()
+            } else {
+                format!("m = {m}, λ = {lambda}")
+            };
+            curves.push(MarginCurve {
+                label,
+                points: (0..=ANGLES).map(point).collect(),
+            });
+        }
+    }
+    write(
+        out,
+        "The margin function of L-Softmax",
+        margin_plot(&curves),
+        "The target logit |w||x| ψ(θ) for |w| = |x| = 1, blended with the plain logit as \
+         cos θ + (ψ(θ) - cos θ) / (1 + λ), and its slope by the angle in radians.",
+        serde_json::to_value(&curves)?,
+        manner,
+    )
+}
+
+fn plot_annealing(
+    names: &[String],
+    iterations: u64,
+    m: u32,
+    out: &Path,
+    manner: Manner,
+) -> anyhow::Result<()> {
+    let mut curves = Vec::new();
+    for name in names {
+        let settings = Settings {
+            annealing: Some(name.clone()),
+            margin: Some(f64::from(m)),
+            iterations: Some(iterations),
+            ..Settings::default()
+        };
+        let experiment = Experiment::resolve(settings, Settings::default())?;
+        let step = (iterations / 500).max(1);
+        let points = (0..iterations)
+            .step_by(step as usize)
+            .chain([iterations - 1])
+            .map(|step| {
+                (
+                    step as f64,
+                    experiment.annealing.at(step, experiment.loss).1,
+                )
+            })
+            .collect();
+        curves.push(AnnealingCurve {
+            label: name.clone(),
+            points,
+        });
+    }
+    write(
+        out,
+        &format!("λ over the steps, L-Softmax m = {m}"),
+        annealing_plot(&curves),
+        "A large λ is plain softmax, λ = 0 the full margin.",
+        serde_json::to_value(&curves)?,
+        manner,
+    )
+}
+
+fn write(
+    out: &Path,
+    title: &str,
+    svg: String,
+    explanation: &str,
+    curves: serde_json::Value,
+    manner: Manner,
+) -> anyhow::Result<()> {
+    let page = out.extension().is_some_and(|extension| extension == "html");
+    let text = if page {
+        figure_page(title, &svg, explanation)
+    } else {
+        svg
+    };
+    atomic_write(out, text.as_bytes()).context("cannot write the picture")?;
+    if manner.json {
+        output::line(&serde_json::json!({ "curves": curves, "picture": out }).to_string())
+    } else {
+        output::line(&format!("picture: {}", out.display()))
+    }
+}

@@ -1,0 +1,45 @@
+use super::{Manner, run_path, short_name, train_into};
+use crate::args;
+use crate::output;
+use crate::pages;
+use lsoftmax_train::{Experiment, REPORT_FILE, Settings, load_data, read_settings};
+
+pub(super) fn run(args: args::Train, manner: Manner) -> anyhow::Result<()> {
+    let file = args
+        .config
+        .as_deref()
+        .map(read_settings)
+        .transpose()?
+        .unwrap_or_default();
+    let experiment = Experiment::resolve(args.settings, file)?;
+    let split = load_data(&experiment)?;
+    let name = format!(
+        "{}-{}",
+        experiment.data.replace(':', "-"),
+        short_name(&experiment)
+    );
+    let path = run_path(args.out, &name);
+    let trained = train_into(&path, &experiment, &split, manner)?;
+    let row = pages::Row::new(&experiment, &trained);
+    let report = path.join(REPORT_FILE);
+    let title = format!("{} on {}", experiment.loss, experiment.data);
+    let page = pages::Page::new(title, &experiment, &split).with(&experiment, &trained);
+    page.write(&report)?;
+    if manner.json {
+        let answer = serde_json::json!({ "run": path, "report": report, "row": row });
+        output::line(&answer.to_string())
+    } else {
+        output::line(&pages::table(std::slice::from_ref(&row)))?;
+        output::line(&format!(
+            "\nrun:    {}\nreport: {}",
+            path.display(),
+            report.display()
+        ))
+    }
+}
+
+/// Settings on top of which a verb puts its own.
+pub(super) fn with(mut settings: Settings, change: impl FnOnce(&mut Settings)) -> Settings {
+    change(&mut settings);
+    settings
+}

@@ -1,0 +1,137 @@
+//! What a person sees: progress on stderr, results on stdout.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lsoftmax_train::{Observer, Progress, RunFolder, TrainError};
+use std::io::{IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+/// One line on stdout.
+///
+/// # Errors
+/// Nobody reads it any more.
+pub(crate) fn line(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    Ok(out.flush()?)
+}
+
+/// One line on stderr, for a person; if stderr is gone there is nobody to tell.
+pub(crate) fn note(text: &str) {
+    writeln!(std::io::stderr().lock(), "{text}").ok();
+}
+
+/// The error with its causes, in one line.
+pub(crate) fn error(error: &anyhow::Error) {
+    note(&format!("lsoftmax: {error:#}"));
+}
+
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// Rows of text in aligned columns; the first column left, the others right.
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows
+            .iter()
+            .filter_map(|row| row.get(column).map(String::as_str));
+        cells
+            .chain(header.get(column).copied())
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let format_row = |cells: &[String]| {
+        let mut text = String::new();
+        for (column, (cell, width)) in cells.iter().zip(&widths).enumerate() {
+            let pad = " ".repeat(width - cell.chars().count());
+            let cell = if column == 0 {
+                format!("{cell}{pad}")
+            } else {
+                format!("  {pad}{cell}")
+            };
+            text.push_str(&cell);
+        }
+        text.trim_end().to_owned()
+    };
+    let header: Vec<String> = header.iter().map(|&cell| cell.to_owned()).collect();
+    let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1));
+    let mut lines = vec![format_row(&header), rule];
+    lines.extend(rows.iter().map(|row| format_row(row)));
+    lines.join("\n")
+}
+
+/// Shows a training as it goes: a bar on a terminal, plain lines elsewhere.
+pub(crate) struct Display {
+    name: String,
+    iterations: u64,
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    last_line: Instant,
+    started: Instant,
+}
+
+/// How often a plain line is printed at most.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+impl Display {
+    pub(crate) fn new(name: &str, iterations: u64, quiet: bool) -> Self {
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::with_draw_target(Some(iterations), ProgressDrawTarget::stderr());
+            let template = "{prefix} [{bar:30}] {pos}/{len} {msg} {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style.progress_chars("=> "));
+            }
+            bar.set_prefix(name.to_owned());
+            bar
+        });
+        let now = Instant::now();
+        Self {
+            name: name.to_owned(),
+            iterations,
+            bar,
+            quiet,
+            last_line: now,
+            started: now,
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// A training that is shown and written down.
+pub(crate) struct Watch<'a> {
+    pub(crate) display: Display,
+    pub(crate) folder: &'a mut RunFolder,
+}
+
+impl Observer for Watch<'_> {
+    fn step(&mut self, step: u64, images_per_second: f64) {
+        let display = &mut self.display;
+        if let Some(bar) = &display.bar {
+            bar.set_position(step);
+            bar.set_message(format!("{images_per_second:.0} images/s"));
+        } else if !display.quiet
+            && (step == display.iterations || display.last_line.elapsed() >= LINE_EVERY)
+        {
+            display.last_line = Instant::now();
+            let left = display.started.elapsed().as_secs_f64() / step as f64
+                * (display.iterations - step) as f64;
+            note(&format!(
+                "{}: step {step} of {}, {images_per_second:.0} images/s, {left:.0} s left",
+                display.name, display.iterations
+            ));
+        }
+    }
+
+    fn progress(&mut self, progress: &Progress) -> Result<(), TrainError> {
+        self.folder.append(progress)
+    }
+}

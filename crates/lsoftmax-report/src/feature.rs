@@ -1,0 +1,416 @@
+//! Features in the plane with the class weights as rays, as in the paper's figure 2.
+
+use crate::chart::{Entry, legend, legend_height};
+use crate::escape::{put, shorten};
+use crate::model::FeaturePicture;
+use crate::number::{fixed, grouped, significant};
+use crate::scale::nice_step;
+use crate::svg::{Anchor, Svg, at, shape, text_width};
+use crate::theme;
+
+/// How many points are drawn at most.
+pub(crate) const MAX_POINTS: usize = 1500;
+/// With more classes the rays carry no names.
+const MAX_NAMES: usize = 24;
+/// With more classes there is no legend.
+pub(crate) const MAX_LEGEND: usize = 60;
+
+const SIDE: f64 = 312.0;
+const HALF: f64 = SIDE / 2.0;
+const TOP: f64 = 40.0;
+const RAY: f64 = HALF * 0.76;
+const NAME_RADIUS: f64 = HALF * 0.88;
+const FONT: f64 = 11.0;
+
+/// The name of a class: its own, or its number.
+pub(crate) fn class_name(names: &[String], label: usize) -> String {
+    match names.get(label) {
+        Some(name) if !name.trim().is_empty() => name.clone(),
+        _ => label.to_string(),
+    }
+}
+
+/// How many classes a picture has: by weights, by names in use, by labels.
+pub(crate) fn class_count(picture: &FeaturePicture) -> usize {
+    let labels = picture.labels.iter().take(picture.points.len());
+    let by_label = labels.max().map_or(0, |&label| label as usize + 1);
+    // A label out of range must not ask for four thousand million classes.
+    by_label.min(65_536).max(picture.class_weights.len())
+}
+
+/// The sample of the points that is drawn: the finite ones, of every class the same share,
+/// evenly by position.
+fn sample(picture: &FeaturePicture) -> Vec<([f64; 2], usize)> {
+    let mut finite: Vec<_> = picture
+        .points
+        .iter()
+        .zip(&picture.labels)
+        .filter(|(point, _)| point.iter().all(|x| x.is_finite()))
+        .map(|(point, &label)| (point.map(f64::from), label as usize))
+        .collect();
+    // By class first: an even stride would beat with data that come class after class.
+    finite.sort_by_key(|(_, label)| *label);
+    let kept = finite.len().min(MAX_POINTS);
+    (0..kept).map(|i| finite[i * finite.len() / kept]).collect()
+}
+
+/// Half the side of the square that the points need: nearly all of them fit.
+pub(crate) fn own_reach(picture: &FeaturePicture) -> f64 {
+    let mut sizes: Vec<f64> = picture
+        .points
+        .iter()
+        .zip(&picture.labels)
+        .map(|(point, _)| f64::from(point[0].abs().max(point[1].abs())))
+        .filter(|size| size.is_finite())
+        .collect();
+    sizes.sort_unstable_by(f64::total_cmp);
+    let Some(&most) = sizes.last() else {
+        return 1.0;
+    };
+    // A few that lie far away must not shrink all others.
+    let usual = sizes[(sizes.len() - 1) * 995 / 1000];
+    let reach = if most > 1.6 * usual {
+        usual * 1.15
+    } else {
+        most * 1.04
+    };
+    if reach > 0.0 { reach } else { 1.0 }
+}
+
+/// One line under the title.
+fn subtitle(picture: &FeaturePicture) -> String {
+    let error = picture.test_error_percent;
+    let angle = picture.mean_target_angle_deg;
+    let mut parts = Vec::new();
+    if error.is_finite() {
+        parts.push(format!("test error {} %", fixed(error, 2)));
+    }
+    if angle.is_finite() {
+        parts.push(format!("mean target angle {}°", fixed(angle, 1)));
+    }
+    parts.join(" · ")
+}
+
+/// The picture; with the reach of all pictures compared, it can be shown at their scale.
+pub(crate) fn draw(
+    picture: &FeaturePicture,
+    class_names: &[String],
+    shared_reach: Option<f64>,
+    with_legend: bool,
+) -> Svg {
+    let classes = class_count(picture);
+    let entries: Vec<Entry> = (0..if with_legend && classes <= MAX_LEGEND {
+        classes
+    } else {
+        0
+    })
+        .map(|label| Entry {
+            class: theme::class(label),
+            mark: label / theme::CLASSES,
+            name: class_name(class_names, label),
+        })
+        .collect();
+    let legend_top = TOP + SIDE + 28.0;
+    let width = SIDE + 8.0;
+    let height = legend_top - 4.0 + legend_height(&entries, width);
+
+    let points = sample(picture);
+    let reach = own_reach(picture);
+    let outside = points
+        .iter()
+        .filter(|(p, _)| p[0].abs() > reach || p[1].abs() > reach)
+        .count();
+    let description = format!(
+        "2-D features of {}, coloured by class, with the directions of the class weights as rays \
+         from the origin. {} of {} points drawn{}. {}",
+        picture.label,
+        grouped(points.len() as u64),
+        grouped(picture.points.len() as u64),
+        if outside > 0 {
+            format!(", {outside} of them outside the frame")
+        } else {
+            String::new()
+        },
+        subtitle(picture)
+    );
+    let title = format!("2-D features: {}", picture.label);
+    let mut svg = Svg::new(width, height, &title, &description);
+    svg.heading(&shorten(&picture.label, 40), &subtitle(picture));
+    svg.rect("frame", (4.0, TOP), (SIDE, SIDE), "rx=\"4\"");
+    if points.is_empty() {
+        svg.text(
+            "",
+            Anchor::Middle,
+            (width / 2.0, TOP + HALF),
+            "No finite points to draw.",
+        );
+        return svg;
+    }
+
+    svg.open_window(4.5, TOP + 0.5, SIDE - 1.0, SIDE - 1.0);
+    svg.line("grid", (-HALF, 0.0), (HALF, 0.0));
+    svg.line("grid", (0.0, -HALF), (0.0, HALF));
+    let shrink = shared_reach
+        .filter(|shared| *shared > 0.0)
+        .map_or(1.0, |shared| reach / shared);
+    svg.open_with("cloud", &format!("style=\"--shrink:{shrink:.4}\""));
+    clouds(&mut svg, &points, reach);
+    svg.close();
+    rays(&mut svg, &picture.class_weights, class_names);
+    svg.circle("origin", (0.0, 0.0), 3.2);
+    svg.close_window();
+
+    let bar_top = TOP + SIDE + 14.0;
+    match shared_reach {
+        Some(shared) => {
+            svg.open("own");
+            scale_bar(&mut svg, reach, bar_top);
+            svg.close();
+            svg.open("shared");
+            scale_bar(&mut svg, shared, bar_top);
+            svg.close();
+        }
+        None => scale_bar(&mut svg, reach, bar_top),
+    }
+    legend(&mut svg, &entries, (4.0, legend_top - 2.0), width);
+    svg
+}
+
+/// All points, one path a class: short, and lit up by class.
+fn clouds(svg: &mut Svg, points: &[([f64; 2], usize)], reach: f64) {
+    let last = points.iter().map(|(_, label)| *label).max().unwrap_or(0);
+    let mut data = vec![String::new(); last.min(65_535) + 1];
+    for (point, label) in points {
+        // Far away points stay far away, but within what a renderer can hold.
+        let [x, y] = point.map(|value| (value / reach * HALF).clamp(-9e4, 9e4));
+        let label = (*label).min(65_535);
+        match label / theme::CLASSES {
+            0 => put!(data[label], "M{} {}h0", at(x), at(-y)),
+            mark => data[label].push_str(&shape(mark, (x, -y), 2.1)),
+        }
+    }
+    for (label, data) in data.iter().enumerate().filter(|(_, data)| !data.is_empty()) {
+        svg.open_with(
+            &format!("cls {}", theme::class(label)),
+            &format!("data-class=\"{label}\""),
+        );
+        svg.path(
+            if label < theme::CLASSES {
+                "dots"
+            } else {
+                "shape"
+            },
+            data,
+        );
+        svg.close();
+    }
+}
+
+/// The directions of the class weights, with the names at their ends.
+fn rays(svg: &mut Svg, weights: &[[f32; 2]], names: &[String]) {
+    let directions: Vec<(usize, f64)> = weights
+        .iter()
+        .map(|weight| weight.map(f64::from))
+        .enumerate()
+        .filter(|(_, [x, y])| x.is_finite() && y.is_finite() && (*x != 0.0 || *y != 0.0))
+        .map(|(label, [x, y])| (label, y.atan2(x)))
+        .collect();
+    let tip = |angle: f64| (RAY * angle.cos(), -RAY * angle.sin());
+    let named = directions.len() <= MAX_NAMES;
+    let places = if named {
+        name_places(&directions, names)
+    } else {
+        Vec::new()
+    };
+    for (i, &(label, angle)) in directions.iter().enumerate() {
+        svg.open_with(
+            &format!("cls {}", theme::class(label)),
+            &format!("data-class=\"{label}\""),
+        );
+        svg.line("halo", (0.0, 0.0), tip(angle));
+        svg.line("ray", (0.0, 0.0), tip(angle));
+        svg.path("mark", &shape(label / theme::CLASSES, tip(angle), 4.0));
+        if let Some(place) = places.get(i) {
+            if place.moved {
+                svg.line("leader", tip(angle), (place.x, place.y));
+            }
+            svg.text(
+                "name",
+                Anchor::Middle,
+                (place.x, place.y + 3.8),
+                &place.text,
+            );
+        }
+        svg.close();
+    }
+}
+
+struct NamePlace {
+    text: String,
+    x: f64,
+    y: f64,
+    half: f64,
+    /// Whether it had to leave its ray.
+    moved: bool,
+}
+
+/// Names near the ends of their rays, pushed apart along the circle until none overlap.
+fn name_places(directions: &[(usize, f64)], names: &[String]) -> Vec<NamePlace> {
+    let mut angles: Vec<f64> = directions.iter().map(|(_, angle)| *angle).collect();
+    let texts: Vec<String> = directions
+        .iter()
+        .map(|(label, _)| shorten(&class_name(names, *label), 10))
+        .collect();
+    let halves: Vec<f64> = texts
+        .iter()
+        .map(|text| text_width(text, FONT) / 2.0 + 3.0)
+        .collect();
+    let place = |i: usize, angle: f64| {
+        let limit = HALF - halves[i] - 1.0;
+        let x = (NAME_RADIUS * angle.cos() * 1.03).clamp(-limit, limit);
+        let y = -NAME_RADIUS * angle.sin() * 1.03;
+        // A wide name at the side would hide the end of its ray: it goes above or below.
+        let tip = (RAY * directions[i].1.cos(), -RAY * directions[i].1.sin());
+        let hides = (x - tip.0).abs() < halves[i] + 3.0 && (y - tip.1).abs() < 12.0;
+        match (hides, y <= tip.1) {
+            (false, _) => (x, y),
+            (true, true) => (x, tip.1 - 12.0),
+            (true, false) => (x, tip.1 + 12.0),
+        }
+    };
+    for _ in 0..200 {
+        let mut quiet = true;
+        for i in 0..angles.len() {
+            for j in i + 1..angles.len() {
+                let (a, b) = (place(i, angles[i]), place(j, angles[j]));
+                let apart = (a.0 - b.0).abs() >= halves[i] + halves[j] || (a.1 - b.1).abs() >= 14.0;
+                if apart {
+                    continue;
+                }
+                quiet = false;
+                // The way round from i to j; equal angles part by their order.
+                let turn = (angles[j] - angles[i]).sin();
+                let sign = if turn < 0.0 { -1.0 } else { 1.0 };
+                angles[i] -= 0.03 * sign;
+                angles[j] += 0.03 * sign;
+            }
+        }
+        if quiet {
+            break;
+        }
+    }
+    texts
+        .into_iter()
+        .enumerate()
+        .map(|(i, text)| {
+            let (x, y) = place(i, angles[i]);
+            let moved = (angles[i] - directions[i].1).abs() > 0.05;
+            NamePlace {
+                text,
+                x,
+                y,
+                half: halves[i],
+                moved,
+            }
+        })
+        .map(|place| NamePlace {
+            x: place.x.clamp(place.half - HALF, HALF - place.half),
+            ..place
+        })
+        .collect()
+}
+
+/// A bar of round length, for the scale.
+fn scale_bar(svg: &mut Svg, reach: f64, y: f64) {
+    let length = nice_step(reach * 0.4);
+    let pixels = length / reach * HALF;
+    let (left, right) = (6.0, 6.0 + pixels);
+    svg.path(
+        "base",
+        &format!(
+            "M{0} {1}v6M{0} {2}H{3}M{3} {1}v6",
+            at(left),
+            at(y - 3.0),
+            at(y),
+            at(right)
+        ),
+    );
+    svg.text(
+        "axis",
+        Anchor::Start,
+        (right + 6.0, y + 3.6),
+        &significant(length),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(count: usize) -> FeaturePicture {
+        FeaturePicture {
+            label: "softmax".to_owned(),
+            points: (0..count)
+                .map(|i| [(i % 97) as f32 - 40.0, (i % 89) as f32])
+                .collect(),
+            labels: (0..count).map(|i| (i % 10) as u32).collect(),
+            class_weights: (0..10)
+                .map(|i| [(i as f32).cos(), (i as f32).sin()])
+                .collect(),
+            ..FeaturePicture::default()
+        }
+    }
+
+    fn drawn(picture: &FeaturePicture) -> usize {
+        draw(picture, &[], None, false)
+            .inline()
+            .matches("h0")
+            .count()
+    }
+
+    #[test]
+    fn points_are_counted() {
+        assert_eq!(drawn(&picture(123)), 123);
+        assert_eq!(drawn(&picture(100_000)), MAX_POINTS);
+        let mut some = picture(100);
+        some.points[3] = [f32::NAN, 0.0];
+        some.points[4] = [0.0, f32::INFINITY];
+        assert_eq!(drawn(&some), 98);
+    }
+
+    #[test]
+    fn nothing_to_draw_is_said() {
+        let svg = draw(&FeaturePicture::default(), &[], None, true).inline();
+        assert!(svg.contains("No finite points"));
+        let mut lost = picture(5);
+        lost.points.fill([f32::NAN, 1.0]);
+        assert!(
+            draw(&lost, &[], Some(3.0), true)
+                .inline()
+                .contains("No finite points")
+        );
+    }
+
+    #[test]
+    fn wild_labels_and_weights_do_no_harm() {
+        let mut wild = picture(10);
+        wild.labels[0] = u32::MAX;
+        wild.class_weights[0] = [f32::NAN, 1.0];
+        wild.class_weights[1] = [0.0, 0.0];
+        wild.points[1] = [f32::MAX, f32::MIN];
+        let svg = draw(&wild, &["<a>".to_owned()], None, true).inline();
+        assert!(!svg.contains("NaN") && !svg.contains("inf") && !svg.contains("<a>"));
+    }
+
+    #[test]
+    fn names_part() {
+        let directions: Vec<(usize, f64)> = (0..6).map(|i| (i, 0.3 + 0.01 * i as f64)).collect();
+        let names: Vec<String> = (0..6).map(|i| format!("class {i}")).collect();
+        let places = name_places(&directions, &names);
+        for (i, a) in places.iter().enumerate() {
+            for b in &places[i + 1..] {
+                assert!((a.x - b.x).abs() >= a.half + b.half - 1e-9 || (a.y - b.y).abs() >= 13.9);
+            }
+        }
+    }
+}

@@ -1,0 +1,91 @@
+use crate::network::SpecError;
+use std::path::PathBuf;
+
+/// What can go wrong between an experiment file and a trained model.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A file that cannot be read or written.
+    #[error("cannot {action} {path}: {source}")]
+    File {
+        /// What was being done.
+        action: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Text that is no TOML or JSON of the expected form.
+    #[error("{path}: {message}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        message: String,
+    },
+    /// A key that no experiment has.
+    #[error("{path}: there is no setting {key:?}{}", nearest.map_or_else(String::new, |n| format!("; did you mean {n:?}?")))]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key found.
+        key: String,
+        /// The nearest one that exists.
+        nearest: Option<&'static str>,
+    },
+    /// A setting outside its range.
+    #[error("{name} must be {expected}, found {found}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// What it may be.
+        expected: String,
+        /// What it was.
+        found: String,
+    },
+    /// A run folder that exists already.
+    #[error("the run folder {0} exists already; name another with --out, or remove it")]
+    RunExists(PathBuf),
+    /// A file that is no model of this program.
+    #[error("{path} is not a model of lsoftmax: {message}")]
+    Model {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        message: String,
+    },
+    /// The network does not suit the images.
+    #[error(transparent)]
+    Network(#[from] SpecError),
+    /// The loss, its schedule, or a batch.
+    #[error(transparent)]
+    Head(#[from] lsoftmax::Error),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] lsoftmax_data::DataError),
+    /// The metrics.
+    #[error(transparent)]
+    Metrics(#[from] lsoftmax_metrics::Error),
+}
+
+impl TrainError {
+    /// An action on a file that failed.
+    pub fn file(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
+        Self::File {
+            action,
+            path: path.into(),
+            source,
+        }
+    }
+
+    pub(crate) fn setting(
+        name: &'static str,
+        expected: impl Into<String>,
+        found: impl ToString,
+    ) -> Self {
+        Self::Setting {
+            name,
+            expected: expected.into(),
+            found: found.to_string(),
+        }
+    }
+}

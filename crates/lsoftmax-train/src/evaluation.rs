@@ -1,0 +1,130 @@
+//! A model on a data set: error from the plain logits, angles, norms.
+
+use crate::error::TrainError;
+use crate::model::{Model, ModelInfo};
+use burn::tensor::{Device, Tensor, TensorData};
+use lsoftmax_data::{Dataset, MemoryLayout};
+use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix};
+use serde::Serialize;
+use std::f64::consts::PI;
+
+/// Images at a time.
+const BATCH: usize = 256;
+/// Two degrees a bin.
+const BINS: usize = 90;
+
+/// What a model does on a data set it was not trained on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Evaluation {
+    /// Images.
+    pub samples: usize,
+    /// Share of wrong answers, from the plain inner products: no margin, no label, no λ.
+    pub error_percent: f64,
+    /// Mean angle between a feature and the weight of its own class.
+    pub mean_target_angle_deg: f64,
+    /// The median of the same.
+    pub median_target_angle_deg: f64,
+    /// Smallest angle between the centres (mean features) of two classes.
+    pub min_class_angle_deg: f64,
+    /// Mean length of a feature.
+    pub mean_feature_norm: f64,
+    /// Edges of the bins of the target angles, in degrees.
+    pub target_angle_edges_deg: Vec<f64>,
+    /// Samples in each bin.
+    pub target_angle_counts: Vec<u64>,
+    /// Rows are true classes, columns answers; absent with more than 100 classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Vec<Vec<u64>>>,
+    /// The features themselves, where they have two dimensions.
+    #[serde(skip)]
+    pub points: Vec<[f32; 2]>,
+    /// The labels that go with `points`.
+    #[serde(skip)]
+    pub point_labels: Vec<u32>,
+}
+
+/// A batch of images as a logical `[batch, channel, height, width]` tensor over
+/// channels-last values.
+pub(crate) fn images(
+    pixels: Vec<f32>,
+    count: usize,
+    [channels, height, width]: [usize; 3],
+    device: &Device,
+) -> Tensor<4> {
+    let data = TensorData::new(pixels, [count, height, width, channels]);
+    Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2])
+}
+
+/// The rows of a matrix as numbers of the host.
+pub(crate) fn host(tensor: Tensor<2>) -> Vec<f32> {
+    tensor
+        .into_data()
+        .convert::<f32>()
+        .try_into_vec()
+        .expect("converted to f32")
+}
+
+/// Evaluates a model.
+///
+/// # Errors
+/// Images or classes that are not the model's.
+pub fn evaluate(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Evaluation, TrainError> {
+    let found = [data.channels, data.height, data.width];
+    if found != info.image {
+        return Err(TrainError::setting(
+            "image size",
+            format!("{:?}", info.image),
+            format!("{found:?}"),
+        ));
+    }
+    let classes = info.class_names.len();
+    let model = burn::module::Module::valid(model);
+    let device = model.head.weight.val().device();
+    let feature = info.network.feature;
+    let weights = host(model.head.weight.val());
+    let weights = Matrix::new(&weights, classes, feature)?;
+    let mut closed = ClosedSet::new(classes, &[1])?;
+    let mut angles = AngleStatistics::new(classes, feature, Centre::MeanFeature)
+        .with_class_weights(weights)?
+        .with_target_histogram_rad(Histogram::uniform(0.0, PI, BINS)?);
+    let mut points = Vec::new();
+    let mut point_labels = Vec::new();
+    for batch in data.batches(BATCH, &info.preprocessing, MemoryLayout::Nhwc) {
+        let labels: Vec<usize> = batch.labels.iter().map(|&label| label as usize).collect();
+        let x = images(batch.pixels, labels.len(), info.image, &device);
+        let features = model.backbone.forward(x);
+        let logits = host(model.head.logits(features.clone()));
+        let features = host(features);
+        closed.push(Matrix::new(&logits, labels.len(), classes)?, &labels)?;
+        angles.push(Matrix::new(&features, labels.len(), feature)?, &labels)?;
+        if feature == 2 {
+            points.extend(features.chunks_exact(2).map(|p| [p[0], p[1]]));
+            point_labels.extend_from_slice(&batch.labels);
+        }
+    }
+    let report = closed.report()?;
+    let angles = angles.finish();
+    let degrees = |radians: Option<f64>| radians.map_or(f64::NAN, f64::to_degrees);
+    let target = angles.target_angle_rad.as_ref();
+    let histogram = angles.target_angle_histogram_rad.as_ref();
+    Ok(Evaluation {
+        samples: report.samples as usize,
+        error_percent: report.top1_error_percent,
+        mean_target_angle_deg: degrees(target.map(|t| t.mean)),
+        median_target_angle_deg: degrees(target.map(|t| t.median)),
+        min_class_angle_deg: degrees(angles.centre_angles.smallest_rad),
+        mean_feature_norm: angles.mean_feature_norm.unwrap_or(f64::NAN),
+        target_angle_edges_deg: histogram
+            .map(|h| h.edges().iter().map(|e| e.to_degrees()).collect())
+            .unwrap_or_default(),
+        target_angle_counts: histogram.map(|h| h.counts().to_vec()).unwrap_or_default(),
+        confusion: (classes <= 100).then(|| {
+            let count = |label, answer| report.confusion.count(label, answer);
+            (0..classes)
+                .map(|label| (0..classes).map(|a| count(label, a)).collect())
+                .collect()
+        }),
+        points,
+        point_labels,
+    })
+}

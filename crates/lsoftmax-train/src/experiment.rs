@@ -1,0 +1,457 @@
+//! An experiment with every part decided: settings over files over defaults.
+
+use crate::error::TrainError;
+use crate::network::NetworkSpec;
+use crate::settings::{NetworkChoice, Settings};
+use lsoftmax::{Annealing, Lambda, Loss};
+use std::path::Path;
+
+/// A training with nothing left open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Experiment {
+    /// Name of the data set.
+    pub data: String,
+    /// Its folder.
+    pub data_dir: Option<std::path::PathBuf>,
+    /// Seed of generated data.
+    pub data_seed: u64,
+    /// Training images to use.
+    pub train_samples: Option<usize>,
+    /// Test images to use.
+    pub test_samples: Option<usize>,
+    /// CIFAR10+ augmentation.
+    pub augment: bool,
+    /// The network.
+    pub network: NetworkSpec,
+    /// The loss.
+    pub loss: Loss,
+    /// λ and m over the steps.
+    pub annealing: Annealing,
+    /// Steps.
+    pub iterations: u64,
+    /// Images a step.
+    pub batch: usize,
+    /// Learning rate at the start.
+    pub learning_rate: f64,
+    /// Where it falls to a tenth.
+    pub milestones: Vec<u64>,
+    /// Momentum.
+    pub momentum: f64,
+    /// Weight decay on weights.
+    pub weight_decay: f64,
+    /// Seed of everything random in the training.
+    pub seed: u64,
+    /// Evaluations on the test set on the way.
+    pub evaluations: u64,
+}
+
+/// The paper's training: 18,000 steps, to which its milestones and the default numbers of
+/// the schedules refer.
+const PAPER_ITERATIONS: u64 = 18_000;
+const PAPER_MILESTONES: [u64; 2] = [12_000, 15_000];
+/// The default training on generated data.
+const GENERATED_ITERATIONS: u64 = 1_200;
+
+/// Reads an experiment file.
+///
+/// # Errors
+/// A file that cannot be read, is no TOML, or has a key that no experiment has.
+pub fn read_settings(path: &Path) -> Result<Settings, TrainError> {
+    let text =
+        std::fs::read_to_string(path).map_err(|source| TrainError::file("read", path, source))?;
+    let syntax = |error: toml::de::Error| TrainError::Syntax {
+        path: path.to_owned(),
+        message: error.to_string().trim_end().to_owned(),
+    };
+    let table: toml::Table = toml::from_str(&text).map_err(syntax)?;
+    if let Some(key) = table
+        .keys()
+        .find(|key| !Settings::KEYS.contains(&key.as_str()))
+    {
+        return Err(TrainError::UnknownKey {
+            path: path.to_owned(),
+            key: key.clone(),
+            nearest: nearest(key, Settings::KEYS),
+        });
+    }
+    toml::from_str(&text).map_err(syntax)
+}
+
+/// The known word that a typing error most likely meant.
+pub fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    known
+        .iter()
+        .map(|&candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|&(similarity, _)| similarity > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+impl Experiment {
+    /// Decides every part: `flags` win over `file`, which wins over the defaults.
+    ///
+    /// `--iterations` on top of a file stretches the file's milestones and schedule in
+    /// proportion, unless a flag gives them anew.
+    ///
+    /// # Errors
+    /// The first setting that is out of range.
+    pub fn resolve(flags: Settings, file: Settings) -> Result<Self, TrainError> {
+        let data = flags
+            .data
+            .clone()
+            .or_else(|| file.data.clone())
+            .unwrap_or("glyphs".into());
+        let generated = data == "glyphs" || data.starts_with("alphabet");
+        let default_iterations = if generated {
+            GENERATED_ITERATIONS
+        } else {
+            PAPER_ITERATIONS
+        };
+        let file_iterations = file.iterations;
+        let iterations = flags
+            .iterations
+            .or(file_iterations)
+            .unwrap_or(default_iterations);
+        in_range("iterations", iterations as f64, 1.0, 1e9)?;
+        // What the numbers of the file refer to.
+        let written_for = file_iterations.unwrap_or(iterations).max(1);
+        let stretch =
+            |step: u64| (step as f64 * iterations as f64 / written_for as f64).round() as u64;
+
+        let milestones = match (flags.milestones.clone(), &file.milestones) {
+            (Some(milestones), _) => milestones,
+            (None, Some(milestones)) => milestones.iter().map(|&step| stretch(step)).collect(),
+            (None, None) => PAPER_MILESTONES
+                .iter()
+                .map(|&step| {
+                    (step as f64 * iterations as f64 / PAPER_ITERATIONS as f64).round() as u64
+                })
+                .collect(),
+        };
+        let annealing = resolve_annealing(&flags, &file, iterations, written_for)?;
+        let settings = flags.or(file);
+        let loss = resolve_loss(&settings)?;
+        loss.margin().map_err(lsoftmax::Error::from)?;
+        annealing.check().map_err(lsoftmax::Error::from)?;
+
+        let mut network = match settings.network {
+            Some(NetworkChoice::Row(row)) => row,
+            Some(NetworkChoice::Name(name)) => read_network(&name)?,
+            None => NetworkSpec::named(match data.as_str() {
+                "mnist" | "fashion-mnist" | "idx" => "mnist",
+                "cifar10" => "cifar10",
+                "cifar100" => "cifar100",
+                _ => "compact",
+            })?,
+        };
+        if let Some(feature) = settings.feature {
+            network.feature = feature;
+        }
+
+        let batch = settings.batch.unwrap_or(if generated { 128 } else { 256 });
+        let learning_rate = settings.learning_rate.unwrap_or(0.1);
+        let momentum = settings.momentum.unwrap_or(0.9);
+        let weight_decay = settings.weight_decay.unwrap_or(5e-4);
+        in_range("batch", batch as f64, 2.0, 65_536.0)?;
+        in_range("learning-rate", learning_rate, 0.0, 1e3)?;
+        in_range("momentum", momentum, 0.0, 0.9999)?;
+        in_range("weight-decay", weight_decay, 0.0, 1.0)?;
+        Ok(Self {
+            data,
+            data_dir: settings.data_dir,
+            data_seed: settings.data_seed.unwrap_or(0),
+            train_samples: settings.train_samples,
+            test_samples: settings.test_samples,
+            augment: settings.augment.unwrap_or(false),
+            network,
+            loss,
+            annealing,
+            iterations,
+            batch,
+            learning_rate,
+            milestones,
+            momentum,
+            weight_decay,
+            seed: settings.seed.unwrap_or(0),
+            evaluations: settings.evaluations.unwrap_or(10),
+        })
+    }
+
+    /// The learning rate of a step.
+    pub fn learning_rate_at(&self, step: u64) -> f64 {
+        let passed = self
+            .milestones
+            .iter()
+            .filter(|&&milestone| step >= milestone)
+            .count();
+        self.learning_rate * 0.1f64.powi(passed as i32)
+    }
+
+    /// The experiment as settings: a file from which the same experiment can be run.
+    pub fn to_settings(&self) -> Settings {
+        let (mut margin, mut scale, mut margins) = (None, None, None);
+        match self.loss {
+            Loss::Softmax => {}
+            Loss::LSoftmax { m } | Loss::ASoftmax { m } => margin = Some(f64::from(m)),
+            Loss::CosFace {
+                scale: s,
+                margin: m,
+            }
+            | Loss::ArcFace {
+                scale: s,
+                margin: m,
+            } => {
+                (scale, margin) = (Some(s), Some(m));
+            }
+            Loss::Combined {
+                scale: s,
+                m1,
+                m2,
+                m3,
+            } => {
+                (scale, margins) = (Some(s), Some(vec![m1, m2, m3]));
+            }
+        }
+        let mut settings = Settings {
+            data: Some(self.data.clone()),
+            data_dir: self.data_dir.clone(),
+            data_seed: Some(self.data_seed),
+            train_samples: self.train_samples,
+            test_samples: self.test_samples,
+            augment: Some(self.augment),
+            network: Some(NetworkChoice::Row(self.network.clone())),
+            loss: Some(self.loss.name().to_owned()),
+            margin,
+            scale,
+            margins,
+            stages: (!self.annealing.stages.is_empty()).then(|| self.annealing.stages.clone()),
+            iterations: Some(self.iterations),
+            batch: Some(self.batch),
+            learning_rate: Some(self.learning_rate),
+            milestones: Some(self.milestones.clone()),
+            momentum: Some(self.momentum),
+            weight_decay: Some(self.weight_decay),
+            seed: Some(self.seed),
+            evaluations: Some(self.evaluations),
+            ..Settings::default()
+        };
+        let name = match self.annealing.lambda {
+            Lambda::None => "none",
+            Lambda::Auto { .. } => "auto",
+            Lambda::Constant { lambda } => {
+                settings.lambda = Some(lambda);
+                "constant"
+            }
+            Lambda::PowerLaw {
+                base,
+                gamma,
+                power,
+                min,
+            } => {
+                settings.lambda = Some(base);
+                settings.gamma = Some(gamma);
+                settings.power = Some(power);
+                settings.lambda_min = Some(min);
+                "power-law"
+            }
+            Lambda::Geometric { base, factor, min } => {
+                settings.lambda = Some(base);
+                settings.factor = Some(factor);
+                settings.lambda_min = Some(min);
+                "geometric"
+            }
+        };
+        settings.annealing = Some(name.to_owned());
+        settings
+    }
+
+    /// [`to_settings`](Self::to_settings) as TOML.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(&self.to_settings()).expect("settings have only what TOML can hold")
+    }
+}
+
+fn in_range(name: &'static str, found: f64, low: f64, high: f64) -> Result<(), TrainError> {
+    if found >= low && found <= high {
+        Ok(())
+    } else {
+        Err(TrainError::setting(
+            name,
+            format!("from {low} to {high}"),
+            found,
+        ))
+    }
+}
+
+fn read_network(name: &str) -> Result<NetworkSpec, TrainError> {
+    if !Path::new(name)
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("toml"))
+    {
+        return Ok(NetworkSpec::named(name)?);
+    }
+    let text =
+        std::fs::read_to_string(name).map_err(|source| TrainError::file("read", name, source))?;
+    toml::from_str(&text).map_err(|error| TrainError::Syntax {
+        path: name.into(),
+        message: error.to_string().trim_end().to_owned(),
+    })
+}
+
+/// The losses that `--loss` knows.
+pub const LOSSES: &[&str] = &[
+    "softmax",
+    "l-softmax",
+    "a-softmax",
+    "cos-face",
+    "am-softmax",
+    "arc-face",
+    "combined",
+];
+
+/// The schedules that `--annealing` knows.
+pub const SCHEDULES: &[&str] = &["auto", "none", "constant", "power-law", "geometric"];
+
+fn unknown_name(name: &'static str, known: &[&'static str], found: &str) -> TrainError {
+    let hint = nearest(found, known).map_or_else(String::new, |n| format!(" (did you mean {n}?)"));
+    TrainError::setting(
+        name,
+        format!("one of {}", known.join(", ")),
+        format!("{found:?}{hint}"),
+    )
+}
+
+fn resolve_loss(settings: &Settings) -> Result<Loss, TrainError> {
+    let name = settings.loss.as_deref().unwrap_or("l-softmax");
+    loss_of(
+        name,
+        settings.margin,
+        settings.scale,
+        settings.margins.as_deref(),
+    )
+}
+
+/// A loss from its name and whatever numbers were given.
+///
+/// # Errors
+/// An unknown name, or an angular multiplier that is no whole number from 1 to 16.
+pub fn loss_of(
+    name: &str,
+    margin: Option<f64>,
+    scale: Option<f64>,
+    margins: Option<&[f64]>,
+) -> Result<Loss, TrainError> {
+    let multiplier = || {
+        let m = margin.unwrap_or(4.0);
+        if m.fract() == 0.0 && (1.0..=f64::from(lsoftmax::margin::MAX_MULTIPLIER)).contains(&m) {
+            Ok(m as u32)
+        } else {
+            Err(TrainError::setting(
+                "margin",
+                format!("for {name} a whole number from 1 to 16"),
+                m,
+            ))
+        }
+    };
+    let with_defaults = |loss: Loss| match loss {
+        Loss::CosFace {
+            scale: s,
+            margin: m,
+        } => Loss::CosFace {
+            scale: scale.unwrap_or(s),
+            margin: margin.unwrap_or(m),
+        },
+        Loss::ArcFace {
+            scale: s,
+            margin: m,
+        } => Loss::ArcFace {
+            scale: scale.unwrap_or(s),
+            margin: margin.unwrap_or(m),
+        },
+        other => other,
+    };
+    Ok(match name {
+        "softmax" => Loss::Softmax,
+        "l-softmax" => Loss::LSoftmax { m: multiplier()? },
+        "a-softmax" => Loss::ASoftmax { m: multiplier()? },
+        "cos-face" => with_defaults(Loss::COS_FACE),
+        "am-softmax" => with_defaults(Loss::AM_SOFTMAX),
+        "arc-face" => with_defaults(Loss::ARC_FACE),
+        "combined" => {
+            let s = scale.unwrap_or(64.0);
+            match margins {
+                None => Loss::Combined {
+                    scale: s,
+                    m1: 1.0,
+                    m2: 0.3,
+                    m3: 0.2,
+                },
+                Some(&[m1, m2, m3]) => Loss::Combined {
+                    scale: s,
+                    m1,
+                    m2,
+                    m3,
+                },
+                Some(other) => {
+                    return Err(TrainError::setting("margins", "three numbers", other.len()));
+                }
+            }
+        }
+        other => return Err(unknown_name("loss", LOSSES, other)),
+    })
+}
+
+/// λ and stages. Numbers from the file are stretched with the iterations; numbers from
+/// flags are taken as they are.
+fn resolve_annealing(
+    flags: &Settings,
+    file: &Settings,
+    iterations: u64,
+    written_for: u64,
+) -> Result<Annealing, TrainError> {
+    let name = flags
+        .annealing
+        .as_deref()
+        .or(file.annealing.as_deref())
+        .unwrap_or("auto");
+    let base = |default: f64| flags.lambda.or(file.lambda).unwrap_or(default);
+    let min = flags.lambda_min.or(file.lambda_min).unwrap_or(0.0);
+    let ratio_paper = PAPER_ITERATIONS as f64 / iterations as f64;
+    let ratio_file = written_for as f64 / iterations as f64;
+    let lambda = match name {
+        "auto" => Lambda::Auto { iterations },
+        "none" => Lambda::None,
+        "constant" => Lambda::Constant { lambda: base(5.0) },
+        "power-law" => Lambda::PowerLaw {
+            base: base(1000.0),
+            gamma: flags
+                .gamma
+                .or(file.gamma.map(|gamma| gamma * ratio_file))
+                .unwrap_or(2.5e-5 * ratio_paper),
+            power: flags.power.or(file.power).unwrap_or(35.0),
+            min,
+        },
+        "geometric" => Lambda::Geometric {
+            base: base(100.0),
+            factor: flags
+                .factor
+                .or(file.factor.map(|factor| factor.powf(ratio_file)))
+                .unwrap_or(0.9995f64.powf(ratio_paper)),
+            min,
+        },
+        other => return Err(unknown_name("annealing", SCHEDULES, other)),
+    };
+    let stages = match (&flags.stages, &file.stages) {
+        (Some(stages), _) => stages.clone(),
+        (None, Some(stages)) => {
+            Annealing {
+                lambda: Lambda::None,
+                stages: stages.clone(),
+            }
+            .stretched(written_for, iterations)
+            .stages
+        }
+        (None, None) => Vec::new(),
+    };
+    Ok(Annealing { lambda, stages })
+}

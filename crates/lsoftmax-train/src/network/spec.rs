@@ -1,0 +1,242 @@
+use serde::{Deserialize, Serialize};
+
+/// A convolutional network as a row of data: the paper's Table 1, or one of your own.
+///
+/// Every convolution is followed by batch normalisation and PReLU, every pool is a 2x2
+/// maximum with stride 2 that rounds up as Caffe's does (28 -> 14 -> 7 -> 4), and the
+/// feature is a fully connected layer with batch normalisation. The class layer is not
+/// part of it: that is the head's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkSpec {
+    /// What it is called in tables.
+    pub name: String,
+    /// The convolutions, in order.
+    pub stages: Vec<Stage>,
+    /// Length of the feature.
+    pub feature: usize,
+}
+
+/// Convolutions of equal width, then perhaps a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Output channels of each convolution.
+    pub channels: usize,
+    /// How many convolutions.
+    pub convs: usize,
+    /// Side of the square kernel; the padding keeps the size. Default: 3.
+    #[serde(default = "three", skip_serializing_if = "is_three")]
+    pub kernel: usize,
+    /// Stride of the first convolution. Default: 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub stride: usize,
+    /// Whether a pool follows. Default: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pool: bool,
+}
+
+fn three() -> usize {
+    3
+}
+fn one() -> usize {
+    1
+}
+// Serde asks with a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_three(kernel: &usize) -> bool {
+    *kernel == 3
+}
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(stride: &usize) -> bool {
+    *stride == 1
+}
+
+const fn stage(channels: usize, convs: usize) -> Stage {
+    Stage {
+        channels,
+        convs,
+        kernel: 3,
+        stride: 1,
+        pool: false,
+    }
+}
+
+const fn pooled(channels: usize, convs: usize) -> Stage {
+    Stage {
+        pool: true,
+        ..stage(channels, convs)
+    }
+}
+
+const fn pooled5(channels: usize, convs: usize) -> Stage {
+    Stage {
+        kernel: 5,
+        ..pooled(channels, convs)
+    }
+}
+
+const fn strided(channels: usize, convs: usize) -> Stage {
+    Stage {
+        stride: 2,
+        ..stage(channels, convs)
+    }
+}
+
+/// The networks that a name stands for: name, stages, feature.
+///
+/// The first five are the columns of the paper's Table 1; its MNIST rows repeat 1-3-3-3.
+const ROWS: &[(&str, &[Stage], usize)] = &[
+    (
+        "mnist-2d",
+        &[pooled5(32, 2), pooled5(64, 2), pooled5(128, 2)],
+        2,
+    ),
+    (
+        "mnist",
+        &[stage(64, 1), pooled(64, 3), pooled(64, 3), pooled(64, 3)],
+        256,
+    ),
+    (
+        "cifar10",
+        &[stage(64, 1), pooled(64, 4), pooled(96, 4), pooled(128, 4)],
+        256,
+    ),
+    (
+        "cifar100",
+        &[stage(96, 1), pooled(96, 4), pooled(192, 4), pooled(384, 4)],
+        512,
+    ),
+    (
+        "lfw",
+        &[
+            strided(64, 1),
+            pooled(64, 4),
+            pooled(256, 4),
+            pooled(256, 4),
+            pooled(256, 4),
+        ],
+        512,
+    ),
+    (
+        "compact",
+        &[pooled(16, 2), pooled(32, 2), pooled(64, 2)],
+        128,
+    ),
+    (
+        "compact-2d",
+        &[pooled(16, 2), pooled(32, 2), pooled(64, 2)],
+        2,
+    ),
+];
+
+/// Why a row is no network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// The name stands for none.
+    #[error("there is no network {0:?}; the built-in ones are {names}; a path ending in .toml reads one from a file", names = NetworkSpec::names().join(", "))]
+    Unknown(String),
+    /// A number outside its range.
+    #[error("network {network:?}: {name} must be {expected}, found {found}")]
+    Number {
+        /// The network.
+        network: String,
+        /// The number.
+        name: &'static str,
+        /// Its range.
+        expected: &'static str,
+        /// What was found.
+        found: usize,
+    },
+    /// The image is used up before the last layer.
+    #[error("network {network:?}: a {height}x{width} image is too small for stage {stage}")]
+    TooSmall {
+        /// The network.
+        network: String,
+        /// Which stage, counted from 1.
+        stage: usize,
+        /// Rows left there.
+        height: usize,
+        /// Columns left there.
+        width: usize,
+    },
+}
+
+impl NetworkSpec {
+    /// The built-in names.
+    pub fn names() -> Vec<&'static str> {
+        ROWS.iter().map(|row| row.0).collect()
+    }
+
+    /// A built-in network.
+    ///
+    /// # Errors
+    /// The name stands for none.
+    pub fn named(name: &str) -> Result<Self, SpecError> {
+        ROWS.iter()
+            .find(|row| row.0 == name)
+            .map(|&(name, stages, feature)| Self {
+                name: name.to_owned(),
+                stages: stages.to_vec(),
+                feature,
+            })
+            .ok_or_else(|| SpecError::Unknown(name.to_owned()))
+    }
+
+    /// Checks the row, and gives the size `[channels, height, width]` before the feature
+    /// layer for images of a size.
+    ///
+    /// # Errors
+    /// A number that cannot be right, or an image too small.
+    pub fn check(&self, [_, mut height, mut width]: [usize; 3]) -> Result<[usize; 3], SpecError> {
+        let range = |name, found: usize, low: usize, high: usize, expected| {
+            if (low..=high).contains(&found) {
+                Ok(())
+            } else {
+                Err(SpecError::Number {
+                    network: self.name.clone(),
+                    name,
+                    expected,
+                    found,
+                })
+            }
+        };
+        range("feature", self.feature, 1, 1 << 16, "from 1 to 65536")?;
+        range(
+            "the number of stages",
+            self.stages.len(),
+            1,
+            64,
+            "from 1 to 64",
+        )?;
+        let mut channels = 0;
+        for (index, stage) in self.stages.iter().enumerate() {
+            range("channels", stage.channels, 1, 1 << 14, "from 1 to 16384")?;
+            range("convs", stage.convs, 1, 64, "from 1 to 64")?;
+            range("kernel", stage.kernel, 1, 15, "odd and from 1 to 15")?;
+            range("kernel", stage.kernel % 2, 1, 1, "odd and from 1 to 15")?;
+            range("stride", stage.stride, 1, 2, "1 or 2")?;
+            channels = stage.channels;
+            if height < stage.stride || width < stage.stride {
+                return Err(SpecError::TooSmall {
+                    network: self.name.clone(),
+                    stage: index + 1,
+                    height,
+                    width,
+                });
+            }
+            height = (height - 1) / stage.stride + 1;
+            width = (width - 1) / stage.stride + 1;
+            if stage.pool {
+                height = pooled_size(height);
+                width = pooled_size(width);
+            }
+        }
+        Ok([channels, height, width])
+    }
+}
+
+/// The size after a 2x2 pool with stride 2, rounded up as Caffe rounds it.
+pub fn pooled_size(size: usize) -> usize {
+    size.div_ceil(2)
+}

@@ -1,0 +1,370 @@
+//! The fused kernels behind Burn's tensors, with their hand-written backward.
+//!
+//! Activations lie channels-last in memory behind the logical `[batch, channel, height,
+//! width]`, so that no layer in between has to copy.
+
+use super::{BlockBackend, EPSILON, Geometry, POOL};
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, AutodiffBackend as _, Flex};
+use burn::tensor::TensorData;
+use burn_flex::FlexTensor;
+use lsoftmax_kernels::{
+    Affine, AffineGradient, ConvShape, PoolShape, block_backward, block_forward, block_inference,
+    max_pool_backward, max_pool_forward,
+};
+
+const FITS: &str = "the network checked its shapes when it was made";
+
+/// The values of an image tensor in channels-last order, copied only if they lie otherwise.
+fn channels_last(tensor: &FlexTensor) -> FlexTensor {
+    tensor.permute(&[0, 2, 3, 1]).to_contiguous()
+}
+
+/// A logical `[batch, channel, height, width]` over channels-last values.
+fn image([batch, height, width, channels]: [usize; 4], values: Vec<f32>) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, [batch, height, width, channels]))
+        .permute(&[0, 3, 1, 2])
+}
+
+fn vector(values: Vec<f32>) -> FlexTensor {
+    let len = values.len();
+    FlexTensor::from_data(TensorData::new(values, [len]))
+}
+
+fn values(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice().expect("contiguous f32")
+}
+
+/// The four parameters of a block, contiguous.
+#[derive(Clone, Debug)]
+struct Params {
+    weight: FlexTensor,
+    gamma: FlexTensor,
+    beta: FlexTensor,
+    slope: FlexTensor,
+}
+
+impl Params {
+    fn new(weight: &FlexTensor, gamma: &FlexTensor, beta: &FlexTensor, slope: &FlexTensor) -> Self {
+        let [weight, gamma, beta, slope] =
+            [weight, gamma, beta, slope].map(FlexTensor::to_contiguous);
+        Self {
+            weight,
+            gamma,
+            beta,
+            slope,
+        }
+    }
+
+    fn affine(&self) -> Affine<'_> {
+        Affine {
+            gamma: values(&self.gamma),
+            beta: values(&self.beta),
+            slope: Some(values(&self.slope)),
+            eps: EPSILON as f32,
+        }
+    }
+
+    fn shape(&self, x: &FlexTensor, geometry: Geometry) -> ConvShape {
+        let x = x.layout().shape();
+        let weight = self.weight.layout().shape();
+        ConvShape::new(
+            x[0],
+            (x[1], weight[0]),
+            (x[2], x[3]),
+            weight[2],
+            geometry.stride,
+            geometry.padding,
+        )
+        .expect(FITS)
+    }
+}
+
+fn output_size(shape: &ConvShape) -> [usize; 4] {
+    [
+        shape.batch,
+        shape.out_height(),
+        shape.out_width(),
+        shape.out_channels,
+    ]
+}
+
+/// All that the forward pass of a block makes.
+struct Forward {
+    y: FlexTensor,
+    mean: FlexTensor,
+    var: FlexTensor,
+    saved: Saved,
+}
+
+/// What the backward pass of a block needs.
+#[derive(Clone, Debug)]
+struct Saved {
+    shape: ConvShape,
+    params: Params,
+    /// The input, channels-last.
+    x: FlexTensor,
+    /// The output of the convolution, channels-last.
+    z: FlexTensor,
+    mean: FlexTensor,
+    var: FlexTensor,
+}
+
+fn forward(x: &FlexTensor, params: Params, geometry: Geometry) -> Forward {
+    let shape = params.shape(x, geometry);
+    let x = channels_last(x);
+    let mut z = vec![0.0; shape.output_len()];
+    let mut y = vec![0.0; shape.output_len()];
+    let mut mean = vec![0.0; shape.out_channels];
+    let mut var = vec![0.0; shape.out_channels];
+    block_forward(
+        &shape,
+        values(&x),
+        values(&params.weight),
+        &params.affine(),
+        &mut z,
+        &mut y,
+        &mut mean,
+        &mut var,
+    )
+    .expect(FITS);
+    let (z, mean, var) = (vector(z), vector(mean), vector(var));
+    Forward {
+        y: image(output_size(&shape), y),
+        mean: mean.clone(),
+        var: var.clone(),
+        saved: Saved {
+            shape,
+            params,
+            x,
+            z,
+            mean,
+            var,
+        },
+    }
+}
+
+impl BlockBackend for Flex {
+    fn block(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let out = forward(&x, Params::new(&weight, &gamma, &beta, &slope), geometry);
+        (out.y, out.mean, out.var)
+    }
+
+    fn block_inference(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> FloatTensor<Self> {
+        let params = Params::new(&weight, &gamma, &beta, &slope);
+        let shape = params.shape(&x, geometry);
+        let mut y = vec![0.0; shape.output_len()];
+        block_inference(
+            &shape,
+            values(&channels_last(&x)),
+            values(&params.weight),
+            &params.affine(),
+            values(&mean.to_contiguous()),
+            values(&var.to_contiguous()),
+            &mut y,
+        )
+        .expect(FITS);
+        image(output_size(&shape), y)
+    }
+
+    fn pool(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        pool_forward(&x).0
+    }
+}
+
+fn pool_forward(x: &FlexTensor) -> (FlexTensor, PoolShape, Vec<u8>) {
+    let dims = x.layout().shape();
+    let shape = PoolShape {
+        batch: dims[0],
+        height: dims[2],
+        width: dims[3],
+        channels: dims[1],
+        kernel: POOL,
+        stride: POOL,
+        padding: 0,
+        ceil_mode: true,
+    };
+    let mut y = vec![0.0; shape.output_len()];
+    let mut argmax = vec![0; shape.output_len()];
+    max_pool_forward(&shape, values(&channels_last(x)), &mut y, &mut argmax).expect(FITS);
+    let size = [
+        shape.batch,
+        shape.out_height(),
+        shape.out_width(),
+        shape.channels,
+    ];
+    (image(size, y), shape, argmax)
+}
+
+#[derive(Debug)]
+struct Block;
+
+impl Backward<Flex, 5> for Block {
+    type State = Saved;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 5>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [x_node, weight_node, gamma_node, beta_node, slope_node] = ops.parents;
+        let dy = channels_last(&grads.consume::<Flex>(&ops.node));
+        let Saved {
+            shape,
+            params,
+            x,
+            z,
+            mean,
+            var,
+        } = ops.state;
+        let channels = shape.out_channels;
+        let mut dw = vec![0.0; shape.weight_len()];
+        let mut d_gamma = vec![0.0; channels];
+        let mut d_beta = vec![0.0; channels];
+        let mut d_slope = vec![0.0; channels];
+        // The first layer's input has no gradient, and none is computed.
+        let mut dx = x_node.is_some().then(|| vec![0.0; shape.input_len()]);
+        block_backward(
+            &shape,
+            values(&x),
+            values(&z),
+            values(&params.weight),
+            &params.affine(),
+            values(&mean),
+            values(&var),
+            values(&dy),
+            dx.as_deref_mut(),
+            &mut dw,
+            &mut AffineGradient {
+                gamma: &mut d_gamma,
+                beta: &mut d_beta,
+                slope: Some(&mut d_slope),
+            },
+        )
+        .expect(FITS);
+        if let (Some(node), Some(dx)) = (x_node, dx) {
+            let size = [shape.batch, shape.height, shape.width, shape.in_channels];
+            grads.register::<Flex>(node.id, image(size, dx));
+        }
+        if let Some(node) = weight_node {
+            let dims = [channels, shape.in_channels, shape.kernel, shape.kernel];
+            let dw = FlexTensor::from_data(TensorData::new(dw, dims));
+            grads.register::<Flex>(node.id, dw);
+        }
+        for (node, gradient) in [
+            (gamma_node, d_gamma),
+            (beta_node, d_beta),
+            (slope_node, d_slope),
+        ] {
+            if let Some(node) = node {
+                grads.register::<Flex>(node.id, vector(gradient));
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Pool;
+
+impl Backward<Flex, 1> for Pool {
+    type State = (PoolShape, Vec<u8>);
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let [x_node] = ops.parents;
+        let dy = channels_last(&grads.consume::<Flex>(&ops.node));
+        let (shape, argmax) = ops.state;
+        if let Some(node) = x_node {
+            let mut dx = vec![0.0; shape.input_len()];
+            max_pool_backward(&shape, values(&dy), &argmax, &mut dx).expect(FITS);
+            let size = [shape.batch, shape.height, shape.width, shape.channels];
+            grads.register::<Flex>(node.id, image(size, dx));
+        }
+    }
+}
+
+impl<C: CheckpointStrategy> BlockBackend for Autodiff<Flex, C> {
+    fn block(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let nodes = [
+            x.node(),
+            weight.node(),
+            gamma.node(),
+            beta.node(),
+            slope.node(),
+        ];
+        let params = Params::new(
+            weight.primitive(),
+            gamma.primitive(),
+            beta.primitive(),
+            slope.primitive(),
+        );
+        let out = forward(x.primitive(), params, geometry);
+        let y = match Block.prepare::<C>(nodes).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(out.saved, out.y),
+            OpsKind::UnTracked(prep) => prep.finish(out.y),
+        };
+        (y, Self::from_inner(out.mean), Self::from_inner(out.var))
+    }
+
+    fn block_inference(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> FloatTensor<Self> {
+        // Evaluation is not differentiated: the network is taken off the tape for it.
+        Self::from_inner(Flex::block_inference(
+            x.into_primitive(),
+            weight.into_primitive(),
+            gamma.into_primitive(),
+            beta.into_primitive(),
+            slope.into_primitive(),
+            mean.into_primitive(),
+            var.into_primitive(),
+            geometry,
+        ))
+    }
+
+    fn pool(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (y, shape, argmax) = pool_forward(x.primitive());
+        match Pool.prepare::<C>([x.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish((shape, argmax), y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+}

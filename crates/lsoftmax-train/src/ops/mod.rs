@@ -1,0 +1,167 @@
+//! The layers of the networks as operations: fused kernels on the CPU, Burn's own elsewhere.
+
+mod flex;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::activation::prelu;
+use burn::tensor::module::{batch_norm, batch_norm_train, conv2d, max_pool2d};
+use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
+use burn::tensor::{Device, Tensor};
+
+/// Side and stride of the pools.
+const POOL: usize = 2;
+
+/// Added to variances, as Caffe and PyTorch have it.
+pub(crate) const EPSILON: f64 = 1e-5;
+
+/// What of a convolution is not a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    /// Stride in both directions.
+    pub stride: usize,
+    /// Zeros on each side.
+    pub padding: usize,
+}
+
+/// The parameters of a block: convolution, batch normalisation, `PReLU`.
+#[derive(Clone, Debug)]
+pub struct BlockParams {
+    /// `[out, in, kernel, kernel]`.
+    pub weight: Tensor<4>,
+    /// `[out]`.
+    pub gamma: Tensor<1>,
+    /// `[out]`.
+    pub beta: Tensor<1>,
+    /// `[out]`.
+    pub slope: Tensor<1>,
+    /// Stride and padding.
+    pub geometry: Geometry,
+}
+
+/// The fused operations of the CPU backend.
+#[backend_extension(Autodiff, Flex)]
+pub trait BlockBackend: Backend {
+    /// Output, batch mean and biased batch variance of conv -> BN -> `PReLU`.
+    fn block(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The block with running statistics.
+    fn block_inference(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        mean: FloatTensor<Self>,
+        var: FloatTensor<Self>,
+        geometry: Geometry,
+    ) -> FloatTensor<Self>;
+
+    /// The 2x2 maximum with stride 2, rounded up.
+    fn pool(x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+/// Whether the fused kernels serve this device.
+fn is_fused(device: &Device) -> bool {
+    // Equality does not look at autodiff.
+    *device == Device::flex()
+}
+
+/// Output of a block in training, with the batch statistics it normalised by.
+pub(crate) fn block(x: Tensor<4>, p: BlockParams) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    if is_fused(&x.device()) {
+        let (y, mean, var) = <Dispatch as BlockBackend>::block(
+            x.into_dispatch(),
+            p.weight.into_dispatch(),
+            p.gamma.into_dispatch(),
+            p.beta.into_dispatch(),
+            p.slope.into_dispatch(),
+            p.geometry,
+        );
+        return (
+            Tensor::from_dispatch(y),
+            Tensor::from_dispatch(mean),
+            Tensor::from_dispatch(var),
+        );
+    }
+    block_of_burn_operations(x, p)
+}
+
+pub(crate) fn block_of_burn_operations(
+    x: Tensor<4>,
+    p: BlockParams,
+) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
+    let z = conv2d(x, p.weight, None, conv_options(p.geometry));
+    let normed = batch_norm_train(z, p.gamma, p.beta, EPSILON);
+    (prelu(normed.output, p.slope), normed.mean, normed.variance)
+}
+
+/// Output of a block in evaluation.
+pub(crate) fn block_inference(
+    x: Tensor<4>,
+    p: BlockParams,
+    mean: Tensor<1>,
+    var: Tensor<1>,
+) -> Tensor<4> {
+    if is_fused(&x.device()) {
+        return Tensor::from_dispatch(<Dispatch as BlockBackend>::block_inference(
+            x.into_dispatch(),
+            p.weight.into_dispatch(),
+            p.gamma.into_dispatch(),
+            p.beta.into_dispatch(),
+            p.slope.into_dispatch(),
+            mean.into_dispatch(),
+            var.into_dispatch(),
+            p.geometry,
+        ));
+    }
+    inference_of_burn_operations(x, p, mean, var)
+}
+
+pub(crate) fn inference_of_burn_operations(
+    x: Tensor<4>,
+    p: BlockParams,
+    mean: Tensor<1>,
+    var: Tensor<1>,
+) -> Tensor<4> {
+    let z = conv2d(x, p.weight, None, conv_options(p.geometry));
+    prelu(batch_norm(z, p.gamma, p.beta, mean, var, EPSILON), p.slope)
+}
+
+/// The 2x2 maximum with stride 2 that rounds up, as Caffe's does.
+pub(crate) fn pool(x: Tensor<4>) -> Tensor<4> {
+    if is_fused(&x.device()) {
+        return Tensor::from_dispatch(<Dispatch as BlockBackend>::pool(x.into_dispatch()));
+    }
+    pool_of_burn_operations(x)
+}
+
+pub(crate) fn pool_of_burn_operations(x: Tensor<4>) -> Tensor<4> {
+    max_pool2d(
+        x,
+        MaxPoolOptions {
+            ceil_mode: true,
+            ..MaxPoolOptions::new([POOL, POOL])
+        },
+    )
+}
+
+fn conv_options(geometry: Geometry) -> ConvOptions<2> {
+    let pad = (geometry.padding, geometry.padding);
+    ConvOptions {
+        stride: [geometry.stride; 2],
+        padding: [pad, pad],
+        dilation: [1, 1],
+        groups: 1,
+    }
+}
+
+#[cfg(test)]
+mod tests;

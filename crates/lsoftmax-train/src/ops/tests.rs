@@ -1,0 +1,133 @@
+use super::*;
+use burn::tensor::{TensorData, Tolerance};
+use lsoftmax_data::random::Rng;
+
+fn random<const D: usize>(shape: [usize; D], place: u64, device: &Device) -> Tensor<D> {
+    let mut rng = Rng::at(1, &[place]);
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|_| rng.normal() as f32)
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn params(
+    [out, channels, kernel]: [usize; 3],
+    stride: usize,
+    device: &Device,
+) -> (Tensor<4>, Tensor<1>, Tensor<1>, Tensor<1>, Geometry) {
+    (
+        random([out, channels, kernel, kernel], 2, device).require_grad(),
+        random([out], 3, device).require_grad(),
+        random([out], 4, device).require_grad(),
+        random([out], 5, device).require_grad(),
+        Geometry {
+            stride,
+            padding: kernel / 2,
+        },
+    )
+}
+
+type Run = fn(Tensor<4>, BlockParams) -> (Tensor<4>, Tensor<1>, Tensor<1>);
+
+/// Output, statistics and all gradients of a block, in logical order.
+fn block_with_gradients(run: Run, conv: [usize; 3], stride: usize) -> Vec<TensorData> {
+    let device = Device::flex().autodiff();
+    let x = random([3, conv[1], 9, 7], 1, &device).require_grad();
+    let (weight, gamma, beta, slope, geometry) = params(conv, stride, &device);
+    let (y, mean, var) = run(
+        x.clone(),
+        BlockParams {
+            weight: weight.clone(),
+            gamma: gamma.clone(),
+            beta: beta.clone(),
+            slope: slope.clone(),
+            geometry,
+        },
+    );
+    let upstream = random(y.dims(), 6, &device);
+    let gradients = (y.clone() * upstream).sum().backward();
+    vec![
+        y.into_data(),
+        mean.into_data(),
+        var.into_data(),
+        x.grad(&gradients).unwrap().into_data(),
+        weight.grad(&gradients).unwrap().into_data(),
+        gamma.grad(&gradients).unwrap().into_data(),
+        beta.grad(&gradients).unwrap().into_data(),
+        slope.grad(&gradients).unwrap().into_data(),
+    ]
+}
+
+#[test]
+fn the_fused_block_is_the_block_of_burn_operations() {
+    for (conv, stride) in [
+        ([8, 3, 3], 1),
+        ([16, 16, 3], 1),
+        ([5, 2, 5], 1),
+        ([8, 4, 3], 2),
+    ] {
+        let fused = block_with_gradients(block, conv, stride);
+        let plain = block_with_gradients(block_of_burn_operations, conv, stride);
+        for (fused, plain) in fused.iter().zip(&plain) {
+            fused.assert_approx_eq::<f32>(plain, Tolerance::rel_abs(2e-4, 2e-4));
+        }
+    }
+}
+
+#[test]
+fn inference_is_the_block_with_given_statistics() {
+    let device = Device::flex();
+    let x = random([2, 6, 7, 8], 1, &device);
+    let (weight, gamma, beta, slope, geometry) = params([10, 6, 3], 1, &device);
+    let params = BlockParams {
+        weight,
+        gamma,
+        beta,
+        slope,
+        geometry,
+    };
+    let (mean, var) = (
+        random([10], 7, &device),
+        random([10], 8, &device).abs() + 0.1,
+    );
+    let fused = block_inference(x.clone(), params.clone(), mean.clone(), var.clone());
+    let plain = inference_of_burn_operations(x, params, mean, var);
+    fused
+        .into_data()
+        .assert_approx_eq::<f32>(&plain.into_data(), Tolerance::rel_abs(1e-4, 1e-4));
+}
+
+#[test]
+fn pools_round_up_and_give_burns_gradient() {
+    for size in [[2, 3, 7, 5], [1, 4, 8, 8], [2, 1, 1, 1]] {
+        let results = [pool, pool_of_burn_operations].map(|pool| {
+            let device = Device::flex().autodiff();
+            let x = random(size, 1, &device).require_grad();
+            let y = pool(x.clone());
+            let upstream = random(y.dims(), 2, &device);
+            let gradients = (y.clone() * upstream).sum().backward();
+            (y.into_data(), x.grad(&gradients).unwrap().into_data())
+        });
+        let [fused, plain] = &results;
+        assert_eq!(fused.0.shape()[2], size[2].div_ceil(2));
+        fused.0.assert_eq(&plain.0, true);
+        fused.1.assert_eq(&plain.1, true);
+    }
+}
+
+#[test]
+fn the_first_layer_needs_no_input_gradient() {
+    let device = Device::flex().autodiff();
+    let x = random([2, 3, 6, 6], 1, &device);
+    let (weight, gamma, beta, slope, geometry) = params([4, 3, 3], 1, &device);
+    let params = BlockParams {
+        weight: weight.clone(),
+        gamma,
+        beta,
+        slope,
+        geometry,
+    };
+    let gradients = block(x.clone(), params).0.sum().backward();
+    assert!(x.grad(&gradients).is_none());
+    assert!(weight.grad(&gradients).is_some());
+}

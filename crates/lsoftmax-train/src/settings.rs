@@ -1,0 +1,187 @@
+//! What a user may set: the keys of an experiment file, and the flags of the same names.
+
+use crate::network::NetworkSpec;
+use lsoftmax::Stage;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Everything that a run can be told, each part optional.
+///
+/// Keys in a TOML file are the names of the flags without the dashes in front.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[cfg_attr(feature = "clap", command(next_help_heading = "Experiment"))]
+pub struct Settings {
+    /// Data set: glyphs, alphabet:N, mnist, fashion-mnist, idx, cifar10, cifar100 [default: glyphs]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
+    pub data: Option<String>,
+    /// Folder with the files of the data set
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
+    pub data_dir: Option<PathBuf>,
+    /// Seed of generated data [default: 0]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    pub data_seed: Option<u64>,
+    /// Use so many training images [default: all; 20000 generated]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    pub train_samples: Option<usize>,
+    /// Use so many test images [default: all; 4000 generated]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    pub test_samples: Option<usize>,
+    /// Pad by 4, crop at random, mirror at random (CIFAR10+) [default: false]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true"))]
+    pub augment: Option<bool>,
+
+    /// Network: mnist-2d, mnist, cifar10, cifar100, lfw, compact, compact-2d, or a .toml file
+    /// [default: by data set]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME|FILE"))]
+    pub network: Option<NetworkChoice>,
+    /// Length of the feature [default: the network's]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    pub feature: Option<usize>,
+
+    /// Loss: softmax, l-softmax, a-softmax, cos-face, am-softmax, arc-face, combined
+    /// [default: l-softmax]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
+    pub loss: Option<String>,
+    /// m: the angular multiplier of l-softmax and a-softmax [default: 4], or the additive
+    /// margin of cos-face, am-softmax and arc-face [default: as published]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "M", visible_alias = "m"))]
+    pub margin: Option<f64>,
+    /// Scale s of the losses that normalise [default: as published]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "S"))]
+    pub scale: Option<f64>,
+    /// The three margins m1 m2 m3 of the combined loss [default: 1 0.3 0.2]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "M", num_args = 3))]
+    pub margins: Option<Vec<f64>>,
+
+    /// How λ falls: auto, none, constant, power-law, geometric [default: auto]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
+    pub annealing: Option<String>,
+    /// λ at the start (power-law: 1000, geometric: 100), or throughout (constant: 5)
+    #[cfg_attr(feature = "clap", arg(long, value_name = "L"))]
+    pub lambda: Option<f64>,
+    /// The smallest λ of power-law and geometric [default: 0]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "L"))]
+    pub lambda_min: Option<f64>,
+    /// gamma of the power law [default: 2.5e-5, for 18000 iterations]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "G"))]
+    pub gamma: Option<f64>,
+    /// Exponent of the power law [default: 35]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "P"))]
+    pub power: Option<f64>,
+    /// Factor a step of geometric annealing [default: 0.9995, for 18000 iterations]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "F"))]
+    pub factor: Option<f64>,
+    /// A growing m, as STEP:M,STEP:M
+    #[cfg_attr(feature = "clap", arg(long, value_name = "STEP:M", value_delimiter = ',', value_parser = parse_stage))]
+    pub stages: Option<Vec<Stage>>,
+
+    /// Steps of the training; stretches milestones and annealing in proportion
+    /// [default: 18000; 1200 on generated data]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    pub iterations: Option<u64>,
+    /// Images a step [default: 256; 128 on generated data]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    pub batch: Option<usize>,
+    /// Learning rate at the start [default: 0.1]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "RATE"))]
+    pub learning_rate: Option<f64>,
+    /// Steps at which the learning rate falls to a tenth [default: at 2/3 and 5/6]
+    #[cfg_attr(
+        feature = "clap",
+        arg(long, value_name = "STEP", value_delimiter = ',')
+    )]
+    pub milestones: Option<Vec<u64>>,
+    /// Momentum of SGD [default: 0.9]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "M"))]
+    pub momentum: Option<f64>,
+    /// Weight decay, on weights only [default: 0.0005]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "W"))]
+    pub weight_decay: Option<f64>,
+    /// Seed of weights, order and augmentation [default: 0]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    pub seed: Option<u64>,
+    /// Test on the test set so many times on the way, for the curves [default: 10]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    pub evaluations: Option<u64>,
+}
+
+/// A network by its name or as a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum NetworkChoice {
+    /// A built-in name, or the path of a TOML file.
+    Name(String),
+    /// The row itself.
+    Row(NetworkSpec),
+}
+
+impl std::str::FromStr for NetworkChoice {
+    type Err = std::convert::Infallible;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Ok(Self::Name(name.to_owned()))
+    }
+}
+
+/// Reads `STEP:M`.
+///
+/// # Errors
+/// A sentence saying what was expected.
+pub fn parse_stage(text: &str) -> Result<Stage, String> {
+    text.split_once(':')
+        .and_then(|(step, m)| {
+            Some(Stage {
+                step: step.trim().parse().ok()?,
+                m: m.trim().parse().ok()?,
+            })
+        })
+        .ok_or_else(|| format!("expected STEP:M, such as 0:1 or 500:2, found {text:?}"))
+}
+
+impl Settings {
+    /// The keys that a file may have.
+    pub const KEYS: &[&str] = &[
+        "data",
+        "data-dir",
+        "data-seed",
+        "train-samples",
+        "test-samples",
+        "augment",
+        "network",
+        "feature",
+        "loss",
+        "margin",
+        "scale",
+        "margins",
+        "annealing",
+        "lambda",
+        "lambda-min",
+        "gamma",
+        "power",
+        "factor",
+        "stages",
+        "iterations",
+        "batch",
+        "learning-rate",
+        "milestones",
+        "momentum",
+        "weight-decay",
+        "seed",
+        "evaluations",
+    ];
+
+    /// These settings, with `other` where these are silent.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        macro_rules! each {
+            ($($field:ident)*) => { Self { $($field: self.$field.or(other.$field)),* } };
+        }
+        each!(
+            data data_dir data_seed train_samples test_samples augment network feature loss
+            margin scale margins annealing lambda lambda_min gamma power factor stages
+            iterations batch learning_rate milestones momentum weight_decay seed evaluations
+        )
+    }
+}

@@ -1,0 +1,157 @@
+//! Golden values: the closed forms of the authors' Caffe layer, the definition with 50 digits,
+//! and the family of normalised losses, by the programs in tests/golden.
+
+mod common;
+
+use burn::tensor::{DType, Device, Tensor};
+use common::{
+    Answer, Case, Float, Problem, Worst, burn, burn_as, distance, golden, kernel, labels_of,
+    matrix, values,
+};
+use lsoftmax::{Loss, MarginHeadConfig};
+use std::sync::Arc;
+
+fn compare(worst: &mut Worst, case: &Case, found: &Answer) {
+    let name = &case.name;
+    worst.see(
+        distance(&[found.loss], &[case.loss]),
+        format_args!("{name}, loss"),
+    );
+    worst.see(distance(&found.dx, &case.dx), format_args!("{name}, dX"));
+    worst.see(distance(&found.dw, &case.dw), format_args!("{name}, dW"));
+}
+
+fn kernel_error<T: Float>() -> Worst {
+    let mut worst = Worst::default();
+    for case in golden() {
+        let margin = case.margin.margin().unwrap();
+        let (answer, samples) = kernel::<T>(&case.problem, &*margin, case.lambda);
+        compare(&mut worst, &case, &answer);
+        let logits: Vec<f64> = samples.iter().map(|sample| sample.logit).collect();
+        worst.see(
+            distance(&logits, &case.target_logits),
+            format_args!("{}, target logits", case.name),
+        );
+    }
+    worst
+}
+
+#[test]
+fn the_files_have_what_the_issue_asks_for() {
+    let cases = golden();
+    for m in 1..=16 {
+        let of_m: Vec<&Case> = cases
+            .iter()
+            .filter(|case| case.margin == Loss::LSoftmax { m })
+            .collect();
+        assert!(!of_m.is_empty(), "m = {m}");
+        for k in 0..m {
+            let has_sector = |case: &&Case| case.sectors.as_ref().unwrap().contains(&k);
+            assert!(of_m.iter().any(has_sector), "m = {m}, sector {k}");
+        }
+    }
+}
+
+#[test]
+fn kernel_in_f64() {
+    kernel_error::<f64>().below(1e-20);
+}
+
+#[test]
+fn kernel_in_f32() {
+    kernel_error::<f32>().below(1e-20);
+}
+
+/// The scalars alone: the target logit and the loss of each sample.
+#[test]
+fn samples_one_by_one() {
+    let mut worst = Worst::default();
+    for case in golden() {
+        let margin = case.margin.margin().unwrap();
+        for (row, &loss) in case.losses.iter().enumerate() {
+            let one = Problem {
+                batch: 1,
+                x: case.problem.feature(row).to_vec(),
+                labels: vec![case.problem.labels[row]],
+                ..case.problem.clone()
+            };
+            let (answer, samples) = kernel::<f64>(&one, &*margin, case.lambda);
+            let place = format!("{}, row {row}", case.name);
+            // A loss near zero is the difference of logits that are not.
+            let size = loss.max(case.target_logits[row].abs()).max(1.0);
+            worst.see((answer.loss - loss).abs() / size, &place);
+            let expected = case.target_logits[row];
+            worst.see(distance(&[samples[0].logit], &[expected]), &place);
+        }
+    }
+    worst.below(1e-20);
+}
+
+#[test]
+fn burn_operation_in_f32() {
+    let mut worst = Worst::default();
+    for case in golden() {
+        let margin: Arc<_> = case.margin.margin().unwrap().into();
+        compare(
+            &mut worst,
+            &case,
+            &burn(&case.problem, margin, case.lambda),
+        );
+    }
+    worst.below(1e-20);
+}
+
+#[test]
+fn burn_operation_in_f64() {
+    let mut worst = Worst::default();
+    for case in golden() {
+        let margin: Arc<_> = case.margin.margin().unwrap().into();
+        let answer = burn_as(&case.problem, margin, case.lambda, [DType::F64; 2]);
+        compare(&mut worst, &case, &answer);
+    }
+    worst.below(1e-20);
+}
+
+/// Through the module, as a user has it: weights in a `Param`, λ from a schedule.
+#[test]
+fn burn_head() {
+    let device = Device::flex().autodiff();
+    let mut worst = Worst::default();
+    for case in golden() {
+        let Problem {
+            batch,
+            classes,
+            features,
+            ..
+        } = case.problem;
+        let constant = lsoftmax::Lambda::Constant {
+            lambda: case.lambda,
+        };
+        let mut head = MarginHeadConfig::new(features, classes)
+            .with_loss(case.margin)
+            .with_annealing(constant.into())
+            .init(&device)
+            .unwrap();
+        let w = matrix(&case.problem.w, [classes, features], &device, DType::F32);
+        head.weight = head.weight.map(|_| w.require_grad());
+        let x = matrix(&case.problem.x, [batch, features], &device, DType::F32).require_grad();
+        let labels = labels_of(&case.problem.labels, &device);
+        let loss = head.loss(x.clone(), labels, 0).unwrap();
+        let gradients = loss.backward();
+        let gradient = |tensor: &Tensor<2>| values(&tensor.grad(&gradients).unwrap());
+        let answer = Answer {
+            loss: values(&loss)[0],
+            dx: gradient(&x),
+            dw: gradient(&head.weight.val()),
+        };
+        compare(&mut worst, &case, &answer);
+        if matches!(case.margin, Loss::LSoftmax { .. } | Loss::Softmax) {
+            let logits = values(&head.logits(x));
+            worst.see(
+                distance(&logits, &case.logits),
+                format_args!("{}, logits", case.name),
+            );
+        }
+    }
+    worst.below(1e-20);
+}
