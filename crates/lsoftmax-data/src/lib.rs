@@ -1,1 +1,38 @@
-//! lsoftmax-data
+//! Data sets and the way of a batch: formats, generated images, augmentation, order, loader.
+//!
+//! Images are decoded once and kept as bytes ([`Dataset`]). Everything random is a function
+//! of (seed, epoch, index) ([`random`]), so that a batch depends on nothing but its step.
+//!
+//! ```
+//! use lsoftmax_data::{DataSource, SourceOptions};
+//!
+//! let options = SourceOptions { train_samples: Some(100), ..SourceOptions::default() };
+//! let split = DataSource::Glyphs.load(&options)?;
+//! assert_eq!(split.train.len(), 100);
+//! # Ok::<(), lsoftmax_data::DataError>(())
+//! ```
+
+mod augmentation;
+mod cifar;
+mod dataset;
+mod error;
+mod file;
+pub mod glyphs;
+mod idx;
+mod loader;
+pub mod npy;
+mod preprocessing;
+pub mod random;
+mod sampler;
+mod source;
+
+pub use augmentation::Augmentation;
+pub use cifar::{load_cifar10, load_cifar100};
+pub use dataset::{Batch, Dataset, Split};
+pub use error::DataError;
+pub use file::atomic_write;
+pub use idx::load as load_idx;
+pub use loader::{LoadPlan, Loader};
+pub use preprocessing::{MemoryLayout, Preprocessing};
+pub use sampler::Sampler;
+pub use source::{DataSource, SourceOptions};

@@ -37,14 +37,18 @@ pub use run_folder::{
 pub use settings::{NetworkChoice, Settings, parse_stage};
 pub use training::{Divergence, Observer, Progress, Trained, train};
 
-use lsoftmax_data::{DataSource, Split};
+use lsoftmax_data::{DataSource, SourceOptions, Split};
 
 /// The data of an experiment.
 ///
 /// # Errors
 /// An unknown name, files missing or damaged.
 pub fn load_data(experiment: &Experiment) -> Result<Split, TrainError> {
-    Ok(DataSource::stub_mnist(
-        experiment.data_dir.as_deref().unwrap(),
-    ))
+    let options = SourceOptions {
+        dir: experiment.data_dir.clone(),
+        seed: experiment.data_seed,
+        train_samples: experiment.train_samples,
+        test_samples: experiment.test_samples,
+    };
+    Ok(DataSource::parse(&experiment.data)?.load(&options)?)
 }

@@ -163,14 +163,13 @@ impl Annealing {
             Lambda::Auto { .. } => Lambda::Auto { iterations: to },
             same => same,
         };
-        let stages = self
-            .stages
-            .iter()
-            .map(|s| Stage {
-                step: (s.step as f64 * ratio).round() as u64,
-                m: s.m,
-            })
-            .collect();
+        let mut stages: Vec<Stage> = Vec::with_capacity(self.stages.len());
+        for stage in &self.stages {
+            let step = (stage.step as f64 * ratio).round() as u64;
+            // Of stages that fall on one step, the last is in force.
+            stages.pop_if(|before| before.step == step);
+            stages.push(Stage { step, m: stage.m });
+        }
         Self { lambda, stages }
     }
 }

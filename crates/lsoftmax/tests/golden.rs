@@ -54,12 +54,12 @@ fn the_files_have_what_the_issue_asks_for() {
 
 #[test]
 fn kernel_in_f64() {
-    kernel_error::<f64>().below(1e-20);
+    kernel_error::<f64>().below(2e-14);
 }
 
 #[test]
 fn kernel_in_f32() {
-    kernel_error::<f32>().below(1e-20);
+    kernel_error::<f32>().below(1e-6);
 }
 
 /// The scalars alone: the target logit and the loss of each sample.
@@ -77,14 +77,14 @@ fn samples_one_by_one() {
             };
             let (answer, samples) = kernel::<f64>(&one, &*margin, case.lambda);
             let place = format!("{}, row {row}", case.name);
-            // A loss near zero is the difference of logits that are not.
-            let size = loss.max(case.target_logits[row].abs()).max(1.0);
-            worst.see((answer.loss - loss).abs() / size, &place);
             let expected = case.target_logits[row];
-            worst.see(distance(&[samples[0].logit], &[expected]), &place);
+            // Either may be near zero where the numbers it is made of are not.
+            let size = expected.abs().max(1.0);
+            worst.see((answer.loss - loss).abs() / size, &place);
+            worst.see((samples[0].logit - expected).abs() / size, &place);
         }
     }
-    worst.below(1e-20);
+    worst.below(2e-13);
 }
 
 #[test]
@@ -92,13 +92,9 @@ fn burn_operation_in_f32() {
     let mut worst = Worst::default();
     for case in golden() {
         let margin: Arc<_> = case.margin.margin().unwrap().into();
-        compare(
-            &mut worst,
-            &case,
-            &burn(&case.problem, margin, case.lambda),
-        );
+        compare(&mut worst, &case, &burn(&case.problem, margin, case.lambda));
     }
-    worst.below(1e-20);
+    worst.below(1e-6);
 }
 
 #[test]
@@ -109,7 +105,7 @@ fn burn_operation_in_f64() {
         let answer = burn_as(&case.problem, margin, case.lambda, [DType::F64; 2]);
         compare(&mut worst, &case, &answer);
     }
-    worst.below(1e-20);
+    worst.below(2e-14);
 }
 
 /// Through the module, as a user has it: weights in a `Param`, λ from a schedule.
@@ -153,5 +149,5 @@ fn burn_head() {
             );
         }
     }
-    worst.below(1e-20);
+    worst.below(1e-6);
 }

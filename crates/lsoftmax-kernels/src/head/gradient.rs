@@ -1,6 +1,7 @@
 //! The gradient of the head: two matrix products a block and a few scalars a row.
 
-use super::rows::{dot, norm, times, transposed_times};
+use super::rows::{dot, times, transposed_times};
+use super::sample::inverse;
 use super::{Batch, Real, Samples, SumExp};
 use rayon::prelude::*;
 
@@ -78,7 +79,7 @@ fn finish_features<T: Real>(
             let sample = &samples.rows[i];
             let mut along = d_target[i] * sample.along_feature;
             if normalised {
-                along -= projection(d_row, x, sample.target.feature_norm);
+                along -= dot(d_row, x) * inverse(sample.target.feature_norm).powi(2);
             }
             add_scaled(d_row, along, x);
         });
@@ -105,19 +106,10 @@ fn finish_weights<T: Real>(
             }
             let w = batch.weights.row(j);
             if normalised {
-                along -= projection(d_row, w, norm(w));
+                along -= dot(d_row, w) * samples.weight_factors[j].powi(2);
             }
             add_scaled(d_row, along, w);
         });
-}
-
-/// The factor of `direction` in the part of `d_row` that points along it.
-fn projection<T: Real>(d_row: &[T], direction: &[T], norm: f64) -> f64 {
-    if norm < super::TINY {
-        0.0
-    } else {
-        dot(d_row, direction) / norm / norm
-    }
 }
 
 fn add_scaled<T: Real>(row: &mut [T], factor: f64, direction: &[T]) {

@@ -25,6 +25,7 @@
 
 mod gradient;
 mod real;
+mod rescale;
 mod rows;
 mod sample;
 
@@ -32,15 +33,19 @@ pub use real::Real;
 pub use sample::Sample;
 
 use rayon::prelude::*;
+use rescale::Rescaled;
 use rows::{Rows, dot, norm};
 
 /// The largest block of logits, in bytes, that the head holds at once.
 pub const BLOCK_BYTES: usize = 32 << 20;
 
-/// Norms below this have no usable direction: the vector counts as zero.
-///
-/// `1 / norm` must stay finite in f32.
-const TINY: f64 = 1e-30;
+/// A shorter vector that is to be normalised counts as zero: its gradient, about `1 / norm`, must
+/// stay finite in f32.
+pub const TINY: f64 = 1e-30;
+
+/// A shorter vector that is not normalised counts as zero: no product of two norms may be 0 in
+/// f64. No other f32 vector is as short.
+const ZERO: f64 = 1e-150;
 
 /// Which of the two vectors of a logit are brought to a fixed length.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -60,6 +65,16 @@ pub struct Target {
     pub feature_norm: f64,
     /// Length of the class weight, before any normalisation.
     pub weight_norm: f64,
+}
+
+impl Target {
+    fn rescaled(self, feature: f64, weight: f64) -> Self {
+        Self {
+            feature_norm: self.feature_norm * feature,
+            weight_norm: self.weight_norm * weight,
+            ..self
+        }
+    }
 }
 
 /// The target logit and its derivatives.
@@ -160,6 +175,11 @@ impl<'a, T: Real> Batch<'a, T> {
             labels,
         })
     }
+
+    /// As many classes as fit `bytes`, and at least one.
+    fn block_classes(&self, bytes: usize) -> usize {
+        (bytes / (self.labels.len() * size_of::<T>())).clamp(1, self.weights.rows())
+    }
 }
 
 /// What the forward pass found.
@@ -183,11 +203,13 @@ pub fn cross_entropy<T: Real>(
     normalisation: Normalisation,
     margin: &(dyn Fn(Target) -> TargetLogit + Sync),
 ) -> Outcome {
-    let samples = Samples::new(batch, normalisation, margin);
-    let block = samples.block_classes(batch, BLOCK_BYTES);
+    let rescaled = RescaledBatch::new(batch, normalisation);
+    let batch = &rescaled.batch(batch);
+    let samples = Samples::new(batch, normalisation, margin, &rescaled);
+    let block = batch.block_classes(BLOCK_BYTES);
     let mut logits = vec![T::ZERO; batch.labels.len() * block];
     let sums = samples.sum_exp(batch, block, &mut logits);
-    samples.outcome(&sums)
+    samples.outcome(&sums, batch, &rescaled)
 }
 
 /// [`cross_entropy`] with its gradient, in one pass where the logits fit one block.
@@ -225,8 +247,10 @@ fn with_block_bytes<T: Real>(
 ) -> Result<Outcome, HeadError> {
     batch.features.check_like("d_features", d_features.len())?;
     batch.weights.check_like("d_weights", d_weights.len())?;
-    let samples = Samples::new(batch, normalisation, margin);
-    let block = samples.block_classes(batch, block_bytes);
+    let rescaled = RescaledBatch::new(batch, normalisation);
+    let batch = &rescaled.batch(batch);
+    let samples = Samples::new(batch, normalisation, margin, &rescaled);
+    let block = batch.block_classes(block_bytes);
     let mut logits = vec![T::ZERO; batch.labels.len() * block];
     let sums = samples.sum_exp(batch, block, &mut logits);
     gradient::gradient(
@@ -238,7 +262,53 @@ fn with_block_bytes<T: Real>(
         d_features,
         d_weights,
     );
-    Ok(samples.outcome(&sums))
+    rescaled.finish(batch.features.columns(), d_features, d_weights);
+    Ok(samples.outcome(&sums, batch, &rescaled))
+}
+
+/// What is known of the sides of a batch that are normalised.
+struct RescaledBatch<T> {
+    features: Option<Rescaled<T>>,
+    weights: Option<Rescaled<T>>,
+}
+
+impl<T: Real> RescaledBatch<T> {
+    fn new(batch: &Batch<'_, T>, normalisation: Normalisation) -> Self {
+        let scaled = normalisation.feature_scale.is_some();
+        Self {
+            features: scaled.then(|| Rescaled::new(&batch.features)),
+            weights: normalisation.weights.then(|| Rescaled::new(&batch.weights)),
+        }
+    }
+
+    fn batch<'a>(&'a self, batch: &Batch<'a, T>) -> Batch<'a, T> {
+        let rows = |side: &'a Option<Rescaled<T>>, rows| match side {
+            Some(side) => side.rows(rows),
+            None => rows,
+        };
+        Batch {
+            features: rows(&self.features, batch.features),
+            weights: rows(&self.weights, batch.weights),
+            labels: batch.labels,
+        }
+    }
+
+    /// True norms over those of the rows that stand in: of a feature, and of its class weight.
+    fn factors(&self, row: usize, label: u32) -> [f64; 2] {
+        let factor = |side: &Option<Rescaled<T>>, row| side.as_ref().map_or(1.0, |s| s.factor(row));
+        [
+            factor(&self.features, row),
+            factor(&self.weights, label as usize),
+        ]
+    }
+
+    fn finish(&self, columns: usize, d_features: &mut [T], d_weights: &mut [T]) {
+        for (side, gradient) in [(&self.features, d_features), (&self.weights, d_weights)] {
+            if let Some(side) = side {
+                side.finish(gradient, columns);
+            }
+        }
+    }
 }
 
 /// The sum of exponentials of a row of logits: `exp(max) * sum`.
@@ -270,23 +340,34 @@ impl Samples {
         batch: &Batch<'_, T>,
         normalisation: Normalisation,
         margin: &(dyn Fn(Target) -> TargetLogit + Sync),
+        rescaled: &RescaledBatch<T>,
     ) -> Self {
-        let weight_factors = if normalisation.weights {
-            batch
-                .weights
-                .par_iter()
-                .map(|row| normalisation.weight_factor(norm(row)))
-                .collect()
-        } else {
-            Vec::new()
-        };
+        let norms = rescaled
+            .weights
+            .as_ref()
+            .map_or(&[][..], |side| &side.norms);
+        let weight_factors = norms
+            .iter()
+            .map(|&norm| normalisation.weight_factor(norm))
+            .collect();
         let rows = batch
             .features
             .par_iter()
             .zip(batch.labels)
-            .map(|(x, &label)| {
+            .enumerate()
+            .map(|(row, (x, &label))| {
                 let w = batch.weights.row(label as usize);
-                let mut sample = Sample::new(dot(x, w), norm(x), norm(w), normalisation, margin);
+                let [of_x, of_w] = rescaled.factors(row, label);
+                // The margin sees the true norms, and its derivatives are by the rescaled ones.
+                let margin = |target: Target| {
+                    let logit = margin(target.rescaled(of_x, of_w));
+                    TargetLogit {
+                        d_feature_norm: logit.d_feature_norm * of_x,
+                        d_weight_norm: logit.d_weight_norm * of_w,
+                        ..logit
+                    }
+                };
+                let mut sample = Sample::new(dot(x, w), norm(x), norm(w), normalisation, &margin);
                 // As it will stand among the other logits: else the loss could fall below 0.
                 sample.logit = T::from_f64(sample.logit).to_f64();
                 sample
@@ -301,11 +382,6 @@ impl Samples {
 
     fn weight_factor(&self, class: usize) -> f64 {
         self.weight_factors.get(class).copied().unwrap_or(1.0)
-    }
-
-    /// As many classes as fit `bytes`, and at least one.
-    fn block_classes<T: Real>(&self, batch: &Batch<'_, T>, bytes: usize) -> usize {
-        (bytes / (batch.labels.len() * size_of::<T>())).clamp(1, batch.weights.rows())
     }
 
     /// The logits of the classes `first..first + count`, target entries replaced,
@@ -378,7 +454,16 @@ impl Samples {
         sums
     }
 
-    fn outcome(self, sums: &[SumExp]) -> Outcome {
+    fn outcome<T: Real>(
+        mut self,
+        sums: &[SumExp],
+        batch: &Batch<'_, T>,
+        rescaled: &RescaledBatch<T>,
+    ) -> Outcome {
+        for (row, (sample, &label)) in self.rows.iter_mut().zip(batch.labels).enumerate() {
+            let [of_x, of_w] = rescaled.factors(row, label);
+            sample.target = sample.target.rescaled(of_x, of_w);
+        }
         let total: f64 = sums
             .iter()
             .zip(&self.rows)

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 /// A borrowed row-major matrix.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_field_names, reason = "a matrix has rows")]
 pub(super) struct Rows<'a, T> {
     values: &'a [T],
     rows: usize,
@@ -68,6 +69,16 @@ impl<'a, T: Real> Rows<'a, T> {
         Self {
             values,
             rows: count,
+            columns: self.columns,
+        }
+    }
+
+    /// Other values in the same shape.
+    pub(super) fn with_values<'b>(&self, values: &'b [T]) -> Rows<'b, T> {
+        debug_assert_eq!(values.len(), self.values.len());
+        Rows {
+            values,
+            rows: self.rows,
             columns: self.columns,
         }
     }

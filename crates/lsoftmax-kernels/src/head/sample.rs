@@ -1,6 +1,6 @@
 //! The scalars of one sample: all that a margin changes.
 
-use super::{Normalisation, TINY, Target, TargetLogit};
+use super::{Normalisation, TINY, Target, TargetLogit, ZERO};
 
 /// What the margin makes of one sample.
 ///
@@ -39,7 +39,10 @@ impl Sample {
             .feature_scale
             .map_or(1.0, |scale| scale * inverse(feature_norm));
         let weight_factor = normalisation.weight_factor(weight_norm);
-        if feature_norm < TINY || weight_norm < TINY {
+        let shortest = |normalised| if normalised { TINY } else { ZERO };
+        if feature_norm < shortest(normalisation.feature_scale.is_some())
+            || weight_norm < shortest(normalisation.weights)
+        {
             return Self {
                 target: Target {
                     cosine: 0.0,
@@ -94,6 +97,7 @@ impl Normalisation {
     }
 }
 
-fn inverse(norm: f64) -> f64 {
+/// 1 / norm, and 0 for a vector that counts as zero.
+pub(super) fn inverse(norm: f64) -> f64 {
     if norm < TINY { 0.0 } else { 1.0 / norm }
 }

@@ -17,7 +17,7 @@ pub(crate) const EPSILON: f64 = 1e-5;
 
 /// What of a convolution is not a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Geometry {
+pub(crate) struct Geometry {
     /// Stride in both directions.
     pub stride: usize,
     /// Zeros on each side.
@@ -26,7 +26,7 @@ pub struct Geometry {
 
 /// The parameters of a block: convolution, batch normalisation, `PReLU`.
 #[derive(Clone, Debug)]
-pub struct BlockParams {
+pub(crate) struct BlockParams {
     /// `[out, in, kernel, kernel]`.
     pub weight: Tensor<4>,
     /// `[out]`.
@@ -41,7 +41,7 @@ pub struct BlockParams {
 
 /// The fused operations of the CPU backend.
 #[backend_extension(Autodiff, Flex)]
-pub trait BlockBackend: Backend {
+pub(crate) trait BlockBackend: Backend {
     /// Output, batch mean and biased batch variance of conv -> BN -> `PReLU`.
     fn block(
         x: FloatTensor<Self>,

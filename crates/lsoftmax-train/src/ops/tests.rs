@@ -10,21 +10,17 @@ fn random<const D: usize>(shape: [usize; D], place: u64, device: &Device) -> Ten
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-fn params(
-    [out, channels, kernel]: [usize; 3],
-    stride: usize,
-    device: &Device,
-) -> (Tensor<4>, Tensor<1>, Tensor<1>, Tensor<1>, Geometry) {
-    (
-        random([out, channels, kernel, kernel], 2, device).require_grad(),
-        random([out], 3, device).require_grad(),
-        random([out], 4, device).require_grad(),
-        random([out], 5, device).require_grad(),
-        Geometry {
+fn params([out, channels, kernel]: [usize; 3], stride: usize, device: &Device) -> BlockParams {
+    BlockParams {
+        weight: random([out, channels, kernel, kernel], 2, device),
+        gamma: random([out], 3, device),
+        beta: random([out], 4, device),
+        slope: random([out], 5, device),
+        geometry: Geometry {
             stride,
             padding: kernel / 2,
         },
-    )
+    }
 }
 
 type Run = fn(Tensor<4>, BlockParams) -> (Tensor<4>, Tensor<1>, Tensor<1>);
@@ -33,17 +29,12 @@ type Run = fn(Tensor<4>, BlockParams) -> (Tensor<4>, Tensor<1>, Tensor<1>);
 fn block_with_gradients(run: Run, conv: [usize; 3], stride: usize) -> Vec<TensorData> {
     let device = Device::flex().autodiff();
     let x = random([3, conv[1], 9, 7], 1, &device).require_grad();
-    let (weight, gamma, beta, slope, geometry) = params(conv, stride, &device);
-    let (y, mean, var) = run(
-        x.clone(),
-        BlockParams {
-            weight: weight.clone(),
-            gamma: gamma.clone(),
-            beta: beta.clone(),
-            slope: slope.clone(),
-            geometry,
-        },
-    );
+    let mut p = params(conv, stride, &device);
+    p.weight = p.weight.require_grad();
+    p.gamma = p.gamma.require_grad();
+    p.beta = p.beta.require_grad();
+    p.slope = p.slope.require_grad();
+    let (y, mean, var) = run(x.clone(), p.clone());
     let upstream = random(y.dims(), 6, &device);
     let gradients = (y.clone() * upstream).sum().backward();
     vec![
@@ -51,10 +42,10 @@ fn block_with_gradients(run: Run, conv: [usize; 3], stride: usize) -> Vec<Tensor
         mean.into_data(),
         var.into_data(),
         x.grad(&gradients).unwrap().into_data(),
-        weight.grad(&gradients).unwrap().into_data(),
-        gamma.grad(&gradients).unwrap().into_data(),
-        beta.grad(&gradients).unwrap().into_data(),
-        slope.grad(&gradients).unwrap().into_data(),
+        p.weight.grad(&gradients).unwrap().into_data(),
+        p.gamma.grad(&gradients).unwrap().into_data(),
+        p.beta.grad(&gradients).unwrap().into_data(),
+        p.slope.grad(&gradients).unwrap().into_data(),
     ]
 }
 
@@ -78,14 +69,7 @@ fn the_fused_block_is_the_block_of_burn_operations() {
 fn inference_is_the_block_with_given_statistics() {
     let device = Device::flex();
     let x = random([2, 6, 7, 8], 1, &device);
-    let (weight, gamma, beta, slope, geometry) = params([10, 6, 3], 1, &device);
-    let params = BlockParams {
-        weight,
-        gamma,
-        beta,
-        slope,
-        geometry,
-    };
+    let params = params([10, 6, 3], 1, &device);
     let (mean, var) = (
         random([10], 7, &device),
         random([10], 8, &device).abs() + 0.1,
@@ -119,14 +103,9 @@ fn pools_round_up_and_give_burns_gradient() {
 fn the_first_layer_needs_no_input_gradient() {
     let device = Device::flex().autodiff();
     let x = random([2, 3, 6, 6], 1, &device);
-    let (weight, gamma, beta, slope, geometry) = params([4, 3, 3], 1, &device);
-    let params = BlockParams {
-        weight: weight.clone(),
-        gamma,
-        beta,
-        slope,
-        geometry,
-    };
+    let mut params = params([4, 3, 3], 1, &device);
+    params.weight = params.weight.require_grad();
+    let weight = params.weight.clone();
     let gradients = block(x.clone(), params).0.sum().backward();
     assert!(x.grad(&gradients).is_none());
     assert!(weight.grad(&gradients).is_some());

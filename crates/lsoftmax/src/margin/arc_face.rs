@@ -56,10 +56,11 @@ impl Margin for ArcFace {
         let (value, slope) = if c < self.threshold {
             (c - self.beyond, 1.0)
         } else {
-            let sine = sine(c);
+            // Of a NaN, `max` makes 0, but the other term keeps it.
+            let sine = ((1.0 - c) * (1.0 + c)).max(0.0).sqrt();
             (
                 c * self.cos - sine * self.sin,
-                self.cos + c * self.sin / sine,
+                self.cos + c * self.sin * inverse_sine(c),
             )
         };
         TargetLogit {
@@ -70,10 +71,16 @@ impl Margin for ArcFace {
     }
 }
 
-/// sin θ from cos θ, kept away from 0, where d sin θ / d cos θ is infinite: the
-/// gradient it goes into is multiplied by a tangential part that vanishes there.
-pub(super) fn sine(c: f64) -> f64 {
+/// 1 / sin θ from cos θ; within 1e-6 of θ = 0 and π, it falls to 0.
+///
+/// The logit has a cusp there, and no gradient. A finite slope would do, since the tangential
+/// part that it is multiplied by vanishes, but rounding errors of that part grow with it.
+pub(super) fn inverse_sine(c: f64) -> f64 {
     // Written so that NaN stays NaN.
     let square = (1.0 - c) * (1.0 + c);
-    if square < 1e-12 { 1e-6 } else { square.sqrt() }
+    if square < 1e-12 {
+        square.sqrt() / 1e-12
+    } else {
+        1.0 / square.sqrt()
+    }
 }

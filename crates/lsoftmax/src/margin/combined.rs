@@ -1,4 +1,4 @@
-use super::arc_face::sine;
+use super::arc_face::inverse_sine;
 use super::{Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale};
 use std::f64::consts::PI;
 
@@ -58,7 +58,7 @@ impl Margin for Combined {
         let sign = if k.rem_euclid(2.0) == 0.0 { 1.0 } else { -1.0 };
         TargetLogit {
             value: self.scale * (sign * u.cos() - 2.0 * k - self.cosine),
-            d_cosine: self.scale * sign * self.multiplier * u.sin() / sine(target.cosine),
+            d_cosine: self.scale * sign * self.multiplier * u.sin() * inverse_sine(target.cosine),
             ..TargetLogit::default()
         }
     }

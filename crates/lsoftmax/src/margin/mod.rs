@@ -75,6 +75,9 @@ pub fn blend(margin: &dyn Margin, lambda: f64, target: Target) -> TargetLogit {
         return z;
     }
     let f = margin.target_logit(target);
+    if lambda == 0.0 {
+        return f;
+    }
     let share = 1.0 / (1.0 + lambda);
     let mix = |z: f64, f: f64| z + (f - z) * share;
     TargetLogit {

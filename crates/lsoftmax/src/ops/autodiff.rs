@@ -1,19 +1,20 @@
 //! The hand-written backward: the forward pass has both gradients already.
 
-use super::{MarginBackend, TargetRule};
+use super::{MarginBackend, TargetRule, cast};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend as _, Backend};
-use burn::tensor::Shape;
+use burn::backend::{Autodiff, AutodiffBackend as _, Backend, TensorMetadata as _};
+use burn::tensor::{FloatDType, Shape};
 
 #[derive(Debug)]
 struct MarginCrossEntropy;
 
 impl<B: Backend> Backward<B, 2> for MarginCrossEntropy {
-    /// The gradients by features and by weights, for a loss with gradient 1.
-    type State = (FloatTensor<B>, FloatTensor<B>);
+    /// The gradients by features and by weights for a loss with gradient 1, and the types that
+    /// they are to have.
+    type State = [(FloatTensor<B>, FloatDType); 2];
 
     fn backward(
         self,
@@ -21,15 +22,13 @@ impl<B: Backend> Backward<B, 2> for MarginCrossEntropy {
         grads: &mut Gradients,
         _checkpointer: &mut Checkpointer,
     ) {
-        let [features, weights] = ops.parents;
         let grad = grads.consume::<B>(&ops.node);
         let grad = B::float_reshape(grad, Shape::new([1, 1]));
-        let (d_features, d_weights) = ops.state;
-        if let Some(node) = features {
-            grads.register::<B>(node.id, B::float_mul(d_features, grad.clone()));
-        }
-        if let Some(node) = weights {
-            grads.register::<B>(node.id, B::float_mul(d_weights, grad));
+        for (parent, (gradient, dtype)) in ops.parents.into_iter().zip(ops.state) {
+            if let Some(node) = parent {
+                let gradient = B::float_mul(gradient, grad.clone());
+                grads.register::<B>(node.id, cast::<B>(gradient, dtype));
+            }
         }
     }
 }
@@ -40,6 +39,7 @@ impl<B: MarginBackend, C: CheckpointStrategy> MarginBackend for Autodiff<B, C> {
         weights: FloatTensor<Self>,
         rule: TargetRule,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let types: [FloatDType; 2] = [features.dtype().into(), weights.dtype().into()];
         match MarginCrossEntropy
             .prepare::<C>([features.node(), weights.node()])
             .compute_bound()
@@ -51,10 +51,9 @@ impl<B: MarginBackend, C: CheckpointStrategy> MarginBackend for Autodiff<B, C> {
                     weights.into_primitive(),
                     rule,
                 );
-                (
-                    prep.finish((d_features, d_weights), loss),
-                    Self::from_inner(targets),
-                )
+                let [of_features, of_weights] = types;
+                let state = [(d_features, of_features), (d_weights, of_weights)];
+                (prep.finish(state, loss), Self::from_inner(targets))
             }
             OpsKind::UnTracked(prep) => {
                 let (loss, targets) = B::margin_cross_entropy(

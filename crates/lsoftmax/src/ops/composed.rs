@@ -3,26 +3,82 @@
 //! The scalars of each row are read back to the host, given to the margin, and sent to
 //! the device again: `O(batch)` numbers a step. All arithmetic is f32 at least.
 
-use super::TargetRule;
+use super::{TargetRule, cast, precision};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata as _};
 use burn::tensor::{
-    DType, Element as _, FloatDType, IndexingUpdateOp, Shape, TensorData, read_sync,
+    DType, Element as _, FloatDType, IndexingUpdateOp, Scalar, Shape, TensorData, read_sync,
 };
-use lsoftmax_kernels::head::{Normalisation, Sample};
+use lsoftmax_kernels::head::{Normalisation, Sample, TINY};
 
 pub(super) struct Forward<B: Backend> {
     pub(super) loss: FloatTensor<B>,
     pub(super) targets: FloatTensor<B>,
     /// Logits with the target replaced, less the log-sum-exp of their row.
     log_softmax: FloatTensor<B>,
-    features: FloatTensor<B>,
-    weights: FloatTensor<B>,
-    /// `b_j` as `[1, class]`, if weights are normalised.
-    weight_factors: Option<FloatTensor<B>>,
+    features: Side<B>,
+    weights: Side<B>,
     labels: IntTensor<B>,
+    /// `labels` as `[batch, 1]`.
+    column: IntTensor<B>,
     samples: Vec<Sample>,
-    dtype: FloatDType,
+}
+
+/// Features or class weights, and what the products need of them.
+///
+/// The largest entry is divided out first: squares of huge and tiny values leave f32.
+struct Side<B: Backend> {
+    /// Rows whose largest entry is 1.
+    even: FloatTensor<B>,
+    /// That entry, `[rows, 1]`.
+    largest: FloatTensor<B>,
+    /// What stands in the products: unit vectors, or the rows as they came.
+    rows: FloatTensor<B>,
+    /// The inverse norms if the rows are normalised, `[rows, 1]`.
+    inverse_norms: Option<FloatTensor<B>>,
+}
+
+impl<B: Backend> Side<B> {
+    fn new(rows: FloatTensor<B>, normalised: bool) -> Self {
+        let largest = B::float_max_abs_dim(rows.clone(), 1);
+        let divisor = B::float_clamp_min(largest.clone(), Scalar::from(f32::MIN_POSITIVE));
+        let even = B::float_div(rows.clone(), divisor);
+        if !normalised {
+            return Self {
+                even,
+                largest,
+                rows,
+                inverse_norms: None,
+            };
+        }
+        let even_norms = B::float_sqrt(row_dot::<B>(&even, &even));
+        let norms = B::float_mul(even_norms.clone(), largest.clone());
+        let bool_dtype = burn::backend::get_device_settings::<B>(&norms.device()).bool_dtype;
+        let is_zero = B::float_lower_elem(norms, TINY.into(), bool_dtype);
+        let even_inverse = B::float_recip(even_norms);
+        let even_inverse = B::float_mask_fill(even_inverse, is_zero.clone(), 0.0.into());
+        let inverse = B::float_div(even_inverse.clone(), largest.clone());
+        Self {
+            rows: B::float_mul(even.clone(), even_inverse),
+            inverse_norms: Some(B::float_mask_fill(inverse, is_zero, 0.0.into())),
+            even,
+            largest,
+        }
+    }
+
+    /// Adds `factor` times the rows, and makes the gradient by what stands in the products one
+    /// by the rows as they came.
+    fn finish(&self, gradient: FloatTensor<B>, along: FloatTensor<B>) -> FloatTensor<B> {
+        let gradient = match &self.inverse_norms {
+            None => gradient,
+            Some(inverse_norms) => {
+                let radial = row_dot::<B>(&gradient, &self.rows);
+                let radial = B::float_mul(self.rows.clone(), radial);
+                B::float_mul(B::float_sub(gradient, radial), inverse_norms.clone())
+            }
+        };
+        B::float_add(gradient, along)
+    }
 }
 
 pub(super) fn forward<B: Backend>(
@@ -30,83 +86,70 @@ pub(super) fn forward<B: Backend>(
     weights: FloatTensor<B>,
     rule: &TargetRule,
 ) -> Forward<B> {
-    let dtype = features.dtype();
-    let widen = |tensor: FloatTensor<B>| match tensor.dtype() {
-        DType::F32 | DType::F64 => tensor,
-        _ => B::float_cast(tensor, FloatDType::F32),
-    };
-    let (features, weights) = (widen(features), widen(weights));
+    let precision = precision(features.dtype(), weights.dtype());
     let device = features.device();
     let batch = rule.labels.len();
     let normalisation = rule.normalisation();
+    let scaled = normalisation.feature_scale.is_some();
+    let features = Side::<B>::new(cast::<B>(features, precision), scaled);
+    let weights = Side::<B>::new(cast::<B>(weights, precision), normalisation.weights);
     let labels: Vec<i32> = rule.labels.iter().map(|&label| label as i32).collect();
     let labels = B::int_from_data(TensorData::new(labels, [batch]), &device);
     let column = B::int_reshape(labels.clone(), Shape::new([batch, 1]));
 
-    let own = B::float_select(weights.clone(), 0, labels.clone());
-    let row_dot = |a: &FloatTensor<B>, b: &FloatTensor<B>| {
-        B::float_sum_dim(B::float_mul(a.clone(), b.clone()), 1)
-    };
-    let inner = host::<B>(row_dot(&features, &own));
-    let feature_squares = host::<B>(row_dot(&features, &features));
-    let weight_squares = host::<B>(row_dot(&own, &own));
-    let samples: Vec<Sample> = inner
-        .iter()
-        .zip(feature_squares.iter().zip(&weight_squares))
-        .map(|(&inner, (&xx, &ww))| {
-            Sample::new(inner, xx.sqrt(), ww.sqrt(), normalisation, &|t| {
-                rule.target_logit(t)
-            })
+    let own = B::float_select(weights.even.clone(), 0, labels.clone());
+    let own_largest = B::float_select(weights.largest.clone(), 0, labels.clone());
+    let [inner, xx, ww] = [
+        row_dot::<B>(&features.even, &own),
+        row_dot::<B>(&features.even, &features.even),
+        row_dot::<B>(&own, &own),
+    ]
+    .map(host::<B>);
+    let (x_largest, w_largest) = (host::<B>(features.largest.clone()), host::<B>(own_largest));
+    let samples: Vec<Sample> = (0..batch)
+        .map(|i| {
+            let (x, w) = (x_largest[i], w_largest[i]);
+            let [inner, x, w] = [inner[i] * x * w, xx[i].sqrt() * x, ww[i].sqrt() * w];
+            Sample::new(inner, x, w, normalisation, &|t| rule.target_logit(t))
         })
         .collect();
 
-    let logits = B::float_matmul(features.clone(), B::float_swap_dims(weights.clone(), 0, 1));
-    let weight_factors = normalisation.weights.then(|| {
-        let norms = B::float_sqrt(row_dot(&weights, &weights));
-        let norms = B::float_swap_dims(norms, 0, 1);
-        inverse_or_zero::<B>(norms)
-    });
-    let logits = match &weight_factors {
-        Some(factors) => B::float_mul(logits, factors.clone()),
-        None => logits,
-    };
+    let transposed = B::float_swap_dims(weights.rows.clone(), 0, 1);
+    let logits = B::float_matmul(features.rows.clone(), transposed);
     let logits = match normalisation.feature_scale {
-        Some(_) => {
-            let factors = samples.iter().map(|s| s.feature_factor).collect();
-            B::float_mul(logits, column_of::<B>(factors, &features))
-        }
+        Some(scale) => B::float_mul_scalar(logits, scale.into()),
         None => logits,
     };
     let plain = B::float_gather(1, logits.clone(), column.clone());
-    let target = column_of::<B>(samples.iter().map(|s| s.logit).collect(), &features);
+    let target = column_of::<B>(samples.iter().map(|s| s.logit), &features.rows);
     let logits = B::float_scatter(
         1,
         logits,
-        column,
-        B::float_sub(target.clone(), plain),
+        column.clone(),
+        B::float_sub(target, plain),
         IndexingUpdateOp::Add,
     );
+    // As it stands among the others now: else the loss could fall below 0.
+    let target = B::float_gather(1, logits.clone(), column.clone());
     let max = B::float_max_dim(logits.clone(), 1);
     let shifted = B::float_sub(logits, max.clone());
     let log_sum = B::float_log(B::float_sum_dim(B::float_exp(shifted.clone()), 1));
     let log_softmax = B::float_sub(shifted, log_sum.clone());
-    let losses = B::float_sub(B::float_add(log_sum, max), target);
-    let loss = B::float_reshape(B::float_mean(losses), Shape::new([1]));
+    let losses = B::float_add(log_sum, B::float_sub(max, target));
     let targets: Vec<f32> = samples
         .iter()
         .map(|sample| sample.target)
         .flat_map(|t| [t.cosine as f32, t.feature_norm as f32, t.weight_norm as f32])
         .collect();
     Forward {
-        loss: B::float_cast(loss, dtype.into()),
+        loss: B::float_reshape(B::float_mean(losses), Shape::new([1])),
         targets: B::float_from_data(TensorData::new(targets, [batch, 3]), &device),
         log_softmax,
         features,
         weights,
-        weight_factors,
         labels,
+        column,
         samples,
-        dtype: dtype.into(),
     }
 }
 
@@ -121,86 +164,88 @@ pub(super) fn with_gradient<B: Backend>(
     FloatTensor<B>,
 ) {
     let f = forward::<B>(features, weights, rule);
-    let batch = rule.labels.len();
-    let size = batch as f64;
+    let size = rule.labels.len() as f64;
     let Normalisation {
         weights: unit_weights,
         feature_scale,
     } = rule.normalisation();
-    let column = B::int_reshape(f.labels.clone(), Shape::new([batch, 1]));
-    let softmax = B::float_exp(f.log_softmax);
-    let probability = B::float_gather(1, softmax.clone(), column.clone());
-    let d_target: Vec<f64> = host::<B>(probability.clone())
+    let own_log = B::float_gather(1, f.log_softmax.clone(), f.column.clone());
+    let d_target: Vec<f64> = host::<B>(own_log)
         .into_iter()
-        .map(|p| (p - 1.0) / size)
+        .map(|log_softmax| log_softmax.exp_m1() / size)
         .collect();
-    let of_rows = |value: &dyn Fn(&Sample) -> f64| -> Vec<f64> {
-        f.samples
-            .iter()
-            .zip(&d_target)
-            .map(|(sample, d)| d * value(sample))
-            .collect()
+    let of_rows = |value: &dyn Fn(usize, &Sample) -> f64| {
+        let values = f.samples.iter().zip(&d_target).enumerate();
+        column_of::<B>(
+            values.map(|(i, (sample, d))| d * value(i, sample)),
+            &f.features.rows,
+        )
     };
 
-    let mut matrix = B::float_mul_scalar(softmax, (1.0 / size).into());
-    if let Some(factors) = &f.weight_factors {
-        matrix = B::float_mul(matrix, factors.clone());
-    }
-    if feature_scale.is_some() {
-        let factors = f.samples.iter().map(|s| s.feature_factor).collect();
-        matrix = B::float_mul(matrix, column_of::<B>(factors, &f.features));
-    }
-    let entry = column_of::<B>(of_rows(&|s| s.entry), &f.features);
-    let there = B::float_gather(1, matrix.clone(), column.clone());
+    let share = feature_scale.unwrap_or(1.0) / size;
+    let matrix = B::float_mul_scalar(B::float_exp(f.log_softmax.clone()), share.into());
+    // By the unit vectors, where there are any.
+    let entry = of_rows(&|_, sample| {
+        let target = sample.target;
+        let of_feature = feature_scale.map_or(1.0, |_| target.feature_norm);
+        let of_weight = if unit_weights {
+            target.weight_norm
+        } else {
+            1.0
+        };
+        sample.entry * of_feature * of_weight
+    });
+    let there = B::float_gather(1, matrix.clone(), f.column.clone());
     let change = B::float_sub(entry, there);
-    let matrix = B::float_scatter(1, matrix, column, change, IndexingUpdateOp::Add);
+    let matrix = B::float_scatter(1, matrix, f.column.clone(), change, IndexingUpdateOp::Add);
 
-    let mut d_features = B::float_matmul(matrix.clone(), f.weights.clone());
-    let mut d_weights = B::float_matmul(B::float_swap_dims(matrix, 0, 1), f.features.clone());
-    if feature_scale.is_some() {
-        d_features = without_radial::<B>(d_features, &f.features);
-    }
-    if unit_weights {
-        d_weights = without_radial::<B>(d_weights, &f.weights);
-    }
-    let along = column_of::<B>(of_rows(&|s| s.along_feature), &f.features);
-    d_features = B::float_add(d_features, B::float_mul(f.features.clone(), along));
-    let along = column_of::<B>(of_rows(&|s| s.along_weight), &f.features);
-    let own = B::float_select(f.weights, 0, f.labels.clone());
-    d_weights = B::float_select_assign(
-        d_weights,
+    let d_features = B::float_matmul(matrix.clone(), f.weights.rows.clone());
+    let transposed = B::float_swap_dims(matrix, 0, 1);
+    let d_weights = B::float_matmul(transposed, f.features.rows.clone());
+
+    // Times the largest entry on the host: the factor of the rows as they came may not fit f32.
+    let largest = host::<B>(f.features.largest.clone());
+    let along = of_rows(&|i, sample| sample.along_feature * largest[i]);
+    let along = B::float_mul(f.features.even.clone(), along);
+    let d_features = f.features.finish(d_features, along);
+
+    let own = B::float_select(f.weights.even.clone(), 0, f.labels.clone());
+    let largest = B::float_select(f.weights.largest.clone(), 0, f.labels.clone());
+    let largest = host::<B>(largest);
+    let along = of_rows(&|i, sample| sample.along_weight * largest[i]);
+    let none = B::float_zeros(
+        f.weights.rows.shape(),
+        &f.weights.rows.device(),
+        float_type(f.weights.rows.dtype()),
+    );
+    let along = B::float_select_assign(
+        none,
         0,
-        f.labels,
+        f.labels.clone(),
         B::float_mul(own, along),
         IndexingUpdateOp::Add,
     );
-    let narrow = |tensor| B::float_cast(tensor, f.dtype);
-    (f.loss, f.targets, narrow(d_features), narrow(d_weights))
+    let d_weights = f.weights.finish(d_weights, along);
+    (f.loss, f.targets, d_features, d_weights)
 }
 
-/// Takes away the part of each row of `gradient` that lies along the row of `direction`.
-fn without_radial<B: Backend>(
-    gradient: FloatTensor<B>,
-    direction: &FloatTensor<B>,
-) -> FloatTensor<B> {
-    let inner = B::float_sum_dim(B::float_mul(gradient.clone(), direction.clone()), 1);
-    let squares = B::float_sum_dim(B::float_mul(direction.clone(), direction.clone()), 1);
-    let share = B::float_mul(inner, inverse_or_zero::<B>(squares));
-    B::float_sub(gradient, B::float_mul(direction.clone(), share))
-}
-
-/// `1 / v`, and 0 where v is 0.
-fn inverse_or_zero<B: Backend>(values: FloatTensor<B>) -> FloatTensor<B> {
-    let bool_dtype = burn::backend::get_device_settings::<B>(&values.device()).bool_dtype;
-    let zero = B::float_equal_elem(values.clone(), 0.0.into(), bool_dtype);
-    B::float_mask_fill(B::float_recip(values), zero, 0.0.into())
+fn row_dot<B: Backend>(a: &FloatTensor<B>, b: &FloatTensor<B>) -> FloatTensor<B> {
+    B::float_sum_dim(B::float_mul(a.clone(), b.clone()), 1)
 }
 
 /// A host column as `[batch, 1]` beside `like`, in its precision.
-fn column_of<B: Backend>(values: Vec<f64>, like: &FloatTensor<B>) -> FloatTensor<B> {
+fn column_of<B: Backend>(
+    values: impl Iterator<Item = f64>,
+    like: &FloatTensor<B>,
+) -> FloatTensor<B> {
+    let values: Vec<f64> = values.collect();
     let shape = [values.len(), 1];
     let data = TensorData::new(values, shape).convert_dtype(like.dtype());
     B::float_from_data(data, &like.device())
+}
+
+fn float_type(dtype: DType) -> FloatDType {
+    dtype.into()
 }
 
 fn host<B: Backend>(tensor: FloatTensor<B>) -> Vec<f64> {

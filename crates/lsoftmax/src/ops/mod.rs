@@ -6,8 +6,8 @@ mod flex;
 
 use crate::margin::{Margin, blend};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, backend_extension};
-use burn::tensor::Tensor;
+use burn::backend::{Backend, Dispatch, TensorMetadata as _, backend_extension};
+use burn::tensor::{DType, FloatDType, Tensor};
 use lsoftmax_kernels::head::{Normalisation, Target, TargetLogit};
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ impl TargetRule {
 pub trait MarginBackend: Backend {
     /// The mean cross-entropy `[1]` and, a row, cosine, feature norm and weight norm
     /// `[batch, 3]`.
+    ///
+    /// The loss is f64 if a tensor is, and f32 otherwise: half precision would lose it.
     fn margin_cross_entropy(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
@@ -49,7 +51,8 @@ pub trait MarginBackend: Backend {
         (outcome.loss, outcome.targets)
     }
 
-    /// The same, with the gradients by features and weights.
+    /// The same, with the gradients by features and weights in the precision of the loss, so
+    /// that a scaled loss keeps those that half precision would round to zero.
     fn margin_cross_entropy_with_gradient(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
@@ -61,6 +64,24 @@ pub trait MarginBackend: Backend {
         FloatTensor<Self>,
     ) {
         composed::with_gradient::<Self>(features, weights, &rule)
+    }
+}
+
+/// The precision of all arithmetic: at least f32.
+pub(crate) fn precision(features: DType, weights: DType) -> FloatDType {
+    if features == DType::F64 || weights == DType::F64 {
+        FloatDType::F64
+    } else {
+        FloatDType::F32
+    }
+}
+
+/// A cast that leaves a tensor alone that has the precision.
+pub(crate) fn cast<B: Backend>(tensor: FloatTensor<B>, precision: FloatDType) -> FloatTensor<B> {
+    if tensor.dtype() == precision.into() {
+        tensor
+    } else {
+        B::float_cast(tensor, precision)
     }
 }
 
@@ -77,3 +98,6 @@ pub(crate) fn margin_cross_entropy(
     );
     (Tensor::from_dispatch(loss), Tensor::from_dispatch(targets))
 }
+
+#[cfg(test)]
+mod tests;

@@ -130,7 +130,12 @@ pub(crate) fn loss_of(problem: &Problem, margin: &dyn Margin, lambda: f64) -> f6
     .loss
 }
 
-pub(crate) fn matrix(values: &[f64], shape: [usize; 2], device: &Device, dtype: DType) -> Tensor<2> {
+pub(crate) fn matrix(
+    values: &[f64],
+    shape: [usize; 2],
+    device: &Device,
+    dtype: DType,
+) -> Tensor<2> {
     Tensor::from_data(TensorData::new(values.to_vec(), shape), (device, dtype))
 }
 
@@ -181,7 +186,9 @@ pub(crate) fn burn(problem: &Problem, margin: Arc<dyn Margin>, lambda: f64) -> A
 /// The largest difference of two arrays over the largest entry of the second.
 pub(crate) fn distance(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
-    let size = expected.iter().fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
+    let size = expected
+        .iter()
+        .fold(f64::MIN_POSITIVE, |m, v| m.max(v.abs()));
     found
         .iter()
         .zip(expected)
@@ -267,7 +274,10 @@ impl Random {
         for i in 0..batch {
             let own = problem.weight(problem.labels[i]).to_vec();
             let mix = self.real(-1.5, 1.5);
-            for (x, w) in problem.x[i * features..(i + 1) * features].iter_mut().zip(own) {
+            for (x, w) in problem.x[i * features..(i + 1) * features]
+                .iter_mut()
+                .zip(own)
+            {
                 *x = *x * 0.5 + mix * w;
             }
         }

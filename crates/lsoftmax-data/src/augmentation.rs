@@ -1,0 +1,100 @@
+use crate::dataset::Dataset;
+use crate::preprocessing::{MemoryLayout, Preprocessing};
+use crate::random::Rng;
+
+/// Random changes of training images, each a function of (seed, epoch, index) alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Augmentation {
+    /// Pixels added on each side before a crop of the old size at a random place; what is
+    /// added has the value of the mean (0 after preprocessing).
+    pub pad_crop: usize,
+    /// Whether every second image, at random, is mirrored left to right.
+    pub mirror: bool,
+}
+
+/// Keeps these random numbers apart from others of the same seed.
+const STREAM: u64 = 0x6175_676d;
+
+impl Augmentation {
+    /// None: images stay as they are.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// As for CIFAR10+: pad by 4, crop, mirror.
+    pub fn cifar_plus() -> Self {
+        Self { pad_crop: 4, mirror: true }
+    }
+
+    /// Writes one preprocessed, changed image into `out`.
+    pub(crate) fn apply(
+        self,
+        data: &Dataset,
+        (seed, epoch, index): (u64, u64, usize),
+        preprocessing: &Preprocessing,
+        layout: MemoryLayout,
+        out: &mut [f32],
+    ) {
+        if self == Self::none() {
+            return preprocessing.apply(data, index, layout, out);
+        }
+        let mut rng = Rng::at(seed, &[STREAM, epoch, index as u64]);
+        let places = 2 * self.pad_crop as u64 + 1;
+        // Where the crop starts, relative to the image.
+        let top = rng.below(places) as isize - self.pad_crop as isize;
+        let left = rng.below(places) as isize - self.pad_crop as isize;
+        let mirror = self.mirror && rng.chance(0.5);
+        let (height, width) = (data.height, data.width);
+        let area = height * width;
+        for (channel, bytes) in data.image(index).chunks_exact(area).enumerate() {
+            for pixel in 0..area {
+                let (y, x) = (pixel / width, pixel % width);
+                let x = if mirror { width - 1 - x } else { x };
+                let source = y
+                    .checked_add_signed(top)
+                    .zip(x.checked_add_signed(left))
+                    .filter(|&(y, x)| y < height && x < width);
+                out[layout.place(pixel, area, channel, data.channels)] =
+                    source.map_or(0.0, |(y, x)| preprocessing.value(bytes[y * width + x], channel));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn crops_and_mirrors_are_uniform_and_repeatable() {
+        // One bright pixel in the middle shows where the image went, and a dimmer one to
+        // its right whether it was mirrored.
+        let mut image = vec![0; 81];
+        image[40] = 255;
+        image[41] = 128;
+        let data = Dataset::new(image, vec![0], [1, 9, 9], vec!["a".into()]).unwrap();
+        let preprocessing = Preprocessing { mean: vec![0.0], scale: 1.0 };
+        let apply = |epoch| {
+            let mut out = vec![0.0; 81];
+            let key = (1, epoch, 0);
+            Augmentation::cifar_plus().apply(&data, key, &preprocessing, MemoryLayout::Nchw, &mut out);
+            out
+        };
+        assert_eq!(apply(7), apply(7));
+        let mut seen: HashMap<(usize, bool), usize> = HashMap::new();
+        let n = 16_200;
+        for epoch in 0..n {
+            let out = apply(epoch as u64);
+            let bright = out.iter().position(|&v| v == 255.0).unwrap();
+            let mirrored = bright % 9 == 8 || out[bright + 1] != 128.0;
+            // The last column does not show the neighbour: count what is unambiguous.
+            if (1..8).contains(&(bright % 9)) {
+                *seen.entry((bright, mirrored)).or_default() += 1;
+            }
+        }
+        assert_eq!(seen.len(), 9 * 7 * 2);
+        let expected = n as f64 / 162.0;
+        assert!(seen.values().all(|&count| (count as f64 - expected).abs() < 0.5 * expected));
+    }
+}

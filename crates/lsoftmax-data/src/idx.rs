@@ -1,0 +1,270 @@
+//! The files of MNIST and its kin: IDX, raw or gzipped.
+
+use crate::dataset::{Dataset, Split};
+use crate::error::DataError;
+use crate::file::read_at_most;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// First four bytes: unsigned bytes in three dimensions, and in one.
+const IMAGES: u32 = 0x0803;
+const LABELS: u32 = 0x0801;
+
+/// The files that a folder needs, for messages.
+pub(crate) const FILES: &str = "train-images-idx3-ubyte, train-labels-idx1-ubyte, \
+     t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each raw or .gz";
+
+/// Reads the four files of a folder (or of its subfolder `name`), raw or .gz.
+///
+/// Images may have any size; classes are as many as the largest label says, named by
+/// number unless `class_names` gives names.
+///
+/// # Errors
+/// A file is missing, damaged, truncated, or says other sizes than it has.
+pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Split, DataError> {
+    let nested = dir.join(name);
+    let dir = if nested.is_dir() { nested } else { dir.to_owned() };
+    let (train_images, size) = images(&find(&dir, "train-images", "idx3")?)?;
+    let train_labels = labels(&find(&dir, "train-labels", "idx1")?)?;
+    let test_path = find(&dir, "t10k-images", "idx3")?;
+    let (test_images, test_size) = images(&test_path)?;
+    let test_labels = labels(&find(&dir, "t10k-labels", "idx1")?)?;
+    if test_size != size {
+        return Err(DataError::format(
+            test_path,
+            format!("images of {}x{} as in the training file", size[1], size[0]),
+            format!("{}x{}", test_size[1], test_size[0]),
+        ));
+    }
+    let largest = train_labels.iter().chain(&test_labels).max().copied().unwrap_or(0);
+    let class_names: Vec<String> = match class_names {
+        Some(names) if names.len() > largest as usize => {
+            names.iter().map(|&name| name.to_owned()).collect()
+        }
+        _ => (0..=largest).map(|class| class.to_string()).collect(),
+    };
+    let shape = [1, size[0], size[1]];
+    let pair = |part, images: Vec<u8>, labels: Vec<u32>| {
+        let count = images.len() / (size[0] * size[1]);
+        if count == labels.len() {
+            Dataset::new(images, labels, shape, class_names.clone())
+        } else {
+            Err(DataError::format(
+                dir.join(format!("{part}-labels-idx1-ubyte")),
+                format!("{count} labels, one for each image of {part}-images-idx3-ubyte"),
+                format!("{} labels", labels.len()),
+            ))
+        }
+    };
+    Ok(Split {
+        train: pair("train", train_images, train_labels)?,
+        test: pair("t10k", test_images, test_labels)?,
+    })
+}
+
+/// The file under any of its usual names.
+fn find(dir: &Path, part: &str, dimensions: &str) -> Result<PathBuf, DataError> {
+    let names = ["-", "."].map(|dot| format!("{part}{dot}{dimensions}-ubyte"));
+    names
+        .iter()
+        .flat_map(|name| [dir.join(name), dir.join(format!("{name}.gz"))])
+        .find(|path| path.is_file())
+        .ok_or_else(|| DataError::Missing {
+            path: dir.to_owned(),
+            missing: format!("{} (nor {}.gz)", names[0], names[0]),
+            hint: format!("--data-dir must be the folder with {FILES}"),
+        })
+}
+
+/// Bytes `[image, row, column]` and their rows and columns.
+fn images(path: &Path) -> Result<(Vec<u8>, [usize; 2]), DataError> {
+    let (bytes, dims) = read::<3>(path, IMAGES)?;
+    Ok((bytes, [dims[1], dims[2]]))
+}
+
+fn labels(path: &Path) -> Result<Vec<u32>, DataError> {
+    let (bytes, _) = read::<1>(path, LABELS)?;
+    Ok(bytes.into_iter().map(u32::from).collect())
+}
+
+/// Checks the header against the file before memory is taken for what it promises.
+fn read<const D: usize>(path: &Path, magic: u32) -> Result<(Vec<u8>, [usize; D]), DataError> {
+    let file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
+    if path.extension().is_some_and(|extension| extension == "gz") {
+        parse(path, magic, flate2::read::GzDecoder::new(file), None)
+    } else {
+        let length =
+            file.metadata().map_err(|source| DataError::file("read", path, source))?.len();
+        parse(path, magic, file, Some(length))
+    }
+}
+
+fn parse<const D: usize>(
+    path: &Path,
+    magic: u32,
+    mut reader: impl Read,
+    length: Option<u64>,
+) -> Result<(Vec<u8>, [usize; D]), DataError> {
+    let header_len = 4 * (D + 1);
+    let header = read_at_most(reader.by_ref().take(header_len as u64), header_len as u64, path)?;
+    if header.len() < header_len {
+        return Err(DataError::format(
+            path,
+            format!("an IDX header of {header_len} bytes"),
+            format!("{} bytes; the file is cut off", header.len()),
+        ));
+    }
+    let word = |i: usize| {
+        u32::from_be_bytes([header[4 * i], header[4 * i + 1], header[4 * i + 2], header[4 * i + 3]])
+    };
+    if word(0) != magic {
+        return Err(DataError::format(
+            path,
+            format!("an IDX file that starts with {magic:#010x}"),
+            format!("{:#010x}", word(0)),
+        ));
+    }
+    let dims: [usize; D] = std::array::from_fn(|i| word(i + 1) as usize);
+    let promised = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
+    let sizes = dims.map(|dim| dim.to_string()).join(" x ");
+    let promised = match promised {
+        Some(bytes @ 1..) => bytes,
+        Some(0) => {
+            return Err(DataError::format(path, "at least one value", format!("sizes {sizes}")));
+        }
+        None => {
+            return Err(DataError::format(path, "sizes that can be true", format!("sizes {sizes}")));
+        }
+    };
+    let wrong = |found: String| {
+        DataError::format(
+            path,
+            format!("{promised} bytes after the header, which says {sizes}"),
+            format!("{found}; get the file anew"),
+        )
+    };
+    if let Some(found) = length.map(|length| length.saturating_sub(header_len as u64))
+        && found != promised
+    {
+        return Err(wrong(found.to_string()));
+    }
+    let bytes = read_at_most(reader, promised, path)?;
+    match bytes.len() as u64 {
+        found if found == promised => Ok((bytes, dims)),
+        found if found > promised => Err(wrong("more".into())),
+        found => Err(wrong(found.to_string())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use proptest::prelude::*;
+    use std::fs;
+    use std::io::Write as _;
+
+    fn idx(magic: u32, dims: &[u32], data: &[u8]) -> Vec<u8> {
+        let mut bytes = magic.to_be_bytes().to_vec();
+        bytes.extend(dims.iter().flat_map(|dim| dim.to_be_bytes()));
+        bytes.extend(data);
+        bytes
+    }
+
+    fn gz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// A folder with 3 training and 2 test images of 2x3.
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: Vec<u8>| fs::write(dir.path().join(name), bytes).unwrap();
+        let pixels: Vec<u8> = (0..18).collect();
+        write("train-images-idx3-ubyte", idx(IMAGES, &[3, 2, 3], &pixels));
+        write("train-labels-idx1-ubyte.gz", gz(&idx(LABELS, &[3], &[0, 4, 1])));
+        write("t10k-images.idx3-ubyte.gz", gz(&idx(IMAGES, &[2, 2, 3], &pixels[..12])));
+        write("t10k-labels-idx1-ubyte", idx(LABELS, &[2], &[1, 2]));
+        dir
+    }
+
+    fn error_with(name: &str, bytes: &[u8]) -> String {
+        let dir = folder();
+        fs::write(dir.path().join(name), bytes).unwrap();
+        load(dir.path(), "mnist", None).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn reads_raw_and_gzipped_files_of_any_size() {
+        let split = load(folder().path(), "mnist", None).unwrap();
+        assert_eq!((split.train.height, split.train.width), (2, 3));
+        assert_eq!(split.train.labels(), [0, 4, 1]);
+        assert_eq!(split.train.num_classes(), 5);
+        assert_eq!(split.test.image(1), [6, 7, 8, 9, 10, 11]);
+    }
+
+    #[test]
+    fn a_header_that_promises_four_billion_images_is_one_error() {
+        let lie = idx(IMAGES, &[u32::MAX, 28, 28], &[0; 100]);
+        for (name, bytes) in [
+            ("train-images-idx3-ubyte", lie.clone()),
+            ("t10k-images.idx3-ubyte.gz", gz(&lie)),
+        ] {
+            let message = error_with(name, &bytes);
+            assert!(message.contains("4294967295 x 28 x 28"), "{message}");
+            assert!(message.contains("found 100; get the file anew"), "{message}");
+        }
+        let huge = idx(IMAGES, &[u32::MAX; 3], &[]);
+        assert!(error_with("train-images-idx3-ubyte", &huge).contains("sizes that can be true"));
+    }
+
+    #[test]
+    fn damage_is_named() {
+        let images = "train-images-idx3-ubyte";
+        let good = idx(IMAGES, &[3, 2, 3], &[7; 18]);
+        assert!(error_with(images, &good[..20]).contains("18 bytes after the header"));
+        assert!(error_with(images, &good[..7]).contains("the file is cut off"));
+        assert!(error_with(images, &[good.clone(), vec![0]].concat()).contains("found 19"));
+        assert!(error_with(images, &idx(LABELS, &[9], &[0; 9])).contains("starts with 0x00000803"));
+        assert!(error_with(images, &idx(IMAGES, &[0, 2, 3], &[])).contains("at least one value"));
+        let two = idx(IMAGES, &[2, 2, 3], &[0; 12]);
+        assert!(error_with(images, &two).contains("2 labels, one for each image"));
+        let other = gz(&idx(IMAGES, &[2, 3, 3], &[0; 18]));
+        assert!(error_with("t10k-images.idx3-ubyte.gz", &other).contains("3x2 as in the training"));
+        assert!(error_with("train-labels-idx1-ubyte.gz", b"no gzip at all").contains("cannot read"));
+        let missing = load(tempfile::tempdir().unwrap().path(), "mnist", None).unwrap_err();
+        assert!(missing.to_string().contains("has no train-images-idx3-ubyte"), "{missing}");
+    }
+
+    #[test]
+    fn reads_the_real_mnist() {
+        let Some(data) = std::env::var_os("LSOFTMAX_DATA") else {
+            eprintln!("skipped: LSOFTMAX_DATA is not set");
+            return;
+        };
+        let split = load(Path::new(&data), "mnist", None).unwrap();
+        assert_eq!((split.train.len(), split.test.len()), (60_000, 10_000));
+        assert_eq!(split.train.labels()[..5], [5, 0, 4, 1, 9]);
+        assert_eq!(split.test.class_counts()[0], 980);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let path = Path::new("x");
+            parse::<3>(path, IMAGES, &bytes[..], Some(bytes.len() as u64)).ok();
+            parse::<1>(path, LABELS, &bytes[..], None).ok();
+            parse::<1>(path, LABELS, flate2::read::GzDecoder::new(&bytes[..]), None).ok();
+        }
+
+        #[test]
+        fn every_truncation_is_an_error(cut in 0usize..33) {
+            let bytes = idx(IMAGES, &[3, 2, 3], &[7; 18]);
+            let path = Path::new("x");
+            prop_assert!(parse::<3>(path, IMAGES, &bytes[..], None).is_ok());
+            prop_assert!(parse::<3>(path, IMAGES, &bytes[..cut], None).is_err());
+        }
+    }
+}

@@ -1,0 +1,76 @@
+use crate::random::permutation;
+
+/// The order in which a training sees its images: epoch after epoch, each in an order of
+/// its own, cut into batches without regard to where an epoch ends.
+///
+/// The batch of a step is a function of (seed, size, batch, step) and nothing else, so
+/// that any part of a training can be had again.
+#[derive(Clone, Debug)]
+pub struct Sampler {
+    seed: u64,
+    samples: usize,
+    batch: usize,
+    /// The last epoch asked for; it is a cache and changes no result.
+    epoch: Option<(u64, Vec<u32>)>,
+}
+
+/// Keeps these random numbers apart from others of the same seed.
+const STREAM: u64 = 0x6f72_6472;
+
+impl Sampler {
+    /// A sampler over `samples` images in batches of `batch`; both at least 1.
+    pub fn new(seed: u64, samples: usize, batch: usize) -> Self {
+        Self { seed, samples: samples.max(1), batch: batch.max(1), epoch: None }
+    }
+
+    /// The images of a step, as (epoch, index).
+    pub fn batch(&mut self, step: u64) -> Vec<(u64, u32)> {
+        let samples = self.samples as u128;
+        let first = u128::from(step) * self.batch as u128;
+        (0..self.batch)
+            .map(|i| {
+                let position = first + i as u128;
+                let epoch = (position / samples) as u64;
+                (epoch, self.order(epoch)[(position % samples) as usize])
+            })
+            .collect()
+    }
+
+    fn order(&mut self, epoch: u64) -> &[u32] {
+        let cached = self.epoch.take().filter(|(of, _)| *of == epoch);
+        let order = cached
+            .map_or_else(|| permutation(self.seed, &[STREAM, epoch], self.samples), |(_, o)| o);
+        &self.epoch.insert((epoch, order)).1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_epoch_has_each_image_once() {
+        for (samples, batch) in [(10, 3), (7, 7), (5, 12), (1, 4)] {
+            let mut sampler = Sampler::new(1, samples, batch);
+            let steps = 6 * samples as u64;
+            let mut seen: Vec<(u64, u32)> = (0..steps).flat_map(|s| sampler.batch(s)).collect();
+            let whole = seen.len() / samples * samples;
+            seen.truncate(whole);
+            seen.sort_unstable();
+            let expected: Vec<_> = (0..(whole / samples) as u64)
+                .flat_map(|epoch| (0..samples as u32).map(move |index| (epoch, index)))
+                .collect();
+            assert_eq!(seen, expected, "{samples} {batch}");
+        }
+    }
+
+    #[test]
+    fn any_step_can_be_had_again() {
+        let forward: Vec<_> = (0..20).map(|s| Sampler::new(3, 13, 5).batch(s)).collect();
+        let mut sampler = Sampler::new(3, 13, 5);
+        for step in (0..20).rev() {
+            assert_eq!(sampler.batch(step), forward[step as usize]);
+        }
+        assert_ne!(forward[0], Sampler::new(4, 13, 5).batch(0));
+    }
+}

@@ -1,0 +1,197 @@
+use crate::cifar;
+use crate::dataset::{Dataset, Split};
+use crate::error::DataError;
+use crate::glyphs::{self, Difficulty, Generated, SIDE, Stream};
+use crate::idx;
+use std::path::{Path, PathBuf};
+
+/// Where images come from, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataSource {
+    /// `glyphs`: generated digits.
+    Glyphs,
+    /// `alphabet:N`: N invented characters.
+    Alphabet {
+        /// The number of characters.
+        classes: u32,
+    },
+    /// `mnist`, or any other IDX files.
+    Idx {
+        /// Whether the classes have Fashion-MNIST's names.
+        fashion: bool,
+    },
+    /// `cifar10`.
+    Cifar10,
+    /// `cifar100`.
+    Cifar100,
+}
+
+/// How much of a source, and from where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SourceOptions {
+    /// Folder of the files.
+    pub dir: Option<PathBuf>,
+    /// Seed of generated data.
+    pub seed: u64,
+    /// Training images: of files as many at most, of generated data as many.
+    pub train_samples: Option<usize>,
+    /// Test images, likewise.
+    pub test_samples: Option<usize>,
+}
+
+/// Generated images, unless asked otherwise.
+const TRAIN_SAMPLES: usize = 20_000;
+const TEST_SAMPLES: usize = 4_000;
+/// More would take 8 GB.
+const MOST_SAMPLES: usize = 10_000_000;
+
+const FASHION: [&str; 10] = [
+    "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+    "ankle boot",
+];
+
+impl DataSource {
+    /// The names that [`parse`](Self::parse) knows.
+    pub const NAMES: &[&str] =
+        &["glyphs", "alphabet:N", "mnist", "fashion-mnist", "idx", "cifar10", "cifar100"];
+
+    /// The source of a name.
+    ///
+    /// # Errors
+    /// There is none, or `alphabet:N` with an N out of range.
+    pub fn parse(name: &str) -> Result<Self, DataError> {
+        if let Some(classes) = name.strip_prefix("alphabet") {
+            let number = classes.strip_prefix(':').unwrap_or(classes);
+            return match number.parse() {
+                Ok(classes @ 2..=100_000) => Ok(Self::Alphabet { classes }),
+                _ => Err(DataError::number("N of alphabet:N", "a number from 2 to 100000", number)),
+            };
+        }
+        match name {
+            "glyphs" => Ok(Self::Glyphs),
+            "mnist" | "idx" => Ok(Self::Idx { fashion: false }),
+            "fashion-mnist" => Ok(Self::Idx { fashion: true }),
+            "cifar10" => Ok(Self::Cifar10),
+            "cifar100" => Ok(Self::Cifar100),
+            _ => Err(DataError::UnknownSource {
+                name: name.to_owned(),
+                hint: Self::NAMES
+                    .iter()
+                    .map(|&known| (strsim::jaro_winkler(known, name), known))
+                    .filter(|&(similarity, _)| similarity > 0.75)
+                    .max_by(|a, b| a.0.total_cmp(&b.0))
+                    .map(|(_, known)| known),
+                known: Self::NAMES.join(", "),
+            }),
+        }
+    }
+
+    /// Whether the program draws the images itself.
+    pub fn is_generated(self) -> bool {
+        matches!(self, Self::Glyphs | Self::Alphabet { .. })
+    }
+
+    /// Reads or draws the images.
+    ///
+    /// # Errors
+    /// Files missing or damaged, or a number of samples out of range.
+    pub fn load(self, options: &SourceOptions) -> Result<Split, DataError> {
+        for (name, samples) in
+            [("train-samples", options.train_samples), ("test-samples", options.test_samples)]
+        {
+            if let Some(samples) = samples
+                && !(1..=MOST_SAMPLES).contains(&samples)
+            {
+                return Err(DataError::number(name, format!("from 1 to {MOST_SAMPLES}"), samples));
+            }
+        }
+        let files = |name: &str, files| {
+            options.dir.as_deref().ok_or_else(|| DataError::NoFolder { name: name.into(), files })
+        };
+        let split = match self {
+            Self::Glyphs | Self::Alphabet { .. } => return self.generate(options),
+            Self::Idx { fashion: false } => idx::load(files("mnist", idx::FILES)?, "mnist", None)?,
+            Self::Idx { fashion: true } => {
+                let dir: &Path = files("fashion-mnist", idx::FILES)?;
+                idx::load(dir, "fashion-mnist", Some(&FASHION))?
+            }
+            Self::Cifar10 => cifar::load_cifar10(files("cifar10", cifar::CIFAR10_FILES)?)?,
+            Self::Cifar100 => cifar::load_cifar100(files("cifar100", cifar::CIFAR100_FILES)?)?,
+        };
+        let subset = |data: Dataset, samples: Option<usize>| {
+            samples.map_or_else(|| data.clone(), |samples| data.subset(samples))
+        };
+        Ok(Split {
+            train: subset(split.train, options.train_samples),
+            test: subset(split.test, options.test_samples),
+        })
+    }
+
+    fn generate(self, options: &SourceOptions) -> Result<Split, DataError> {
+        let difficulty = Difficulty::default();
+        let part = |stream, samples: usize| {
+            let (Generated { images, labels }, classes) = match self {
+                Self::Alphabet { classes } => {
+                    let each = samples.div_ceil(classes as usize);
+                    let range = 0..classes;
+                    let set = glyphs::alphabet(options.seed, stream, range, each, &difficulty);
+                    (set, classes)
+                }
+                _ => (glyphs::digits(options.seed, stream, samples, &difficulty), 10),
+            };
+            let names = (0..classes).map(|class| class.to_string()).collect();
+            Dataset::new(images, labels, [1, SIDE, SIDE], names)
+        };
+        Ok(Split {
+            train: part(Stream::Train, options.train_samples.unwrap_or(TRAIN_SAMPLES))?,
+            test: part(Stream::Test, options.test_samples.unwrap_or(TEST_SAMPLES))?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_to_sources_or_to_the_nearest_name() {
+        for name in DataSource::NAMES {
+            DataSource::parse(&name.replace('N', "40")).unwrap();
+        }
+        let message = DataSource::parse("glyph").unwrap_err().to_string();
+        assert!(message.contains("did you mean glyphs?"), "{message}");
+        for bad in ["alphabet", "alphabet:1", "alphabet:x", "alphabet:99999999999"] {
+            assert!(DataSource::parse(bad).unwrap_err().to_string().contains("from 2 to 100000"));
+        }
+    }
+
+    #[test]
+    fn generated_sets_have_the_sizes_asked_for() {
+        let options = SourceOptions {
+            train_samples: Some(50),
+            test_samples: Some(7),
+            ..SourceOptions::default()
+        };
+        let split = DataSource::Glyphs.load(&options).unwrap();
+        assert_eq!((split.train.len(), split.test.len()), (50, 7));
+        let split = DataSource::Alphabet { classes: 30 }.load(&options).unwrap();
+        assert_eq!((split.train.len(), split.test.len()), (60, 30));
+        assert_eq!(split.test.class_counts(), [1; 30]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let load = |name: &str, dir: Option<&str>, samples| {
+            let options = SourceOptions {
+                dir: dir.map(Into::into),
+                train_samples: samples,
+                ..SourceOptions::default()
+            };
+            DataSource::parse(name).unwrap().load(&options).unwrap_err().to_string()
+        };
+        assert!(load("mnist", None, None).contains("--data glyphs needs no files"));
+        assert!(load("cifar10", Some("/nonexistent"), None).contains("has no data_batch_1.bin"));
+        assert!(load("glyphs", None, Some(0)).contains("train-samples must be from 1"));
+        assert!(load("glyphs", None, Some(usize::MAX)).contains("train-samples must be from 1"));
+    }
+}

@@ -1,0 +1,514 @@
+//! Two-dimensional convolution in channels-last memory, and its gradients.
+
+mod direct;
+mod transform;
+mod winograd;
+
+#[cfg(test)]
+mod tests;
+
+use crate::error::{KernelError, check_len};
+use crate::scratch::{LINE, Scratch};
+use crate::simd::Level;
+use rayon::prelude::*;
+
+/// The sizes of a convolution without bias, with square kernel and symmetric zero padding.
+///
+/// Arrays, in memory order: `x: [batch, height, width, in_channels]`,
+/// `weight: [out_channels, in_channels, kernel, kernel]`,
+/// `y: [batch, out_height, out_width, out_channels]`, and gradients like what they belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ConvShape {
+    /// Images.
+    pub batch: usize,
+    /// Channels of the input.
+    pub in_channels: usize,
+    /// Channels of the output.
+    pub out_channels: usize,
+    /// Rows of the input.
+    pub height: usize,
+    /// Columns of the input.
+    pub width: usize,
+    /// Side of the kernel.
+    pub kernel: usize,
+    /// Step from one output to the next, in both directions.
+    pub stride: usize,
+    /// Rows and columns of zeros on each side of the input.
+    pub padding: usize,
+}
+
+impl ConvShape {
+    /// A shape that has been checked.
+    pub fn new(
+        batch: usize,
+        (in_channels, out_channels): (usize, usize),
+        (height, width): (usize, usize),
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Result<Self, KernelError> {
+        let shape = Self {
+            batch,
+            in_channels,
+            out_channels,
+            height,
+            width,
+            kernel,
+            stride,
+            padding,
+        };
+        shape.validate()?;
+        Ok(shape)
+    }
+
+    /// Checks that every size is positive (padding may be 0), that the kernel fits into the padded
+    /// image, and that all arrays can be addressed.
+    pub fn validate(&self) -> Result<(), KernelError> {
+        let positive = [
+            ("batch", self.batch),
+            ("in_channels", self.in_channels),
+            ("out_channels", self.out_channels),
+            ("height", self.height),
+            ("width", self.width),
+            ("kernel", self.kernel),
+            ("stride", self.stride),
+        ];
+        for (what, found) in positive {
+            if found == 0 {
+                return Err(KernelError::Size {
+                    what,
+                    found,
+                    expected: "at least 1",
+                });
+            }
+        }
+        for (what, found) in [("kernel", self.kernel), ("stride", self.stride)] {
+            if found > 1 << 10 {
+                return Err(KernelError::Size {
+                    what,
+                    found,
+                    expected: "at most 1024",
+                });
+            }
+        }
+        if self.padding > 1 << 10 {
+            let (what, found) = ("padding", self.padding);
+            return Err(KernelError::Size {
+                what,
+                found,
+                expected: "at most 1024",
+            });
+        }
+        // Bounds on the product of all that enters an array's length, with room for scratch arrays.
+        let frame = 2 * self.padding + self.kernel;
+        let bound = [
+            self.batch,
+            self.height,
+            self.width,
+            self.in_channels,
+            self.out_channels,
+        ];
+        let elements = |sizes: &[usize]| {
+            sizes
+                .iter()
+                .try_fold(64usize, |product, &size| product.checked_mul(size))
+        };
+        let sides = [self.height, self.width].map(|side| side.saturating_add(frame));
+        let channels = self.in_channels.max(self.out_channels);
+        let fits = elements(&[self.batch, sides[0], sides[1], channels]).is_some()
+            && elements(&[
+                self.in_channels,
+                self.out_channels,
+                self.kernel,
+                self.kernel,
+            ])
+            .is_some();
+        if !fits || bound.iter().any(|&size| size > isize::MAX as usize / 64) {
+            return Err(KernelError::Overflow {
+                what: "the convolution",
+            });
+        }
+        for size in [self.height, self.width] {
+            if size + 2 * self.padding < self.kernel {
+                let (kernel, padding) = (self.kernel, self.padding);
+                return Err(KernelError::Window {
+                    kernel,
+                    size,
+                    padding,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows of the output: `floor((height + 2 padding - kernel) / stride) + 1`.
+    pub fn out_height(&self) -> usize {
+        (self.height + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    /// Columns of the output: `floor((width + 2 padding - kernel) / stride) + 1`.
+    pub fn out_width(&self) -> usize {
+        (self.width + 2 * self.padding - self.kernel) / self.stride + 1
+    }
+
+    /// Elements of `x`.
+    pub fn input_len(&self) -> usize {
+        self.batch * self.height * self.width * self.in_channels
+    }
+
+    /// Elements of `weight`.
+    pub fn weight_len(&self) -> usize {
+        self.out_channels * self.in_channels * self.kernel * self.kernel
+    }
+
+    /// Elements of `y`.
+    pub fn output_len(&self) -> usize {
+        self.batch * self.out_height() * self.out_width() * self.out_channels
+    }
+
+    /// Floating-point operations of the direct method, forward: two a multiply-add.
+    pub fn flops(&self) -> f64 {
+        2.0 * self.output_len() as f64 * (self.in_channels * self.kernel * self.kernel) as f64
+    }
+
+    /// Winograd has to be possible, and to save more products than its transforms cost.
+    fn suits_winograd(&self) -> bool {
+        let possible = self.stride == 1
+            && (self.kernel == 3 || self.kernel == 5)
+            && self.padding < self.kernel
+            && self.in_channels >= 8
+            && self.out_channels >= 8;
+        if !possible {
+            return false;
+        }
+        let grid = winograd::Grid::new(self.height, self.width, self.kernel, self.padding);
+        let direct = self.out_height() * self.out_width() * self.kernel * self.kernel;
+        3 * grid.tiles * transform::POINTS < 2 * direct
+    }
+
+    /// Images that one task works on together: enough for its matrix products to be large. It
+    /// depends on the shape alone, so that results do not depend on the number of threads.
+    pub(crate) fn group(&self) -> usize {
+        let pixels = self.out_height() * self.out_width();
+        let px = std::env::var("GP").map_or(512usize, |v| v.parse().unwrap());
+        px.div_ceil(pixels).min(self.batch)
+    }
+
+    /// Images whose weight gradient is summed up in one go: whole groups.
+    pub(crate) fn chunk(&self) -> usize {
+        let group = self.group();
+        let groups = self.batch.div_ceil(group);
+        groups.div_ceil(16) * group
+    }
+}
+
+/// The weights as the packing functions read them.
+pub(crate) struct Taps<'a> {
+    pub(crate) weight: &'a [f32],
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) kernel: usize,
+    /// Whether `weight` is `[inputs, outputs, ..]`: the convolution's own inputs and outputs are
+    /// exchanged for the gradient.
+    pub(crate) exchanged: bool,
+    /// Whether the kernel is turned by half a turn.
+    pub(crate) turned: bool,
+    /// A factor for each output.
+    pub(crate) scale: Option<&'a [f32]>,
+}
+
+/// Packs the taps with these indices (row times kernel plus column) as
+/// `[indices, inputs, row floats]`, where a row holds the outputs and then zeros.
+pub(crate) fn pack_into(taps: &Taps<'_>, indices: &[usize], row: usize, packed: &mut [f32]) {
+    let area = taps.kernel * taps.kernel;
+    let (of_input, of_output) = if taps.exchanged {
+        (taps.outputs * area, area)
+    } else {
+        (area, taps.inputs * area)
+    };
+    let pack_tap = |(slot, to): (usize, &mut [f32])| {
+        let index = if taps.turned {
+            area - 1 - indices[slot]
+        } else {
+            indices[slot]
+        };
+        for (input, to) in to.chunks_exact_mut(row).enumerate() {
+            let from = &taps.weight[input * of_input + index..];
+            for (output, to) in to.iter_mut().enumerate() {
+                *to = if output < taps.outputs {
+                    from[output * of_output]
+                } else {
+                    0.0
+                };
+            }
+            if let Some(scale) = taps.scale {
+                to.iter_mut()
+                    .zip(scale)
+                    .for_each(|(to, scale)| *to *= scale);
+            }
+        }
+    };
+    packed
+        .par_chunks_exact_mut(taps.inputs * row)
+        .enumerate()
+        .for_each(pack_tap);
+}
+
+/// All taps: `[kernel * kernel, inputs, row floats]`.
+pub(crate) fn pack(taps: &Taps<'_>, row: usize) -> Scratch {
+    let indices: Vec<usize> = (0..taps.kernel * taps.kernel).collect();
+    let mut packed = Scratch::take(indices.len() * taps.inputs * row);
+    pack_into(taps, &indices, row, &mut packed);
+    packed
+}
+
+/// A convolution, or an input gradient, with its weights made ready.
+pub(crate) enum Forward {
+    Winograd(winograd::Forward),
+    Direct(direct::Forward),
+}
+
+impl Forward {
+    /// The convolution with weights times `scale`, which has a value for each output.
+    pub(crate) fn convolution(
+        level: Level,
+        shape: &ConvShape,
+        weight: &[f32],
+        scale: Option<&[f32]>,
+    ) -> Self {
+        let taps = Taps {
+            weight,
+            inputs: shape.in_channels,
+            outputs: shape.out_channels,
+            kernel: shape.kernel,
+            exchanged: false,
+            turned: false,
+            scale,
+        };
+        if shape.suits_winograd() {
+            let grid = winograd::Grid::new(shape.height, shape.width, shape.kernel, shape.padding);
+            Self::Winograd(winograd::Forward::new(level, grid, &taps))
+        } else {
+            Self::Direct(direct::Forward::convolution(level, shape, &taps))
+        }
+    }
+
+    /// The gradient for the input of the convolution `shape`.
+    pub(crate) fn input_gradient(level: Level, shape: &ConvShape, weight: &[f32]) -> Self {
+        let mut taps = Taps {
+            weight,
+            inputs: shape.out_channels,
+            outputs: shape.in_channels,
+            kernel: shape.kernel,
+            exchanged: true,
+            turned: false,
+            scale: None,
+        };
+        if shape.suits_winograd() {
+            taps.turned = true;
+            let grid = winograd::Grid::new(
+                shape.out_height(),
+                shape.out_width(),
+                shape.kernel,
+                shape.kernel - 1 - shape.padding,
+            );
+            Self::Winograd(winograd::Forward::new(level, grid, &taps))
+        } else {
+            Self::Direct(direct::Forward::input_gradient(level, shape, &taps))
+        }
+    }
+
+    /// Works through `images` whole images.
+    pub(crate) fn run(&self, images: usize, x: &[f32], y: &mut [f32]) {
+        match self {
+            Self::Winograd(forward) => forward.run(images, x, y),
+            Self::Direct(forward) => forward.run(x, y),
+        }
+    }
+}
+
+/// The weight gradient, summed over images by tasks of its caller.
+pub(crate) struct WeightGradient {
+    shape: ConvShape,
+    method: WeightMethod,
+}
+
+enum WeightMethod {
+    Winograd(winograd::WeightGradient),
+    Direct(direct::WeightGradient),
+}
+
+impl WeightGradient {
+    pub(crate) fn new(level: Level, shape: &ConvShape) -> Self {
+        let method = if shape.suits_winograd() {
+            let grid = winograd::Grid::new(shape.height, shape.width, shape.kernel, shape.padding);
+            let (inputs, outputs) = (shape.in_channels, shape.out_channels);
+            WeightMethod::Winograd(winograd::WeightGradient::new(
+                level,
+                grid,
+                shape.kernel,
+                inputs,
+                outputs,
+            ))
+        } else {
+            WeightMethod::Direct(direct::WeightGradient::new(level, shape))
+        };
+        Self {
+            shape: *shape,
+            method,
+        }
+    }
+
+    /// Floats of a chunk's result: `[kernel * kernel * in_channels, out_channels in whole lines]`.
+    pub(crate) fn part_len(&self) -> usize {
+        let shape = &self.shape;
+        shape.kernel * shape.kernel * shape.in_channels * self.row()
+    }
+
+    fn row(&self) -> usize {
+        self.shape.out_channels.next_multiple_of(LINE)
+    }
+
+    /// Sums for one chunk of images.
+    pub(crate) fn sums(&self) -> Scratch {
+        Scratch::zeros(match &self.method {
+            WeightMethod::Winograd(method) => method.sums_len(),
+            WeightMethod::Direct(_) => self.part_len(),
+        })
+    }
+
+    /// Adds `images` whole images to the sums.
+    pub(crate) fn add(&self, images: usize, x: &[f32], dy: &[f32], sums: &mut [f32]) {
+        match &self.method {
+            WeightMethod::Winograd(method) => method.add(images, x, dy, sums),
+            WeightMethod::Direct(method) => method.add(x, dy, sums),
+        }
+    }
+
+    /// Writes the chunk's result.
+    pub(crate) fn finish(&self, sums: &[f32], part: &mut [f32]) {
+        match &self.method {
+            WeightMethod::Winograd(method) => method.finish(sums, part),
+            WeightMethod::Direct(_) => part.copy_from_slice(sums),
+        }
+    }
+
+    /// Adds the chunks' results up, in order, and brings them to the layout of the weights.
+    pub(crate) fn reduce(&self, parts: &[f32], dw: &mut [f32]) {
+        let (area, inputs) = (
+            self.shape.kernel * self.shape.kernel,
+            self.shape.in_channels,
+        );
+        let row = self.row();
+        // A line of outputs at a time.
+        dw.par_chunks_mut(LINE * inputs * area)
+            .enumerate()
+            .for_each(|(block, dw)| {
+                for at in 0..area * inputs {
+                    let mut total = [0.0; LINE];
+                    for part in parts.chunks_exact(self.part_len()) {
+                        let line = &part[at * row + block * LINE..][..LINE];
+                        total
+                            .iter_mut()
+                            .zip(line)
+                            .for_each(|(total, value)| *total += value);
+                    }
+                    let to = at % inputs * area + at / inputs;
+                    for (dw, total) in dw.chunks_exact_mut(inputs * area).zip(total) {
+                        dw[to] = total;
+                    }
+                }
+            });
+    }
+}
+
+/// `y[n, oy, ox, o] = sum over (i, ky, kx) of x[n, oy s + ky - p, ox s + kx - p, i] w[o, i, ky, kx]`,
+/// with zeros outside of the image. Arrays as in [`ConvShape`].
+pub fn conv2d_forward(
+    shape: &ConvShape,
+    x: &[f32],
+    weight: &[f32],
+    y: &mut [f32],
+) -> Result<(), KernelError> {
+    shape.validate()?;
+    check_len("x", x.len(), shape.input_len())?;
+    check_len("weight", weight.len(), shape.weight_len())?;
+    check_len("y", y.len(), shape.output_len())?;
+    let forward = Forward::convolution(Level::get(), shape, weight, None);
+    run_groups(shape, &forward, x, shape.input_len(), y, shape.output_len());
+    Ok(())
+}
+
+/// The gradient of a loss for the input, `dx`, given that for the output, `dy`. Arrays as in
+/// [`ConvShape`].
+pub fn conv2d_backward_input(
+    shape: &ConvShape,
+    dy: &[f32],
+    weight: &[f32],
+    dx: &mut [f32],
+) -> Result<(), KernelError> {
+    shape.validate()?;
+    check_len("dy", dy.len(), shape.output_len())?;
+    check_len("weight", weight.len(), shape.weight_len())?;
+    check_len("dx", dx.len(), shape.input_len())?;
+    let forward = Forward::input_gradient(Level::get(), shape, weight);
+    run_groups(
+        shape,
+        &forward,
+        dy,
+        shape.output_len(),
+        dx,
+        shape.input_len(),
+    );
+    Ok(())
+}
+
+/// Runs groups of images in parallel.
+fn run_groups(
+    shape: &ConvShape,
+    forward: &Forward,
+    x: &[f32],
+    x_len: usize,
+    y: &mut [f32],
+    y_len: usize,
+) {
+    let (group, x_image, y_image) = (shape.group(), x_len / shape.batch, y_len / shape.batch);
+    y.par_chunks_mut(group * y_image)
+        .zip(x.par_chunks(group * x_image))
+        .with_max_len(1)
+        .for_each(|(y, x)| forward.run(y.len() / y_image, x, y));
+}
+
+/// The gradient of a loss for the weights, `dw`, given that for the output, `dy`. Arrays as in
+/// [`ConvShape`].
+pub fn conv2d_backward_weight(
+    shape: &ConvShape,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+) -> Result<(), KernelError> {
+    shape.validate()?;
+    check_len("x", x.len(), shape.input_len())?;
+    check_len("dy", dy.len(), shape.output_len())?;
+    check_len("dw", dw.len(), shape.weight_len())?;
+    let gradient = WeightGradient::new(Level::get(), shape);
+    let (group, chunk) = (shape.group(), shape.chunk());
+    let (x_image, y_image) = (x.len() / shape.batch, dy.len() / shape.batch);
+    let mut parts = Scratch::take(shape.batch.div_ceil(chunk) * gradient.part_len());
+    parts
+        .par_chunks_exact_mut(gradient.part_len())
+        .zip(
+            x.par_chunks(chunk * x_image)
+                .zip(dy.par_chunks(chunk * y_image)),
+        )
+        .with_max_len(1)
+        .for_each(|(part, (x, dy))| {
+            let mut sums = gradient.sums();
+            for (x, dy) in x.chunks(group * x_image).zip(dy.chunks(group * y_image)) {
+                gradient.add(x.len() / x_image, x, dy, &mut sums);
+            }
+            gradient.finish(&sums, part);
+        });
+    gradient.reduce(&parts, dw);
+    Ok(())
+}

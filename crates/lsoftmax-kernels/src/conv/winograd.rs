@@ -1,0 +1,319 @@
+//! Winograd convolution with six points per axis: F(4x4, 3x3) and F(2x2, 5x5).
+//!
+//! With the points 0, 1, -1, 2, -2 and infinity a 6x6 tile of input gives `m = 7 - kernel` outputs
+//! a side: `y = A^T [(G g G^T) * (B^T d B)] A`. The 36 products of a tile, taken over many tiles,
+//! are 36 matrix products. The gradient for the weights is that of the same formula: with
+//! `P = A dy A^T` it is `G^T [sum over tiles of (B^T d B) * P] G`.
+
+
+use super::transform::{
+    POINTS, input_tiles, output_gradient_tiles, output_tiles, weight_gradient, weight_points,
+};
+use super::{Taps, pack};
+use crate::product::{Ahead, Product};
+use crate::scratch::{LINE, Scratch};
+use crate::simd::Level;
+
+/// The tiles of one image, and where they lie in the input and in the output.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grid {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) out_height: usize,
+    pub(crate) out_width: usize,
+    pub(crate) padding: usize,
+    /// Outputs a side of a tile.
+    pub(crate) side: usize,
+    /// Tiles in a row.
+    pub(crate) across: usize,
+    /// Tiles of an image.
+    pub(crate) tiles: usize,
+}
+
+impl Grid {
+    pub(crate) fn new(height: usize, width: usize, kernel: usize, padding: usize) -> Self {
+        let (out_height, out_width) = (
+            height + 2 * padding - kernel + 1,
+            width + 2 * padding - kernel + 1,
+        );
+        let side = 7 - kernel;
+        let across = out_width.div_ceil(side);
+        let tiles = out_height.div_ceil(side) * across;
+        Self {
+            height,
+            width,
+            out_height,
+            out_width,
+            padding,
+            side,
+            across,
+            tiles,
+        }
+    }
+
+    /// The image that a tile belongs to and the tile's first output row and column.
+    #[inline(always)]
+    pub(crate) fn place(&self, tile: usize) -> (usize, usize, usize) {
+        let (image, tile) = (tile / self.tiles, tile % self.tiles);
+        (
+            image,
+            tile / self.across * self.side,
+            tile % self.across * self.side,
+        )
+    }
+
+    /// The rows of the outputs that these tiles cover, counted through all images.
+    fn output_rows(&self, start: usize, end: usize) -> (usize, usize) {
+        let ((image, top, _), (last_image, last, _)) = (self.place(start), self.place(end - 1));
+        let bottom = (last + self.side).min(self.out_height);
+        (
+            image * self.out_height + top,
+            last_image * self.out_height + bottom,
+        )
+    }
+
+    /// The rows of the inputs that these tiles see beyond those that the tiles before them see.
+    fn fresh_rows(&self, start: usize, end: usize) -> (usize, usize) {
+        let row_after = |tile: usize| {
+            let (image, top, _) = self.place(tile);
+            image * self.height + (top + 6).saturating_sub(self.padding).min(self.height)
+        };
+        (row_after(start.max(1) - 1), row_after(end - 1))
+    }
+}
+
+/// Floats of a row of channels in the transformed domain: whole cache lines.
+pub(crate) fn padded(channels: usize) -> usize {
+    channels.next_multiple_of(LINE)
+}
+
+/// The step from one point's matrix to the next. An odd number of lines, since a power of two would
+/// put the 36 lines that a transform writes at once into one cache set.
+fn point_step(rows: usize, channels: usize) -> usize {
+    rows * padded(channels) + LINE * (1 + (rows * padded(channels) / LINE) % 2)
+}
+
+/// Cuts `count` tiles into blocks of nearly equal size, at most `most` each.
+fn blocks(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let parts = count.div_ceil(most);
+    (0..parts).map(move |part| (count * part / parts, count * (part + 1) / parts))
+}
+
+/// The largest block of tiles whose transforms stay in the second-level cache.
+fn block_size(row_floats: usize) -> usize {
+    if let Ok(t)=std::env::var("WT") { return t.parse().unwrap(); }
+    (160 * 1024 / (POINTS * row_floats)).clamp(12, 96) / 6 * 6
+}
+
+/// `rows` offsets that are `step` apart.
+fn rows_of(rows: usize, step: usize) -> Vec<usize> {
+    (0..rows).map(|row| row * step).collect()
+}
+
+/// The convolution itself (also the gradient for the input, which is one).
+pub(crate) struct Forward {
+    level: Level,
+    grid: Grid,
+    inputs: usize,
+    outputs: usize,
+    block: usize,
+    weights: Scratch,
+    v_rows: Vec<usize>,
+    m_rows: Vec<usize>,
+}
+
+impl Forward {
+    pub(crate) fn new(level: Level, grid: Grid, taps: &Taps<'_>) -> Self {
+        let (inputs, outputs, kernel) = (taps.inputs, taps.outputs, taps.kernel);
+        let spatial = pack(taps, padded(outputs));
+        let mut weights = Scratch::take(POINTS * point_step(inputs, outputs));
+        weight_points(
+            level,
+            kernel,
+            &spatial,
+            inputs * padded(outputs),
+            &mut weights,
+            point_step(inputs, outputs),
+        );
+        let block = block_size(padded(inputs) + padded(outputs));
+        Self {
+            level,
+            grid,
+            inputs,
+            outputs,
+            block,
+            weights,
+            v_rows: rows_of(block, padded(inputs)),
+            m_rows: rows_of(block, padded(outputs)),
+        }
+    }
+
+    /// Convolves `images` whole images.
+    pub(crate) fn run(&self, images: usize, x: &[f32], y: &mut [f32]) {
+        let (v_step, m_step) = (
+            point_step(self.block, self.inputs),
+            point_step(self.block, self.outputs),
+        );
+        let mut v = Scratch::take(POINTS * v_step);
+        let mut m = Scratch::take(POINTS * m_step);
+        let w_step = point_step(self.inputs, self.outputs);
+        for (start, end) in blocks(images * self.grid.tiles, self.block) {
+            let tiles = end - start;
+            input_tiles(
+                self.level,
+                &self.grid,
+                x,
+                self.inputs,
+                start,
+                tiles,
+                &mut v,
+                v_step,
+            );
+            // While the products keep the processor busy, memory fetches what comes next: the
+            // block's outputs, and the inputs of the next block (perhaps of the next group).
+            let (x_row, y_row) = (
+                self.grid.width * self.inputs,
+                self.grid.out_width * self.outputs,
+            );
+            let coming = Ahead::rows(x, x_row, self.grid.fresh_rows(end, end + tiles));
+            let going = Ahead::rows(y, y_row, self.grid.output_rows(start, end));
+            for point in 0..POINTS {
+                Product {
+                    a: &v[point * v_step..][..v_step],
+                    a_rows: &self.v_rows[..tiles],
+                    outer: 1,
+                    a_outer: 0,
+                    inner: self.inputs,
+                    a_inner: 1,
+                    b: &self.weights[point * w_step..][..w_step],
+                    b_row: padded(self.outputs),
+                    columns: padded(self.outputs),
+                    accumulate: false,
+                    ahead: [coming, going].map(|ahead| ahead.share(point, POINTS)),
+                }
+                .run(
+                    self.level,
+                    &mut m[point * m_step..][..m_step],
+                    &self.m_rows[..tiles],
+                );
+            }
+            output_tiles(
+                self.level,
+                &self.grid,
+                &m,
+                m_step,
+                self.outputs,
+                start,
+                tiles,
+                y,
+            );
+        }
+    }
+}
+
+/// The gradient for the weights.
+pub(crate) struct WeightGradient {
+    level: Level,
+    grid: Grid,
+    kernel: usize,
+    inputs: usize,
+    outputs: usize,
+    block: usize,
+    v_rows: Vec<usize>,
+    sum_rows: Vec<usize>,
+}
+
+impl WeightGradient {
+    pub(crate) fn new(
+        level: Level,
+        grid: Grid,
+        kernel: usize,
+        inputs: usize,
+        outputs: usize,
+    ) -> Self {
+        Self {
+            level,
+            grid,
+            kernel,
+            inputs,
+            outputs,
+            block: block_size(padded(inputs) + padded(outputs)),
+            v_rows: rows_of(inputs, 1),
+            sum_rows: rows_of(inputs, padded(outputs)),
+        }
+    }
+
+    /// Floats of the sums in the transformed domain.
+    pub(crate) fn sums_len(&self) -> usize {
+        POINTS * point_step(self.inputs, self.outputs)
+    }
+
+    /// Adds the products of `images` whole images to `sums`.
+    pub(crate) fn add(&self, images: usize, x: &[f32], dy: &[f32], sums: &mut [f32]) {
+        let (v_step, p_step) = (
+            point_step(self.block, self.inputs),
+            point_step(self.block, self.outputs),
+        );
+        let mut v = Scratch::take(POINTS * v_step);
+        let mut p = Scratch::take(POINTS * p_step);
+        let sum_step = point_step(self.inputs, self.outputs);
+        for (start, end) in blocks(images * self.grid.tiles, self.block) {
+            let tiles = end - start;
+            input_tiles(
+                self.level,
+                &self.grid,
+                x,
+                self.inputs,
+                start,
+                tiles,
+                &mut v,
+                v_step,
+            );
+            output_gradient_tiles(
+                self.level,
+                &self.grid,
+                dy,
+                self.outputs,
+                start,
+                tiles,
+                &mut p,
+                p_step,
+            );
+            let (x_row, dy_row) = (
+                self.grid.width * self.inputs,
+                self.grid.out_width * self.outputs,
+            );
+            let coming = [
+                Ahead::rows(x, x_row, self.grid.fresh_rows(end, end + tiles)),
+                Ahead::rows(dy, dy_row, self.grid.output_rows(end, end + tiles)),
+            ];
+            for point in 0..POINTS {
+                Product {
+                    a: &v[point * v_step..][..v_step],
+                    a_rows: &self.v_rows,
+                    outer: 1,
+                    a_outer: 0,
+                    inner: tiles,
+                    a_inner: padded(self.inputs),
+                    b: &p[point * p_step..][..p_step],
+                    b_row: padded(self.outputs),
+                    columns: padded(self.outputs),
+                    accumulate: true,
+                    ahead: coming.map(|ahead| ahead.share(point, POINTS)),
+                }
+                .run(
+                    self.level,
+                    &mut sums[point * sum_step..][..sum_step],
+                    &self.sum_rows,
+                );
+            }
+        }
+    }
+
+    /// Takes the sums back to `[kernel * kernel * inputs, padded(outputs)]`.
+    pub(crate) fn finish(&self, sums: &[f32], dw: &mut [f32]) {
+        let step = point_step(self.inputs, self.outputs);
+        let count = self.inputs * padded(self.outputs);
+        weight_gradient(self.level, self.kernel, sums, step, count, dw);
+    }
+}

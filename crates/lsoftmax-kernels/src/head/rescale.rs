@@ -1,0 +1,81 @@
+//! Rows that are to be normalised, made ready for products in their own type.
+
+use super::rows::{Rows, norm};
+use super::{Real, TINY};
+use rayon::prelude::*;
+
+/// Products of two vectors of lengths in this range, and their inverses, fit f32.
+const COMFORTABLE: std::ops::Range<f64> = 1e-12..1e12;
+
+/// The lengths of rows, and other rows in their place where one is extreme.
+#[derive(Debug)]
+pub(super) struct Rescaled<T> {
+    /// Lengths of the rows that stand in.
+    pub(super) norms: Vec<f64>,
+    /// Rows brought near length 1 by powers of two, which costs no digit, and the factors that
+    /// give the true rows. `None` where no row needs it, which is the rule.
+    stand_in: Option<(Vec<T>, Vec<f64>)>,
+}
+
+impl<T: Real> Rescaled<T> {
+    pub(super) fn new(rows: &Rows<'_, T>) -> Self {
+        let mut norms: Vec<f64> = rows.par_iter().map(norm).collect();
+        let is_extreme = |norm: f64| {
+            // A shorter one counts as zero.
+            norm >= TINY && norm.is_finite() && !COMFORTABLE.contains(&norm)
+        };
+        if !norms.iter().any(|&norm| is_extreme(norm)) {
+            let stand_in = None;
+            return Self { norms, stand_in };
+        }
+        let factors: Vec<f64> = norms
+            .iter_mut()
+            .map(|norm| {
+                let factor = if is_extreme(*norm) {
+                    norm.log2().floor().exp2()
+                } else {
+                    1.0
+                };
+                *norm /= factor;
+                factor
+            })
+            .collect();
+        let values = rows
+            .par_iter()
+            .zip(&factors)
+            .flat_map_iter(|(row, factor)| {
+                row.iter().map(move |v| T::from_f64(v.to_f64() / factor))
+            })
+            .collect();
+        Self {
+            norms,
+            stand_in: Some((values, factors)),
+        }
+    }
+
+    pub(super) fn rows<'a>(&'a self, true_rows: Rows<'a, T>) -> Rows<'a, T> {
+        match &self.stand_in {
+            Some((values, _)) => true_rows.with_values(values),
+            None => true_rows,
+        }
+    }
+
+    /// What the row that stands in has to be multiplied with.
+    pub(super) fn factor(&self, row: usize) -> f64 {
+        self.stand_in
+            .as_ref()
+            .map_or(1.0, |(_, factors)| factors[row])
+    }
+
+    /// Turns the gradient by the rows that stand in into that by the true ones.
+    pub(super) fn finish(&self, gradient: &mut [T], columns: usize) {
+        let Some((_, factors)) = &self.stand_in else {
+            return;
+        };
+        for (row, factor) in gradient.chunks_mut(columns).zip(factors) {
+            for value in row {
+                *value = T::from_f64(value.to_f64() / factor);
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Max-pooling in channels-last memory.
+
+// Only what `multiversion!` needs: the loops themselves are safe.
+#![allow(unsafe_code, clippy::inline_always)]
+
+use crate::error::{KernelError, check_len};
+use crate::simd::{Level, Vector, multiversion};
+use rayon::prelude::*;
+
+/// The sizes of a max-pool with a square window and symmetric padding.
+///
+/// Arrays: `x: [batch, height, width, channels]`, `y: [batch, out_height, out_width, channels]`.
+/// Padding never wins: a window sees only the pixels inside of the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolShape {
+    /// Images.
+    pub batch: usize,
+    /// Rows of the input.
+    pub height: usize,
+    /// Columns of the input.
+    pub width: usize,
+    /// Channels.
+    pub channels: usize,
+    /// Side of the window, at most 16.
+    pub kernel: usize,
+    /// Step from one window to the next.
+    pub stride: usize,
+    /// Padding on each side, less than the window.
+    pub padding: usize,
+    /// Whether a last window that is not whole counts, as Caffe does it, or is dropped.
+    pub ceil_mode: bool,
+}
+
+impl PoolShape {
+    /// Checks that every size is positive (padding may be 0 and is less than the window), that a
+    /// window fits, and that the arrays can be addressed.
+    pub fn validate(&self) -> Result<(), KernelError> {
+        let positive = [
+            ("batch", self.batch),
+            ("height", self.height),
+            ("width", self.width),
+            ("channels", self.channels),
+            ("kernel", self.kernel),
+            ("stride", self.stride),
+        ];
+        for (what, found) in positive {
+            if found == 0 {
+                return Err(KernelError::Size {
+                    what,
+                    found,
+                    expected: "at least 1",
+                });
+            }
+        }
+        if self.kernel > 16 {
+            let (what, found) = ("kernel", self.kernel);
+            return Err(KernelError::Size {
+                what,
+                found,
+                expected: "at most 16",
+            });
+        }
+        if self.padding >= self.kernel {
+            let (what, found) = ("padding", self.padding);
+            return Err(KernelError::Size {
+                what,
+                found,
+                expected: "less than the window",
+            });
+        }
+        let sizes = [self.batch, self.height, self.width, self.channels];
+        let elements = sizes
+            .iter()
+            .try_fold(64usize, |product, &size| product.checked_mul(size));
+        if elements.is_none() {
+            return Err(KernelError::Overflow {
+                what: "the pool's input",
+            });
+        }
+        for size in [self.height, self.width] {
+            // With ceil_mode a window may hang over, but the image must not be empty.
+            if !self.ceil_mode && size + 2 * self.padding < self.kernel {
+                let (kernel, padding) = (self.kernel, self.padding);
+                return Err(KernelError::Window {
+                    kernel,
+                    size,
+                    padding,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// `floor` or `ceil` of `(size + 2 padding - kernel) / stride`, plus 1; with `ceil_mode` less a
+    /// last window that would begin beyond the image and its leading padding.
+    fn out(&self, size: usize) -> usize {
+        let span = (size + 2 * self.padding).saturating_sub(self.kernel);
+        if !self.ceil_mode {
+            return span / self.stride + 1;
+        }
+        let out = span.div_ceil(self.stride) + 1;
+        if (out - 1) * self.stride >= size + self.padding {
+            out - 1
+        } else {
+            out
+        }
+    }
+
+    /// Rows of the output.
+    pub fn out_height(&self) -> usize {
+        self.out(self.height)
+    }
+
+    /// Columns of the output.
+    pub fn out_width(&self) -> usize {
+        self.out(self.width)
+    }
+
+    /// Elements of `x`.
+    pub fn input_len(&self) -> usize {
+        self.batch * self.height * self.width * self.channels
+    }
+
+    /// Elements of `y`, and of the positions.
+    pub fn output_len(&self) -> usize {
+        self.batch * self.out_height() * self.out_width() * self.channels
+    }
+
+    /// The pixels of one axis that window `at` sees, and the index in the window of the first.
+    #[inline(always)]
+    fn span(&self, at: usize, size: usize) -> (usize, usize, usize) {
+        let start = at * self.stride;
+        let first = start.saturating_sub(self.padding);
+        let end = (start + self.kernel).saturating_sub(self.padding).min(size);
+        (first, end, first + self.padding - start)
+    }
+}
+
+/// The largest value of each window, and in `argmax` its index in the window (row times `kernel` plus
+/// column). The first of equal values wins; a NaN in the window makes the output NaN.
+pub fn max_pool_forward(
+    shape: &PoolShape,
+    x: &[f32],
+    y: &mut [f32],
+    argmax: &mut [u8],
+) -> Result<(), KernelError> {
+    shape.validate()?;
+    check_len("x", x.len(), shape.input_len())?;
+    check_len("y", y.len(), shape.output_len())?;
+    check_len("argmax", argmax.len(), shape.output_len())?;
+    let level = Level::get();
+    let (x_image, y_image) = (x.len() / shape.batch, y.len() / shape.batch);
+    y.par_chunks_exact_mut(y_image)
+        .zip(argmax.par_chunks_exact_mut(y_image))
+        .zip(x.par_chunks_exact(x_image))
+        .for_each(|((y, argmax), x)| forward_image(level, shape, x, y, argmax));
+    Ok(())
+}
+
+multiversion! {
+    fn forward_image = forward_body(shape: &PoolShape, x: &[f32], y: &mut [f32], argmax: &mut [u8]);
+}
+
+/// Plain loops over channels, which LLVM vectorises for the level at hand.
+#[inline(always)]
+unsafe fn forward_body<V: Vector>(shape: &PoolShape, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
+    let channels = shape.channels;
+    let windows = y
+        .chunks_exact_mut(channels)
+        .zip(argmax.chunks_exact_mut(channels));
+    for (window, (y, argmax)) in windows.enumerate() {
+        let (row, column) = (window / shape.out_width(), window % shape.out_width());
+        let (top, bottom, skipped_rows) = shape.span(row, shape.height);
+        let (left, right, skipped_columns) = shape.span(column, shape.width);
+        let mut fresh = true;
+        for at_row in top..bottom {
+            for at_column in left..right {
+                let index = (at_row - top + skipped_rows) * shape.kernel + at_column - left
+                    + skipped_columns;
+                let index = index as u8; // below 16 * 16
+                let x = &x[(at_row * shape.width + at_column) * channels..][..channels];
+                if fresh {
+                    y.copy_from_slice(x);
+                    argmax.fill(index);
+                    fresh = false;
+                    continue;
+                }
+                for ((y, argmax), &x) in y.iter_mut().zip(argmax.iter_mut()).zip(x) {
+                    let wins = x > *y || x.is_nan();
+                    *argmax = if wins { index } else { *argmax };
+                    *y = if wins { x } else { *y };
+                }
+            }
+        }
+    }
+}
+
+/// Sends the gradient of each output to the pixel that `argmax` names; where windows overlap, the
+/// gradients add up. Overwrites `dx`.
+pub fn max_pool_backward(
+    shape: &PoolShape,
+    dy: &[f32],
+    argmax: &[u8],
+    dx: &mut [f32],
+) -> Result<(), KernelError> {
+    shape.validate()?;
+    check_len("dy", dy.len(), shape.output_len())?;
+    check_len("argmax", argmax.len(), shape.output_len())?;
+    check_len("dx", dx.len(), shape.input_len())?;
+    let level = Level::get();
+    let (x_image, y_image) = (dx.len() / shape.batch, dy.len() / shape.batch);
+    dx.par_chunks_exact_mut(x_image)
+        .zip(
+            dy.par_chunks_exact(y_image)
+                .zip(argmax.par_chunks_exact(y_image)),
+        )
+        .for_each(|(dx, (dy, argmax))| backward_image(level, shape, dy, argmax, dx));
+    Ok(())
+}
+
+multiversion! {
+    fn backward_image = backward_body(shape: &PoolShape, dy: &[f32], argmax: &[u8], dx: &mut [f32]);
+}
+
+#[inline(always)]
+unsafe fn backward_body<V: Vector>(shape: &PoolShape, dy: &[f32], argmax: &[u8], dx: &mut [f32]) {
+    let channels = shape.channels;
+    dx.fill(0.0);
+    let windows = dy.chunks_exact(channels).zip(argmax.chunks_exact(channels));
+    for (window, (dy, argmax)) in windows.enumerate() {
+        let (row, column) = (window / shape.out_width(), window % shape.out_width());
+        let (top, bottom, skipped_rows) = shape.span(row, shape.height);
+        let (left, right, skipped_columns) = shape.span(column, shape.width);
+        for at_row in top..bottom {
+            for at_column in left..right {
+                let index = (at_row - top + skipped_rows) * shape.kernel + at_column - left
+                    + skipped_columns;
+                let index = index as u8;
+                let dx = &mut dx[(at_row * shape.width + at_column) * channels..][..channels];
+                for ((dx, &dy), &argmax) in dx.iter_mut().zip(dy).zip(argmax) {
+                    *dx += if argmax == index { dy } else { 0.0 };
+                }
+            }
+        }
+    }
+}

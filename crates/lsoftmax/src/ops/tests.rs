@@ -1,0 +1,243 @@
+//! The composed operations beside the fused kernel: the same numbers.
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+
+use super::{MarginBackend, TargetRule, composed};
+use burn::backend::Flex;
+use burn::tensor::{DType, TensorData};
+use burn_flex::FlexTensor;
+use common::{Answer, Problem, Random, Worst, all_losses, distance, golden};
+
+type Outputs = (FlexTensor, FlexTensor, FlexTensor, FlexTensor);
+
+fn rule(problem: &Problem, loss: crate::Loss, lambda: f64) -> TargetRule {
+    TargetRule {
+        margin: loss.margin().unwrap().into(),
+        lambda,
+        labels: problem.labels.as_slice().into(),
+    }
+}
+
+fn arrays(problem: &Problem, dtype: DType) -> [FlexTensor; 2] {
+    let tensor = |values: &[f64], rows: usize| {
+        let data = TensorData::new(values.to_vec(), [rows, problem.features]);
+        FlexTensor::from_data(data.convert_dtype(dtype))
+    };
+    [
+        tensor(&problem.x, problem.batch),
+        tensor(&problem.w, problem.classes),
+    ]
+}
+
+fn values(tensor: FlexTensor) -> Vec<f64> {
+    tensor.into_data().iter::<f64>().collect()
+}
+
+fn answer((loss, targets, dx, dw): Outputs) -> (Answer, Vec<f64>) {
+    let answer = Answer {
+        loss: values(loss)[0],
+        dx: values(dx),
+        dw: values(dw),
+    };
+    (answer, values(targets))
+}
+
+fn bits(values: &[f64]) -> Vec<u64> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+fn by_operations(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer, Vec<f64>) {
+    let [x, w] = arrays(problem, dtype);
+    let found = answer(composed::with_gradient::<Flex>(x.clone(), w.clone(), rule));
+    // The forward pass alone says the same.
+    let alone = composed::forward::<Flex>(x, w, rule);
+    assert_eq!(values(alone.loss)[0].to_bits(), found.0.loss.to_bits());
+    assert_eq!(bits(&values(alone.targets)), bits(&found.1));
+    found
+}
+
+fn by_kernel(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer, Vec<f64>) {
+    let [x, w] = arrays(problem, dtype);
+    answer(Flex::margin_cross_entropy_with_gradient(x, w, rule.clone()))
+}
+
+fn golden_error(dtype: DType) -> Worst {
+    let mut worst = Worst::default();
+    for case in golden() {
+        let rule = rule(&case.problem, case.margin, case.lambda);
+        let (answer, _) = by_operations(&case.problem, &rule, dtype);
+        for (name, found, expected) in [
+            ("loss", &[answer.loss][..], &[case.loss][..]),
+            ("dX", &answer.dx, &case.dx),
+            ("dW", &answer.dw, &case.dw),
+        ] {
+            let place = format_args!("{}, {name}", case.name).to_string();
+            worst.see(distance(found, expected), place);
+        }
+    }
+    worst
+}
+
+#[test]
+fn golden_values_in_f64() {
+    golden_error(DType::F64).below(5e-14);
+}
+
+#[test]
+fn golden_values_in_f32() {
+    golden_error(DType::F32).below(5e-6);
+}
+
+#[test]
+fn kernel_and_operations_agree_for_all_losses() {
+    let mut random = Random(42);
+    let (mut in_f64, mut in_f32) = (Worst::default(), Worst::default());
+    for loss in all_losses() {
+        for lambda in [0.0, 5.0, 1000.0, f64::INFINITY] {
+            for _ in 0..4 {
+                let (batch, classes) = (random.whole(1, 9), random.whole(1, 12));
+                let features = random.whole(2, 10);
+                let problem = random.turned_problem(batch, classes, features);
+                let rule = rule(&problem, loss, lambda);
+                for (dtype, worst) in [(DType::F64, &mut in_f64), (DType::F32, &mut in_f32)] {
+                    let (found, targets) = by_operations(&problem, &rule, dtype);
+                    let (expected, expected_targets) = by_kernel(&problem, &rule, dtype);
+                    let all = |a: &Answer| [&[1.0, a.loss], &a.dx[..], &a.dw[..]].concat();
+                    let place = format!("{loss}, {lambda}, [{batch}, {classes}, {features}]");
+                    worst.see(distance(&all(&found), &all(&expected)), &place);
+                    worst.see(distance(&targets, &expected_targets), &place);
+                }
+            }
+        }
+    }
+    in_f32.below(5e-6);
+    in_f64.below(1e-20);
+}
+
+/// Zero vectors, a class without samples, parallel and opposite vectors, extreme lengths.
+#[test]
+fn kernel_and_operations_agree_where_it_is_hard() {
+    let (one, zero) = (&[1.0, 2.0, -1.0][..], &[0.0; 3][..]);
+    let opposite = &[-2.0, -4.0, 2.0][..];
+    let across = &[1.0, 0.0, 1.0][..];
+    let scaled = |row: &[f64], by: f64| row.iter().map(|v| v * by).collect::<Vec<f64>>();
+    let problems = [
+        (
+            "zero feature",
+            Problem::new(3, &[zero, one], &[across, opposite], &[0, 1]),
+        ),
+        (
+            "zero class weight",
+            Problem::new(3, &[across, one], &[zero, opposite], &[0, 1]),
+        ),
+        (
+            "all zero",
+            Problem::new(3, &[zero, zero], &[zero, zero, zero], &[0, 2]),
+        ),
+        (
+            "absent class",
+            Problem::new(3, &[one, across], &[one, opposite, across], &[0, 0]),
+        ),
+        (
+            "one class",
+            Problem::new(3, &[one, across], &[opposite], &[0, 0]),
+        ),
+        (
+            "tiny feature, huge class weight",
+            Problem::new(
+                3,
+                &[&scaled(across, 1e-25), &scaled(one, 1e-25)],
+                &[&scaled(one, 1e25), &scaled(&[1.0, 1.0, 0.5], 1e25)],
+                &[0, 1],
+            ),
+        ),
+        (
+            "huge feature, tiny class weight",
+            Problem::new(
+                3,
+                &[&scaled(across, 1e15), &scaled(one, 1e15)],
+                &[&scaled(one, 1e-15), &scaled(&[1.0, 1.0, 0.5], 1e-15)],
+                &[0, 1],
+            ),
+        ),
+    ];
+    let mut worst = Worst::default();
+    for (name, problem) in problems {
+        for loss in all_losses() {
+            for dtype in [DType::F64, DType::F32] {
+                let rule = rule(&problem, loss, 0.0);
+                let (found, found_targets) = by_operations(&problem, &rule, dtype);
+                let (expected, expected_targets) = by_kernel(&problem, &rule, dtype);
+                let place = format!("{name}, {loss}, {dtype:?}");
+                assert!(
+                    found.is_finite() && expected.is_finite(),
+                    "{place}: {expected:?}"
+                );
+                worst.see(distance(&[found.loss, 1.0], &[expected.loss, 1.0]), &place);
+                worst.see(
+                    distance(&found.dx, &expected.dx),
+                    format_args!("{place}, dX"),
+                );
+                worst.see(
+                    distance(&found.dw, &expected.dw),
+                    format_args!("{place}, dW"),
+                );
+                worst.see(distance(&found_targets, &expected_targets), &place);
+            }
+        }
+    }
+    worst.below(1e-20);
+}
+
+#[test]
+fn nan_reaches_the_loss() {
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for loss in all_losses() {
+            let mut problem = Random(3).problem(3, 4, 3);
+            problem.x[4] = bad;
+            let rule = rule(&problem, loss, 0.0);
+            assert!(
+                by_operations(&problem, &rule, DType::F32).0.loss.is_nan(),
+                "{loss}"
+            );
+            assert!(
+                by_kernel(&problem, &rule, DType::F32).0.loss.is_nan(),
+                "{loss}"
+            );
+        }
+    }
+}
+
+#[test]
+fn labels_of_many_classes_are_whole_numbers() {
+    let classes = 70_000;
+    let mut problem = Random(5).problem(2, classes, 2);
+    problem.labels = vec![65_535, 69_999];
+    for loss in [crate::Loss::LSoftmax { m: 2 }, crate::Loss::COS_FACE] {
+        let rule = rule(&problem, loss, 0.0);
+        let (found, _) = by_operations(&problem, &rule, DType::F32);
+        let (expected, _) = by_kernel(&problem, &rule, DType::F32);
+        assert!(distance(&found.dw, &expected.dw) < 1e-5, "{loss}");
+    }
+}
+
+#[test]
+fn half_precision_is_widened_for_all_arithmetic() {
+    for loss in all_losses() {
+        let problem = Random(9).problem(4, 5, 6);
+        let rule = rule(&problem, loss, 0.0);
+        for dtype in [DType::F16, DType::BF16] {
+            let [x, w] = arrays(&problem, dtype);
+            let (loss_tensor, _, dx, dw) =
+                composed::with_gradient::<Flex>(x.clone(), w.clone(), &rule);
+            assert_eq!(
+                [loss_tensor.dtype(), dx.dtype(), dw.dtype()],
+                [DType::F32; 3]
+            );
+            let (found, _) = by_operations(&problem, &rule, dtype);
+            let (expected, _) = by_kernel(&problem, &rule, dtype);
+            assert!(distance(&found.dx, &expected.dx) < 1e-4, "{loss}");
+        }
+    }
+}

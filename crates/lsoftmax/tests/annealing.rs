@@ -1,0 +1,351 @@
+//! λ and the staged m over the steps.
+
+use lsoftmax::{Annealing, AnnealingError, Lambda, Loss, MarginHeadConfig, Stage};
+use proptest::prelude::*;
+
+fn power_law(base: f64, gamma: f64, power: f64, min: f64) -> Lambda {
+    Lambda::PowerLaw {
+        base,
+        gamma,
+        power,
+        min,
+    }
+}
+
+/// The settings of the authors' prototxts (wy1iu/LargeMargin_Softmax_Loss, myexamples) and of
+/// wy1iu/sphereface.
+fn authors() -> [Lambda; 4] {
+    [
+        power_law(1000.0, 2.5e-5, 35.0, 0.0),
+        power_law(1000.0, 2e-5, 45.0, 0.0),
+        power_law(1000.0, 1e-5, 45.0, 0.0),
+        power_law(1000.0, 0.12, 1.0, 5.0),
+    ]
+}
+
+fn close(found: f64, expected: f64, digits: i32) {
+    let error = (found / expected - 1.0).abs();
+    assert!(error < 0.5 * 10f64.powi(1 - digits), "{found} {expected}");
+}
+
+/// The authors' layer counts from 1: its first forward pass is t = 1, our step 0.
+#[test]
+fn the_authors_power_law() {
+    let [mnist, cifar10, cifar10_plus, sphere_face] = authors();
+    for (law, t, lambda, digits) in [
+        (mnist, 1_000, 421.0, 3),
+        (mnist, 5_000, 16.2, 3),
+        (mnist, 7_500, 2.44, 3),
+        (mnist, 10_000, 0.406, 3),
+        (mnist, 15_000, 0.0144, 3),
+        (mnist, 30_000, 3.1e-6, 2),
+        (cifar10, 1_000, 410.0, 3),
+        (cifar10, 5_000, 13.7, 3),
+        (cifar10, 7_500, 1.86, 3),
+        (cifar10, 10_000, 0.273, 3),
+        // The log of iteration 12,000, which is the 12,001st, in issue #10 of the authors.
+        (cifar10, 12_001, 0.062_475_3, 6),
+        (cifar10, 15_000, 0.00746, 3),
+        (cifar10, 30_000, 6.5e-7, 2),
+        (cifar10_plus, 1_000, 639.0, 3),
+        (cifar10_plus, 8_000, 31.3, 3),
+        (cifar10_plus, 12_000, 6.1, 2),
+        (cifar10_plus, 18_000, 0.583, 3),
+        (cifar10_plus, 30_000, 0.00746, 3),
+        (sphere_face, 1_000, 8.26, 3),
+        (sphere_face, 28_000, 5.0, 15),
+    ] {
+        close(law.at(t - 1, 4), lambda, digits);
+    }
+    assert!(sphere_face.at(1656, 4) > 5.0);
+    assert_eq!(sphere_face.at(1657, 4), 5.0);
+    assert_eq!(sphere_face.at(u64::MAX, 4), 5.0);
+}
+
+/// mx-lsoftmax: beta 100, scale 0.99, and 1.0 at step 458, 0.01 at step 917.
+#[test]
+fn the_geometric_schedule() {
+    let schedule = |min| Lambda::Geometric {
+        base: 100.0,
+        factor: 0.99,
+        min,
+    };
+    close(schedule(0.0).at(0, 2), 99.0, 12);
+    close(schedule(0.0).at(457, 2), 1.0, 2);
+    close(schedule(0.0).at(916, 2), 0.01, 2);
+    assert_eq!(schedule(3.0).at(10_000, 2), 3.0);
+    assert_eq!(schedule(0.0).at(u64::MAX, 2), 0.0);
+}
+
+#[test]
+fn constant_and_none() {
+    for step in [0, 1, 1_000_000] {
+        assert_eq!(Lambda::Constant { lambda: 2.5 }.at(step, 4), 2.5);
+        assert_eq!(Lambda::None.at(step, 4), 0.0);
+    }
+}
+
+#[test]
+fn stages_of_m() {
+    let annealing = Annealing {
+        lambda: Lambda::Constant { lambda: 5.0 },
+        stages: vec![Stage { step: 100, m: 2 }, Stage { step: 200, m: 4 }],
+    };
+    annealing.check().unwrap();
+    let at = |step| annealing.at(step, Loss::LSoftmax { m: 1 });
+    // λ has nothing to blend while m is 1.
+    assert_eq!(at(0), (Loss::LSoftmax { m: 1 }, 0.0));
+    assert_eq!(at(99), (Loss::LSoftmax { m: 1 }, 0.0));
+    assert_eq!(at(100), (Loss::LSoftmax { m: 2 }, 5.0));
+    assert_eq!(at(199), (Loss::LSoftmax { m: 2 }, 5.0));
+    assert_eq!(at(200), (Loss::LSoftmax { m: 4 }, 5.0));
+    assert_eq!(at(u64::MAX), (Loss::LSoftmax { m: 4 }, 5.0));
+    // A loss without m stays as it is.
+    assert_eq!(annealing.at(300, Loss::ARC_FACE), (Loss::ARC_FACE, 0.0));
+    assert_eq!(
+        annealing.at(300, Loss::ASoftmax { m: 3 }),
+        (Loss::ASoftmax { m: 4 }, 5.0)
+    );
+}
+
+/// A schedule of `from` steps says at a share of `to` steps what it said at that share before.
+#[test]
+fn stretched_keeps_the_shape() {
+    let geometric = Lambda::Geometric {
+        base: 100.0,
+        factor: 0.999,
+        min: 0.01,
+    };
+    for lambda in authors().into_iter().chain([geometric]) {
+        let annealing = Annealing::from(lambda);
+        for to in [1_000u64, 20_000, 150_000] {
+            let from = 30_000;
+            let stretched = annealing.stretched(from, to);
+            stretched.check().unwrap();
+            for share in [0.1, 0.5, 0.9] {
+                let at = |a: &Annealing, steps: u64| {
+                    let step = (share * steps as f64).round() as u64 - 1;
+                    a.at(step, Loss::LSoftmax { m: 4 }).1
+                };
+                close(at(&stretched, to), at(&annealing, from), 9);
+            }
+        }
+        assert_eq!(annealing.stretched(500, 500), annealing);
+    }
+    assert_eq!(
+        Annealing::auto(100).stretched(100, 700),
+        Annealing::auto(700)
+    );
+    let constant = Annealing::from(Lambda::Constant { lambda: 3.0 });
+    assert_eq!(constant.stretched(10, 1000), constant);
+}
+
+#[test]
+fn stretched_stages() {
+    let stages = |steps: &[(u64, u32)]| Annealing {
+        lambda: Lambda::None,
+        stages: steps.iter().map(|&(step, m)| Stage { step, m }).collect(),
+    };
+    let schedule = stages(&[(100, 2), (200, 3), (205, 4)]);
+    assert_eq!(
+        schedule.stretched(1000, 2000),
+        stages(&[(200, 2), (400, 3), (410, 4)])
+    );
+    // Stages that fall on one step: the last of them is in force, and the schedule is valid.
+    let short = schedule.stretched(1000, 10);
+    short.check().unwrap();
+    assert_eq!(short, stages(&[(1, 2), (2, 4)]));
+}
+
+#[test]
+fn check_names_what_is_wrong() {
+    let nan = f64::NAN;
+    for (lambda, name) in [
+        (Lambda::Constant { lambda: -1.0 }, "lambda"),
+        (Lambda::Constant { lambda: nan }, "lambda"),
+        (power_law(-1.0, 0.1, 1.0, 0.0), "base"),
+        (power_law(1.0, nan, 1.0, 0.0), "gamma"),
+        (power_law(1.0, 0.1, -2.0, 0.0), "power"),
+        (power_law(1.0, 0.1, 1.0, -0.5), "min"),
+        (
+            Lambda::Geometric {
+                base: nan,
+                factor: 0.9,
+                min: 0.0,
+            },
+            "base",
+        ),
+        (
+            Lambda::Geometric {
+                base: 1.0,
+                factor: 1.01,
+                min: 0.0,
+            },
+            "factor",
+        ),
+        (
+            Lambda::Geometric {
+                base: 1.0,
+                factor: 0.0,
+                min: 0.0,
+            },
+            "factor",
+        ),
+        (
+            Lambda::Geometric {
+                base: 1.0,
+                factor: 0.5,
+                min: -1.0,
+            },
+            "min",
+        ),
+        (Lambda::Auto { iterations: 0 }, "iterations"),
+    ] {
+        match Annealing::from(lambda).check() {
+            Err(AnnealingError::Parameter { name: found, .. }) => assert_eq!(found, name),
+            other => panic!("{lambda:?}: {other:?}"),
+        }
+    }
+    let error = Annealing::from(Lambda::Constant { lambda: -1.0 })
+        .check()
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "annealing: lambda must be at least 0, found -1"
+    );
+
+    let staged = |stages: &[(u64, u32)]| {
+        Annealing {
+            lambda: Lambda::None,
+            stages: stages.iter().map(|&(step, m)| Stage { step, m }).collect(),
+        }
+        .check()
+    };
+    assert_eq!(staged(&[(0, 1), (5, 2)]), Ok(()));
+    assert_eq!(staged(&[(5, 1), (5, 2)]), Err(AnnealingError::Order(5)));
+    assert_eq!(staged(&[(6, 1), (5, 2)]), Err(AnnealingError::Order(5)));
+    for m in [0, 17] {
+        assert!(matches!(staged(&[(5, m)]), Err(AnnealingError::Margin(_))));
+    }
+    // A head refuses the schedule before training starts.
+    let config = MarginHeadConfig::new(2, 3).with_annealing(Annealing::auto(0));
+    assert!(config.init(&burn::tensor::Device::flex()).is_err());
+}
+
+#[test]
+fn json_and_back() {
+    for (annealing, json) in [
+        (Annealing::none(), r#"{"lambda":{"schedule":"none"}}"#),
+        (
+            Annealing::auto(18_000),
+            r#"{"lambda":{"schedule":"auto","iterations":18000}}"#,
+        ),
+        (
+            Lambda::Constant { lambda: 0.5 }.into(),
+            r#"{"lambda":{"schedule":"constant","lambda":0.5}}"#,
+        ),
+        (
+            authors()[0].into(),
+            r#"{"lambda":{"schedule":"power-law","base":1000.0,"gamma":0.000025,"power":35.0,"min":0.0}}"#,
+        ),
+        (
+            Annealing {
+                lambda: Lambda::Geometric {
+                    base: 100.0,
+                    factor: 0.99,
+                    min: 5.0,
+                },
+                stages: vec![Stage { step: 10, m: 2 }],
+            },
+            r#"{"lambda":{"schedule":"geometric","base":100.0,"factor":0.99,"min":5.0},"stages":[{"step":10,"m":2}]}"#,
+        ),
+    ] {
+        let written = serde_json::to_string(&annealing).unwrap();
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&written).unwrap(),
+            serde_json::from_str::<serde_json::Value>(json).unwrap()
+        );
+        for text in [written.as_str(), json] {
+            assert_eq!(serde_json::from_str::<Annealing>(text).unwrap(), annealing);
+        }
+    }
+    // A misspelt name is an error, not a default.
+    for wrong in [
+        r#"{"lambda":{"schedule":"nothing"}}"#,
+        r#"{"lambda":{"schedule":"constant","lamda":0.5}}"#,
+        r#"{"lambda":{"schedule":"constant","lambda":0.5,"min":1.0}}"#,
+        r#"{"lambda":{"schedule":"none"},"stage":[]}"#,
+        r#"{"lambda":{"schedule":"none"},"stages":[{"step":1,"m":2,"n":3}]}"#,
+    ] {
+        assert!(serde_json::from_str::<Annealing>(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn losses_in_json_and_back() {
+    for (loss, json) in [
+        (Loss::Softmax, r#"{"loss":"softmax"}"#),
+        (Loss::LSoftmax { m: 4 }, r#"{"loss":"l-softmax","m":4}"#),
+        (Loss::ASoftmax { m: 3 }, r#"{"loss":"a-softmax","m":3}"#),
+        (
+            Loss::COS_FACE,
+            r#"{"loss":"cos-face","scale":64.0,"margin":0.35}"#,
+        ),
+        (
+            Loss::ARC_FACE,
+            r#"{"loss":"arc-face","scale":64.0,"margin":0.5}"#,
+        ),
+        (
+            Loss::COMBINED,
+            r#"{"loss":"combined","scale":64.0,"m1":1.0,"m2":0.3,"m3":0.2}"#,
+        ),
+    ] {
+        assert_eq!(serde_json::to_string(&loss).unwrap(), json);
+        assert_eq!(serde_json::from_str::<Loss>(json).unwrap(), loss);
+        assert!(json.contains(&format!("\"{}\"", loss.name())));
+    }
+    assert!(serde_json::from_str::<Loss>(r#"{"loss":"l-softmax"}"#).is_err());
+    assert!(serde_json::from_str::<Loss>(r#"{"loss":"l-softmax","m":-1}"#).is_err());
+    assert!(serde_json::from_str::<Loss>(r#"{"loss":"l-softmax","m":2,"s":1}"#).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// λ of any schedule that `check` lets pass is a number that a blend can use.
+    #[test]
+    fn lambda_is_never_negative_or_nan(
+        [a, b, c, d] in prop::array::uniform4(prop_oneof![
+            0.0..1.0f64,
+            Just(0.0),
+            Just(f64::INFINITY),
+            Just(f64::MAX),
+            Just(1e-300),
+        ]),
+        iterations in any::<u64>(),
+        step in any::<u64>(),
+        m in 2..=16u32,
+    ) {
+        for lambda in [
+            Lambda::None,
+            Lambda::Constant { lambda: a },
+            power_law(a, b, c, d),
+            Lambda::Geometric { base: a, factor: b, min: c },
+            Lambda::Auto { iterations },
+        ] {
+            let annealing = Annealing::from(lambda);
+            if annealing.check().is_ok() {
+                for step in [step, 0, 1, step % 1000, iterations / 2, iterations] {
+                    let (_, found) = annealing.at(step, Loss::LSoftmax { m });
+                    prop_assert!(found >= 0.0, "{lambda:?} at {step}: {found}");
+                }
+                prop_assert_eq!(annealing.at(step, Loss::LSoftmax { m: 1 }).1, 0.0);
+            }
+        }
+    }
+
+    #[test]
+    fn auto_has_nothing_to_do_for_an_m_of_1(progress in 0.0..=1.0f64) {
+        prop_assert_eq!(lsoftmax::annealing::auto_lambda(progress, 1), 0.0);
+    }
+}
