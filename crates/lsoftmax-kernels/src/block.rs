@@ -5,7 +5,7 @@
 //! backward never stores the gradient for `z`: each group's part is made, used for both gradients of
 //! the convolution, and overwritten by the next.
 
-use crate::conv::{ConvShape, Forward, WeightGradient};
+use crate::conv::{ConvShape, Forward, OutputGradient, WeightGradient};
 use crate::error::{KernelError, check_len};
 use crate::norm::{
     Affine, AffineGradient, Coefficients, MOMENTS, all_gradient_sums, apply, folded, gradient,
@@ -90,7 +90,7 @@ pub fn block_backward(
     mean: &[f32],
     var: &[f32],
     dy: &[f32],
-    mut dx: Option<&mut [f32]>,
+    dx: Option<&mut [f32]>,
     dw: &mut [f32],
     affine_gradient: &mut AffineGradient<'_>,
 ) -> Result<(), KernelError> {
@@ -119,42 +119,16 @@ pub fn block_backward(
         .is_some()
         .then(|| Forward::input_gradient(level, shape, weight));
     let weights = WeightGradient::new(level, shape);
-    let (group, chunk) = (shape.group(), shape.chunk());
-    let (x_image, z_image) = (x.len() / shape.batch, z.len() / shape.batch);
-    let chunks = shape.batch.div_ceil(chunk);
-    let mut parts = Scratch::take(chunks * weights.part_len());
-    // Without `dx` every chunk gets an empty slice of it.
-    let mut dx_chunks: Vec<&mut [f32]> = match &mut dx {
-        Some(dx) => dx.chunks_mut(chunk * x_image).collect(),
-        None => (0..chunks).map(|_| <&mut [f32]>::default()).collect(),
-    };
-    parts
-        .par_chunks_exact_mut(weights.part_len())
-        .zip(dx_chunks.par_iter_mut())
-        .zip(x.par_chunks(chunk * x_image))
-        .zip(
-            z.par_chunks(chunk * z_image)
-                .zip(dy.par_chunks(chunk * z_image)),
-        )
-        .with_max_len(1)
-        .for_each(|(((part, dx), x), (z, dy))| {
-            let mut total = weights.sums();
-            let mut dz = Scratch::take(group * z_image);
-            let images = x.len() / x_image;
-            for first in (0..images).step_by(group) {
-                let count = group.min(images - first);
-                let x = &x[first * x_image..][..count * x_image];
-                let of_z = first * z_image..(first + count) * z_image;
-                let dz = &mut dz[..count * z_image];
-                gradient(level, &coefficients, &z[of_z.clone()], &dy[of_z], dz);
-                weights.add(count, x, dz, &mut total);
-                if let Some(input) = &input {
-                    input.run(count, dz, &mut dx[first * x_image..][..count * x_image]);
-                }
-            }
-            weights.finish(&total, part);
-        });
-    weights.reduce(&parts, dw);
+    let z_image = z.len() / shape.batch;
+    weights.run(x, dx, dw, |images, dx| {
+        let of_z = images.start * z_image..images.end * z_image;
+        let mut dz = Scratch::take(of_z.len());
+        gradient(level, &coefficients, &z[of_z.clone()], &dy[of_z], &mut dz);
+        if let Some(input) = &input {
+            input.run(images.len(), &dz, dx);
+        }
+        OutputGradient::Made(dz)
+    });
     Ok(())
 }
 

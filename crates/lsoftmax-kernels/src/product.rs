@@ -1,6 +1,6 @@
 //! The one matrix product that every convolution here comes down to.
 //!
-//! `C[row, :] (+)= sum over (o, i) of A[row + o * a_outer + i * a_inner] * B[o * inner + i, :]`
+//! `C[row, :] (+)= sum over (o, i) of A[row + o * a_outer + i * a_inner] * B[o * b_outer + i * b_row, :]`
 //!
 //! Rows of A and C are given by offset tables, and the sum has two levels. That is enough to read a
 //! padded image in place (no im2col): a row is an output pixel, `o` the kernel's row, `i` the run of
@@ -26,8 +26,10 @@ pub(crate) struct Product<'a> {
     pub(crate) inner: usize,
     /// The step of A from one inner term to the next.
     pub(crate) a_inner: usize,
-    /// The right operand: `outer * inner` rows of `columns` floats.
+    /// The right operand: `outer` times `inner` rows of `columns` floats.
     pub(crate) b: &'a [f32],
+    /// The step of B from one outer term to the next.
+    pub(crate) b_outer: usize,
     /// The step from one row of B to the next.
     pub(crate) b_row: usize,
     /// Columns of B and C.
@@ -48,11 +50,17 @@ pub(crate) struct Ahead {
 
 impl Ahead {
     /// Nothing.
-    pub(crate) const NONE: Self = Self { from: std::ptr::null(), floats: 0 };
+    pub(crate) const NONE: Self = Self {
+        from: std::ptr::null(),
+        floats: 0,
+    };
 
     /// Rows `rows.0` to `rows.1` of `row` floats each; they may lie beyond the end of `values`.
     pub(crate) fn rows(values: &[f32], row: usize, rows: (usize, usize)) -> Self {
-        Self { from: values.as_ptr().wrapping_add(rows.0 * row), floats: (rows.1 - rows.0) * row }
+        Self {
+            from: values.as_ptr().wrapping_add(rows.0 * row),
+            floats: (rows.1 - rows.0) * row,
+        }
     }
 
     /// The share `part` of `parts`, in whole cache lines.
@@ -60,7 +68,10 @@ impl Ahead {
     pub(crate) fn share(self, part: usize, parts: usize) -> Self {
         let share = self.floats.div_ceil(parts).next_multiple_of(LINE);
         let at = (part * share).min(self.floats);
-        Self { from: self.from.wrapping_add(at), floats: share.min(self.floats - at) }
+        Self {
+            from: self.from.wrapping_add(at),
+            floats: share.min(self.floats - at),
+        }
     }
 }
 
@@ -82,7 +93,8 @@ impl Product<'_> {
         if self.outer * self.inner > 0 {
             let reach = (self.outer - 1) * self.a_outer + (self.inner - 1) * self.a_inner;
             assert!(last_a + reach < self.a.len());
-            assert!((self.outer * self.inner - 1) * self.b_row + self.columns <= self.b.len());
+            let reach = (self.outer - 1) * self.b_outer + (self.inner - 1) * self.b_row;
+            assert!(reach + self.columns <= self.b.len());
         }
         debug_assert!(self.a_rows.is_sorted() && c_rows.is_sorted());
         run(level, self, c, c_rows);
@@ -224,8 +236,8 @@ unsafe fn micro<V: Vector, const H: usize, const W: usize, const PART: bool>(
             }
         }
     }
-    let mut b = call.b;
     for outer in 0..product.outer {
+        let mut b = call.b.add(outer * product.b_outer);
         let mut step = outer * product.a_outer;
         for _ in 0..product.inner {
             let mut line = [V::zero(); W];

@@ -3,7 +3,8 @@
 //! In channels-last memory the `kernel * channels` values under one row of the kernel lie side by
 //! side, so that a product with offset tables needs no im2col buffer.
 
-use super::{ConvShape, Taps, pack_into};
+use super::ConvShape;
+use super::pack::{Taps, pack};
 use crate::product::{Ahead, Product};
 use crate::scratch::{LINE, Scratch};
 use crate::simd::Level;
@@ -182,6 +183,7 @@ impl Forward {
                     inner: phase.inner,
                     a_inner: 1,
                     b: &phase.weights,
+                    b_outer: phase.inner * padded(self.outputs),
                     b_row: padded(self.outputs),
                     columns: self.outputs,
                     accumulate: false,
@@ -199,10 +201,7 @@ fn pack_phase(taps: &Taps<'_>, rows: &[usize], columns: &[usize]) -> Scratch {
         .iter()
         .flat_map(|row| columns.iter().map(move |column| row * taps.kernel + column))
         .collect();
-    let row = padded(taps.outputs);
-    let mut packed = Scratch::take(indices.len() * taps.inputs * row);
-    pack_into(taps, &indices, row, &mut packed);
-    packed
+    pack(taps, &indices, padded(taps.outputs))
 }
 
 /// The gradient for the weights.
@@ -264,6 +263,7 @@ impl WeightGradient {
                     inner: self.out_width,
                     a_inner: self.stride * self.frame.channels,
                     b: dy,
+                    b_outer: out_row,
                     b_row: self.outputs,
                     columns: self.outputs,
                     accumulate: true,

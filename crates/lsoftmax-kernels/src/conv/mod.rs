@@ -1,16 +1,19 @@
 //! Two-dimensional convolution in channels-last memory, and its gradients.
 
 mod direct;
+mod pack;
 mod transform;
+mod weight;
 mod winograd;
 
 #[cfg(test)]
 mod tests;
 
 use crate::error::{KernelError, check_len};
-use crate::scratch::{LINE, Scratch};
 use crate::simd::Level;
+use pack::Taps;
 use rayon::prelude::*;
+pub(crate) use weight::{OutputGradient, WeightGradient};
 
 /// The sizes of a convolution without bias, with square kernel and symmetric zero padding.
 ///
@@ -190,76 +193,8 @@ impl ConvShape {
     /// depends on the shape alone, so that results do not depend on the number of threads.
     pub(crate) fn group(&self) -> usize {
         let pixels = self.out_height() * self.out_width();
-        let px = std::env::var("GP").map_or(512usize, |v| v.parse().unwrap());
-        px.div_ceil(pixels).min(self.batch)
+        512usize.div_ceil(pixels).min(self.batch)
     }
-
-    /// Images whose weight gradient is summed up in one go: whole groups.
-    pub(crate) fn chunk(&self) -> usize {
-        let group = self.group();
-        let groups = self.batch.div_ceil(group);
-        groups.div_ceil(16) * group
-    }
-}
-
-/// The weights as the packing functions read them.
-pub(crate) struct Taps<'a> {
-    pub(crate) weight: &'a [f32],
-    pub(crate) inputs: usize,
-    pub(crate) outputs: usize,
-    pub(crate) kernel: usize,
-    /// Whether `weight` is `[inputs, outputs, ..]`: the convolution's own inputs and outputs are
-    /// exchanged for the gradient.
-    pub(crate) exchanged: bool,
-    /// Whether the kernel is turned by half a turn.
-    pub(crate) turned: bool,
-    /// A factor for each output.
-    pub(crate) scale: Option<&'a [f32]>,
-}
-
-/// Packs the taps with these indices (row times kernel plus column) as
-/// `[indices, inputs, row floats]`, where a row holds the outputs and then zeros.
-pub(crate) fn pack_into(taps: &Taps<'_>, indices: &[usize], row: usize, packed: &mut [f32]) {
-    let area = taps.kernel * taps.kernel;
-    let (of_input, of_output) = if taps.exchanged {
-        (taps.outputs * area, area)
-    } else {
-        (area, taps.inputs * area)
-    };
-    let pack_tap = |(slot, to): (usize, &mut [f32])| {
-        let index = if taps.turned {
-            area - 1 - indices[slot]
-        } else {
-            indices[slot]
-        };
-        for (input, to) in to.chunks_exact_mut(row).enumerate() {
-            let from = &taps.weight[input * of_input + index..];
-            for (output, to) in to.iter_mut().enumerate() {
-                *to = if output < taps.outputs {
-                    from[output * of_output]
-                } else {
-                    0.0
-                };
-            }
-            if let Some(scale) = taps.scale {
-                to.iter_mut()
-                    .zip(scale)
-                    .for_each(|(to, scale)| *to *= scale);
-            }
-        }
-    };
-    packed
-        .par_chunks_exact_mut(taps.inputs * row)
-        .enumerate()
-        .for_each(pack_tap);
-}
-
-/// All taps: `[kernel * kernel, inputs, row floats]`.
-pub(crate) fn pack(taps: &Taps<'_>, row: usize) -> Scratch {
-    let indices: Vec<usize> = (0..taps.kernel * taps.kernel).collect();
-    let mut packed = Scratch::take(indices.len() * taps.inputs * row);
-    pack_into(taps, &indices, row, &mut packed);
-    packed
 }
 
 /// A convolution, or an input gradient, with its weights made ready.
@@ -324,101 +259,6 @@ impl Forward {
             Self::Winograd(forward) => forward.run(images, x, y),
             Self::Direct(forward) => forward.run(x, y),
         }
-    }
-}
-
-/// The weight gradient, summed over images by tasks of its caller.
-pub(crate) struct WeightGradient {
-    shape: ConvShape,
-    method: WeightMethod,
-}
-
-enum WeightMethod {
-    Winograd(winograd::WeightGradient),
-    Direct(direct::WeightGradient),
-}
-
-impl WeightGradient {
-    pub(crate) fn new(level: Level, shape: &ConvShape) -> Self {
-        let method = if shape.suits_winograd() {
-            let grid = winograd::Grid::new(shape.height, shape.width, shape.kernel, shape.padding);
-            let (inputs, outputs) = (shape.in_channels, shape.out_channels);
-            WeightMethod::Winograd(winograd::WeightGradient::new(
-                level,
-                grid,
-                shape.kernel,
-                inputs,
-                outputs,
-            ))
-        } else {
-            WeightMethod::Direct(direct::WeightGradient::new(level, shape))
-        };
-        Self {
-            shape: *shape,
-            method,
-        }
-    }
-
-    /// Floats of a chunk's result: `[kernel * kernel * in_channels, out_channels in whole lines]`.
-    pub(crate) fn part_len(&self) -> usize {
-        let shape = &self.shape;
-        shape.kernel * shape.kernel * shape.in_channels * self.row()
-    }
-
-    fn row(&self) -> usize {
-        self.shape.out_channels.next_multiple_of(LINE)
-    }
-
-    /// Sums for one chunk of images.
-    pub(crate) fn sums(&self) -> Scratch {
-        Scratch::zeros(match &self.method {
-            WeightMethod::Winograd(method) => method.sums_len(),
-            WeightMethod::Direct(_) => self.part_len(),
-        })
-    }
-
-    /// Adds `images` whole images to the sums.
-    pub(crate) fn add(&self, images: usize, x: &[f32], dy: &[f32], sums: &mut [f32]) {
-        match &self.method {
-            WeightMethod::Winograd(method) => method.add(images, x, dy, sums),
-            WeightMethod::Direct(method) => method.add(x, dy, sums),
-        }
-    }
-
-    /// Writes the chunk's result.
-    pub(crate) fn finish(&self, sums: &[f32], part: &mut [f32]) {
-        match &self.method {
-            WeightMethod::Winograd(method) => method.finish(sums, part),
-            WeightMethod::Direct(_) => part.copy_from_slice(sums),
-        }
-    }
-
-    /// Adds the chunks' results up, in order, and brings them to the layout of the weights.
-    pub(crate) fn reduce(&self, parts: &[f32], dw: &mut [f32]) {
-        let (area, inputs) = (
-            self.shape.kernel * self.shape.kernel,
-            self.shape.in_channels,
-        );
-        let row = self.row();
-        // A line of outputs at a time.
-        dw.par_chunks_mut(LINE * inputs * area)
-            .enumerate()
-            .for_each(|(block, dw)| {
-                for at in 0..area * inputs {
-                    let mut total = [0.0; LINE];
-                    for part in parts.chunks_exact(self.part_len()) {
-                        let line = &part[at * row + block * LINE..][..LINE];
-                        total
-                            .iter_mut()
-                            .zip(line)
-                            .for_each(|(total, value)| *total += value);
-                    }
-                    let to = at % inputs * area + at / inputs;
-                    for (dw, total) in dw.chunks_exact_mut(inputs * area).zip(total) {
-                        dw[to] = total;
-                    }
-                }
-            });
     }
 }
 
@@ -491,24 +331,9 @@ pub fn conv2d_backward_weight(
     check_len("x", x.len(), shape.input_len())?;
     check_len("dy", dy.len(), shape.output_len())?;
     check_len("dw", dw.len(), shape.weight_len())?;
-    let gradient = WeightGradient::new(Level::get(), shape);
-    let (group, chunk) = (shape.group(), shape.chunk());
-    let (x_image, y_image) = (x.len() / shape.batch, dy.len() / shape.batch);
-    let mut parts = Scratch::take(shape.batch.div_ceil(chunk) * gradient.part_len());
-    parts
-        .par_chunks_exact_mut(gradient.part_len())
-        .zip(
-            x.par_chunks(chunk * x_image)
-                .zip(dy.par_chunks(chunk * y_image)),
-        )
-        .with_max_len(1)
-        .for_each(|(part, (x, dy))| {
-            let mut sums = gradient.sums();
-            for (x, dy) in x.chunks(group * x_image).zip(dy.chunks(group * y_image)) {
-                gradient.add(x.len() / x_image, x, dy, &mut sums);
-            }
-            gradient.finish(&sums, part);
-        });
-    gradient.reduce(&parts, dw);
+    let y_image = dy.len() / shape.batch;
+    WeightGradient::new(Level::get(), shape).run(x, None, dw, |images, _| {
+        OutputGradient::Given(&dy[images.start * y_image..images.end * y_image])
+    });
     Ok(())
 }

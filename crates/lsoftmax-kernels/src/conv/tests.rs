@@ -36,7 +36,10 @@ fn errors(shape: &ConvShape, seed: u64) -> [f64; 3] {
 fn assert_close(shape: &ConvShape, seed: u64) {
     for level in Level::available() {
         let errors = level.force(|| errors(shape, seed));
-        assert!(errors.iter().all(|&e| e < 1.5e-4), "{level:?} {shape:?}: {errors:?}");
+        assert!(
+            errors.iter().all(|&e| e < 1.5e-4),
+            "{level:?} {shape:?}: {errors:?}"
+        );
     }
 }
 
@@ -80,7 +83,10 @@ fn random_shapes_agree_with_double_precision() {
         let least = kernel.saturating_sub(2 * padding).max(1);
         let size = (least + below(14), least + below(14));
         let channels = (1 + below(40), 1 + below(40));
-        assert_close(&shape(1 + below(4), channels, size, kernel, stride, padding), seed);
+        assert_close(
+            &shape(1 + below(4), channels, size, kernel, stride, padding),
+            seed,
+        );
     }
 }
 
@@ -93,7 +99,8 @@ fn the_winograd_error_is_small() {
     ] {
         assert!(shape.suits_winograd());
         let errors = errors(&shape, 3);
-        eprintln!("{shape:?}: {errors:?}"); assert!(errors.iter().all(|&e| e < bound), "{shape:?}: {errors:?}");
+        eprintln!("{shape:?}: {errors:?}");
+        assert!(errors.iter().all(|&e| e < bound), "{shape:?}: {errors:?}");
     }
 }
 
@@ -110,7 +117,11 @@ fn nan_reaches_every_output_that_depends_on_it() {
         conv2d_forward(&shape, &x, &vec![0.5; shape.weight_len()], &mut y).unwrap();
         let (row, column) = (6 / shape.stride, 5 / shape.stride);
         let at = (row * shape.out_width() + column) * shape.out_channels;
-        assert!(y[at..at + shape.out_channels].iter().all(|value| value.is_nan()));
+        assert!(
+            y[at..at + shape.out_channels]
+                .iter()
+                .all(|value| value.is_nan())
+        );
         // The other image knows nothing of it.
         assert!(y[y.len() / 2..].iter().all(|value| value.is_finite()));
     }
@@ -123,9 +134,13 @@ fn bits_do_not_depend_on_the_number_of_threads() {
     let x = single(&random.values(shape.input_len()));
     let dy = single(&random.values(shape.output_len()));
     let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         let mut dw = vec![0.0; shape.weight_len()];
-        pool.install(|| conv2d_backward_weight(&shape, &x, &dy, &mut dw)).unwrap();
+        pool.install(|| conv2d_backward_weight(&shape, &x, &dy, &mut dw))
+            .unwrap();
         dw.iter().map(|value| value.to_bits()).collect::<Vec<_>>()
     };
     let one = run(1);
@@ -156,7 +171,11 @@ fn bad_sizes_are_errors() {
     let (x, w, mut y) = (vec![0.0; 216], vec![0.0; 108], vec![0.0; 287]);
     assert_eq!(
         conv2d_forward(&good, &x, &w, &mut y),
-        Err(KernelError::Length { what: "y", expected: 288, found: 287 })
+        Err(KernelError::Length {
+            what: "y",
+            expected: 288,
+            found: 287
+        })
     );
     assert!(conv2d_forward(&good, &x[1..], &w, &mut [0.0; 288]).is_err());
     assert!(conv2d_backward_input(&good, &[0.0; 288], &w[1..], &mut [0.0; 216]).is_err());

@@ -1,15 +1,12 @@
 //! Winograd convolution with six points per axis: F(4x4, 3x3) and F(2x2, 5x5).
 //!
-//! With the points 0, 1, -1, 2, -2 and infinity a 6x6 tile of input gives `m = 7 - kernel` outputs
-//! a side: `y = A^T [(G g G^T) * (B^T d B)] A`. The 36 products of a tile, taken over many tiles,
+//! With six points on each axis a 6x6 tile of input gives `m = 7 - kernel` outputs a side: `y = A^T [(G g G^T) * (B^T d B)] A`. The 36 products of a tile, taken over many tiles,
 //! are 36 matrix products. The gradient for the weights is that of the same formula: with
 //! `P = A dy A^T` it is `G^T [sum over tiles of (B^T d B) * P] G`.
 
-
-use super::transform::{
-    POINTS, input_tiles, output_gradient_tiles, output_tiles, weight_gradient, weight_points,
-};
-use super::{Taps, pack};
+use super::ConvShape;
+use super::pack::{Taps, pack_points};
+use super::transform::{POINTS, input_tiles, output_gradient_tiles, output_tiles, weight_gradient};
 use crate::product::{Ahead, Product};
 use crate::scratch::{LINE, Scratch};
 use crate::simd::Level;
@@ -99,10 +96,12 @@ fn blocks(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..parts).map(move |part| (count * part / parts, count * (part + 1) / parts))
 }
 
-/// The largest block of tiles whose transforms stay in the second-level cache.
-fn block_size(row_floats: usize) -> usize {
-    if let Ok(t)=std::env::var("WT") { return t.parse().unwrap(); }
-    (160 * 1024 / (POINTS * row_floats)).clamp(12, 96) / 6 * 6
+/// Tiles of a block: as many as keep the transforms in the second-level cache; but where the weights
+/// themselves do not fit there, enough to make up for reading them again for each block.
+fn block_size(inputs: usize, outputs: usize) -> usize {
+    let (inputs, outputs) = (padded(inputs), padded(outputs));
+    let least = if inputs * outputs > 96 * 96 { 64 } else { 12 };
+    (160 * 1024 / (POINTS * (inputs + outputs))).clamp(least, 96)
 }
 
 /// `rows` offsets that are `step` apart.
@@ -124,18 +123,9 @@ pub(crate) struct Forward {
 
 impl Forward {
     pub(crate) fn new(level: Level, grid: Grid, taps: &Taps<'_>) -> Self {
-        let (inputs, outputs, kernel) = (taps.inputs, taps.outputs, taps.kernel);
-        let spatial = pack(taps, padded(outputs));
-        let mut weights = Scratch::take(POINTS * point_step(inputs, outputs));
-        weight_points(
-            level,
-            kernel,
-            &spatial,
-            inputs * padded(outputs),
-            &mut weights,
-            point_step(inputs, outputs),
-        );
-        let block = block_size(padded(inputs) + padded(outputs));
+        let (inputs, outputs) = (taps.inputs, taps.outputs);
+        let weights = pack_points(level, taps, padded(outputs), point_step(inputs, outputs));
+        let block = block_size(inputs, outputs);
         Self {
             level,
             grid,
@@ -186,6 +176,7 @@ impl Forward {
                     inner: self.inputs,
                     a_inner: 1,
                     b: &self.weights[point * w_step..][..w_step],
+                    b_outer: 0,
                     b_row: padded(self.outputs),
                     columns: padded(self.outputs),
                     accumulate: false,
@@ -224,23 +215,94 @@ pub(crate) struct WeightGradient {
 }
 
 impl WeightGradient {
-    pub(crate) fn new(
-        level: Level,
-        grid: Grid,
-        kernel: usize,
-        inputs: usize,
-        outputs: usize,
-    ) -> Self {
+    pub(crate) fn new(level: Level, shape: &ConvShape) -> Self {
+        let (inputs, outputs) = (shape.in_channels, shape.out_channels);
         Self {
             level,
-            grid,
-            kernel,
+            grid: Grid::new(shape.height, shape.width, shape.kernel, shape.padding),
+            kernel: shape.kernel,
             inputs,
             outputs,
-            block: block_size(padded(inputs) + padded(outputs)),
+            block: block_size(inputs, outputs),
             v_rows: rows_of(inputs, 1),
             sum_rows: rows_of(inputs, padded(outputs)),
         }
+    }
+
+    /// Tiles of an image.
+    pub(crate) fn tiles(&self) -> usize {
+        self.grid.tiles
+    }
+
+    /// Floats that the two transforms of so many tiles take.
+    pub(crate) fn stored_len(&self, tiles: usize) -> (usize, usize) {
+        (
+            POINTS * point_step(tiles, self.inputs),
+            POINTS * point_step(tiles, self.outputs),
+        )
+    }
+
+    /// Writes both transforms of whole images; with room for `room` tiles, the rest becomes zero.
+    pub(crate) fn store(
+        &self,
+        images: usize,
+        room: usize,
+        x: &[f32],
+        dy: &[f32],
+        v: &mut [f32],
+        p: &mut [f32],
+    ) {
+        let tiles = images * self.grid.tiles;
+        if tiles < room {
+            v.fill(0.0);
+            p.fill(0.0);
+        }
+        let (v_step, p_step) = (
+            point_step(room, self.inputs),
+            point_step(room, self.outputs),
+        );
+        input_tiles(self.level, &self.grid, x, self.inputs, 0, tiles, v, v_step);
+        output_gradient_tiles(
+            self.level,
+            &self.grid,
+            dy,
+            self.outputs,
+            0,
+            tiles,
+            p,
+            p_step,
+        );
+    }
+
+    /// Sets or adds the products of one point over `groups` stores with room for `room` tiles each.
+    pub(crate) fn add_stored(
+        &self,
+        point: usize,
+        (groups, room): (usize, usize),
+        v: &[f32],
+        p: &[f32],
+        sums: &mut [f32],
+        accumulate: bool,
+    ) {
+        let (v_step, p_step) = (
+            point_step(room, self.inputs),
+            point_step(room, self.outputs),
+        );
+        Product {
+            a: &v[point * v_step..],
+            a_rows: &self.v_rows,
+            outer: groups,
+            a_outer: POINTS * v_step,
+            inner: room,
+            a_inner: padded(self.inputs),
+            b: &p[point * p_step..],
+            b_outer: POINTS * p_step,
+            b_row: padded(self.outputs),
+            columns: padded(self.outputs),
+            accumulate,
+            ahead: [Ahead::NONE; 2],
+        }
+        .run(self.level, sums, &self.sum_rows);
     }
 
     /// Floats of the sums in the transformed domain.
@@ -296,6 +358,7 @@ impl WeightGradient {
                     inner: tiles,
                     a_inner: padded(self.inputs),
                     b: &p[point * p_step..][..p_step],
+                    b_outer: 0,
                     b_row: padded(self.outputs),
                     columns: padded(self.outputs),
                     accumulate: true,
