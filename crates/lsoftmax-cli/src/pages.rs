@@ -151,26 +151,27 @@ impl Page {
         })
     }
 
-    /// Adds a run: to the pictures if its feature has two dimensions, else to the table.
-    pub(crate) fn with(mut self, experiment: &Experiment, trained: &Trained) -> Self {
-        let row = Row::new(experiment, trained);
+    /// Adds a run to table, curves, histograms and confusion matrices.
+    pub(crate) fn with_run(mut self, row: &Row, trained: &Trained) -> Self {
+        self.0.runs.push(detail(row, trained));
+        self.0.rows.push(row.summary());
+        self
+    }
+
+    /// Adds the picture of a run whose feature has two dimensions.
+    pub(crate) fn with_picture(mut self, row: &Row, trained: &Trained) -> Self {
         let found = &trained.evaluation;
-        if experiment.network.feature == 2 {
-            let weights = trained.model.head.weight.val().into_data();
-            let weights: Vec<f32> = weights.iter::<f32>().collect();
-            self.0.pictures.push(FeaturePicture {
-                label: row.label,
-                seed: experiment.seed,
-                test_error_percent: found.error_percent,
-                mean_target_angle_deg: found.mean_target_angle_deg,
-                points: found.points.clone(),
-                labels: found.point_labels.clone(),
-                class_weights: weights.chunks_exact(2).map(|w| [w[0], w[1]]).collect(),
-            });
-        } else {
-            self.0.runs.push(detail(&row, trained));
-            self.0.rows.push(row.summary());
-        }
+        let weights = trained.model.head.weight.val().into_data();
+        let weights: Vec<f32> = weights.iter::<f32>().collect();
+        self.0.pictures.push(FeaturePicture {
+            label: row.label.clone(),
+            seed: row.seed,
+            test_error_percent: found.error_percent,
+            mean_target_angle_deg: found.mean_target_angle_deg,
+            points: found.points.clone(),
+            labels: found.point_labels.clone(),
+            class_weights: weights.chunks_exact(2).map(|w| [w[0], w[1]]).collect(),
+        });
         self
     }
 

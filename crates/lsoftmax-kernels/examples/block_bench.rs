@@ -34,13 +34,21 @@ const NETWORKS: &[Network] = &[
         name: "CIFAR10",
         image: (3, 32),
         kernel: 3,
-        stages: &[&[64, 64, 64, 64, 64], &[96, 96, 96, 96], &[128, 128, 128, 128]],
+        stages: &[
+            &[64, 64, 64, 64, 64],
+            &[96, 96, 96, 96],
+            &[128, 128, 128, 128],
+        ],
     },
     Network {
         name: "CIFAR100",
         image: (3, 32),
         kernel: 3,
-        stages: &[&[96, 96, 96, 96, 96], &[192, 192, 192, 192], &[384, 384, 384, 384]],
+        stages: &[
+            &[96, 96, 96, 96, 96],
+            &[192, 192, 192, 192],
+            &[384, 384, 384, 384],
+        ],
     },
     Network {
         name: "5x5",
@@ -87,12 +95,25 @@ fn bench_block(shape: &ConvShape, first: bool) -> (f64, f64) {
     let x = noise(shape.input_len(), 1);
     let w = noise(shape.weight_len(), 2);
     let dy = noise(shape.output_len(), 3);
-    let (gamma, beta, slope) = (vec![1.0; channels], vec![0.0; channels], vec![0.25; channels]);
-    let affine = Affine { gamma: &gamma, beta: &beta, slope: Some(&slope), eps: 1e-5 };
+    let (gamma, beta, slope) = (
+        vec![1.0; channels],
+        vec![0.0; channels],
+        vec![0.25; channels],
+    );
+    let affine = Affine {
+        gamma: &gamma,
+        beta: &beta,
+        slope: Some(&slope),
+        eps: 1e-5,
+    };
     let (mut z, mut y) = (vec![0.0; dy.len()], vec![0.0; dy.len()]);
     let (mut mean, mut var) = (vec![0.0; channels], vec![0.0; channels]);
     let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
-    let mut small = [vec![0.0; channels], vec![0.0; channels], vec![0.0; channels]];
+    let mut small = [
+        vec![0.0; channels],
+        vec![0.0; channels],
+        vec![0.0; channels],
+    ];
     let conv = time(|| conv2d_forward(shape, &x, &w, &mut z).unwrap());
     let input = time(|| conv2d_backward_input(shape, &dy, &w, &mut dx).unwrap());
     let weights = time(|| conv2d_backward_weight(shape, &x, &dy, &mut dw).unwrap());
@@ -101,13 +122,18 @@ fn bench_block(shape: &ConvShape, first: bool) -> (f64, f64) {
     });
     let backward = time(|| {
         let [gamma, beta, slope] = &mut small;
-        let mut to = AffineGradient { gamma, beta, slope: Some(slope) };
+        let mut to = AffineGradient {
+            gamma,
+            beta,
+            slope: Some(slope),
+        };
         let dx = (!first).then_some(dx.as_mut_slice());
-        block_backward(shape, &x, &z, &w, &affine, &mean, &var, &dy, dx, &mut dw, &mut to)
-            .unwrap();
+        block_backward(
+            shape, &x, &z, &w, &affine, &mean, &var, &dy, dx, &mut dw, &mut to,
+        )
+        .unwrap();
     });
-    let inference =
-        time(|| block_inference(shape, &x, &w, &affine, &mean, &var, &mut y).unwrap());
+    let inference = time(|| block_inference(shape, &x, &w, &affine, &mean, &var, &mut y).unwrap());
     let rate = |millis: f64| shape.flops() / millis / 1e6;
     println!(
         "{:4}x{:<2} {:4} -> {:<4} {}x{}  conv {conv:7.2} ({:5.0})  dx {input:7.2} ({:5.0})  dw \
@@ -147,11 +173,20 @@ fn bench_pool(batch: usize, size: usize, channels: usize) -> f64 {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let batch = arguments.first().and_then(|batch| batch.parse().ok()).unwrap_or(64);
+    let batch = arguments
+        .first()
+        .and_then(|batch| batch.parse().ok())
+        .unwrap_or(64);
     let filter = arguments.get(1).map_or("", String::as_str);
-    println!("batch {batch}, {} threads, ms (GFLOP/s)", rayon::current_num_threads());
+    println!(
+        "batch {batch}, {} threads, ms (GFLOP/s)",
+        rayon::current_num_threads()
+    );
     let mut known: HashMap<(usize, usize, usize, usize), (f64, f64)> = HashMap::new();
-    for network in NETWORKS.iter().filter(|network| network.name.contains(filter)) {
+    for network in NETWORKS
+        .iter()
+        .filter(|network| network.name.contains(filter))
+    {
         println!("\n{}", network.name);
         let (mut channels, mut size) = network.image;
         let mut total = 0.0;
@@ -178,6 +213,10 @@ fn main() {
             total += bench_pool(batch, size, channels);
             size = size.div_ceil(2);
         }
-        println!("{}: {total:.1} ms a step, {:.0} img/s", network.name, batch as f64 / total * 1e3);
+        println!(
+            "{}: {total:.1} ms a step, {:.0} img/s",
+            network.name,
+            batch as f64 / total * 1e3
+        );
     }
 }

@@ -67,7 +67,12 @@ fn run(case: &Case, with_dx: bool) -> (Vec<f32>, Vec<f32>, Vec<f32>, Gradients) 
     let channels = shape.out_channels;
     let (x, w, dy) = (single(&case.x), single(&case.w), single(&case.dy));
     let (gamma, beta, slope) = (single(&case.gamma), single(&case.beta), single(&case.slope));
-    let affine = Affine { gamma: &gamma, beta: &beta, slope: Some(&slope), eps: EPS as f32 };
+    let affine = Affine {
+        gamma: &gamma,
+        beta: &beta,
+        slope: Some(&slope),
+        eps: EPS as f32,
+    };
     let nan = |len: usize| vec![f32::NAN; len];
     let (mut z, mut y) = (nan(shape.output_len()), nan(shape.output_len()));
     let (mut mean, mut var) = (nan(channels), nan(channels));
@@ -79,10 +84,16 @@ fn run(case: &Case, with_dx: bool) -> (Vec<f32>, Vec<f32>, Vec<f32>, Gradients) 
         beta: nan(channels),
         slope: nan(channels),
     };
-    let mut to =
-        AffineGradient { gamma: &mut g.gamma, beta: &mut g.beta, slope: Some(&mut g.slope) };
+    let mut to = AffineGradient {
+        gamma: &mut g.gamma,
+        beta: &mut g.beta,
+        slope: Some(&mut g.slope),
+    };
     let dx = with_dx.then_some(g.dx.as_mut_slice());
-    block_backward(shape, &x, &z, &w, &affine, &mean, &var, &dy, dx, &mut g.dw, &mut to).unwrap();
+    block_backward(
+        shape, &x, &z, &w, &affine, &mean, &var, &dy, dx, &mut g.dw, &mut to,
+    )
+    .unwrap();
     (y, mean, var, g)
 }
 
@@ -101,8 +112,7 @@ fn the_block_agrees_with_double_precision_and_its_gradients_with_differences() {
         let shape = ConvShape::new(batch, channels, size, kernel, stride, padding).unwrap();
         let mut case = Case::new(shape, at as u64);
         let z = reference::conv(&shape, &case.x, &case.w);
-        let (y64, mean64, var64) =
-            reference::norm(&z, &case.gamma, &case.beta, &case.slope, EPS);
+        let (y64, mean64, var64) = reference::norm(&z, &case.gamma, &case.beta, &case.slope, EPS);
         let wanted = [
             case.differences(|case| &mut case.x),
             case.differences(|case| &mut case.w),
@@ -115,8 +125,9 @@ fn the_block_agrees_with_double_precision_and_its_gradients_with_differences() {
             assert!(error(&y, &y64) < 1e-5);
             assert!(error(&mean, &mean64) < 1e-5);
             assert!(error(&var, &var64) < 1e-5);
-            for (found, wanted) in
-                [&g.dx, &g.dw, &g.gamma, &g.beta, &g.slope].into_iter().zip(&wanted)
+            for (found, wanted) in [&g.dx, &g.dw, &g.gamma, &g.beta, &g.slope]
+                .into_iter()
+                .zip(&wanted)
             {
                 let error = error(found, wanted);
                 assert!(error < 1e-4, "{level:?} {shape:?}: {error}");
@@ -133,7 +144,10 @@ fn the_block_agrees_with_double_precision_and_its_gradients_with_differences() {
 fn bits_do_not_depend_on_the_number_of_threads() {
     let case = Case::new(ConvShape::new(70, (16, 16), (7, 7), 3, 1, 1).unwrap(), 1);
     let bits = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         let (y, mean, var, g) = pool.install(|| run(&case, true));
         let all = [y, mean, var, g.dx, g.dw, g.gamma, g.beta, g.slope].concat();
         all.into_iter().map(f32::to_bits).collect::<Vec<_>>()
@@ -147,11 +161,20 @@ fn bits_do_not_depend_on_the_number_of_threads() {
 fn a_large_mean_costs_no_digits_of_the_variance() {
     let (rows, channels) = (3000, 18);
     let mut random = Random::new(2);
-    let x: Vec<f64> = random.values(rows * channels).iter().map(|v| 4096.0 + v / 8.0).collect();
+    let x: Vec<f64> = random
+        .values(rows * channels)
+        .iter()
+        .map(|v| 4096.0 + v / 8.0)
+        .collect();
     let x = single(&x);
     let x64: Vec<f64> = x.iter().map(|&v| f64::from(v)).collect();
     let (gamma, beta) = (vec![1.0; channels], vec![0.0; channels]);
-    let affine = Affine { gamma: &gamma, beta: &beta, slope: None, eps: 1e-5 };
+    let affine = Affine {
+        gamma: &gamma,
+        beta: &beta,
+        slope: None,
+        eps: 1e-5,
+    };
     let (mut y, mut mean, mut var) = (x.clone(), vec![0.0; channels], vec![0.0; channels]);
     norm_forward((rows, channels), &x, &affine, &mut y, &mut mean, &mut var).unwrap();
     let ones = vec![1.0; channels];
@@ -165,20 +188,35 @@ fn a_large_mean_costs_no_digits_of_the_variance() {
 fn normalisation_without_prelu() {
     let (rows, channels) = (37, 21);
     let mut random = Random::new(4);
-    let (x, dy) = (random.values(rows * channels), random.values(rows * channels));
+    let (x, dy) = (
+        random.values(rows * channels),
+        random.values(rows * channels),
+    );
     let (gamma, beta) = (random.values(channels), random.values(channels));
     let ones = vec![1.0; channels];
     let (x32, dy32) = (single(&x), single(&dy));
     let (gamma32, beta32) = (single(&gamma), single(&beta));
-    let affine = Affine { gamma: &gamma32, beta: &beta32, slope: None, eps: EPS as f32 };
-    let (mut y, mut mean, mut var) =
-        (vec![f32::NAN; x.len()], vec![0.0; channels], vec![0.0; channels]);
+    let affine = Affine {
+        gamma: &gamma32,
+        beta: &beta32,
+        slope: None,
+        eps: EPS as f32,
+    };
+    let (mut y, mut mean, mut var) = (
+        vec![f32::NAN; x.len()],
+        vec![0.0; channels],
+        vec![0.0; channels],
+    );
     let size = (rows, channels);
     norm_forward(size, &x32, &affine, &mut y, &mut mean, &mut var).unwrap();
     let (y64, _, _) = reference::norm(&x, &gamma, &beta, &ones, EPS);
     assert!(error(&y, &y64) < 1e-5);
     let (mut dx, mut dgamma, mut dbeta) = (y.clone(), vec![0.0; channels], vec![0.0; channels]);
-    let mut to = AffineGradient { gamma: &mut dgamma, beta: &mut dbeta, slope: None };
+    let mut to = AffineGradient {
+        gamma: &mut dgamma,
+        beta: &mut dbeta,
+        slope: None,
+    };
     norm_backward(size, &x32, &affine, &mean, &var, &dy32, &mut dx, &mut to).unwrap();
     let loss = |x: &[f64]| -> f64 {
         let (y, _, _) = reference::norm(x, &gamma, &beta, &ones, EPS);
@@ -210,8 +248,12 @@ fn inference_with_the_batch_statistics_is_the_training_output() {
             let (x, w) = (single(&case.x), single(&case.w));
             let (gamma, beta, slope) =
                 (single(&case.gamma), single(&case.beta), single(&case.slope));
-            let affine =
-                Affine { gamma: &gamma, beta: &beta, slope: Some(&slope), eps: EPS as f32 };
+            let affine = Affine {
+                gamma: &gamma,
+                beta: &beta,
+                slope: Some(&slope),
+                eps: EPS as f32,
+            };
             let mut folded = vec![f32::NAN; y.len()];
             level
                 .force(|| block_inference(&shape, &x, &w, &affine, &mean, &var, &mut folded))
@@ -223,7 +265,16 @@ fn inference_with_the_batch_statistics_is_the_training_output() {
 }
 
 fn pool_shape(height: usize, width: usize, channels: usize, ceil_mode: bool) -> PoolShape {
-    PoolShape { batch: 2, height, width, channels, kernel: 2, stride: 2, padding: 0, ceil_mode }
+    PoolShape {
+        batch: 2,
+        height,
+        width,
+        channels,
+        kernel: 2,
+        stride: 2,
+        padding: 0,
+        ceil_mode,
+    }
 }
 
 #[test]
@@ -235,7 +286,10 @@ fn ceil_mode_halves_as_caffe_does() {
     .collect();
     assert_eq!(sizes, [28, 14, 7, 4]);
     // With padding the last window must begin inside: 3 -> 2, not 3.
-    let padded = PoolShape { padding: 1, ..pool_shape(3, 2, 1, true) };
+    let padded = PoolShape {
+        padding: 1,
+        ..pool_shape(3, 2, 1, true)
+    };
     assert_eq!((padded.out_height(), padded.out_width()), (2, 2));
     assert_eq!(pool_shape(7, 7, 1, false).out_height(), 3);
 }
@@ -243,19 +297,35 @@ fn ceil_mode_halves_as_caffe_does() {
 #[test]
 fn pooling_agrees_with_the_obvious_loops() {
     let mut random = Random::new(6);
-    for base in [pool_shape(7, 5, 1, true), pool_shape(8, 7, 19, false), pool_shape(1, 1, 3, true)] {
+    for base in [
+        pool_shape(7, 5, 1, true),
+        pool_shape(8, 7, 19, false),
+        pool_shape(1, 1, 3, true),
+    ] {
         for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1), (3, 1, 1), (2, 2, 1), (2, 3, 1)] {
-            let shape = PoolShape { kernel, stride, padding, ..base };
+            let shape = PoolShape {
+                kernel,
+                stride,
+                padding,
+                ..base
+            };
             if shape.validate().is_err() {
                 continue;
             }
             // Few values, so that ties are common.
-            let x: Vec<f32> =
-                (0..shape.input_len()).map(|_| (random.value() * 3.0).round() as f32).collect();
-            let (mut y, mut argmax) =
-                (vec![f32::NAN; shape.output_len()], vec![255; shape.output_len()]);
+            let x: Vec<f32> = (0..shape.input_len())
+                .map(|_| (random.value() * 3.0).round() as f32)
+                .collect();
+            let (mut y, mut argmax) = (
+                vec![f32::NAN; shape.output_len()],
+                vec![255; shape.output_len()],
+            );
             max_pool_forward(&shape, &x, &mut y, &mut argmax).unwrap();
-            assert_eq!((y.clone(), argmax.clone()), reference::pool(&shape, &x), "{shape:?}");
+            assert_eq!(
+                (y.clone(), argmax.clone()),
+                reference::pool(&shape, &x),
+                "{shape:?}"
+            );
             let dy: Vec<f32> = (0..y.len()).map(|at| at as f32 + 1.0).collect();
             let mut dx = vec![f32::NAN; x.len()];
             max_pool_backward(&shape, &dy, &argmax, &mut dx).unwrap();
@@ -266,7 +336,10 @@ fn pooling_agrees_with_the_obvious_loops() {
 
 #[test]
 fn pooling_keeps_nan_and_takes_the_first_of_equals() {
-    let shape = PoolShape { batch: 1, ..pool_shape(2, 4, 1, true) };
+    let shape = PoolShape {
+        batch: 1,
+        ..pool_shape(2, 4, 1, true)
+    };
     let x = [1.0, 1.0, 5.0, f32::NAN, 1.0, 1.0, 7.0, 2.0];
     let (mut y, mut argmax) = ([0.0; 2], [9; 2]);
     max_pool_forward(&shape, &x, &mut y, &mut argmax).unwrap();
@@ -283,21 +356,45 @@ fn nan_passes_through_the_block() {
     let mut case = Case::new(shape, 1);
     case.x[5] = f64::NAN;
     let (y, mean, var, _) = run(&case, true);
-    assert!(mean.iter().chain(&var).chain(&y).all(|value| value.is_nan()));
+    assert!(
+        mean.iter()
+            .chain(&var)
+            .chain(&y)
+            .all(|value| value.is_nan())
+    );
 }
 
 #[test]
 fn wrong_lengths_are_errors() {
     let shape = ConvShape::new(1, (2, 3), (4, 4), 3, 1, 1).unwrap();
     let (x, w, three) = ([0.0; 32], [0.0; 54], [0.0; 3]);
-    let short = Affine { gamma: &three, beta: &three[1..], slope: None, eps: 1e-5 };
+    let short = Affine {
+        gamma: &three,
+        beta: &three[1..],
+        slope: None,
+        eps: 1e-5,
+    };
     let (mut z, mut y, mut mean, mut var) = ([0.0; 48], [0.0; 48], [0.0; 3], [0.0; 3]);
     let result = block_forward(&shape, &x, &w, &short, &mut z, &mut y, &mut mean, &mut var);
-    assert_eq!(result, Err(KernelError::Length { what: "beta", expected: 3, found: 2 }));
+    assert_eq!(
+        result,
+        Err(KernelError::Length {
+            what: "beta",
+            expected: 3,
+            found: 2
+        })
+    );
     let pool = pool_shape(4, 4, 1, true);
     assert!(max_pool_forward(&pool, &x, &mut [0.0; 7], &mut [0; 8]).is_err());
     assert!(PoolShape { kernel: 17, ..pool }.validate().is_err());
     assert!(PoolShape { padding: 2, ..pool }.validate().is_err());
-    assert!(PoolShape { height: usize::MAX, ..pool }.validate().is_err());
+    assert!(
+        PoolShape {
+            height: usize::MAX,
+            ..pool
+        }
+        .validate()
+        .is_err()
+    );
     assert!(norm_inference((0, 3), &[], &short, &three, &three, &mut []).is_err());
 }

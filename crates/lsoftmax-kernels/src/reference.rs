@@ -91,7 +91,9 @@ pub(crate) fn norm(
     let channels = gamma.len();
     let rows = (x.len() / channels) as f64;
     let (mut mean, mut var) = (vec![0.0; channels], vec![0.0; channels]);
-    x.iter().enumerate().for_each(|(at, x)| mean[at % channels] += x / rows);
+    x.iter()
+        .enumerate()
+        .for_each(|(at, x)| mean[at % channels] += x / rows);
     x.iter()
         .enumerate()
         .for_each(|(at, x)| var[at % channels] += (x - mean[at % channels]).powi(2) / rows);
@@ -111,10 +113,10 @@ pub(crate) fn pool(shape: &PoolShape, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
                 for c in 0..shape.channels {
                     let mut best: Option<(f32, u8)> = None;
                     for index in 0..shape.kernel * shape.kernel {
-                        let y = (oy * shape.stride + index / shape.kernel)
-                            .wrapping_sub(shape.padding);
-                        let x_at = (ox * shape.stride + index % shape.kernel)
-                            .wrapping_sub(shape.padding);
+                        let y =
+                            (oy * shape.stride + index / shape.kernel).wrapping_sub(shape.padding);
+                        let x_at =
+                            (ox * shape.stride + index % shape.kernel).wrapping_sub(shape.padding);
                         if y >= shape.height || x_at >= shape.width {
                             continue;
                         }
@@ -138,7 +140,15 @@ pub(crate) fn pool(shape: &PoolShape, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
 pub(crate) fn error(found: &[f32], wanted: &[f64]) -> f64 {
     assert_eq!(found.len(), wanted.len());
     let scale = (wanted.iter().map(|v| v * v).sum::<f64>() / wanted.len() as f64).sqrt();
-    let worst = found.iter().zip(wanted).map(|(&a, &b)| (f64::from(a) - b).abs());
-    worst.fold(0.0, |worst, value| if value.is_nan() { f64::NAN } else { worst.max(value) })
-        / scale.max(1e-30)
+    let worst = found
+        .iter()
+        .zip(wanted)
+        .map(|(&a, &b)| (f64::from(a) - b).abs());
+    worst.fold(0.0, |worst, value| {
+        if value.is_nan() {
+            f64::NAN
+        } else {
+            worst.max(value)
+        }
+    }) / scale.max(1e-30)
 }

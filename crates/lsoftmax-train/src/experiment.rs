@@ -50,7 +50,7 @@ pub struct Experiment {
 const PAPER_ITERATIONS: u64 = 18_000;
 const PAPER_MILESTONES: [u64; 2] = [12_000, 15_000];
 /// The default training on generated data.
-const GENERATED_ITERATIONS: u64 = 1_200;
+const GENERATED_ITERATIONS: u64 = 600;
 
 /// Reads an experiment file.
 ///

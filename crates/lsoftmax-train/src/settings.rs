@@ -78,7 +78,7 @@ pub struct Settings {
     pub stages: Option<Vec<Stage>>,
 
     /// Steps of the training; stretches milestones and annealing in proportion
-    /// [default: 18000; 1200 on generated data]
+    /// [default: 18000; 600 on generated data]
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     pub iterations: Option<u64>,
     /// Images a step [default: 256; 128 on generated data]

@@ -1,6 +1,6 @@
 //! Annealing as data: λ and the staged m as pure functions of the global step.
 
-use crate::margin::{Loss, MAX_MULTIPLIER, MarginError, Psi};
+use crate::margin::{Loss, MarginError, Psi};
 use serde::{Deserialize, Serialize};
 
 /// How λ falls with the global step.
@@ -188,7 +188,7 @@ impl Lambda {
                 min,
             } => (base * (1.0 + gamma * t).powf(-power)).max(min),
             Self::Geometric { base, factor, min } => (base * factor.powf(t)).max(min),
-            Self::Auto { iterations } => auto_lambda(t / iterations.max(1) as f64, m),
+            Self::Auto { iterations } => auto_lambda(t, iterations.max(1) as f64, m),
         }
     }
 
@@ -239,32 +239,43 @@ impl Lambda {
     }
 }
 
-/// λ of the default schedule, at a share `progress` (0 to 1) of the training.
-pub fn auto_lambda(progress: f64, m: u32) -> f64 {
-    let Ok(psi) = Psi::new(m.clamp(1, MAX_MULTIPLIER)) else {
-        return 0.0;
-    };
-    if m <= 1 {
+/// Where the pull angle of [`auto_lambda`] ends in a training of [`REFERENCE_STEPS`].
+const END_DEGREES: f64 = 30.0;
+/// The length of training that [`END_DEGREES`] was measured at.
+const REFERENCE_STEPS: f64 = 600.0;
+/// The share of the training after which the pull angle stays where it is.
+const ARRIVAL: f64 = 0.8;
+
+/// λ of the default schedule after `step` of `iterations` steps, for the multiplier m.
+///
+/// A target logit above 0 is raised by a longer feature, one below 0 by a shorter: the
+/// margin pulls a sample outward within the angle where `ψ_λ(θ) = 0`, and inward beyond.
+/// With λ = 0 that **pull angle** is 90°/m, while features start near 90°: all samples are
+/// pulled inward at once, norms collapse, and training dies at the loss ln C. So this
+/// schedule moves the pull angle itself, evenly from 90° (plain softmax) to its end, and
+/// takes the λ that belongs to it:
+///
+/// ```text
+/// α(t) = 90° - (90° - α_end) min(1, t / (0.8 T)),     λ(t) = -ψ(α) / cos α
+/// α_end = max(90°/m, 30° (600 / T)^(1/4))
+/// ```
+///
+/// The same α means about the same margin for every m, so that no number depends on m or
+/// on the data. The end depends on the budget T: a short training cannot reach angles
+/// that a long one can, and λ = 0 (the paper's end) is reached when the budget allows. What
+/// was tried and measured is in docs/annealing.md.
+pub fn auto_lambda(step: f64, iterations: f64, m: u32) -> f64 {
+    let Ok(psi) = Psi::new(m) else { return 0.0 };
+    if m == 1 {
         return 0.0;
     }
-    let end: f64 = std::env::var("AUTO_END")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(60.0);
-    let full: f64 = std::env::var("AUTO_FULL")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(0.8);
-    let shape: f64 = std::env::var("AUTO_POWER")
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(1.0);
-    let lowest = 90.0 / f64::from(m);
-    let p = (progress / full).clamp(0.0, 1.0).powf(shape);
-    let angle = 90.0 - (90.0 - end.max(lowest)) * p;
+    let by_budget = END_DEGREES * (REFERENCE_STEPS / iterations).powf(0.25);
+    let end = by_budget.clamp(90.0 / f64::from(m), 90.0);
+    let angle = 90.0 - (90.0 - end) * (step / (ARRIVAL * iterations)).clamp(0.0, 1.0);
     let cosine = angle.to_radians().cos();
     if angle >= 90.0 {
         return f64::INFINITY;
     }
+    // At 90°/m, ψ is 0 but for rounding.
     (-psi.at(cosine).0 / cosine).max(0.0)
 }

@@ -1,11 +1,10 @@
-use super::train::with;
 use super::{Manner, Misuse, run_path, short_name, train_into};
 use crate::args;
 use crate::output;
 use crate::pages;
 use anyhow::bail;
 use lsoftmax_train::{
-    Experiment, REPORT_FILE, create_new_folder, load_data, read_settings,
+    Experiment, REPORT_FILE, Settings, create_new_folder, load_data, read_settings,
 };
 
 pub(super) fn run(args: args::Compare, manner: Manner) -> anyhow::Result<()> {
@@ -22,56 +21,54 @@ pub(super) fn run(args: args::Compare, manner: Manner) -> anyhow::Result<()> {
             ));
         }
     }
-    let mut experiments = Vec::new();
+    let (mut table, mut flat) = (Vec::new(), Vec::new());
     for &seed in &args.seeds {
         for loss in &args.losses {
             let (name, m) = split_loss(loss)?;
-            let settings = with(args.settings.clone(), |s| {
-                s.loss = Some(name.to_owned());
-                s.margin = m;
-                s.seed = Some(seed);
-            });
-            let table = Experiment::resolve(settings.clone(), file.clone())?;
+            let settings = Settings {
+                loss: Some(name.to_owned()),
+                margin: m,
+                seed: Some(seed),
+                ..args.settings.clone()
+            };
             if !args.no_pictures && seed == args.seeds[0] {
-                let flat = with(settings, |s| s.feature = Some(2));
-                experiments.push(Experiment::resolve(flat, file.clone())?);
+                let settings = Settings {
+                    feature: Some(2),
+                    ..settings.clone()
+                };
+                flat.push(Experiment::resolve(settings, file.clone())?);
             }
             if !args.only_pictures {
-                experiments.push(table);
+                table.push(Experiment::resolve(settings, file.clone())?);
             }
         }
     }
-    // The table first: it is what people wait for.
-    experiments.sort_by_key(|experiment| experiment.network.feature == 2);
-    let Some(first) = experiments.first() else {
+    let Some(first) = table.first().or(flat.first()) else {
         bail!(Misuse(
             "compare needs at least one loss and one seed".into()
         ));
     };
     let split = load_data(first)?;
-    let path = run_path(
-        args.out,
-        &format!("compare-{}", first.data.replace(':', "-")),
-    );
+    let name = format!("compare-{}", first.data.replace(':', "-"));
+    let path = run_path(args.out, &name);
     create_new_folder(&path)?;
 
-    let mut page = pages::Page::new(format!("Losses compared on {}", first.data), first, &split);
+    let title = format!("Losses compared on {}", first.data);
+    let mut page = pages::Page::new(title, first, &split);
     let (mut rows, mut pictures) = (Vec::new(), Vec::new());
-    for experiment in &experiments {
-        let trained = train_into(
-            &path.join(short_name(experiment)),
-            experiment,
-            &split,
-            manner,
-        )?;
+    // The table first: it is what people wait for.
+    for experiment in &table {
+        let trained = train_into(&path.join(short_name(experiment)), experiment, &split, manner)?;
         let row = pages::Row::new(experiment, &trained);
-        if experiment.network.feature == 2 {
-            &mut pictures
-        } else {
-            &mut rows
-        }
-        .push(row);
-        page = page.with(experiment, &trained);
+        page = page.with_run(&row, &trained);
+        rows.push(row);
+    }
+    for experiment in &flat {
+        let folder = path.join(format!("picture-{}", short_name(experiment)));
+        let trained = train_into(&folder, experiment, &split, manner)?;
+        let row = pages::Row::new(experiment, &trained);
+        page = page.with_picture(&row, &trained);
+        pictures.push(row);
     }
     let report = path.join(REPORT_FILE);
     page.write(&report)?;

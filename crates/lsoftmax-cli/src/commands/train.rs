@@ -2,7 +2,7 @@ use super::{Manner, run_path, short_name, train_into};
 use crate::args;
 use crate::output;
 use crate::pages;
-use lsoftmax_train::{Experiment, REPORT_FILE, Settings, load_data, read_settings};
+use lsoftmax_train::{Experiment, REPORT_FILE, load_data, read_settings};
 
 pub(super) fn run(args: args::Train, manner: Manner) -> anyhow::Result<()> {
     let file = args
@@ -23,7 +23,10 @@ pub(super) fn run(args: args::Train, manner: Manner) -> anyhow::Result<()> {
     let row = pages::Row::new(&experiment, &trained);
     let report = path.join(REPORT_FILE);
     let title = format!("{} on {}", experiment.loss, experiment.data);
-    let page = pages::Page::new(title, &experiment, &split).with(&experiment, &trained);
+    let mut page = pages::Page::new(title, &experiment, &split).with_run(&row, &trained);
+    if experiment.network.feature == 2 {
+        page = page.with_picture(&row, &trained);
+    }
     page.write(&report)?;
     if manner.json {
         let answer = serde_json::json!({ "run": path, "report": report, "row": row });
@@ -36,10 +39,4 @@ pub(super) fn run(args: args::Train, manner: Manner) -> anyhow::Result<()> {
             report.display()
         ))
     }
-}
-
-/// Settings on top of which a verb puts its own.
-pub(super) fn with(mut settings: Settings, change: impl FnOnce(&mut Settings)) -> Settings {
-    change(&mut settings);
-    settings
 }

@@ -192,8 +192,12 @@ impl ConvShape {
     /// Images that one task works on together: enough for its matrix products to be large. It
     /// depends on the shape alone, so that results do not depend on the number of threads.
     pub(crate) fn group(&self) -> usize {
-        let pixels = self.out_height() * self.out_width();
-        512usize.div_ceil(pixels).min(self.batch)
+        // Weights that do not fit into a second-level cache are read again by each group.
+        let large = self.in_channels * self.out_channels > 192 * 192;
+        let wanted: usize = if large { 1024 } else { 512 };
+        wanted
+            .div_ceil(self.out_height() * self.out_width())
+            .min(self.batch)
     }
 }
 

@@ -67,6 +67,8 @@ fn known_shapes_agree_with_double_precision() {
         shape(1, (2, 3), (3, 4), 3, 1, 5),
         shape(1, (2, 3), (3, 4), 3, 2, 4),
         shape(1, (1, 1), (1, 1), 1, 1, 0),
+        // Stored transforms: several rounds, and a last group that is not whole.
+        shape(70, (32, 33), (8, 8), 3, 1, 1),
     ] {
         assert_close(&shape, 7);
     }
@@ -129,7 +131,12 @@ fn nan_reaches_every_output_that_depends_on_it() {
 
 #[test]
 fn bits_do_not_depend_on_the_number_of_threads() {
-    let shape = shape(23, (16, 24), (9, 9), 3, 1, 1);
+    for channels in [(16, 24), (33, 40)] {
+        bits_of(&shape(23, channels, (9, 9), 3, 1, 1));
+    }
+}
+
+fn bits_of(shape: &ConvShape) {
     let mut random = Random::new(5);
     let x = single(&random.values(shape.input_len()));
     let dy = single(&random.values(shape.output_len()));

@@ -43,8 +43,9 @@ enum Method {
     Direct(direct::WeightGradient),
 }
 
-/// Sums of more floats than this are not kept by each task.
-const LARGE: usize = 400 * 1024;
+/// Sums of more floats than this are not kept by each task. (Fewer in tests, whose double-precision
+/// reference would take minutes for shapes that are really large.)
+const LARGE: usize = if cfg!(test) { 36 * 1024 } else { 400 * 1024 };
 /// Tiles whose transforms are stored at once: a long sum, in the third-level cache.
 const STORED_TILES: usize = 256;
 /// Tasks of the other way, at most.

@@ -1,0 +1,448 @@
+//! The head as a Burn module: records, gradients, devices, readings, errors.
+
+mod common;
+
+use burn::module::{Module, Param};
+use burn::nn::{Linear, LinearConfig};
+use burn::store::ModuleRecord;
+use burn::tensor::{DType, Device, Int, Tensor};
+use common::{Problem, Random, all_losses, distance, labels_of, matrix, norm, values};
+use lsoftmax::{Annealing, Error, Loss, MarginHead, MarginHeadConfig, margin_cross_entropy};
+use std::sync::Arc;
+
+const SHAPE: [usize; 3] = [6, 4, 5];
+
+fn problem() -> Problem {
+    let [batch, classes, features] = SHAPE;
+    Random(101).turned_problem(batch, classes, features)
+}
+
+fn features(problem: &Problem, device: &Device) -> Tensor<2> {
+    matrix(
+        &problem.x,
+        [problem.batch, problem.features],
+        device,
+        DType::F32,
+    )
+}
+
+fn head(loss: Loss, device: &Device) -> MarginHead {
+    let [_, classes, features] = SHAPE;
+    MarginHeadConfig::new(features, classes)
+        .with_loss(loss)
+        .init(device)
+        .unwrap()
+}
+
+#[derive(Module, Debug)]
+struct Model {
+    backbone: Linear,
+    head: MarginHead,
+}
+
+fn model(device: &Device) -> Model {
+    Model {
+        backbone: LinearConfig::new(3, 5).init(device),
+        head: head(Loss::LSoftmax { m: 3 }, device),
+    }
+}
+
+fn weights_of(model: &Model) -> Vec<Vec<f64>> {
+    vec![
+        values(&model.backbone.weight.val()),
+        values(&model.backbone.bias.as_ref().unwrap().val()),
+        values(&model.head.weight.val()),
+    ]
+}
+
+#[test]
+fn weights_are_part_of_the_models_record() {
+    let device = Device::flex();
+    let (trained, fresh) = (model(&device), model(&device));
+    let expected = weights_of(&trained);
+    assert_ne!(weights_of(&fresh), expected);
+    assert_eq!(trained.num_params(), 3 * 5 + 5 + 4 * 5);
+    let record = trained.clone().into_record();
+    assert_eq!(record.len(), 3);
+    let bytes = record.into_bytes().unwrap();
+    let loaded = fresh.load_record(ModuleRecord::from_bytes(bytes).unwrap());
+    assert_eq!(weights_of(&loaded), expected);
+    // The loss is configuration, not a weight, and stays that of the head that loads.
+    assert_eq!(loaded.head.margin_loss(), Loss::LSoftmax { m: 3 });
+
+    let path = std::env::temp_dir().join(format!("lsoftmax-head-{}.bpk", std::process::id()));
+    trained.save_file(&path).unwrap();
+    let loaded = model(&device).try_load_file(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(weights_of(&loaded), expected);
+
+    // Other sizes are refused, not cut to fit.
+    let other = MarginHeadConfig::new(5, 7).init(&device).unwrap();
+    let record = head(Loss::Softmax, &device).into_record();
+    assert!(other.try_load_record(record).is_err());
+}
+
+#[test]
+fn gradient_goes_through_the_model() {
+    let device = Device::flex().autodiff();
+    let model = model(&device);
+    let x = matrix(&Random(103).vector(18), [6, 3], &device, DType::F32);
+    let labels = labels_of(&[0, 1, 2, 3, 0, 1], &device);
+    let loss = model
+        .head
+        .loss(model.backbone.forward(x.clone()), labels.clone(), 0)
+        .unwrap();
+    let gradients = loss.backward();
+    let d_head = model.head.weight.val().grad(&gradients).unwrap();
+    let d_backbone = model.backbone.weight.val().grad(&gradients).unwrap();
+    assert!(norm(&values(&d_head)) > 0.0);
+
+    // A step against it lowers the loss as far as the gradient says.
+    let step = 1e-3;
+    let moved = Model {
+        backbone: Linear {
+            weight: stepped(&model.backbone.weight, &d_backbone, step),
+            ..model.backbone.clone()
+        },
+        head: {
+            let mut head = model.head.clone();
+            head.weight = stepped(&model.head.weight, &d_head, step);
+            head
+        },
+    };
+    let after = moved
+        .head
+        .loss(moved.backbone.forward(x), labels, 0)
+        .unwrap();
+    let squares = norm(&values(&d_head)).powi(2) + norm(&values(&d_backbone)).powi(2);
+    let fallen = values(&loss)[0] - values(&after)[0];
+    assert!((fallen / (step * squares) - 1.0).abs() < 0.05, "{fallen}");
+}
+
+fn stepped(weight: &Param<Tensor<2>>, gradient: &Tensor<2>, step: f64) -> Param<Tensor<2>> {
+    let gradient = Tensor::from_inner(gradient.clone());
+    Param::from_tensor(weight.val().detach() - gradient * step)
+}
+
+#[test]
+fn gradient_scales_with_the_upstream() {
+    let device = Device::flex().autodiff();
+    let problem = problem();
+    for loss in all_losses() {
+        let head = head(loss, &device);
+        let labels = labels_of(&problem.labels, &device);
+        let gradient = |upstream: &dyn Fn(Tensor<1>) -> Tensor<1>| {
+            let x = features(&problem, &device).require_grad();
+            let out = upstream(head.loss(x.clone(), labels.clone(), 0).unwrap());
+            let gradients = out.backward();
+            let of_head = head.weight.val().grad(&gradients).unwrap();
+            [values(&x.grad(&gradients).unwrap()), values(&of_head)].concat()
+        };
+        let one = gradient(&|loss| loss);
+        let expected: Vec<f64> = one.iter().map(|d| d * 3.0).collect();
+        assert!(distance(&gradient(&|loss| loss * 3.0), &expected) < 1e-6);
+        // d(l^2) = 2 l dl.
+        let value = values(
+            &head
+                .loss(features(&problem, &device), labels.clone(), 0)
+                .unwrap(),
+        )[0];
+        let expected: Vec<f64> = one.iter().map(|d| d * 2.0 * value).collect();
+        assert!(distance(&gradient(&|loss| loss.clone() * loss), &expected) < 1e-6);
+        // Used twice, it adds up.
+        let expected: Vec<f64> = one.iter().map(|d| d * 2.0).collect();
+        assert!(distance(&gradient(&|loss| loss.clone() + loss), &expected) < 1e-6);
+    }
+}
+
+#[test]
+fn only_what_requires_a_gradient_gets_one() {
+    let device = Device::flex().autodiff();
+    let problem = problem();
+    let [batch, classes, size] = SHAPE;
+    let tensors = || {
+        let w = matrix(&problem.w, [classes, size], &device, DType::F32);
+        (features(&problem, &device), w)
+    };
+    let run = |x: &Tensor<2>, w: &Tensor<2>| {
+        let labels = labels_of(&problem.labels, &device);
+        let margin = Arc::from(Loss::LSoftmax { m: 4 }.margin().unwrap());
+        margin_cross_entropy(x.clone(), w.clone(), labels, margin, 0.0).unwrap()
+    };
+    let (x, w) = tensors();
+    let (x, w) = (x.require_grad(), w.require_grad());
+    let gradients = run(&x, &w).loss.backward();
+    let both = [x.grad(&gradients), w.grad(&gradients)].map(|g| values(&g.unwrap()));
+
+    let (x, w) = tensors();
+    let x = x.require_grad();
+    let gradients = run(&x, &w).loss.backward();
+    assert_eq!(values(&x.grad(&gradients).unwrap()), both[0]);
+    assert!(w.grad(&gradients).is_none());
+
+    let (x, w) = tensors();
+    let w = w.require_grad();
+    let out = run(&x, &w);
+    let gradients = out.loss.backward();
+    assert_eq!(values(&w.grad(&gradients).unwrap()), both[1]);
+    assert!(x.grad(&gradients).is_none());
+    // The statistics beside the loss are numbers for people.
+    assert_eq!(out.targets.dims(), [batch, 3]);
+    assert!(!out.targets.is_require_grad());
+}
+
+#[test]
+fn an_inference_device_gives_the_same_loss_and_bits_repeat() {
+    let problem = problem();
+    for loss in all_losses() {
+        let trained = head(loss, &Device::flex());
+        let at = |device: &Device| {
+            let mut head = head(loss, device);
+            let w = values(&trained.weight.val());
+            head.weight = Param::from_tensor(matrix(&w, [4, 5], device, DType::F32));
+            let labels = labels_of(&problem.labels, device);
+            let out = head
+                .loss_with_targets(features(&problem, device), labels, 3)
+                .unwrap();
+            let bits = |values: Vec<f64>| values.into_iter().map(f64::to_bits).collect::<Vec<_>>();
+            [bits(values(&out.loss)), bits(values(&out.targets))]
+        };
+        let first = at(&Device::flex().autodiff());
+        assert_eq!(at(&Device::flex()), first, "{loss}");
+        assert_eq!(at(&Device::flex().autodiff()), first, "{loss}");
+    }
+}
+
+#[test]
+fn a_large_batch_repeats_its_bits() {
+    let problem = Random(107).turned_problem(128, 300, 64);
+    let margin = || Loss::LSoftmax { m: 4 }.margin().unwrap().into();
+    let first = common::burn(&problem, margin(), 5.0);
+    for _ in 0..5 {
+        assert_eq!(common::burn(&problem, margin(), 5.0), first);
+    }
+}
+
+#[test]
+fn targets_are_cosine_and_norms() {
+    let device = Device::flex();
+    let problem = problem();
+    for loss in all_losses() {
+        let w = matrix(&problem.w, [4, 5], &device, DType::F32);
+        let out = margin_cross_entropy(
+            features(&problem, &device),
+            w,
+            labels_of(&problem.labels, &device),
+            loss.margin().unwrap().into(),
+            5.0,
+        )
+        .unwrap();
+        for (row, target) in values(&out.targets).chunks(3).enumerate() {
+            let expected = [
+                problem.target_angle(row).cos(),
+                norm(problem.feature(row)),
+                norm(problem.weight(problem.labels[row])),
+            ];
+            assert!(distance(target, &expected) < 1e-6, "{loss}");
+        }
+    }
+}
+
+#[test]
+fn the_three_readings() {
+    let device = Device::flex();
+    let problem = problem();
+    for loss in [Loss::LSoftmax { m: 4 }, Loss::ARC_FACE] {
+        let mut head = head(loss, &device);
+        head.weight = Param::from_tensor(matrix(&problem.w, [4, 5], &device, DType::F32));
+        let logits = values(&head.logits(features(&problem, &device)));
+        let cosines = values(&head.cosines(features(&problem, &device)));
+        for row in 0..6 {
+            for class in 0..4u32 {
+                let (x, w) = (problem.feature(row), problem.weight(class));
+                let at = row * 4 + class as usize;
+                assert!((logits[at] - common::dot(x, w)).abs() < 1e-6);
+                assert!((cosines[at] - common::angle(x, w).cos()).abs() < 1e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn cosines_of_hard_vectors() {
+    let device = Device::flex();
+    let mut head = MarginHeadConfig::new(2, 3).init(&device).unwrap();
+    let w = matrix(
+        &[0.0, 0.0, 1e30, 0.0, 1e-30, 1e-30],
+        [3, 2],
+        &device,
+        DType::F32,
+    );
+    head.weight = Param::from_tensor(w);
+    let x = matrix(
+        &[0.0, 0.0, 3e38, 3e38, -1e-37, 0.0],
+        [3, 2],
+        &device,
+        DType::F32,
+    );
+    let half = 0.5f64.sqrt();
+    let expected = [0.0, 0.0, 0.0, 0.0, half, 1.0, 0.0, -1.0, -half];
+    let found = values(&head.cosines(x));
+    assert!(distance(&found, &expected) < 1e-6, "{found:?}");
+    // Verification reads them as cosines: never beyond 1.
+    assert!(found.iter().all(|c| c.abs() <= 1.0));
+}
+
+#[test]
+fn a_margin_of_ones_own() {
+    use lsoftmax::Margin;
+    use lsoftmax::margin::{Normalisation, Target, TargetLogit};
+
+    /// The plain logit less a constant.
+    #[derive(Debug)]
+    struct Shifted(f64);
+
+    impl Margin for Shifted {
+        fn normalisation(&self) -> Normalisation {
+            Normalisation::default()
+        }
+
+        fn target_logit(&self, t: Target) -> TargetLogit {
+            TargetLogit {
+                value: t.feature_norm * t.weight_norm * t.cosine - self.0,
+                d_cosine: t.feature_norm * t.weight_norm,
+                d_feature_norm: t.weight_norm * t.cosine,
+                d_weight_norm: t.feature_norm * t.cosine,
+            }
+        }
+    }
+
+    let problem = problem();
+    let none = common::burn(&problem, Arc::new(Shifted(0.0)), 0.0);
+    let softmax = common::burn(&problem, Arc::from(Loss::Softmax.margin().unwrap()), 0.0);
+    assert!(distance(&none.dw, &softmax.dw) < 1e-6);
+    let shifted = common::burn(&problem, Arc::new(Shifted(2.0)), 0.0);
+    assert!(shifted.loss > none.loss);
+    // Annealed half way.
+    let half = common::burn(&problem, Arc::new(Shifted(4.0)), 1.0);
+    assert!(distance(&half.dw, &shifted.dw) < 1e-6);
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors() {
+    let device = Device::flex();
+    let head = head(Loss::Softmax, &device);
+    let labels = |count: usize| Tensor::<1, Int>::zeros([count], &device);
+    let message = |x: [usize; 2], count| {
+        let x = Tensor::<2>::ones(x, &device);
+        head.loss(x, labels(count), 0).unwrap_err().to_string()
+    };
+    assert_eq!(
+        message([2, 7], 2),
+        "features are [2, 7], but the class weights are [4, 5]: both need the same feature size"
+    );
+    assert_eq!(message([2, 5], 3), "2 features came with 3 labels");
+    let config = |features, classes| MarginHeadConfig::new(features, classes).init(&device);
+    assert_eq!(
+        config(0, 3).unwrap_err().to_string(),
+        "the feature is empty: batch, classes and feature size must be at least 1"
+    );
+    assert!(config(3, 0).is_err());
+    let wrong = Loss::ArcFace {
+        scale: -1.0,
+        margin: 0.5,
+    };
+    let error = MarginHeadConfig::new(2, 2)
+        .with_loss(wrong)
+        .init(&device)
+        .unwrap_err();
+    assert!(matches!(error, Error::Margin(_)));
+    assert_eq!(
+        error.to_string(),
+        "scale must be finite and above 0, found -1"
+    );
+}
+
+#[test]
+fn losses_check_their_numbers() {
+    let nan = f64::NAN;
+    for loss in [
+        Loss::CosFace {
+            scale: 0.0,
+            margin: 0.3,
+        },
+        Loss::CosFace {
+            scale: f64::INFINITY,
+            margin: 0.3,
+        },
+        Loss::CosFace {
+            scale: 1.0,
+            margin: -0.1,
+        },
+        Loss::CosFace {
+            scale: 1.0,
+            margin: 2.1,
+        },
+        Loss::ArcFace {
+            scale: nan,
+            margin: 0.3,
+        },
+        Loss::ArcFace {
+            scale: 1.0,
+            margin: 1.6,
+        },
+        Loss::ArcFace {
+            scale: 1.0,
+            margin: nan,
+        },
+        Loss::Combined {
+            scale: 1.0,
+            m1: 0.0,
+            m2: 0.0,
+            m3: 0.0,
+        },
+        Loss::Combined {
+            scale: 1.0,
+            m1: 17.0,
+            m2: 0.0,
+            m3: 0.0,
+        },
+        Loss::Combined {
+            scale: 1.0,
+            m1: 1.0,
+            m2: -0.1,
+            m3: 0.0,
+        },
+        Loss::Combined {
+            scale: 1.0,
+            m1: 1.0,
+            m2: 0.0,
+            m3: nan,
+        },
+    ] {
+        assert!(loss.margin().is_err(), "{loss:?}");
+    }
+    assert!(all_losses().iter().all(|loss| loss.margin().is_ok()));
+}
+
+#[test]
+fn the_head_shows_what_it_is() {
+    let text = format!("{}", head(Loss::LSoftmax { m: 4 }, &Device::flex()));
+    for part in ["L-Softmax m = 4", "feature_size: 5", "classes: 4"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn the_head_knows_its_schedule() {
+    let annealing = Annealing::auto(100);
+    let head = MarginHeadConfig::new(2, 3)
+        .with_loss(Loss::LSoftmax { m: 2 })
+        .with_annealing(annealing.clone())
+        .init(&Device::flex())
+        .unwrap();
+    assert_eq!(head.annealing(), &annealing);
+    let (loss, lambda) = head.at(50);
+    assert_eq!(loss, Loss::LSoftmax { m: 2 });
+    assert!(lambda >= 0.0);
+}
