@@ -70,8 +70,10 @@ pub fn block_forward(
             moments(level, z, channels, part);
         });
     let pixels = z_image / channels;
-    let counts = (0..groups).map(|at| group.min(shape.batch - at * group) * pixels);
-    merge_moments(counts, &parts, mean, var);
+    let counts: Vec<usize> = (0..groups)
+        .map(|at| group.min(shape.batch - at * group) * pixels)
+        .collect();
+    merge_moments(&counts, &parts, mean, var);
     apply(level, &Coefficients::new(affine, mean, var), z, y);
     Ok(())
 }

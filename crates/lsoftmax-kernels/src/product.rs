@@ -8,6 +8,8 @@
 
 // The contract of the unsafe functions is stated once, at `micro`.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn, clippy::inline_always)]
+// Register tiles are indexed by row and vector, as the formulas are.
+#![allow(clippy::needless_range_loop)]
 
 use crate::scratch::LINE;
 use crate::simd::{Level, Vector, multiversion, prefetch};

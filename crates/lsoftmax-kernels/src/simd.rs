@@ -51,11 +51,11 @@ impl Level {
     /// The level to use: the best one, or the one that the environment variable
     /// `LSOFTMAX_KERNELS_LEVEL` (`portable`, `avx2`, `avx512`) holds it down to.
     pub(crate) fn get() -> Self {
+        static LEVEL: OnceLock<Level> = OnceLock::new();
         #[cfg(test)]
         if let Some(level) = FORCED.get() {
             return level;
         }
-        static LEVEL: OnceLock<Level> = OnceLock::new();
         *LEVEL.get_or_init(|| {
             let levels = Self::available();
             let wanted = std::env::var("LSOFTMAX_KERNELS_LEVEL").unwrap_or_default();
@@ -129,9 +129,9 @@ pub(crate) trait Vector: Copy {
     #[inline(always)]
     unsafe fn store_if<const PART: bool>(self, to: *mut f32, n: usize) {
         if PART {
-            self.store_part(to, n)
+            self.store_part(to, n);
         } else {
-            self.store(to)
+            self.store(to);
         }
     }
 }

@@ -73,8 +73,9 @@ fn weights_are_part_of_the_models_record() {
     let path = std::env::temp_dir().join(format!("lsoftmax-head-{}.bpk", std::process::id()));
     trained.save_file(&path).unwrap();
     let loaded = model(&device).try_load_file(&path).unwrap();
-    std::fs::remove_file(&path).unwrap();
+    // Burn reads the file when the values are asked for.
     assert_eq!(weights_of(&loaded), expected);
+    std::fs::remove_file(&path).unwrap();
 
     // Other sizes are refused, not cut to fit.
     let other = MarginHeadConfig::new(5, 7).init(&device).unwrap();
@@ -120,8 +121,8 @@ fn gradient_goes_through_the_model() {
 }
 
 fn stepped(weight: &Param<Tensor<2>>, gradient: &Tensor<2>, step: f64) -> Param<Tensor<2>> {
-    let gradient = Tensor::from_inner(gradient.clone());
-    Param::from_tensor(weight.val().detach() - gradient * step)
+    let moved = weight.val().inner() - gradient.clone() * step;
+    Param::from_tensor(Tensor::from_inner(moved))
 }
 
 #[test]

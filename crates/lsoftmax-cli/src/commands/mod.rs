@@ -10,7 +10,7 @@ use crate::args::{Args, Command};
 use crate::output::{Display, Watch};
 use anyhow::{Context as _, bail};
 use burn::tensor::Device;
-use lsoftmax_data::Split;
+use lsoftmax_data::{DataError, Split};
 use lsoftmax_train::{Experiment, RunFolder, TrainError, Trained};
 use std::path::{Path, PathBuf};
 
@@ -60,19 +60,29 @@ impl std::error::Error for Misuse {}
 
 /// Whether the person who typed the command can mend it by typing another.
 pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.is::<Misuse>()
-            || matches!(
-                cause.downcast_ref(),
-                Some(
-                    TrainError::Setting { .. }
-                        | TrainError::UnknownKey { .. }
-                        | TrainError::Syntax { .. }
-                        | TrainError::RunExists(_)
-                        | TrainError::Network(_)
-                )
-            )
-    })
+    let head = |error: &lsoftmax::Error| {
+        matches!(error, lsoftmax::Error::Margin(_) | lsoftmax::Error::Annealing(_))
+    };
+    let data = |error: &DataError| {
+        matches!(
+            error,
+            DataError::UnknownSource { .. } | DataError::NoFolder { .. } | DataError::Number { .. }
+        )
+    };
+    let train = |error: &TrainError| match error {
+        TrainError::Setting { .. }
+        | TrainError::UnknownKey { .. }
+        | TrainError::Syntax { .. }
+        | TrainError::RunExists(_)
+        | TrainError::Network(_) => true,
+        TrainError::Head(error) => head(error),
+        TrainError::Data(error) => data(error),
+        _ => false,
+    };
+    error.is::<Misuse>()
+        || error.downcast_ref().is_some_and(head)
+        || error.downcast_ref().is_some_and(data)
+        || error.downcast_ref().is_some_and(train)
 }
 
 /// The folder asked for, or the first free `runs/NAME`, `runs/NAME-2`, ...

@@ -2,6 +2,7 @@
 
 mod direct;
 mod pack;
+mod points;
 mod transform;
 mod weight;
 mod winograd;

@@ -49,7 +49,7 @@ impl Grid {
     }
 
     /// The image that a tile belongs to and the tile's first output row and column.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn place(&self, tile: usize) -> (usize, usize, usize) {
         let (image, tile) = (tile / self.tiles, tile % self.tiles);
         (
