@@ -101,9 +101,9 @@ impl Coefficients {
         sums: &Sums,
         count: usize,
     ) {
-        for channel in 0..self.channels {
+        for (channel, &var) in var.iter().enumerate() {
             let scale = f64::from(self.values[SCALE * self.row + channel]);
-            let inverse = f64::from(inverse_root(var[channel], affine.eps));
+            let inverse = f64::from(inverse_root(var, affine.eps));
             let per_row = scale / count as f64;
             self.values[FLAT * self.row + channel] = (-per_row * sums.beta(channel)) as f32;
             self.values[TILT * self.row + channel] =
