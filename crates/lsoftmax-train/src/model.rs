@@ -146,6 +146,15 @@ impl Model {
                 info.version
             )));
         }
+        // Before memory is taken for what the metadata promises.
+        let head = info.class_names.len().saturating_mul(info.network.feature);
+        let weights = info.network.weights(info.image)?.saturating_add(head);
+        if weights.saturating_mul(size_of::<f32>()) > bytes.len() {
+            return Err(broken(format!(
+                "{weights} weights expected, {} bytes found",
+                bytes.len()
+            )));
+        }
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
         let mut model = Self::new(&info, 0, device)?;
         each_tensor(

@@ -53,7 +53,7 @@ pub struct MarginHead {
 /// What a training step reads from the head.
 #[derive(Clone, Debug)]
 pub struct HeadLoss {
-    /// The mean cross-entropy `[1]`, differentiable.
+    /// The mean cross-entropy `[1]`, differentiable; f32 if the tensors are of half precision.
     pub loss: Tensor<1>,
     /// A row a sample, `[batch, 3]`, not differentiable: the cosine between feature and
     /// own class weight, the feature's norm, the class weight's norm.

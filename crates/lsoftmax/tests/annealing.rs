@@ -12,7 +12,7 @@ fn power_law(base: f64, gamma: f64, power: f64, min: f64) -> Lambda {
     }
 }
 
-/// The settings of the authors' prototxts (wy1iu/LargeMargin_Softmax_Loss, myexamples) and of
+/// The settings of the authors' prototxts (`wy1iu/LargeMargin_Softmax_Loss`, myexamples) and of
 /// wy1iu/sphereface.
 fn authors() -> [Lambda; 4] {
     [

@@ -85,7 +85,7 @@ fn check(worst: &mut Worst, problem: &Problem, loss: Loss, lambda: f64) {
 
 #[test]
 fn every_m_and_lambda_over_random_shapes() {
-    let mut random = Random(1612_02295);
+    let mut random = Random(2016);
     let (mut worst, mut checked) = (Worst::default(), 0);
     for m in 1..=16 {
         for lambda in [0.0, 0.5, 5.0, 1000.0] {
@@ -111,7 +111,7 @@ fn every_m_and_lambda_over_random_shapes() {
 
 #[test]
 fn every_loss_of_the_family() {
-    let mut random = Random(1801_07698);
+    let mut random = Random(2019);
     let (mut worst, mut checked) = (Worst::default(), 0);
     for loss in all_losses() {
         for lambda in [0.0, 0.5, 5.0, 1000.0] {

@@ -117,9 +117,16 @@ fn naive_softmax(problem: &Problem) -> Answer {
         for (class, logit) in logits.iter().enumerate() {
             let one = if class == label { 1.0 } else { 0.0 };
             let g = ((logit - largest).exp() / sum - one) / size;
-            for j in 0..problem.features {
-                answer.dx[row * problem.features + j] += g * problem.weight(class as u32)[j];
-                answer.dw[class * problem.features + j] += g * x[j];
+            let of_row = row * problem.features..(row + 1) * problem.features;
+            for (d, w) in answer.dx[of_row]
+                .iter_mut()
+                .zip(problem.weight(class as u32))
+            {
+                *d += g * w;
+            }
+            let of_class = class * problem.features..(class + 1) * problem.features;
+            for (d, x) in answer.dw[of_class].iter_mut().zip(x) {
+                *d += g * x;
             }
         }
     }

@@ -194,8 +194,9 @@ pub struct Outcome {
 /// The mean cross-entropy of a batch.
 ///
 /// `margin` is asked once a sample; it is never asked about a vector of length zero,
-/// for which the plain inner product is used (its gradient is a valid generalised
-/// gradient of L-Softmax there, and lets the sample leave the origin).
+/// for which the plain inner product is used. Its gradient is a valid generalised
+/// gradient of L-Softmax there, and lets the sample leave the origin. A zero vector that
+/// is to be normalised has no gradient: any direction would do, at any length.
 ///
 /// NaN or an infinity in the arrays gives a loss that is not finite.
 pub fn cross_entropy<T: Real>(

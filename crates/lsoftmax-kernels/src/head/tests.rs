@@ -114,3 +114,53 @@ fn norms_survive_the_ends_of_the_range() {
     assert_eq!(norm(&[f32::INFINITY, 1.0]), f64::INFINITY);
     assert_eq!(norm(&[0.0f32; 3]), 0.0);
 }
+
+/// A margin that looks at the norms of vectors that are normalised (as `MagFace` does).
+fn by_norms(t: Target) -> TargetLogit {
+    TargetLogit {
+        value: 8.0 * t.cosine - t.feature_norm.ln() + 2.0 * t.weight_norm.ln(),
+        d_cosine: 8.0,
+        d_feature_norm: -1.0 / t.feature_norm,
+        d_weight_norm: 2.0 / t.weight_norm,
+    }
+}
+
+#[test]
+fn extreme_vectors_are_rescaled_unseen() {
+    let (classes, size) = (4, 5);
+    let normalisation = Normalisation {
+        weights: true,
+        feature_scale: Some(8.0),
+    };
+    for [of_x, of_w] in [
+        [1e-20, 1.0],
+        [1e20, 1.0],
+        [1.0, 1e20],
+        [1e-20, 1e-20],
+        [1e25, 1e25],
+    ] {
+        let scaled = |values: Vec<f64>, by: f64| values.iter().map(|v| v * by).collect::<Vec<_>>();
+        let x = scaled(pseudo_random(size, 3), of_x);
+        let w = scaled(pseudo_random(classes * size, 4), of_w);
+        let arrays = Batch::new(&x, &w, &[2], classes, size).unwrap();
+        let (mut dx, mut dw) = (vec![0.0; size], vec![0.0; classes * size]);
+        let outcome =
+            cross_entropy_with_gradient(&arrays, normalisation, &by_norms, &mut dx, &mut dw)
+                .unwrap();
+        let Target {
+            cosine,
+            feature_norm,
+            weight_norm,
+        } = outcome.samples[0].target;
+        let own = 2 * size..3 * size;
+        let (true_x, true_w) = (norm(&x), norm(&w[own.clone()]));
+        assert!((feature_norm / true_x - 1.0).abs() < 1e-14);
+        assert!((weight_norm / true_w - 1.0).abs() < 1e-14);
+        let logit = 8.0 * cosine - true_x.ln() + 2.0 * true_w.ln();
+        assert!((outcome.samples[0].logit - logit).abs() < 1e-12);
+        // Along itself, a vector has the margin's derivative by its length and no other.
+        let p = (-outcome.loss).exp();
+        assert!((dot(&dx, &x) - (1.0 - p)).abs() < 1e-12);
+        assert!((dot(&dw[own.clone()], &w[own]) - 2.0 * (p - 1.0)).abs() < 1e-12);
+    }
+}

@@ -120,6 +120,7 @@ impl Backbone {
         seed: u64,
         device: &Device,
     ) -> Result<Self, SpecError> {
+        spec.weights(image)?;
         let flat: usize = spec.check(image)?.iter().product();
         let mut init = Init {
             seed,

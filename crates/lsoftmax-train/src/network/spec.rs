@@ -130,6 +130,9 @@ const ROWS: &[(&str, &[Stage], usize)] = &[
     ),
 ];
 
+/// More would take 4 GB, and three times that in training.
+const MOST_WEIGHTS: usize = 1 << 30;
+
 /// Why a row is no network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
@@ -233,6 +236,37 @@ impl NetworkSpec {
             }
         }
         Ok([channels, height, width])
+    }
+}
+
+impl NetworkSpec {
+    /// How many weights a network for images of a size has, convolutions and feature layer.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), or more than can be counted.
+    pub fn weights(&self, image: [usize; 3]) -> Result<usize, SpecError> {
+        let flat = self.check(image)?;
+        let mut sizes = vec![[flat[0], flat[1] * flat[2], self.feature, 1]];
+        let mut channels = image[0];
+        for stage in &self.stages {
+            let area = stage.kernel * stage.kernel;
+            sizes.push([channels, stage.channels, area, 1]);
+            sizes.push([stage.channels, stage.channels, area, stage.convs - 1]);
+            channels = stage.channels;
+        }
+        sizes
+            .iter()
+            .try_fold(0usize, |sum, size| {
+                let product = size.iter().try_fold(1usize, |n, &m| n.checked_mul(m))?;
+                sum.checked_add(product)
+            })
+            .filter(|&weights| weights <= MOST_WEIGHTS)
+            .ok_or_else(|| SpecError::Number {
+                network: self.name.clone(),
+                name: "the number of weights",
+                expected: "at most 2^30",
+                found: usize::MAX,
+            })
     }
 }
 

@@ -2,7 +2,7 @@ use super::arc_face::inverse_sine;
 use super::{Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale};
 use std::f64::consts::PI;
 
-/// The combined margin of the ArcFace paper (arXiv 1801.07698, section 2.3): all three
+/// The combined margin of the `ArcFace` paper (arXiv 1801.07698, section 2.3): all three
 /// parts at once.
 ///
 /// ```text
@@ -11,7 +11,7 @@ use std::f64::consts::PI;
 ///
 /// Where u = m1 θ + m2 leaves [0, π], cos u would rise again; it goes on as ψ does, as
 /// `(-1)^k cos u - 2k` on [kπ, (k+1)π], which is continuous with its slope and falls.
-/// Published: (m1, m2, m3) = (1, 0.3, 0.2), s = 64 (InsightFace).
+/// Published: (m1, m2, m3) = (1, 0.3, 0.2), s = 64 (`InsightFace`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Combined {
     scale: f64,

@@ -1,13 +1,13 @@
 use super::{Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale};
 
-/// Additive cosine margin: CosFace (Wang et al., arXiv 1801.09414), also AM-Softmax
+/// Additive cosine margin: `CosFace` (Wang et al., arXiv 1801.09414), also AM-Softmax
 /// (arXiv 1801.05599).
 ///
 /// ```text
 /// F = s (cos θ - m),   other logits s cos θ_j
 /// ```
 ///
-/// Published defaults: CosFace s = 64, m = 0.35; AM-Softmax s = 30, m = 0.35.
+/// Published defaults: `CosFace` s = 64, m = 0.35; AM-Softmax s = 30, m = 0.35.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CosFace {
     scale: f64,

@@ -47,7 +47,7 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// CosFace as published: s = 64, m = 0.35.
+    /// `CosFace` as published: s = 64, m = 0.35.
     pub const COS_FACE: Self = Self::CosFace {
         scale: 64.0,
         margin: 0.35,
@@ -57,7 +57,7 @@ impl Loss {
         scale: 30.0,
         margin: 0.35,
     };
-    /// ArcFace as published: s = 64, m = 0.5.
+    /// `ArcFace` as published: s = 64, m = 0.5.
     pub const ARC_FACE: Self = Self::ArcFace {
         scale: 64.0,
         margin: 0.5,

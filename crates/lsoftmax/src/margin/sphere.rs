@@ -10,7 +10,7 @@ use super::{Margin, MarginError, Normalisation, Psi, Target, TargetLogit};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LSoftmax(Psi);
 
-/// Angular softmax, SphereFace (Liu et al., CVPR 2017, arXiv 1704.08063).
+/// Angular softmax, `SphereFace` (Liu et al., CVPR 2017, arXiv 1704.08063).
 ///
 /// ```text
 /// F = |x| ψ(θ),   other logits |x| cos θ_j

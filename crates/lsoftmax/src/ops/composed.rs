@@ -28,9 +28,9 @@ pub(super) struct Forward<B: Backend> {
 ///
 /// The largest entry is divided out first: squares of huge and tiny values leave f32.
 struct Side<B: Backend> {
-    /// Rows whose largest entry is 1.
+    /// Rows whose largest entry is 1, or rows of zeros.
     even: FloatTensor<B>,
-    /// That entry, `[rows, 1]`.
+    /// What gives the true rows again, `[rows, 1]`.
     largest: FloatTensor<B>,
     /// What stands in the products: unit vectors, or the rows as they came.
     rows: FloatTensor<B>,
@@ -41,8 +41,8 @@ struct Side<B: Backend> {
 impl<B: Backend> Side<B> {
     fn new(rows: FloatTensor<B>, normalised: bool) -> Self {
         let largest = B::float_max_abs_dim(rows.clone(), 1);
-        let divisor = B::float_clamp_min(largest.clone(), Scalar::from(f32::MIN_POSITIVE));
-        let even = B::float_div(rows.clone(), divisor);
+        let largest = B::float_clamp_min(largest, Scalar::from(f32::MIN_POSITIVE));
+        let even = B::float_div(rows.clone(), largest.clone());
         if !normalised {
             return Self {
                 even,
@@ -66,8 +66,8 @@ impl<B: Backend> Side<B> {
         }
     }
 
-    /// Adds `factor` times the rows, and makes the gradient by what stands in the products one
-    /// by the rows as they came.
+    /// Makes the gradient by what stands in the products one by the rows as they came, and adds
+    /// `along` to it.
     fn finish(&self, gradient: FloatTensor<B>, along: FloatTensor<B>) -> FloatTensor<B> {
         let gradient = match &self.inverse_norms {
             None => gradient,

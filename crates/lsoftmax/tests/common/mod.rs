@@ -223,7 +223,7 @@ impl Worst {
     }
 }
 
-/// A small generator of its own (SplitMix64), so that the problems never change.
+/// A small generator of its own (`SplitMix64`), so that the problems never change.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {

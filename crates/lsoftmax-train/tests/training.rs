@@ -1,0 +1,151 @@
+//! Whole trainings on small generated sets.
+
+use burn::module::Module as _;
+use burn::tensor::Device;
+use lsoftmax::{Lambda, Loss};
+use lsoftmax_train::{
+    Divergence, Experiment, Model, NetworkChoice, NetworkSpec, Observer, Progress, Settings,
+    Stage, TrainError, Trained, evaluate, load_data, train,
+};
+
+fn settings(loss: &str) -> Settings {
+    Settings {
+        loss: Some(loss.to_owned()),
+        train_samples: Some(1_000),
+        test_samples: Some(300),
+        iterations: Some(60),
+        batch: Some(32),
+        network: Some(NetworkChoice::Row(NetworkSpec {
+            name: "tiny".into(),
+            stages: vec![
+                Stage { channels: 8, convs: 1, kernel: 3, stride: 2, pool: true },
+                Stage { channels: 16, convs: 1, kernel: 3, stride: 1, pool: true },
+            ],
+            feature: 24,
+        })),
+        evaluations: Some(2),
+        ..Settings::default()
+    }
+}
+
+fn run(settings: Settings) -> Trained {
+    let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
+    let split = load_data(&experiment).unwrap();
+    train(&experiment, &split, &Device::flex(), &mut ()).unwrap()
+}
+
+fn bytes(trained: &Trained) -> Vec<u8> {
+    trained.model.to_bytes(&trained.info).unwrap()
+}
+
+#[test]
+fn every_loss_learns_and_keeps_its_curve() {
+    for loss in ["softmax", "l-softmax", "a-softmax", "cos-face", "arc-face", "combined"] {
+        let trained = run(settings(loss));
+        assert!(trained.evaluation.error_percent < 70.0, "{loss}: {:?}", trained.evaluation);
+        assert_eq!(trained.divergence, None, "{loss}");
+        assert_eq!(trained.curve.len(), 60);
+        assert!(trained.curve.iter().all(|p| p.loss.is_finite()));
+        let evaluated = trained.curve.iter().filter(|p| p.test_error_percent.is_some()).count();
+        assert_eq!(evaluated, 2, "{loss}");
+        let annealed = trained.curve.iter().all(|p| p.lambda.is_some());
+        assert_eq!(annealed, loss == "l-softmax" || loss == "a-softmax");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits() {
+    let reference = run(settings("l-softmax"));
+    assert!(bytes(&reference) == bytes(&run(settings("l-softmax"))));
+    let other = Settings { seed: Some(1), ..settings("l-softmax") };
+    assert!(bytes(&reference) != bytes(&run(other)));
+}
+
+#[test]
+fn the_file_holds_all_of_the_model() {
+    let trained = run(settings("l-softmax"));
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.safetensors");
+    trained.model.save(&trained.info, &path).unwrap();
+    let (model, info) = Model::load(&path, &Device::flex()).unwrap();
+    assert_eq!(info, trained.info);
+    assert_eq!(info.loss, Loss::LSoftmax { m: 4 });
+    assert_eq!((info.step, info.class_names.len()), (60, 10));
+    assert!(model.to_bytes(&info).unwrap() == bytes(&trained));
+    let experiment = Experiment::resolve(settings("l-softmax"), Settings::default()).unwrap();
+    let split = load_data(&experiment).unwrap();
+    let found = evaluate(&model, &info, &split.test).unwrap();
+    assert_eq!(found.error_percent, trained.evaluation.error_percent);
+    assert_eq!(found.mean_feature_norm, trained.evaluation.mean_feature_norm);
+    assert_eq!(model.num_params(), trained.model.num_params());
+}
+
+#[test]
+fn staged_m_and_schedules_are_what_the_steps_used() {
+    let trained = run(Settings {
+        annealing: Some("geometric".into()),
+        factor: Some(0.9),
+        stages: Some(vec![
+            lsoftmax::Stage { step: 0, m: 1 },
+            lsoftmax::Stage { step: 20, m: 2 },
+        ]),
+        ..settings("l-softmax")
+    });
+    let at = |step: usize| &trained.curve[step - 1];
+    assert_eq!((at(20).m, at(20).lambda), (1, None));
+    assert_eq!(at(21).m, 2);
+    let expected = Lambda::Geometric { base: 100.0, factor: 0.9, min: 0.0 }.at(20, 2);
+    assert_eq!(at(21).lambda, Some(expected));
+}
+
+#[test]
+fn a_loss_that_is_no_number_is_reported() {
+    let trained = run(Settings { learning_rate: Some(1e3), ..settings("softmax") });
+    // Normalised features survive much; whatever happens has to be told.
+    if trained.curve.iter().any(|p| !p.loss.is_finite()) {
+        assert_eq!(trained.divergence, Some(Divergence::NotFinite));
+    } else if trained.evaluation.error_percent > 85.0 {
+        assert_eq!(trained.divergence, Some(Divergence::Chance));
+    }
+}
+
+#[test]
+fn an_observer_that_fails_stops_the_training() {
+    struct Full;
+    impl Observer for Full {
+        fn progress(&mut self, progress: &Progress) -> Result<(), TrainError> {
+            let full = std::io::ErrorKind::StorageFull.into();
+            if progress.step < 5 { Ok(()) } else { Err(TrainError::file("write", "x", full)) }
+        }
+    }
+    let experiment = Experiment::resolve(settings("softmax"), Settings::default()).unwrap();
+    let split = load_data(&experiment).unwrap();
+    let error = train(&experiment, &split, &Device::flex(), &mut Full).unwrap_err();
+    assert!(error.to_string().starts_with("cannot write x"));
+}
+
+#[test]
+fn an_experiment_reads_back_from_its_own_file() {
+    for loss in ["softmax", "l-softmax", "a-softmax", "am-softmax", "arc-face", "combined"] {
+        for annealing in ["auto", "none", "constant", "power-law", "geometric"] {
+            let settings = Settings { annealing: Some(annealing.into()), ..settings(loss) };
+            let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
+            let file = toml::from_str(&experiment.to_toml()).unwrap();
+            assert_eq!(Experiment::resolve(Settings::default(), file).unwrap(), experiment);
+        }
+    }
+}
+
+#[test]
+fn the_known_keys_are_those_of_the_settings() {
+    let all = toml::Table::try_from(
+        Experiment::resolve(settings("l-softmax"), Settings::default()).unwrap().to_settings(),
+    )
+    .unwrap();
+    assert!(all.keys().all(|key| Settings::KEYS.contains(&key.as_str())));
+    for key in Settings::KEYS {
+        let text = format!("{key} = {{ nonsense = true }}");
+        let message = toml::from_str::<Settings>(&text).unwrap_err().to_string();
+        assert!(!message.contains("unknown field"), "{key}: {message}");
+    }
+}
