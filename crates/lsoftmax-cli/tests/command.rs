@@ -7,8 +7,18 @@ use std::process::{Command, Output};
 
 /// A training that takes a second.
 const SMALL: &[&str] = &[
-    "--train-samples", "400", "--test-samples", "100", "--iterations", "12", "--batch", "16",
-    "--network", "compact", "--feature", "16",
+    "--train-samples",
+    "400",
+    "--test-samples",
+    "100",
+    "--iterations",
+    "12",
+    "--batch",
+    "16",
+    "--network",
+    "compact",
+    "--feature",
+    "16",
 ];
 
 fn lsoftmax(dir: &Path, args: &[&str]) -> Output {
@@ -51,7 +61,11 @@ fn entries(dir: &Path) -> Vec<String> {
 #[test]
 fn compare_answers_with_a_row_a_loss_and_a_page() {
     let dir = tempfile::tempdir().unwrap();
-    let args = [&["compare", "--out", "c", "--losses", "softmax,l-softmax:3"], SMALL].concat();
+    let args = [
+        &["compare", "--out", "c", "--losses", "softmax,l-softmax:3"],
+        SMALL,
+    ]
+    .concat();
     let answer = json(dir.path(), &args);
     let rows = answer["rows"].as_array().unwrap();
     assert_eq!(rows.len(), 2);
@@ -59,8 +73,12 @@ fn compare_answers_with_a_row_a_loss_and_a_page() {
         assert_eq!((&row["loss"], &row["m"]), (&loss.into(), &m.into()));
         assert_eq!((&row["seed"], &row["iterations"]), (&0.into(), &12.into()));
         for key in [
-            "test_error_percent", "mean_target_angle_deg", "min_class_angle_deg",
-            "mean_feature_norm", "seconds", "images_per_second",
+            "test_error_percent",
+            "mean_target_angle_deg",
+            "min_class_angle_deg",
+            "mean_feature_norm",
+            "seconds",
+            "images_per_second",
         ] {
             assert!(row[key].as_f64().unwrap() > 0.0, "{key} in {row}");
         }
@@ -72,27 +90,55 @@ fn compare_answers_with_a_row_a_loss_and_a_page() {
     assert_eq!(
         runs,
         [
-            "l-softmax-m3-f16-seed0", "picture-l-softmax-m3-f2-seed0", "picture-softmax-f2-seed0",
-            "report.html", "softmax-f16-seed0",
+            "l-softmax-m3-f16-seed0",
+            "picture-l-softmax-m3-f2-seed0",
+            "picture-softmax-f2-seed0",
+            "report.html",
+            "softmax-f16-seed0",
         ]
     );
     let files = entries(&dir.path().join("c/softmax-f16-seed0"));
-    assert_eq!(files, ["evaluation.json", "experiment.toml", "metrics.jsonl", "model.safetensors"]);
+    assert_eq!(
+        files,
+        [
+            "evaluation.json",
+            "experiment.toml",
+            "metrics.jsonl",
+            "model.safetensors",
+            "report.html"
+        ]
+    );
 }
 
 #[test]
 fn a_run_repeats_bit_for_bit_from_its_own_file_and_evaluates_to_the_same_figures() {
     let dir = tempfile::tempdir().unwrap();
-    let first = json(dir.path(), &[&["train", "--out", "a", "--loss", "l-softmax"], SMALL].concat());
-    json(dir.path(), &["train", "--out", "b", "--config", "a/experiment.toml"]);
+    let first = json(
+        dir.path(),
+        &[&["train", "--out", "a", "--loss", "l-softmax"], SMALL].concat(),
+    );
+    json(
+        dir.path(),
+        &["train", "--out", "b", "--config", "a/experiment.toml"],
+    );
     let model = |run: &str| fs::read(dir.path().join(run).join("model.safetensors")).unwrap();
-    assert!(model("a") == model("b"), "same seed, same threads, same bits");
-    let other = [&["train", "--out", "c", "--seed", "1", "--loss", "l-softmax"], SMALL].concat();
+    assert!(
+        model("a") == model("b"),
+        "same seed, same threads, same bits"
+    );
+    let other = [
+        &["train", "--out", "c", "--seed", "1", "--loss", "l-softmax"],
+        SMALL,
+    ]
+    .concat();
     json(dir.path(), &other);
     assert!(model("a") != model("c"));
     let found = json(dir.path(), &["eval", "a"]);
     assert_eq!(found["error_percent"], first["row"]["test_error_percent"]);
-    assert_eq!(found["mean_target_angle_deg"], first["row"]["mean_target_angle_deg"]);
+    assert_eq!(
+        found["mean_target_angle_deg"],
+        first["row"]["mean_target_angle_deg"]
+    );
     let page = fs::read_to_string(dir.path().join("a/report.html")).unwrap();
     assert!(page.contains("L-Softmax m = 4"));
 }
@@ -104,9 +150,26 @@ fn flags_win_over_the_file_and_stretch_it() {
         train-samples = 100\ntest-samples = 20\nannealing = 'power-law'\ngamma = 0.1\n\
         stages = [{ step = 0, m = 1 }, { step = 50, m = 2 }]\n";
     fs::write(dir.path().join("e.toml"), settings).unwrap();
-    json(dir.path(), &["train", "--config", "e.toml", "--out", "r", "--iterations", "10"]);
+    json(
+        dir.path(),
+        &[
+            "train",
+            "--config",
+            "e.toml",
+            "--out",
+            "r",
+            "--iterations",
+            "10",
+        ],
+    );
     let written = fs::read_to_string(dir.path().join("r/experiment.toml")).unwrap();
-    for line in ["iterations = 10", "milestones = [5, 8]", "gamma = 1.0", "batch = 8", "step = 5"] {
+    for line in [
+        "iterations = 10",
+        "milestones = [5, 8]",
+        "gamma = 1.0",
+        "batch = 8",
+        "step = 5",
+    ] {
         assert!(written.contains(line), "{line} in\n{written}");
     }
 }
@@ -121,15 +184,24 @@ fn what_was_typed_wrong_is_named_and_nothing_is_left() {
         let found = complaint(path, 2, &[&["train", "--out", "r"], args].concat());
         assert!(found.contains(expected), "{found}");
     };
-    misuse(&["--config", "typo.toml"], "\"learning-rat\"; did you mean \"learning-rate\"?");
+    misuse(
+        &["--config", "typo.toml"],
+        "\"learning-rat\"; did you mean \"learning-rate\"?",
+    );
     misuse(&["--loss", "l-sofmax"], "did you mean l-softmax?");
     misuse(&["--data", "glyps"], "did you mean glyphs?");
     misuse(&["--annealing", "outo"], "did you mean auto?");
     misuse(&["--network", "mnits"], "there is no network \"mnits\"");
     misuse(&["--margin", "0"], "a whole number from 1 to 16, found 0");
     misuse(&["--margin", "17"], "a whole number from 1 to 16, found 17");
-    misuse(&["--margin", "2.5"], "a whole number from 1 to 16, found 2.5");
-    misuse(&["--annealing", "constant", "--lambda=-1"], "lambda must be at least 0, found -1");
+    misuse(
+        &["--margin", "2.5"],
+        "a whole number from 1 to 16, found 2.5",
+    );
+    misuse(
+        &["--annealing", "constant", "--lambda=-1"],
+        "lambda must be at least 0, found -1",
+    );
     misuse(&["--iterations", "0"], "iterations must be from 1");
     misuse(&["--batch", "1"], "batch must be from 2");
     misuse(&["--train-samples", "0"], "train-samples must be from 1");
@@ -157,7 +229,11 @@ fn files_that_are_missing_or_damaged_are_named_and_nothing_is_left() {
     fails("mnist", "d has no train-images-idx3-ubyte");
     fails("cifar10", "d has no data_batch_1.bin");
     let mut lie = 0x0803u32.to_be_bytes().to_vec();
-    lie.extend([4_000_000_000u32, 28, 28].iter().flat_map(|dim| dim.to_be_bytes()));
+    lie.extend(
+        [4_000_000_000u32, 28, 28]
+            .iter()
+            .flat_map(|dim| dim.to_be_bytes()),
+    );
     lie.extend([0; 1000]);
     fs::write(path.join("d/train-images-idx3-ubyte"), &lie).unwrap();
     fails("mnist", "4000000000 x 28 x 28, found 1000");
@@ -175,7 +251,11 @@ fn a_run_folder_is_never_written_over() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("r")).unwrap();
     fs::write(dir.path().join("r/mine"), "x").unwrap();
-    let found = complaint(dir.path(), 2, &[&["train", "--quiet", "--out", "r"], SMALL].concat());
+    let found = complaint(
+        dir.path(),
+        2,
+        &[&["train", "--quiet", "--out", "r"], SMALL].concat(),
+    );
     assert!(found.contains("the run folder r exists already"), "{found}");
     assert_eq!(entries(&dir.path().join("r")), ["mine"]);
 }
@@ -188,15 +268,22 @@ fn a_damaged_model_is_refused() {
     let file = path.join("r/model.safetensors");
     let good = fs::read(&file).unwrap();
     for (bytes, expected) in [
-        (good[..good.len() / 2].to_vec(), "is not a model of lsoftmax"),
+        (
+            good[..good.len() / 2].to_vec(),
+            "is not a model of lsoftmax",
+        ),
         (b"nothing".to_vec(), "is not a model of lsoftmax"),
-        ([&[0xff; 8], &good[8..]].concat(), "is not a model of lsoftmax"),
+        (
+            [&[0xff; 8], &good[8..]].concat(),
+            "is not a model of lsoftmax",
+        ),
     ] {
         fs::write(&file, bytes).unwrap();
         assert!(complaint(path, 1, &["eval", "r"]).contains(expected));
     }
     // A header that asks for a network far larger than the file.
-    let text = String::from_utf8_lossy(&good).replacen("\\\"channels\\\":64", "\\\"channels\\\":99", 1);
+    let text =
+        String::from_utf8_lossy(&good).replacen("\\\"channels\\\":64", "\\\"channels\\\":99", 1);
     assert_ne!(text.len(), 0);
     fs::write(&file, [&good[..8], &text.as_bytes()[8..]].concat()).unwrap();
     complaint(path, 1, &["eval", "r"]);
@@ -213,24 +300,58 @@ fn a_disk_that_fills_up_is_one_line_and_leaves_no_part() {
         env!("CARGO_BIN_EXE_lsoftmax"),
         args.join(" ")
     );
-    let output =
-        Command::new("bash").current_dir(dir.path()).args(["-c", &script]).output().unwrap();
+    let output = Command::new("bash")
+        .current_dir(dir.path())
+        .args(["-c", &script])
+        .output()
+        .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("cannot write r/model.safetensors"), "{stderr}");
+    assert!(
+        stderr.contains("cannot write r/model.safetensors"),
+        "{stderr}"
+    );
     assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
-    assert_eq!(entries(&dir.path().join("r")), ["experiment.toml", "metrics.jsonl"]);
+    assert_eq!(
+        entries(&dir.path().join("r")),
+        ["experiment.toml", "metrics.jsonl"]
+    );
 }
 
 #[test]
 fn pictures_of_margins_and_schedules() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();
-    let answer = json(path, &["plot", "margin", "--m", "1,4", "--lambda", "0,5", "--out", "m.svg"]);
+    let answer = json(
+        path,
+        &[
+            "plot", "margin", "--m", "1,4", "--lambda", "0,5", "--out", "m.svg",
+        ],
+    );
     assert_eq!(answer["curves"].as_array().unwrap().len(), 3);
-    assert!(fs::read_to_string(path.join("m.svg")).unwrap().starts_with("<svg"));
-    json(path, &["plot", "annealing", "--out", "a.html", "--iterations", "100"]);
-    assert!(fs::read_to_string(path.join("a.html")).unwrap().contains("<!doctype html>"));
-    assert!(complaint(path, 2, &["plot", "margin", "--m", "17"]).contains("from 1 to 16, found 17"));
+    assert!(
+        fs::read_to_string(path.join("m.svg"))
+            .unwrap()
+            .starts_with("<svg")
+    );
+    json(
+        path,
+        &[
+            "plot",
+            "annealing",
+            "--out",
+            "a.html",
+            "--iterations",
+            "100",
+        ],
+    );
+    assert!(
+        fs::read_to_string(path.join("a.html"))
+            .unwrap()
+            .contains("<!doctype html>")
+    );
+    assert!(
+        complaint(path, 2, &["plot", "margin", "--m", "17"]).contains("from 1 to 16, found 17")
+    );
     assert!(complaint(path, 2, &["plot", "margin", "--lambda=-1"]).contains("at least 0"));
 }

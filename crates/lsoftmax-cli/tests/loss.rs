@@ -7,7 +7,15 @@ use std::process::{Command, Output};
 fn run(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lsoftmax"))
         .current_dir(dir)
-        .args(["loss", "--features", "x.npy", "--weights", "w.npy", "--labels", "y.npy"])
+        .args([
+            "loss",
+            "--features",
+            "x.npy",
+            "--weights",
+            "w.npy",
+            "--labels",
+            "y.npy",
+        ])
         .args(["--out", "out"])
         .args(args)
         .output()
@@ -44,12 +52,30 @@ fn the_loss_and_its_gradient_in_the_precision_of_the_input() {
         (single(x), single(w), 1e-5),
     ] {
         arrays(path, &x, &w, &[0, 0]);
-        let output = run(path, &["--loss", "l-softmax", "--margin", "2", "--lambda", "1", "--json"]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = run(
+            path,
+            &[
+                "--loss",
+                "l-softmax",
+                "--margin",
+                "2",
+                "--lambda",
+                "1",
+                "--json",
+            ],
+        );
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let out = |name: &str| read(&path.join("out").join(name)).unwrap();
         let loss = out("loss.npy");
         assert_eq!(loss.shape, Vec::<usize>::new());
-        assert_eq!(matches!(loss.values, Values::F64(_)), matches!(x, Values::F64(_)));
+        assert_eq!(
+            matches!(loss.values, Values::F64(_)),
+            matches!(x, Values::F64(_))
+        );
         let first = (1.0 + (4.0f64 - 1.6).exp()).ln();
         let second = (1.0 + (-2.0f64).exp()).ln();
         let expected = (first + second) / 2.0;
@@ -57,12 +83,22 @@ fn the_loss_and_its_gradient_in_the_precision_of_the_input() {
         assert!((values(loss)[0] - expected).abs() < tolerance);
         assert_eq!(values(out("logits.npy")), [6.0, 4.0, 2.0, 0.0]);
         let (dx, dw) = (out("grad_features.npy"), out("grad_weights.npy"));
-        assert_eq!((dx.shape.clone(), dw.shape.clone()), (vec![2, 2], vec![2, 2]));
+        assert_eq!(
+            (dx.shape.clone(), dw.shape.clone()),
+            (vec![2, 2], vec![2, 2])
+        );
         // Euler: sum of x dx is that of the logits weighted with softmax - onehot.
-        let inner: f64 = values(dx).iter().zip([3.0, 4.0, 1.0, 0.0]).map(|(d, x)| d * x).sum();
+        let inner: f64 = values(dx)
+            .iter()
+            .zip([3.0, 4.0, 1.0, 0.0])
+            .map(|(d, x)| d * x)
+            .sum();
         let p = |other: f64, target: f64| 1.0 / (1.0 + (target - other).exp());
         let weighted = (p(4.0, 1.6) * (4.0 - 1.6) + p(0.0, 2.0) * (0.0 - 2.0)) / 2.0;
-        assert!((inner - weighted).abs() < 10.0 * tolerance, "{inner} {weighted}");
+        assert!(
+            (inner - weighted).abs() < 10.0 * tolerance,
+            "{inner} {weighted}"
+        );
     }
 }
 
@@ -74,12 +110,17 @@ fn arrays_that_do_not_fit_are_named() {
     let complaint = |args: &[&str]| {
         let output = run(path, args);
         let text = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && text.trim_end().lines().count() == 1, "{text}");
+        assert!(
+            !output.status.success() && text.trim_end().lines().count() == 1,
+            "{text}"
+        );
         assert!(!path.join("out").exists());
         text
     };
     arrays(path, &four, &four, &[0, 2]);
-    assert!(complaint(&[]).contains("label 2 in row 1 is out of range: there are 2 classes (0 to 1)"));
+    assert!(
+        complaint(&[]).contains("label 2 in row 1 is out of range: there are 2 classes (0 to 1)")
+    );
     arrays(path, &four, &four, &[-1, 0]);
     assert!(complaint(&[]).contains("label -1 in row 0"));
     arrays(path, &four, &four, &[0, 1, 1]);

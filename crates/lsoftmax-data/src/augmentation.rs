@@ -23,7 +23,10 @@ impl Augmentation {
 
     /// As for CIFAR10+: pad by 4, crop, mirror.
     pub fn cifar_plus() -> Self {
-        Self { pad_crop: 4, mirror: true }
+        Self {
+            pad_crop: 4,
+            mirror: true,
+        }
     }
 
     /// Writes one preprocessed, changed image into `out`.
@@ -54,8 +57,10 @@ impl Augmentation {
                     .checked_add_signed(top)
                     .zip(x.checked_add_signed(left))
                     .filter(|&(y, x)| y < height && x < width);
-                out[layout.place(pixel, area, channel, data.channels)] =
-                    source.map_or(0.0, |(y, x)| preprocessing.value(bytes[y * width + x], channel));
+                out[layout.place(pixel, area, channel, data.channels)] = source
+                    .map_or(0.0, |(y, x)| {
+                        preprocessing.value(bytes[y * width + x], channel)
+                    });
             }
         }
     }
@@ -74,11 +79,20 @@ mod tests {
         image[40] = 255;
         image[41] = 128;
         let data = Dataset::new(image, vec![0], [1, 9, 9], vec!["a".into()]).unwrap();
-        let preprocessing = Preprocessing { mean: vec![0.0], scale: 1.0 };
+        let preprocessing = Preprocessing {
+            mean: vec![0.0],
+            scale: 1.0,
+        };
         let apply = |epoch| {
             let mut out = vec![0.0; 81];
             let key = (1, epoch, 0);
-            Augmentation::cifar_plus().apply(&data, key, &preprocessing, MemoryLayout::Nchw, &mut out);
+            Augmentation::cifar_plus().apply(
+                &data,
+                key,
+                &preprocessing,
+                MemoryLayout::Nchw,
+                &mut out,
+            );
             out
         };
         assert_eq!(apply(7), apply(7));
@@ -95,6 +109,9 @@ mod tests {
         }
         assert_eq!(seen.len(), 9 * 7 * 2);
         let expected = n as f64 / 162.0;
-        assert!(seen.values().all(|&count| (count as f64 - expected).abs() < 0.5 * expected));
+        assert!(
+            seen.values()
+                .all(|&count| (count as f64 - expected).abs() < 0.5 * expected)
+        );
     }
 }

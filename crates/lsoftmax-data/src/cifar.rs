@@ -12,7 +12,16 @@ const PIXELS: usize = 3 * 32 * 32;
 const LARGEST: u64 = 1 << 30;
 
 const CIFAR10_CLASSES: [&str; 10] = [
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
 ];
 
 /// What differs between the two.
@@ -29,7 +38,10 @@ struct Format {
 const CIFAR10: Format = Format {
     folder: "cifar-10-batches-bin",
     train: &[
-        "data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+        "data_batch_1.bin",
+        "data_batch_2.bin",
+        "data_batch_3.bin",
+        "data_batch_4.bin",
         "data_batch_5.bin",
     ],
     test: "test_batch.bin",
@@ -68,7 +80,11 @@ pub fn load_cifar100(dir: &Path) -> Result<Split, DataError> {
 
 fn load(dir: &Path, format: &Format) -> Result<Split, DataError> {
     let nested = dir.join(format.folder);
-    let dir = if nested.is_dir() { nested } else { dir.to_owned() };
+    let dir = if nested.is_dir() {
+        nested
+    } else {
+        dir.to_owned()
+    };
     let names = class_names(&dir.join(format.names), format);
     let train: Vec<PathBuf> = format.train.iter().map(|name| dir.join(name)).collect();
     Ok(Split {
@@ -80,8 +96,11 @@ fn load(dir: &Path, format: &Format) -> Result<Split, DataError> {
 /// The names of the file, or the built-in ones, or numbers.
 fn class_names(path: &Path, format: &Format) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap_or_default();
-    let names: Vec<String> =
-        text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect();
+    let names: Vec<String> = text
+        .lines()
+        .map(|line| line.trim().to_owned())
+        .filter(|line| !line.is_empty())
+        .collect();
     if names.len() == format.classes {
         names
     } else if format.classes == CIFAR10_CLASSES.len() {
@@ -98,8 +117,15 @@ fn read(paths: &[PathBuf], format: &Format, names: &[String]) -> Result<Dataset,
         if !path.is_file() {
             return Err(DataError::Missing {
                 path: path.parent().unwrap_or(Path::new(".")).to_owned(),
-                missing: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-                hint: format!("--data-dir must be the folder {} of the binary version", format.folder),
+                missing: path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                hint: format!(
+                    "--data-dir must be the folder {} of the binary version",
+                    format.folder
+                ),
             });
         }
         let file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
@@ -132,8 +158,10 @@ mod tests {
     use super::*;
 
     fn write(dir: &Path, name: &str, labels: &[&[u8]]) {
-        let bytes: Vec<u8> =
-            labels.iter().flat_map(|&label| [label, &[label[0]; PIXELS][..]].concat()).collect();
+        let bytes: Vec<u8> = labels
+            .iter()
+            .flat_map(|&label| [label, &[label[0]; PIXELS][..]].concat())
+            .collect();
         fs::write(dir.join(name), bytes).unwrap();
     }
 
@@ -164,10 +192,16 @@ mod tests {
         let path = dir.path().join("data_batch_2.bin");
         fs::write(&path, vec![0; 3073 + 5]).unwrap();
         let message = load_cifar10(dir.path()).unwrap_err().to_string();
-        assert!(message.contains("records of 3073 bytes, found 3078 bytes"), "{message}");
+        assert!(
+            message.contains("records of 3073 bytes, found 3078 bytes"),
+            "{message}"
+        );
         write(dir.path(), "data_batch_2.bin", &[&[1], &[10]]);
         let message = load_cifar10(dir.path()).unwrap_err().to_string();
-        assert!(message.contains("labels below 10, found 10 in record 1"), "{message}");
+        assert!(
+            message.contains("labels below 10, found 10 in record 1"),
+            "{message}"
+        );
         fs::remove_file(&path).unwrap();
         let message = load_cifar10(dir.path()).unwrap_err().to_string();
         assert!(message.contains("has no data_batch_2.bin"), "{message}");
@@ -182,6 +216,9 @@ mod tests {
         let split = load_cifar10(Path::new(&data)).unwrap();
         assert_eq!(split.train.class_counts(), [5000; 10]);
         assert_eq!(split.test.class_counts(), [1000; 10]);
-        assert_eq!(split.train.class_names[split.train.labels()[0] as usize], "frog");
+        assert_eq!(
+            split.train.class_names[split.train.labels()[0] as usize],
+            "frog"
+        );
     }
 }

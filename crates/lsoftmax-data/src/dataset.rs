@@ -64,13 +64,23 @@ impl Dataset {
             ));
         }
         if labels.len() > u32::MAX as usize {
-            return Err(DataError::number("the number of images", "below 2^32", labels.len()));
+            return Err(DataError::number(
+                "the number of images",
+                "below 2^32",
+                labels.len(),
+            ));
         }
         let classes = class_names.len();
-        if let Some((row, &label)) =
-            labels.iter().enumerate().find(|&(_, &label)| label as usize >= classes)
+        if let Some((row, &label)) = labels
+            .iter()
+            .enumerate()
+            .find(|&(_, &label)| label as usize >= classes)
         {
-            return Err(DataError::Label { row, label, classes });
+            return Err(DataError::Label {
+                row,
+                label,
+                classes,
+            });
         }
         Ok(Self {
             images: images.into(),
@@ -140,7 +150,11 @@ impl Dataset {
                 labels.push(label);
             }
         }
-        Self { images: images.into(), labels: labels.into(), ..self.clone() }
+        Self {
+            images: images.into(),
+            labels: labels.into(),
+            ..self.clone()
+        }
     }
 
     /// The preprocessing that suits these (training) images.
@@ -159,7 +173,10 @@ impl Dataset {
         (0..self.len().div_ceil(size)).map(move |number| {
             let indices = number * size..((number + 1) * size).min(self.len());
             let mut pixels = vec![0.0; indices.len() * self.image(0).len()];
-            for (out, index) in pixels.chunks_exact_mut(self.image(0).len()).zip(indices.clone()) {
+            for (out, index) in pixels
+                .chunks_exact_mut(self.image(0).len())
+                .zip(indices.clone())
+            {
                 preprocessing.apply(self, index, layout, out);
             }
             Batch {
@@ -194,13 +211,21 @@ mod tests {
     #[test]
     fn refuses_what_does_not_fit() {
         let new = |bytes: usize, labels: Vec<u32>| {
-            Dataset::new(vec![0; bytes], labels, [1, 2, 2], vec!["a".into(), "b".into()])
+            Dataset::new(
+                vec![0; bytes],
+                labels,
+                [1, 2, 2],
+                vec!["a".into(), "b".into()],
+            )
         };
         assert!(new(8, vec![0, 1]).is_ok());
         assert!(new(7, vec![0, 1]).is_err());
         assert!(new(0, vec![]).is_err());
         let message = new(8, vec![0, 2]).unwrap_err().to_string();
-        assert_eq!(message, "label 2 of sample 1 is out of range: there are 2 classes");
+        assert_eq!(
+            message,
+            "label 2 of sample 1 is out of range: there are 2 classes"
+        );
     }
 
     #[test]
@@ -208,7 +233,10 @@ mod tests {
         let set = tiny();
         let preprocessing = set.preprocessing();
         let batches: Vec<Batch> = set.batches(4, &preprocessing, MemoryLayout::Nchw).collect();
-        assert_eq!(batches.iter().map(|b| b.labels.len()).collect::<Vec<_>>(), [4, 2]);
+        assert_eq!(
+            batches.iter().map(|b| b.labels.len()).collect::<Vec<_>>(),
+            [4, 2]
+        );
         assert_eq!(batches[1].indices, [4, 5]);
         assert_eq!(batches[1].pixels.len(), 8);
     }

@@ -82,7 +82,11 @@ impl DataError {
         path: impl Into<PathBuf>,
         source: std::io::Error,
     ) -> Self {
-        Self::File { action, path: path.into(), source }
+        Self::File {
+            action,
+            path: path.into(),
+            source,
+        }
     }
 
     pub(crate) fn format(
@@ -90,7 +94,11 @@ impl DataError {
         expected: impl Into<String>,
         found: impl Into<String>,
     ) -> Self {
-        Self::Format { path: path.into(), expected: expected.into(), found: found.into() }
+        Self::Format {
+            path: path.into(),
+            expected: expected.into(),
+            found: found.into(),
+        }
     }
 
     pub(crate) fn number(
@@ -98,6 +106,10 @@ impl DataError {
         expected: impl Into<String>,
         found: impl ToString,
     ) -> Self {
-        Self::Number { name, expected: expected.into(), found: found.to_string() }
+        Self::Number {
+            name,
+            expected: expected.into(),
+            found: found.to_string(),
+        }
     }
 }

@@ -12,7 +12,9 @@ use std::path::Path;
 /// The folder is missing or read-only, no space is left. Nothing stays behind.
 pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     let error = |source| DataError::file("write", path, source);
-    let name = path.file_name().ok_or_else(|| error(std::io::ErrorKind::IsADirectory.into()))?;
+    let name = path
+        .file_name()
+        .ok_or_else(|| error(std::io::ErrorKind::IsADirectory.into()))?;
     let mut aside = std::ffi::OsString::from(".");
     aside.push(name);
     aside.push(format!(".{}.part", std::process::id()));
@@ -56,7 +58,10 @@ mod tests {
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         let nowhere = dir.path().join("missing/a.bin");
         let message = atomic_write(&nowhere, b"x").unwrap_err().to_string();
-        assert!(message.starts_with("cannot write ") && message.contains("missing"), "{message}");
+        assert!(
+            message.starts_with("cannot write ") && message.contains("missing"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -24,7 +24,11 @@ pub(crate) const FILES: &str = "train-images-idx3-ubyte, train-labels-idx1-ubyte
 /// A file is missing, damaged, truncated, or says other sizes than it has.
 pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Split, DataError> {
     let nested = dir.join(name);
-    let dir = if nested.is_dir() { nested } else { dir.to_owned() };
+    let dir = if nested.is_dir() {
+        nested
+    } else {
+        dir.to_owned()
+    };
     let (train_images, size) = images(&find(&dir, "train-images", "idx3")?)?;
     let train_labels = labels(&find(&dir, "train-labels", "idx1")?)?;
     let test_path = find(&dir, "t10k-images", "idx3")?;
@@ -37,7 +41,12 @@ pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Spli
             format!("{}x{}", test_size[1], test_size[0]),
         ));
     }
-    let largest = train_labels.iter().chain(&test_labels).max().copied().unwrap_or(0);
+    let largest = train_labels
+        .iter()
+        .chain(&test_labels)
+        .max()
+        .copied()
+        .unwrap_or(0);
     let class_names: Vec<String> = match class_names {
         Some(names) if names.len() > largest as usize => {
             names.iter().map(|&name| name.to_owned()).collect()
@@ -94,8 +103,10 @@ fn read<const D: usize>(path: &Path, magic: u32) -> Result<(Vec<u8>, [usize; D])
     if path.extension().is_some_and(|extension| extension == "gz") {
         parse(path, magic, flate2::read::GzDecoder::new(file), None)
     } else {
-        let length =
-            file.metadata().map_err(|source| DataError::file("read", path, source))?.len();
+        let length = file
+            .metadata()
+            .map_err(|source| DataError::file("read", path, source))?
+            .len();
         parse(path, magic, file, Some(length))
     }
 }
@@ -107,7 +118,11 @@ fn parse<const D: usize>(
     length: Option<u64>,
 ) -> Result<(Vec<u8>, [usize; D]), DataError> {
     let header_len = 4 * (D + 1);
-    let header = read_at_most(reader.by_ref().take(header_len as u64), header_len as u64, path)?;
+    let header = read_at_most(
+        reader.by_ref().take(header_len as u64),
+        header_len as u64,
+        path,
+    )?;
     if header.len() < header_len {
         return Err(DataError::format(
             path,
@@ -116,7 +131,12 @@ fn parse<const D: usize>(
         ));
     }
     let word = |i: usize| {
-        u32::from_be_bytes([header[4 * i], header[4 * i + 1], header[4 * i + 2], header[4 * i + 3]])
+        u32::from_be_bytes([
+            header[4 * i],
+            header[4 * i + 1],
+            header[4 * i + 2],
+            header[4 * i + 3],
+        ])
     };
     if word(0) != magic {
         return Err(DataError::format(
@@ -126,15 +146,25 @@ fn parse<const D: usize>(
         ));
     }
     let dims: [usize; D] = std::array::from_fn(|i| word(i + 1) as usize);
-    let promised = dims.iter().try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
+    let promised = dims
+        .iter()
+        .try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
     let sizes = dims.map(|dim| dim.to_string()).join(" x ");
     let promised = match promised {
         Some(bytes @ 1..) => bytes,
         Some(0) => {
-            return Err(DataError::format(path, "at least one value", format!("sizes {sizes}")));
+            return Err(DataError::format(
+                path,
+                "at least one value",
+                format!("sizes {sizes}"),
+            ));
         }
         None => {
-            return Err(DataError::format(path, "sizes that can be true", format!("sizes {sizes}")));
+            return Err(DataError::format(
+                path,
+                "sizes that can be true",
+                format!("sizes {sizes}"),
+            ));
         }
     };
     let wrong = |found: String| {
@@ -184,8 +214,14 @@ mod tests {
         let write = |name: &str, bytes: Vec<u8>| fs::write(dir.path().join(name), bytes).unwrap();
         let pixels: Vec<u8> = (0..18).collect();
         write("train-images-idx3-ubyte", idx(IMAGES, &[3, 2, 3], &pixels));
-        write("train-labels-idx1-ubyte.gz", gz(&idx(LABELS, &[3], &[0, 4, 1])));
-        write("t10k-images.idx3-ubyte.gz", gz(&idx(IMAGES, &[2, 2, 3], &pixels[..12])));
+        write(
+            "train-labels-idx1-ubyte.gz",
+            gz(&idx(LABELS, &[3], &[0, 4, 1])),
+        );
+        write(
+            "t10k-images.idx3-ubyte.gz",
+            gz(&idx(IMAGES, &[2, 2, 3], &pixels[..12])),
+        );
         write("t10k-labels-idx1-ubyte", idx(LABELS, &[2], &[1, 2]));
         dir
     }
@@ -214,7 +250,10 @@ mod tests {
         ] {
             let message = error_with(name, &bytes);
             assert!(message.contains("4294967295 x 28 x 28"), "{message}");
-            assert!(message.contains("found 100; get the file anew"), "{message}");
+            assert!(
+                message.contains("found 100; get the file anew"),
+                "{message}"
+            );
         }
         let huge = idx(IMAGES, &[u32::MAX; 3], &[]);
         assert!(error_with("train-images-idx3-ubyte", &huge).contains("sizes that can be true"));
@@ -233,9 +272,16 @@ mod tests {
         assert!(error_with(images, &two).contains("2 labels, one for each image"));
         let other = gz(&idx(IMAGES, &[2, 3, 3], &[0; 18]));
         assert!(error_with("t10k-images.idx3-ubyte.gz", &other).contains("3x2 as in the training"));
-        assert!(error_with("train-labels-idx1-ubyte.gz", b"no gzip at all").contains("cannot read"));
+        assert!(
+            error_with("train-labels-idx1-ubyte.gz", b"no gzip at all").contains("cannot read")
+        );
         let missing = load(tempfile::tempdir().unwrap().path(), "mnist", None).unwrap_err();
-        assert!(missing.to_string().contains("has no train-images-idx3-ubyte"), "{missing}");
+        assert!(
+            missing
+                .to_string()
+                .contains("has no train-images-idx3-ubyte"),
+            "{missing}"
+        );
     }
 
     #[test]

@@ -48,12 +48,16 @@ impl LoadPlan {
         let mut pixels = vec![0.0; order.len() * size];
         for (out, &(epoch, index)) in pixels.chunks_exact_mut(size).zip(&order) {
             let key = (self.seed, epoch, index as usize);
-            self.augmentation.apply(&self.data, key, &self.preprocessing, self.layout, out);
+            self.augmentation
+                .apply(&self.data, key, &self.preprocessing, self.layout, out);
         }
         Batch {
             step,
             pixels,
-            labels: order.iter().map(|&(_, i)| self.data.labels()[i as usize]).collect(),
+            labels: order
+                .iter()
+                .map(|&(_, i)| self.data.labels()[i as usize])
+                .collect(),
             indices: order.iter().map(|&(_, index)| index).collect(),
         }
     }
@@ -80,7 +84,11 @@ impl Loader {
             .name("loader".into())
             .spawn(work)
             .map_err(|source| DataError::file("start a thread for", "the loader", source))?;
-        Ok(Self { batches: Some(batches), thread: Some(thread), left })
+        Ok(Self {
+            batches: Some(batches),
+            thread: Some(thread),
+            left,
+        })
     }
 }
 
@@ -126,7 +134,10 @@ mod tests {
         LoadPlan {
             preprocessing: data.preprocessing(),
             data,
-            augmentation: Augmentation { pad_crop: 1, mirror: true },
+            augmentation: Augmentation {
+                pad_crop: 1,
+                mirror: true,
+            },
             layout: MemoryLayout::Nhwc,
             batch: 6,
             seed: 5,
@@ -136,8 +147,14 @@ mod tests {
 
     #[test]
     fn a_stream_can_be_entered_anywhere() {
-        let all: Vec<Batch> = Loader::start(plan(0..12)).unwrap().map(Result::unwrap).collect();
-        let late: Vec<Batch> = Loader::start(plan(7..12)).unwrap().map(Result::unwrap).collect();
+        let all: Vec<Batch> = Loader::start(plan(0..12))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let late: Vec<Batch> = Loader::start(plan(7..12))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(all.len(), 12);
         assert_eq!(all[7..], late);
         // The same image looks different in another epoch.

@@ -36,7 +36,10 @@ const LARGEST_HEADER: usize = 1 << 16;
 /// holds values of another kind.
 pub fn read(path: &Path) -> Result<Array, DataError> {
     let file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
-    let length = file.metadata().map_err(|source| DataError::file("read", path, source))?.len();
+    let length = file
+        .metadata()
+        .map_err(|source| DataError::file("read", path, source))?
+        .len();
     let bytes = read_at_most(file, length, path)?;
     parse(&bytes).map_err(|(expected, found)| DataError::format(path, expected, found))
 }
@@ -57,11 +60,19 @@ pub fn write(path: &Path, shape: &[usize], values: &Values) -> Result<(), DataEr
         Values::Int(v) => v.len(),
     };
     if shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim)) != Some(count) {
-        return Err(DataError::format(path, format!("values for the shape {shape:?}"), count.to_string()));
+        return Err(DataError::format(
+            path,
+            format!("values for the shape {shape:?}"),
+            count.to_string(),
+        ));
     }
     let dims: String = shape.iter().map(|dim| format!("{dim}, ")).collect();
     // A tuple of one needs its comma, others may do without.
-    let dims = if shape.len() == 1 { dims.trim_end() } else { dims.trim_end_matches(", ") };
+    let dims = if shape.len() == 1 {
+        dims.trim_end()
+    } else {
+        dims.trim_end_matches(", ")
+    };
     let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({dims}), }}");
     // Magic, version and length take ten bytes; the data starts at a multiple of 64.
     let padding = 63 - (10 + header.len()) % 64;
@@ -88,25 +99,42 @@ fn parse(bytes: &[u8]) -> Result<Array, Wrong> {
         [] => return wrong("a .npy header", "the end of the file".into()),
     };
     if length > LARGEST_HEADER || length > rest.len() {
-        return wrong("a whole .npy header", format!("{} of {length} bytes", rest.len()));
+        return wrong(
+            "a whole .npy header",
+            format!("{} of {length} bytes", rest.len()),
+        );
     }
     let (header, data) = rest.split_at(length);
     let header = String::from_utf8_lossy(header);
-    let header = Header::parse(&header)
-        .ok_or_else(|| ("a header with descr, fortran_order and shape".into(), header.trim().to_owned()))?;
-    let Some(count) = header.shape.iter().try_fold(1usize, |n, &dim| n.checked_mul(dim)) else {
+    let header = Header::parse(&header).ok_or_else(|| {
+        (
+            "a header with descr, fortran_order and shape".into(),
+            header.trim().to_owned(),
+        )
+    })?;
+    let Some(count) = header
+        .shape
+        .iter()
+        .try_fold(1usize, |n, &dim| n.checked_mul(dim))
+    else {
         return wrong("a shape that can be true", format!("{:?}", header.shape));
     };
     let values = decode(&header.descr, data, count)?;
     if !header.fortran {
-        return Ok(Array { shape: header.shape, values });
+        return Ok(Array {
+            shape: header.shape,
+            values,
+        });
     }
     let values = match values {
         Values::F32(v) => Values::F32(to_c_order(&v, &header.shape)),
         Values::F64(v) => Values::F64(to_c_order(&v, &header.shape)),
         Values::Int(v) => Values::Int(to_c_order(&v, &header.shape)),
     };
-    Ok(Array { shape: header.shape, values })
+    Ok(Array {
+        shape: header.shape,
+        values,
+    })
 }
 
 struct Header {
@@ -122,7 +150,11 @@ impl Header {
             let (_, after) = text.split_once(&format!("'{key}'"))?;
             Some(after.trim_start().strip_prefix(':')?.trim_start())
         };
-        let descr = value("descr")?.strip_prefix('\'')?.split_once('\'')?.0.to_owned();
+        let descr = value("descr")?
+            .strip_prefix('\'')?
+            .split_once('\'')?
+            .0
+            .to_owned();
         let fortran = match value("fortran_order")? {
             text if text.starts_with("True") => true,
             text if text.starts_with("False") => false,
@@ -135,7 +167,11 @@ impl Header {
             .filter(|dim| !dim.is_empty())
             .map(|dim| dim.parse().ok())
             .collect::<Option<_>>()?;
-        Some(Self { descr, fortran, shape })
+        Some(Self {
+            descr,
+            fortran,
+            shape,
+        })
     }
 }
 
@@ -146,9 +182,17 @@ fn decode(descr: &str, data: &[u8], count: usize) -> Result<Values, Wrong> {
         from: fn([u8; N]) -> T,
     ) -> Result<Vec<T>, Wrong> {
         if count.checked_mul(N) != Some(data.len()) {
-            return Err((format!("{count} values of {N} bytes"), format!("{} bytes", data.len())));
+            return Err((
+                format!("{count} values of {N} bytes"),
+                format!("{} bytes", data.len()),
+            ));
         }
-        Ok(data.as_chunks::<N>().0.iter().map(|&bytes| from(bytes)).collect())
+        Ok(data
+            .as_chunks::<N>()
+            .0
+            .iter()
+            .map(|&bytes| from(bytes))
+            .collect())
     }
     Ok(match descr {
         "<f4" => Values::F32(values(data, count, f32::from_le_bytes)?),
@@ -162,8 +206,13 @@ fn decode(descr: &str, data: &[u8], count: usize) -> Result<Values, Wrong> {
         "<i8" => Values::Int(values(data, count, i64::from_le_bytes)?),
         "<u8" => {
             let wide = values(data, count, u64::from_le_bytes)?;
-            let narrow = wide.iter().map(|&v| i64::try_from(v)).collect::<Result<_, _>>();
-            Values::Int(narrow.map_err(|_| ("integers below 2^63".into(), "a larger one".to_owned()))?)
+            let narrow = wide
+                .iter()
+                .map(|&v| i64::try_from(v))
+                .collect::<Result<_, _>>();
+            Values::Int(
+                narrow.map_err(|_| ("integers below 2^63".into(), "a larger one".to_owned()))?,
+            )
         }
         other => {
             return Err((
@@ -211,7 +260,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.npy");
         for (shape, values) in [
-            (vec![2, 3], Values::F32(vec![1.0, -2.5, 3.0, f32::MIN_POSITIVE, 0.0, 1e30])),
+            (
+                vec![2, 3],
+                Values::F32(vec![1.0, -2.5, 3.0, f32::MIN_POSITIVE, 0.0, 1e30]),
+            ),
             (vec![4], Values::F64(vec![0.1, 0.2, 0.3, f64::INFINITY])),
             (vec![], Values::F64(vec![7.25])),
             (vec![1], Values::Int(vec![-9])),
@@ -230,9 +282,18 @@ mod tests {
     #[test]
     fn fortran_order_is_turned_round() {
         let header = "{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3), }\n";
-        let data: Vec<u8> = [0i16, 3, 1, 4, 2, 5].iter().flat_map(|v| v.to_le_bytes()).collect();
+        let data: Vec<u8> = [0i16, 3, 1, 4, 2, 5]
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
         let array = parse(&file(header, &data)).unwrap();
-        assert_eq!(array, Array { shape: vec![2, 3], values: Values::Int((0..6).collect()) });
+        assert_eq!(
+            array,
+            Array {
+                shape: vec![2, 3],
+                values: Values::Int((0..6).collect())
+            }
+        );
     }
 
     #[test]

@@ -36,7 +36,10 @@ impl Preprocessing {
         }
         let count = (data.len() * area) as f64;
         Self {
-            mean: sums.iter().map(|&sum| (sum as f64 / count) as f32).collect(),
+            mean: sums
+                .iter()
+                .map(|&sum| (sum as f64 / count) as f32)
+                .collect(),
             scale: 1.0 / 128.0,
         }
     }
@@ -57,8 +60,7 @@ impl Preprocessing {
         let area = data.height * data.width;
         for (channel, bytes) in data.image(index).chunks_exact(area).enumerate() {
             for (place, &byte) in bytes.iter().enumerate() {
-                out[layout.place(place, area, channel, data.channels)] =
-                    self.value(byte, channel);
+                out[layout.place(place, area, channel, data.channels)] = self.value(byte, channel);
             }
         }
     }
@@ -90,6 +92,9 @@ mod tests {
         let expected = [-3.0, -1.0, 1.0, 3.0, -30.0, -10.0, 10.0, 30.0].map(|v: f32| v / 128.0);
         assert_eq!(out, expected);
         preprocessing.apply(&data, 0, MemoryLayout::Nhwc, &mut out);
-        assert_eq!(out[..4], [expected[0], expected[4], expected[1], expected[5]]);
+        assert_eq!(
+            out[..4],
+            [expected[0], expected[4], expected[1], expected[5]]
+        );
     }
 }

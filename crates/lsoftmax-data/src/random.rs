@@ -92,8 +92,14 @@ mod tests {
         };
         assert_eq!(draw(1, &[2, 3]), draw(1, &[2, 3]));
         let places = [
-            draw(1, &[2, 3]), draw(1, &[3, 2]), draw(2, &[2, 3]), draw(1, &[2]), draw(1, &[2, 3, 0]),
-            draw(0, &[]), draw(0, &[0]), draw(0, &[0, 0]),
+            draw(1, &[2, 3]),
+            draw(1, &[3, 2]),
+            draw(2, &[2, 3]),
+            draw(1, &[2]),
+            draw(1, &[2, 3, 0]),
+            draw(0, &[]),
+            draw(0, &[0]),
+            draw(0, &[0, 0]),
         ];
         for (i, a) in places.iter().enumerate() {
             for b in &places[..i] {
@@ -109,12 +115,19 @@ mod tests {
         let normal: Vec<f64> = (0..n).map(|_| rng.normal()).collect();
         let mean = normal.iter().sum::<f64>() / n as f64;
         let var = normal.iter().map(|v| v * v).sum::<f64>() / n as f64;
-        assert!(mean.abs() < 0.01 && (var - 1.0).abs() < 0.02, "{mean} {var}");
+        assert!(
+            mean.abs() < 0.01 && (var - 1.0).abs() < 0.02,
+            "{mean} {var}"
+        );
         let mut counts = [0; 7];
         for _ in 0..n {
             counts[rng.below(7) as usize] += 1;
         }
-        assert!(counts.iter().all(|&c| (c as f64 / n as f64 - 1.0 / 7.0).abs() < 0.005));
+        assert!(
+            counts
+                .iter()
+                .all(|&c| (c as f64 / n as f64 - 1.0 / 7.0).abs() < 0.005)
+        );
     }
 
     #[test]

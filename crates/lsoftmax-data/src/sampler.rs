@@ -20,7 +20,12 @@ const STREAM: u64 = 0x6f72_6472;
 impl Sampler {
     /// A sampler over `samples` images in batches of `batch`; both at least 1.
     pub fn new(seed: u64, samples: usize, batch: usize) -> Self {
-        Self { seed, samples: samples.max(1), batch: batch.max(1), epoch: None }
+        Self {
+            seed,
+            samples: samples.max(1),
+            batch: batch.max(1),
+            epoch: None,
+        }
     }
 
     /// The images of a step, as (epoch, index).
@@ -38,8 +43,10 @@ impl Sampler {
 
     fn order(&mut self, epoch: u64) -> &[u32] {
         let cached = self.epoch.take().filter(|(of, _)| *of == epoch);
-        let order = cached
-            .map_or_else(|| permutation(self.seed, &[STREAM, epoch], self.samples), |(_, o)| o);
+        let order = cached.map_or_else(
+            || permutation(self.seed, &[STREAM, epoch], self.samples),
+            |(_, o)| o,
+        );
         &self.epoch.insert((epoch, order)).1
     }
 }

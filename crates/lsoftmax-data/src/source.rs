@@ -46,14 +46,29 @@ const TEST_SAMPLES: usize = 4_000;
 const MOST_SAMPLES: usize = 10_000_000;
 
 const FASHION: [&str; 10] = [
-    "T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+    "T-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
     "ankle boot",
 ];
 
 impl DataSource {
     /// The names that [`parse`](Self::parse) knows.
-    pub const NAMES: &[&str] =
-        &["glyphs", "alphabet:N", "mnist", "fashion-mnist", "idx", "cifar10", "cifar100"];
+    pub const NAMES: &[&str] = &[
+        "glyphs",
+        "alphabet:N",
+        "mnist",
+        "fashion-mnist",
+        "idx",
+        "cifar10",
+        "cifar100",
+    ];
 
     /// The source of a name.
     ///
@@ -64,7 +79,11 @@ impl DataSource {
             let number = classes.strip_prefix(':').unwrap_or(classes);
             return match number.parse() {
                 Ok(classes @ 2..=100_000) => Ok(Self::Alphabet { classes }),
-                _ => Err(DataError::number("N of alphabet:N", "a number from 2 to 100000", number)),
+                _ => Err(DataError::number(
+                    "N of alphabet:N",
+                    "a number from 2 to 100000",
+                    number,
+                )),
             };
         }
         match name {
@@ -96,17 +115,25 @@ impl DataSource {
     /// # Errors
     /// Files missing or damaged, or a number of samples out of range.
     pub fn load(self, options: &SourceOptions) -> Result<Split, DataError> {
-        for (name, samples) in
-            [("train-samples", options.train_samples), ("test-samples", options.test_samples)]
-        {
+        for (name, samples) in [
+            ("train-samples", options.train_samples),
+            ("test-samples", options.test_samples),
+        ] {
             if let Some(samples) = samples
                 && !(1..=MOST_SAMPLES).contains(&samples)
             {
-                return Err(DataError::number(name, format!("from 1 to {MOST_SAMPLES}"), samples));
+                return Err(DataError::number(
+                    name,
+                    format!("from 1 to {MOST_SAMPLES}"),
+                    samples,
+                ));
             }
         }
         let files = |name: &str, files| {
-            options.dir.as_deref().ok_or_else(|| DataError::NoFolder { name: name.into(), files })
+            options.dir.as_deref().ok_or_else(|| DataError::NoFolder {
+                name: name.into(),
+                files,
+            })
         };
         let split = match self {
             Self::Glyphs | Self::Alphabet { .. } => return self.generate(options),
@@ -137,13 +164,19 @@ impl DataSource {
                     let set = glyphs::alphabet(options.seed, stream, range, each, &difficulty);
                     (set, classes)
                 }
-                _ => (glyphs::digits(options.seed, stream, samples, &difficulty), 10),
+                _ => (
+                    glyphs::digits(options.seed, stream, samples, &difficulty),
+                    10,
+                ),
             };
             let names = (0..classes).map(|class| class.to_string()).collect();
             Dataset::new(images, labels, [1, SIDE, SIDE], names)
         };
         Ok(Split {
-            train: part(Stream::Train, options.train_samples.unwrap_or(TRAIN_SAMPLES))?,
+            train: part(
+                Stream::Train,
+                options.train_samples.unwrap_or(TRAIN_SAMPLES),
+            )?,
             test: part(Stream::Test, options.test_samples.unwrap_or(TEST_SAMPLES))?,
         })
     }
@@ -160,8 +193,18 @@ mod tests {
         }
         let message = DataSource::parse("glyph").unwrap_err().to_string();
         assert!(message.contains("did you mean glyphs?"), "{message}");
-        for bad in ["alphabet", "alphabet:1", "alphabet:x", "alphabet:99999999999"] {
-            assert!(DataSource::parse(bad).unwrap_err().to_string().contains("from 2 to 100000"));
+        for bad in [
+            "alphabet",
+            "alphabet:1",
+            "alphabet:x",
+            "alphabet:99999999999",
+        ] {
+            assert!(
+                DataSource::parse(bad)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("from 2 to 100000")
+            );
         }
     }
 
@@ -187,7 +230,11 @@ mod tests {
                 train_samples: samples,
                 ..SourceOptions::default()
             };
-            DataSource::parse(name).unwrap().load(&options).unwrap_err().to_string()
+            DataSource::parse(name)
+                .unwrap()
+                .load(&options)
+                .unwrap_err()
+                .to_string()
         };
         assert!(load("mnist", None, None).contains("--data glyphs needs no files"));
         assert!(load("cifar10", Some("/nonexistent"), None).contains("has no data_batch_1.bin"));

@@ -1,4 +1,18 @@
-//! lsoftmax-kernels
+//! CPU kernels of lsoftmax, on plain slices: no tensors, no framework.
+//!
+//! - [`head`]: the cross-entropy of a margin loss with its gradient, in blocks of classes;
+//! - [`block_forward`] and its kin: convolution, batch normalisation and `PReLU` as one block,
+//!   with the gradient written by hand;
+//! - [`norm_forward`], [`max_pool_forward`]: the layers between.
+//!
+//! Images are channels-last in memory: `[batch, height, width, channel]`. The instruction set
+//! (AVX-512, AVX2 with FMA, or portable) is chosen at run time; the environment variable
+//! `LSOFTMAX_KERNELS_LEVEL` (`portable`, `avx2`, `avx512`) holds it down. Results do not depend on
+//! the number of threads. How they work and what was tried: `docs/kernels.md`.
+//!
+//! This is the only crate of the project with unsafe code; each block says why it is sound.
+
+#![allow(unsafe_code)]
 
 mod block;
 #[cfg(test)]

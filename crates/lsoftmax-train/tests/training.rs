@@ -4,8 +4,8 @@ use burn::module::Module as _;
 use burn::tensor::Device;
 use lsoftmax::{Lambda, Loss};
 use lsoftmax_train::{
-    Divergence, Experiment, Model, NetworkChoice, NetworkSpec, Observer, Progress, Settings,
-    Stage, TrainError, Trained, evaluate, load_data, train,
+    Divergence, Experiment, Model, NetworkChoice, NetworkSpec, Observer, Progress, Settings, Stage,
+    TrainError, Trained, evaluate, load_data, train,
 };
 
 fn settings(loss: &str) -> Settings {
@@ -18,8 +18,20 @@ fn settings(loss: &str) -> Settings {
         network: Some(NetworkChoice::Row(NetworkSpec {
             name: "tiny".into(),
             stages: vec![
-                Stage { channels: 8, convs: 1, kernel: 3, stride: 2, pool: true },
-                Stage { channels: 16, convs: 1, kernel: 3, stride: 1, pool: true },
+                Stage {
+                    channels: 8,
+                    convs: 1,
+                    kernel: 3,
+                    stride: 2,
+                    pool: true,
+                },
+                Stage {
+                    channels: 16,
+                    convs: 1,
+                    kernel: 3,
+                    stride: 1,
+                    pool: true,
+                },
             ],
             feature: 24,
         })),
@@ -40,13 +52,28 @@ fn bytes(trained: &Trained) -> Vec<u8> {
 
 #[test]
 fn every_loss_learns_and_keeps_its_curve() {
-    for loss in ["softmax", "l-softmax", "a-softmax", "cos-face", "arc-face", "combined"] {
+    for loss in [
+        "softmax",
+        "l-softmax",
+        "a-softmax",
+        "cos-face",
+        "arc-face",
+        "combined",
+    ] {
         let trained = run(settings(loss));
-        assert!(trained.evaluation.error_percent < 70.0, "{loss}: {:?}", trained.evaluation);
+        assert!(
+            trained.evaluation.error_percent < 70.0,
+            "{loss}: {:?}",
+            trained.evaluation
+        );
         assert_eq!(trained.divergence, None, "{loss}");
         assert_eq!(trained.curve.len(), 60);
         assert!(trained.curve.iter().all(|p| p.loss.is_finite()));
-        let evaluated = trained.curve.iter().filter(|p| p.test_error_percent.is_some()).count();
+        let evaluated = trained
+            .curve
+            .iter()
+            .filter(|p| p.test_error_percent.is_some())
+            .count();
         assert_eq!(evaluated, 2, "{loss}");
         let annealed = trained.curve.iter().all(|p| p.lambda.is_some());
         assert_eq!(annealed, loss == "l-softmax" || loss == "a-softmax");
@@ -57,7 +84,10 @@ fn every_loss_learns_and_keeps_its_curve() {
 fn the_same_seed_gives_the_same_bits() {
     let reference = run(settings("l-softmax"));
     assert!(bytes(&reference) == bytes(&run(settings("l-softmax"))));
-    let other = Settings { seed: Some(1), ..settings("l-softmax") };
+    let other = Settings {
+        seed: Some(1),
+        ..settings("l-softmax")
+    };
     assert!(bytes(&reference) != bytes(&run(other)));
 }
 
@@ -76,7 +106,10 @@ fn the_file_holds_all_of_the_model() {
     let split = load_data(&experiment).unwrap();
     let found = evaluate(&model, &info, &split.test).unwrap();
     assert_eq!(found.error_percent, trained.evaluation.error_percent);
-    assert_eq!(found.mean_feature_norm, trained.evaluation.mean_feature_norm);
+    assert_eq!(
+        found.mean_feature_norm,
+        trained.evaluation.mean_feature_norm
+    );
     assert_eq!(model.num_params(), trained.model.num_params());
 }
 
@@ -94,13 +127,21 @@ fn staged_m_and_schedules_are_what_the_steps_used() {
     let at = |step: usize| &trained.curve[step - 1];
     assert_eq!((at(20).m, at(20).lambda), (1, None));
     assert_eq!(at(21).m, 2);
-    let expected = Lambda::Geometric { base: 100.0, factor: 0.9, min: 0.0 }.at(20, 2);
+    let expected = Lambda::Geometric {
+        base: 100.0,
+        factor: 0.9,
+        min: 0.0,
+    }
+    .at(20, 2);
     assert_eq!(at(21).lambda, Some(expected));
 }
 
 #[test]
 fn a_loss_that_is_no_number_is_reported() {
-    let trained = run(Settings { learning_rate: Some(1e3), ..settings("softmax") });
+    let trained = run(Settings {
+        learning_rate: Some(1e3),
+        ..settings("softmax")
+    });
     // Normalised features survive much; whatever happens has to be told.
     if trained.curve.iter().any(|p| !p.loss.is_finite()) {
         assert_eq!(trained.divergence, Some(Divergence::NotFinite));
@@ -115,7 +156,11 @@ fn an_observer_that_fails_stops_the_training() {
     impl Observer for Full {
         fn progress(&mut self, progress: &Progress) -> Result<(), TrainError> {
             let full = std::io::ErrorKind::StorageFull.into();
-            if progress.step < 5 { Ok(()) } else { Err(TrainError::file("write", "x", full)) }
+            if progress.step < 5 {
+                Ok(())
+            } else {
+                Err(TrainError::file("write", "x", full))
+            }
         }
     }
     let experiment = Experiment::resolve(settings("softmax"), Settings::default()).unwrap();
@@ -126,12 +171,25 @@ fn an_observer_that_fails_stops_the_training() {
 
 #[test]
 fn an_experiment_reads_back_from_its_own_file() {
-    for loss in ["softmax", "l-softmax", "a-softmax", "am-softmax", "arc-face", "combined"] {
+    for loss in [
+        "softmax",
+        "l-softmax",
+        "a-softmax",
+        "am-softmax",
+        "arc-face",
+        "combined",
+    ] {
         for annealing in ["auto", "none", "constant", "power-law", "geometric"] {
-            let settings = Settings { annealing: Some(annealing.into()), ..settings(loss) };
+            let settings = Settings {
+                annealing: Some(annealing.into()),
+                ..settings(loss)
+            };
             let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
             let file = toml::from_str(&experiment.to_toml()).unwrap();
-            assert_eq!(Experiment::resolve(Settings::default(), file).unwrap(), experiment);
+            assert_eq!(
+                Experiment::resolve(Settings::default(), file).unwrap(),
+                experiment
+            );
         }
     }
 }
@@ -139,7 +197,9 @@ fn an_experiment_reads_back_from_its_own_file() {
 #[test]
 fn the_known_keys_are_those_of_the_settings() {
     let all = toml::Table::try_from(
-        Experiment::resolve(settings("l-softmax"), Settings::default()).unwrap().to_settings(),
+        Experiment::resolve(settings("l-softmax"), Settings::default())
+            .unwrap()
+            .to_settings(),
     )
     .unwrap();
     assert!(all.keys().all(|key| Settings::KEYS.contains(&key.as_str())));

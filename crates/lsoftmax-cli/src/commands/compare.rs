@@ -58,15 +58,14 @@ pub(super) fn run(args: args::Compare, manner: Manner) -> anyhow::Result<()> {
     let (mut rows, mut pictures) = (Vec::new(), Vec::new());
     // The table first: it is what people wait for.
     for experiment in &table {
-        let trained = train_into(&path.join(short_name(experiment)), experiment, &split, manner)?;
-        let row = pages::Row::new(experiment, &trained);
+        let folder = path.join(short_name(experiment));
+        let (row, trained) = train_into(&folder, experiment, &split, manner)?;
         page = page.with_run(&row, &trained);
         rows.push(row);
     }
     for experiment in &flat {
         let folder = path.join(format!("picture-{}", short_name(experiment)));
-        let trained = train_into(&folder, experiment, &split, manner)?;
-        let row = pages::Row::new(experiment, &trained);
+        let (row, trained) = train_into(&folder, experiment, &split, manner)?;
         page = page.with_picture(&row, &trained);
         pictures.push(row);
     }

@@ -8,10 +8,11 @@ mod train;
 
 use crate::args::{Args, Command};
 use crate::output::{Display, Watch};
+use crate::pages::{Page, Row};
 use anyhow::{Context as _, bail};
 use burn::tensor::Device;
 use lsoftmax_data::{DataError, Split};
-use lsoftmax_train::{Experiment, RunFolder, TrainError, Trained};
+use lsoftmax_train::{Experiment, REPORT_FILE, RunFolder, TrainError, Trained};
 use std::path::{Path, PathBuf};
 
 /// How to answer.
@@ -61,7 +62,10 @@ impl std::error::Error for Misuse {}
 /// Whether the person who typed the command can mend it by typing another.
 pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
     let head = |error: &lsoftmax::Error| {
-        matches!(error, lsoftmax::Error::Margin(_) | lsoftmax::Error::Annealing(_))
+        matches!(
+            error,
+            lsoftmax::Error::Margin(_) | lsoftmax::Error::Annealing(_)
+        )
     };
     let data = |error: &DataError| {
         matches!(
@@ -115,13 +119,13 @@ fn short_name(experiment: &Experiment) -> String {
     )
 }
 
-/// Trains, shows it, and leaves the run folder.
+/// Trains, shows it, and leaves the run folder with a page of its own.
 fn train_into(
     path: &Path,
     experiment: &Experiment,
     split: &Split,
     manner: Manner,
-) -> anyhow::Result<Trained> {
+) -> anyhow::Result<(Row, Trained)> {
     let mut folder = RunFolder::create(path, experiment)?;
     let name = format!("{} ({})", experiment.loss, experiment.network.name);
     let display = Display::new(&name, experiment.iterations, manner.quiet);
@@ -132,5 +136,12 @@ fn train_into(
     let trained = lsoftmax_train::train(experiment, split, &Device::flex(), &mut watch)?;
     watch.display.finish();
     folder.finish(&trained)?;
-    Ok(trained)
+    let row = Row::new(experiment, &trained);
+    let title = format!("{} on {}", experiment.loss, experiment.data);
+    let mut page = Page::new(title, experiment, split).with_run(&row, &trained);
+    if experiment.network.feature == 2 {
+        page = page.with_picture(&row, &trained);
+    }
+    page.write(&path.join(REPORT_FILE))?;
+    Ok((row, trained))
 }

@@ -19,15 +19,8 @@ pub(super) fn run(args: args::Train, manner: Manner) -> anyhow::Result<()> {
         short_name(&experiment)
     );
     let path = run_path(args.out, &name);
-    let trained = train_into(&path, &experiment, &split, manner)?;
-    let row = pages::Row::new(&experiment, &trained);
+    let (row, _) = train_into(&path, &experiment, &split, manner)?;
     let report = path.join(REPORT_FILE);
-    let title = format!("{} on {}", experiment.loss, experiment.data);
-    let mut page = pages::Page::new(title, &experiment, &split).with_run(&row, &trained);
-    if experiment.network.feature == 2 {
-        page = page.with_picture(&row, &trained);
-    }
-    page.write(&report)?;
     if manner.json {
         let answer = serde_json::json!({ "run": path, "report": report, "row": row });
         output::line(&answer.to_string())

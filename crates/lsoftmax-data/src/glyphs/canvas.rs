@@ -47,7 +47,11 @@ impl Canvas {
         let at = |values: &[f64], x: usize, y: usize, dx: isize, dy: isize| {
             let (x, y) = (x as isize + dx, y as isize + dy);
             let inside = (0..SIDE as isize).contains(&x) && (0..SIDE as isize).contains(&y);
-            if inside { values[y as usize * SIDE + x as usize] } else { 0.0 }
+            if inside {
+                values[y as usize * SIDE + x as usize]
+            } else {
+                0.0
+            }
         };
         let old = self.0.clone();
         for y in 0..SIDE {
@@ -82,7 +86,11 @@ impl Canvas {
 fn span(low: f64, high: f64) -> std::ops::Range<usize> {
     // A cast of a negative number gives 0.
     let start = (low + 0.999_999) as usize;
-    let end = if high < 0.0 { 0 } else { (high as usize + 1).min(SIDE) };
+    let end = if high < 0.0 {
+        0
+    } else {
+        (high as usize + 1).min(SIDE)
+    };
     start.min(end)..end
 }
 

@@ -21,17 +21,27 @@ impl Distortion {
         let mut both = |largest: f64| rng.between(-largest, largest);
         let slant = both(difficulty.slant);
         let angle = both(difficulty.rotation);
-        let (width, height) = (1.0 + both(difficulty.stretch), 1.0 + both(difficulty.stretch));
+        let (width, height) = (
+            1.0 + both(difficulty.stretch),
+            1.0 + both(difficulty.stretch),
+        );
         let shift = [both(difficulty.shift), both(difficulty.shift)];
         let (sin, cos) = (libm::sin(angle), libm::cos(angle));
         // Stretch, then shear against y, then rotate.
         let (a, b) = (width, -slant * height);
-        let matrix = [[cos * a, cos * b - sin * height], [sin * a, sin * b + cos * height]];
+        let matrix = [
+            [cos * a, cos * b - sin * height],
+            [sin * a, sin * b + cos * height],
+        ];
         let mut field = [[[0.0; 2]; KNOTS]; KNOTS];
         for knot in field.iter_mut().flatten().flatten() {
             *knot = difficulty.elastic * rng.normal();
         }
-        Self { matrix, shift, field }
+        Self {
+            matrix,
+            shift,
+            field,
+        }
     }
 
     /// A point of the unit box in pixels; the box fills the middle 20 of 28.

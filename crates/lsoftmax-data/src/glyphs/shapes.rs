@@ -26,7 +26,10 @@ impl Stroke {
             .iter()
             .map(|&(x, y)| (x + deviation * rng.normal(), y + deviation * rng.normal()))
             .collect();
-        Self { points, smooth: self.smooth }
+        Self {
+            points,
+            smooth: self.smooth,
+        }
     }
 
     /// The stroke as a polyline.
@@ -44,7 +47,10 @@ impl Stroke {
                         catmull_rom([previous.1, p[i].1, p[i + 1].1, next.1], t),
                     )
                 } else {
-                    (p[i].0 + t * (p[i + 1].0 - p[i].0), p[i].1 + t * (p[i + 1].1 - p[i].1))
+                    (
+                        p[i].0 + t * (p[i + 1].0 - p[i].0),
+                        p[i].1 + t * (p[i + 1].1 - p[i].1),
+                    )
                 });
             }
         }
@@ -62,11 +68,17 @@ fn catmull_rom([a, b, c, d]: [f64; 4], t: f64) -> f64 {
 }
 
 fn straight(points: &[Point]) -> Stroke {
-    Stroke { points: points.to_vec(), smooth: false }
+    Stroke {
+        points: points.to_vec(),
+        smooth: false,
+    }
 }
 
 fn smooth(points: &[Point]) -> Stroke {
-    Stroke { points: points.to_vec(), smooth: true }
+    Stroke {
+        points: points.to_vec(),
+        smooth: true,
+    }
 }
 
 /// The ways in which a digit is written.
@@ -159,7 +171,11 @@ pub(super) fn invented(class: u32) -> Glyph {
     let mut last = point(&mut rng);
     for _ in 0..strokes {
         // Most strokes go on where another ended.
-        let mut at = if rng.chance(0.6) { last } else { point(&mut rng) };
+        let mut at = if rng.chance(0.6) {
+            last
+        } else {
+            point(&mut rng)
+        };
         let bends = 2 + rng.below(3) as usize;
         let mut points = vec![at];
         while points.len() < bends {
@@ -170,7 +186,10 @@ pub(super) fn invented(class: u32) -> Glyph {
             }
         }
         last = at;
-        glyph.push(Stroke { points, smooth: rng.chance(0.6) });
+        glyph.push(Stroke {
+            points,
+            smooth: rng.chance(0.6),
+        });
     }
     Glyph(glyph)
 }

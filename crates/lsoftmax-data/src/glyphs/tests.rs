@@ -38,7 +38,10 @@ fn a_sample_depends_on_its_place_alone() {
 fn classes_are_balanced_and_images_have_strokes() {
     let set = digits(1, Stream::Train, 200, &Difficulty::default());
     for class in 0..10 {
-        assert_eq!(set.labels.iter().filter(|&&label| label == class).count(), 20);
+        assert_eq!(
+            set.labels.iter().filter(|&&label| label == class).count(),
+            20
+        );
     }
     for image in set.images.chunks(SIDE * SIDE) {
         assert!(image.iter().filter(|&&byte| byte > 90).count() > 10);
@@ -52,7 +55,11 @@ fn invented_characters_differ() {
     let images: Vec<&[u8]> = set.images.chunks(SIDE * SIDE).collect();
     for (i, a) in images.iter().enumerate() {
         for b in &images[..i] {
-            let differ = a.iter().zip(*b).filter(|&(&a, &b)| a.abs_diff(b) > 128).count();
+            let differ = a
+                .iter()
+                .zip(*b)
+                .filter(|&(&a, &b)| a.abs_diff(b) > 128)
+                .count();
             assert!(differ > 15, "{differ}");
         }
     }
