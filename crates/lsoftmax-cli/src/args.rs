@@ -130,6 +130,8 @@ pub(crate) enum Plot {
     },
 }
 
+// `loss` is the name of the flag.
+#[allow(clippy::struct_field_names)]
 #[derive(Debug, clap::Args)]
 pub(crate) struct Loss {
     /// Features, [batch, feature], float32 or float64
@@ -156,7 +158,7 @@ pub(crate) struct Loss {
     /// λ
     #[arg(long, value_name = "L", default_value_t = 0.0)]
     pub(crate) lambda: f64,
-    /// Folder for loss.npy, logits.npy, grad_features.npy and grad_weights.npy
+    /// Folder for the loss, the logits and the two gradients, as .npy files
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
 }

@@ -104,7 +104,7 @@ impl DataError {
     pub(crate) fn number(
         name: &'static str,
         expected: impl Into<String>,
-        found: impl ToString,
+        found: impl std::fmt::Display,
     ) -> Self {
         Self::Number {
             name,

@@ -265,7 +265,7 @@ mod tests {
         let good = idx(IMAGES, &[3, 2, 3], &[7; 18]);
         assert!(error_with(images, &good[..20]).contains("18 bytes after the header"));
         assert!(error_with(images, &good[..7]).contains("the file is cut off"));
-        assert!(error_with(images, &[good.clone(), vec![0]].concat()).contains("found 19"));
+        assert!(error_with(images, &[good, vec![0]].concat()).contains("found 19"));
         assert!(error_with(images, &idx(LABELS, &[9], &[0; 9])).contains("starts with 0x00000803"));
         assert!(error_with(images, &idx(IMAGES, &[0, 2, 3], &[])).contains("at least one value"));
         let two = idx(IMAGES, &[2, 2, 3], &[0; 12]);

@@ -99,15 +99,12 @@ impl Iterator for Loader {
         if self.left == 0 {
             return None;
         }
-        match self.batches.as_ref().map(Receiver::recv) {
-            Some(Ok(batch)) => {
-                self.left -= 1;
-                Some(Ok(batch))
-            }
-            _ => {
-                self.left = 0;
-                Some(Err(DataError::Loader))
-            }
+        if let Some(Ok(batch)) = self.batches.as_ref().map(Receiver::recv) {
+            self.left -= 1;
+            Some(Ok(batch))
+        } else {
+            self.left = 0;
+            Some(Err(DataError::Loader))
         }
     }
 }

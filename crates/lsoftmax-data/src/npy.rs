@@ -66,13 +66,10 @@ pub fn write(path: &Path, shape: &[usize], values: &Values) -> Result<(), DataEr
             count.to_string(),
         ));
     }
-    let dims: String = shape.iter().map(|dim| format!("{dim}, ")).collect();
-    // A tuple of one needs its comma, others may do without.
-    let dims = if shape.len() == 1 {
-        dims.trim_end()
-    } else {
-        dims.trim_end_matches(", ")
-    };
+    let dims: Vec<String> = shape.iter().map(usize::to_string).collect();
+    // A tuple of one needs its comma.
+    let comma = if shape.len() == 1 { "," } else { "" };
+    let dims = dims.join(", ") + comma;
     let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({dims}), }}");
     // Magic, version and length take ten bytes; the data starts at a multiple of 64.
     let padding = 63 - (10 + header.len()) % 64;

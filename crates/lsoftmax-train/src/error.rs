@@ -80,7 +80,7 @@ impl TrainError {
     pub(crate) fn setting(
         name: &'static str,
         expected: impl Into<String>,
-        found: impl ToString,
+        found: impl std::fmt::Display,
     ) -> Self {
         Self::Setting {
             name,

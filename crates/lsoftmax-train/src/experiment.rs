@@ -266,8 +266,12 @@ impl Experiment {
     }
 
     /// [`to_settings`](Self::to_settings) as TOML.
-    pub fn to_toml(&self) -> String {
-        toml::to_string(&self.to_settings()).expect("settings have only what TOML can hold")
+    ///
+    /// # Errors
+    /// A seed or a number of samples that TOML cannot hold (above 2^63).
+    pub fn to_toml(&self) -> Result<String, TrainError> {
+        toml::to_string(&self.to_settings())
+            .map_err(|error| TrainError::setting("the experiment", "what TOML can hold", error))
     }
 }
 

@@ -104,7 +104,7 @@ impl Model {
             .0
             .iter()
             .map(|(name, data)| {
-                let bytes: &[u8] = &data.bytes();
+                let bytes: &[u8] = data.bytes();
                 let view = TensorView::new(Dtype::F32, data.shape().to_vec(), bytes);
                 view.map(|view| (name.as_str(), view))
             })

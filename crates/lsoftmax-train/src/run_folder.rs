@@ -50,8 +50,9 @@ impl RunFolder {
     /// # Errors
     /// The folder exists, or cannot be written.
     pub fn create(path: &Path, experiment: &Experiment) -> Result<Self, TrainError> {
+        let toml = experiment.to_toml()?;
         create_new_folder(path)?;
-        atomic_write(&path.join(EXPERIMENT_FILE), experiment.to_toml().as_bytes())?;
+        atomic_write(&path.join(EXPERIMENT_FILE), toml.as_bytes())?;
         let metrics = path.join(METRICS_FILE);
         let file = File::create_new(&metrics)
             .map_err(|source| TrainError::file("write", &metrics, source))?;
@@ -71,7 +72,7 @@ impl RunFolder {
     /// # Errors
     /// The file cannot be written.
     pub fn append(&mut self, progress: &Progress) -> Result<(), TrainError> {
-        let mut line = serde_json::to_string(progress).expect("plain numbers");
+        let mut line = self.json(METRICS_FILE, serde_json::to_string(progress))?;
         line.push('\n');
         self.metrics
             .write_all(line.as_bytes())
@@ -86,11 +87,18 @@ impl RunFolder {
         trained
             .model
             .save(&trained.info, &self.path.join(MODEL_FILE))?;
-        let json = serde_json::to_string_pretty(&trained.evaluation).expect("plain numbers");
+        let json = serde_json::to_string_pretty(&trained.evaluation);
+        let json = self.json(EVALUATION_FILE, json)?;
         Ok(atomic_write(
             &self.path.join(EVALUATION_FILE),
             json.as_bytes(),
         )?)
+    }
+}
+
+impl RunFolder {
+    fn json(&self, file: &str, text: serde_json::Result<String>) -> Result<String, TrainError> {
+        text.map_err(|error| TrainError::file("write", self.path.join(file), error.into()))
     }
 }
 

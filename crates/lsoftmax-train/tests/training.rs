@@ -185,7 +185,7 @@ fn an_experiment_reads_back_from_its_own_file() {
                 ..settings(loss)
             };
             let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
-            let file = toml::from_str(&experiment.to_toml()).unwrap();
+            let file = toml::from_str(&experiment.to_toml().unwrap()).unwrap();
             assert_eq!(
                 Experiment::resolve(Settings::default(), file).unwrap(),
                 experiment

@@ -147,3 +147,8 @@ pub mod ops;
 pub use annealing::{Annealing, AnnealingError, Lambda, Stage};
 pub use head::{Error, HeadLoss, MarginHead, MarginHeadConfig, margin_cross_entropy};
 pub use margin::{Loss, Margin, MarginError};
+
+/// The README's example is tested with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

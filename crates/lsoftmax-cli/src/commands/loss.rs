@@ -1,4 +1,4 @@
-use super::{Manner, Misuse};
+use super::{Manner, check_lambda};
 use crate::args;
 use crate::output;
 use anyhow::{Context as _, bail};
@@ -12,12 +12,7 @@ use std::path::Path;
 pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
     let loss = loss_of(&args.loss, args.margin, args.scale, args.margins.as_deref())?;
     let margin = loss.margin().map_err(lsoftmax::Error::from)?;
-    if !(args.lambda >= 0.0) {
-        bail!(Misuse(format!(
-            "--lambda must be at least 0, found {}",
-            args.lambda
-        )));
-    }
+    check_lambda(args.lambda)?;
     let features = npy::read(&args.features)?;
     let weights = npy::read(&args.weights)?;
     let labels = npy::read(&args.labels)?;

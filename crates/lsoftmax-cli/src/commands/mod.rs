@@ -91,16 +91,30 @@ pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
 
 /// The folder asked for, or the first free `runs/NAME`, `runs/NAME-2`, ...
 fn run_path(asked: Option<PathBuf>, name: &str) -> PathBuf {
+    let numbered = |n: u32| {
+        let suffix = if n == 1 {
+            String::new()
+        } else {
+            format!("-{n}")
+        };
+        Path::new("runs").join(format!("{name}{suffix}"))
+    };
     asked.unwrap_or_else(|| {
-        let first = Path::new("runs").join(name);
-        if !first.exists() {
-            return first;
-        }
-        (2u32..)
-            .map(|n| Path::new("runs").join(format!("{name}-{n}")))
-            .find(|path| !path.exists())
-            .unwrap_or(first)
+        let free = (1..=u32::MAX).map(numbered).find(|path| !path.exists());
+        free.unwrap_or_else(|| numbered(1))
     })
+}
+
+/// # Errors
+/// λ is negative or no number.
+fn check_lambda(lambda: f64) -> anyhow::Result<()> {
+    if lambda >= 0.0 {
+        Ok(())
+    } else {
+        bail!(Misuse(format!(
+            "--lambda must be at least 0, found {lambda}"
+        )))
+    }
 }
 
 /// A short name for a folder: the loss, its m, the seed.

@@ -1,4 +1,4 @@
-use super::Manner;
+use super::{Manner, check_lambda};
 use crate::args;
 use crate::output;
 use anyhow::Context as _;
@@ -7,6 +7,7 @@ use lsoftmax::{Loss, Margin};
 use lsoftmax_data::atomic_write;
 use lsoftmax_report::{AnnealingCurve, MarginCurve, annealing_plot, figure_page, margin_plot};
 use lsoftmax_train::{Experiment, Settings};
+use serde::Serialize;
 use std::path::Path;
 
 pub(super) fn run(args: &args::Plot, manner: Manner) -> anyhow::Result<()> {
@@ -34,11 +35,7 @@ fn plot_margin(ms: &[u32], lambdas: &[f64], out: &Path, manner: Manner) -> anyho
         Psi::new(m).map_err(lsoftmax::Error::from)?;
         // m = 1 is softmax at any λ.
         for &lambda in if m == 1 { &lambdas[..1] } else { lambdas } {
-            if !(lambda >= 0.0) {
-                return Err(
-                    super::Misuse(format!("--lambda must be at least 0, found {lambda}")).into(),
-                );
-            }
+            check_lambda(lambda)?;
             let margin: Box<dyn Margin> = if m == 1 {
                 Box::new(Softmax)
             } else {
@@ -74,7 +71,7 @@ fn plot_margin(ms: &[u32], lambdas: &[f64], out: &Path, manner: Manner) -> anyho
         margin_plot(&curves),
         "The target logit |w||x| ψ(θ) for |w| = |x| = 1, blended with the plain logit as \
          cos θ + (ψ(θ) - cos θ) / (1 + λ), and its slope by the angle in radians.",
-        serde_json::to_value(&curves)?,
+        &curves,
         manner,
     )
 }
@@ -116,7 +113,7 @@ fn plot_annealing(
         &format!("λ over the steps, L-Softmax m = {m}"),
         annealing_plot(&curves),
         "A large λ is plain softmax, λ = 0 the full margin.",
-        serde_json::to_value(&curves)?,
+        &curves,
         manner,
     )
 }
@@ -126,7 +123,7 @@ fn write(
     title: &str,
     svg: String,
     explanation: &str,
-    curves: serde_json::Value,
+    curves: &impl Serialize,
     manner: Manner,
 ) -> anyhow::Result<()> {
     let page = out.extension().is_some_and(|extension| extension == "html");

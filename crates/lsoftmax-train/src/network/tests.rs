@@ -51,7 +51,7 @@ fn the_weights_are_he_and_a_function_of_the_seed() {
     let values: Vec<f64> = weights(1).iter::<f64>().collect();
     let std = (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt();
     assert!(
-        (std / (2.0 / (32.0 * 9.0) as f64).sqrt() - 1.0).abs() < 0.05,
+        (std / (2.0f64 / (32.0 * 9.0)).sqrt() - 1.0).abs() < 0.05,
         "{std}"
     );
 }
