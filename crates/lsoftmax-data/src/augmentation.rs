@@ -1,12 +1,14 @@
 use crate::dataset::Dataset;
-use crate::preprocessing::{MemoryLayout, Preprocessing};
+use crate::error::DataError;
+use crate::preprocessing::{MemoryLayout, Preprocessing, View};
 use crate::random::Rng;
 
 /// Random changes of training images, each a function of (seed, epoch, index) alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Augmentation {
-    /// Pixels added on each side before a crop of the old size at a random place; what is
-    /// added has the value of the mean (0 after preprocessing).
+    /// Pixels added on each side before a crop of the old size at a random place, fewer than
+    /// an image is high and wide; what is added has the value of the mean (0 after
+    /// preprocessing).
     pub pad_crop: usize,
     /// Whether every second image, at random, is mirrored left to right.
     pub mirror: bool,
@@ -39,30 +41,31 @@ impl Augmentation {
         out: &mut [f32],
     ) {
         if self == Self::none() {
-            return preprocessing.apply(data, index, layout, out);
+            return preprocessing.apply(data, index, View::default(), layout, out);
         }
         let mut rng = Rng::at(seed, &[STREAM, epoch, index as u64]);
         let places = 2 * self.pad_crop as u64 + 1;
         // Where the crop starts, relative to the image.
-        let top = rng.below(places) as isize - self.pad_crop as isize;
-        let left = rng.below(places) as isize - self.pad_crop as isize;
-        let mirror = self.mirror && rng.chance(0.5);
-        let (height, width) = (data.height, data.width);
-        let area = height * width;
-        for (channel, bytes) in data.image(index).chunks_exact(area).enumerate() {
-            for pixel in 0..area {
-                let (y, x) = (pixel / width, pixel % width);
-                let x = if mirror { width - 1 - x } else { x };
-                let source = y
-                    .checked_add_signed(top)
-                    .zip(x.checked_add_signed(left))
-                    .filter(|&(y, x)| y < height && x < width);
-                out[layout.place(pixel, area, channel, data.channels)] = source
-                    .map_or(0.0, |(y, x)| {
-                        preprocessing.value(bytes[y * width + x], channel)
-                    });
-            }
+        let mut start = || rng.below(places) as isize - self.pad_crop as isize;
+        let view = View {
+            top: start(),
+            left: start(),
+            mirror: self.mirror && rng.chance(0.5),
+        };
+        preprocessing.apply(data, index, view, layout, out);
+    }
+
+    /// Whether this suits images of a shape: channels, height, width.
+    pub(crate) fn check(self, [_, height, width]: [usize; 3]) -> Result<(), DataError> {
+        let side = height.min(width);
+        if self.pad_crop < side {
+            return Ok(());
         }
+        Err(DataError::number(
+            "pad_crop",
+            format!("below {side}, the smaller side of an image"),
+            self.pad_crop,
+        ))
     }
 }
 

@@ -3,34 +3,39 @@
 use crate::dataset::{Dataset, Split};
 use crate::error::DataError;
 use crate::file::read_at_most;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Bytes of an image: three planes of 32 x 32.
 const PIXELS: usize = 3 * 32 * 32;
 /// More than any file of either set; the real ones have 150 MB.
 const LARGEST: u64 = 1 << 30;
+/// The same for a file of class names; the real ones have 1 kB.
+const LARGEST_NAMES: u64 = 1 << 16;
 
-const CIFAR10_CLASSES: [&str; 10] = [
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-];
+/// The classes of CIFAR-10, in the order of their labels.
+const CIFAR10_CLASSES: &str = "airplane automobile bird cat deer dog frog horse ship truck";
+
+/// The fine classes of CIFAR-100, in the order of their labels.
+const CIFAR100_CLASSES: &str = "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus \
+    butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach \
+    couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster \
+    house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree \
+    motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear \
+    pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket \
+    rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar \
+    sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip \
+    turtle wardrobe whale willow_tree wolf woman worm";
 
 /// What differs between the two.
 struct Format {
     folder: &'static str,
     train: &'static [&'static str],
     test: &'static str,
+    /// The file of class names.
     names: &'static str,
-    classes: usize,
+    /// The class names without one.
+    classes: &'static str,
     /// Bytes before the pixels; the last of them is the label.
     labels: usize,
 }
@@ -46,7 +51,7 @@ const CIFAR10: Format = Format {
     ],
     test: "test_batch.bin",
     names: "batches.meta.txt",
-    classes: 10,
+    classes: CIFAR10_CLASSES,
     labels: 1,
 };
 
@@ -55,22 +60,29 @@ const CIFAR100: Format = Format {
     train: &["train.bin"],
     test: "test.bin",
     names: "fine_label_names.txt",
-    classes: 100,
+    classes: CIFAR100_CLASSES,
     labels: 2,
 };
 
-pub(crate) const CIFAR10_FILES: &str = "data_batch_1.bin to data_batch_5.bin and test_batch.bin";
-pub(crate) const CIFAR100_FILES: &str = "train.bin and test.bin";
+/// The files that a folder needs, for messages.
+pub(crate) const CIFAR10_FILES: &str = "data_batch_1.bin to data_batch_5.bin and test_batch.bin \
+     (the binary version on https://www.cs.toronto.edu/~kriz/cifar.html)";
+pub(crate) const CIFAR100_FILES: &str = "train.bin and test.bin (the binary version on \
+     https://www.cs.toronto.edu/~kriz/cifar.html)";
 
-/// Reads CIFAR-10 from its folder or the folder above.
+/// Reads CIFAR-10 from its folder or the folder above: 3x32x32 images, 10 classes.
+///
+/// Class names are those of `batches.meta.txt`, or without that file the usual ones.
 ///
 /// # Errors
-/// A file is missing, has no whole number of records, or a label that is no class.
+/// A file is missing, has no whole number of records, a label that is no class, or other
+/// than 10 class names.
 pub fn load_cifar10(dir: &Path) -> Result<Split, DataError> {
     load(dir, &CIFAR10)
 }
 
-/// Reads CIFAR-100 with its fine labels.
+/// Reads CIFAR-100 with its 100 fine labels; class names are those of
+/// `fine_label_names.txt`, or without that file the usual ones.
 ///
 /// # Errors
 /// As [`load_cifar10`].
@@ -80,12 +92,13 @@ pub fn load_cifar100(dir: &Path) -> Result<Split, DataError> {
 
 fn load(dir: &Path, format: &Format) -> Result<Split, DataError> {
     let nested = dir.join(format.folder);
-    let dir = if nested.is_dir() {
+    let here = dir.join(format.test).is_file();
+    let dir = if !here && nested.is_dir() {
         nested
     } else {
         dir.to_owned()
     };
-    let names = class_names(&dir.join(format.names), format);
+    let names = class_names(&dir.join(format.names), format)?;
     let train: Vec<PathBuf> = format.train.iter().map(|name| dir.join(name)).collect();
     Ok(Split {
         train: read(&train, format, &names)?,
@@ -93,25 +106,32 @@ fn load(dir: &Path, format: &Format) -> Result<Split, DataError> {
     })
 }
 
-/// The names of the file, or the built-in ones, or numbers.
-fn class_names(path: &Path, format: &Format) -> Vec<String> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let names: Vec<String> = text
+/// The names of the file, or without a file the built-in ones.
+fn class_names(path: &Path, format: &Format) -> Result<Vec<String>, DataError> {
+    let built_in: Vec<String> = format.classes.split(' ').map(str::to_owned).collect();
+    if !path.exists() {
+        return Ok(built_in);
+    }
+    let file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
+    let bytes = read_at_most(file, LARGEST_NAMES, path)?;
+    let names: Vec<String> = String::from_utf8_lossy(&bytes)
         .lines()
         .map(|line| line.trim().to_owned())
         .filter(|line| !line.is_empty())
         .collect();
-    if names.len() == format.classes {
-        names
-    } else if format.classes == CIFAR10_CLASSES.len() {
-        CIFAR10_CLASSES.map(str::to_owned).to_vec()
-    } else {
-        (0..format.classes).map(|class| class.to_string()).collect()
+    if names.len() == built_in.len() {
+        return Ok(names);
     }
+    Err(DataError::format(
+        path,
+        format!("{} class names, one a line", built_in.len()),
+        format!("{}; get the file anew or remove it", names.len()),
+    ))
 }
 
 fn read(paths: &[PathBuf], format: &Format, names: &[String]) -> Result<Dataset, DataError> {
     let record = format.labels + PIXELS;
+    let classes = names.len();
     let (mut images, mut labels) = (Vec::new(), Vec::new());
     for path in paths {
         if !path.is_file() {
@@ -123,7 +143,8 @@ fn read(paths: &[PathBuf], format: &Format, names: &[String]) -> Result<Dataset,
                     .to_string_lossy()
                     .into_owned(),
                 hint: format!(
-                    "--data-dir must be the folder {} of the binary version",
+                    "--data-dir must be the folder {} of the binary version, from \
+                     https://www.cs.toronto.edu/~kriz/cifar.html (--data glyphs needs no files)",
                     format.folder
                 ),
             });
@@ -139,10 +160,10 @@ fn read(paths: &[PathBuf], format: &Format, names: &[String]) -> Result<Dataset,
         }
         for (row, record) in bytes.chunks_exact(record).enumerate() {
             let label = record[format.labels - 1];
-            if label as usize >= format.classes {
+            if label as usize >= classes {
                 return Err(DataError::format(
                     path,
-                    format!("labels below {}", format.classes),
+                    format!("labels below {classes}"),
                     format!("{label} in record {row}"),
                 ));
             }
@@ -156,6 +177,7 @@ fn read(paths: &[PathBuf], format: &Format, names: &[String]) -> Result<Dataset,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn write(dir: &Path, name: &str, labels: &[&[u8]]) {
         let bytes: Vec<u8> = labels
@@ -183,7 +205,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "train.bin", &[&[4, 99], &[5, 7]]);
         write(dir.path(), "test.bin", &[&[0, 1]]);
-        assert_eq!(load_cifar100(dir.path()).unwrap().train.labels(), [99, 7]);
+        let train = load_cifar100(dir.path()).unwrap().train;
+        assert_eq!(train.labels(), [99, 7]);
+        assert_eq!(train.num_classes(), 100);
+        assert_eq!(
+            (&*train.class_names[0], &*train.class_names[99]),
+            ("apple", "worm")
+        );
     }
 
     #[test]
@@ -205,6 +233,33 @@ mod tests {
         fs::remove_file(&path).unwrap();
         let message = load_cifar10(dir.path()).unwrap_err().to_string();
         assert!(message.contains("has no data_batch_2.bin"), "{message}");
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let dir = cifar10();
+        let path = dir.path().join("data_batch_5.bin");
+        let whole = fs::read(&path).unwrap();
+        let cuts = (0..whole.len()).step_by(97).chain([whole.len() - 1]);
+        for cut in cuts.filter(|cut| cut % (PIXELS + 1) != 0 || *cut == 0) {
+            fs::write(&path, &whole[..cut]).unwrap();
+            assert!(load_cifar10(dir.path()).is_err(), "cut to {cut} bytes");
+        }
+    }
+
+    #[test]
+    fn class_names_are_those_of_the_file() {
+        let dir = cifar10();
+        let path = dir.path().join(CIFAR10.names);
+        fs::write(&path, "a\nb\r\nc\nd\ne\nf\ng\nh\ni\nj\n\n").unwrap();
+        let names = load_cifar10(dir.path()).unwrap().train.class_names;
+        assert_eq!(names.concat(), "abcdefghij");
+        fs::write(&path, "a\nb\n").unwrap();
+        let message = load_cifar10(dir.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("10 class names, one a line, found 2"),
+            "{message}"
+        );
     }
 
     #[test]

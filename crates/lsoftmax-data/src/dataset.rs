@@ -1,12 +1,14 @@
 use crate::error::DataError;
-use crate::preprocessing::{MemoryLayout, Preprocessing};
+use crate::preprocessing::{MemoryLayout, Preprocessing, View};
 use std::sync::Arc;
 
 /// Labelled images, decoded once and kept as bytes. Cloning shares them.
+///
+/// There is at least one image, and every label names a class. A class need not have
+/// images: [`class_counts`](Self::class_counts) says which have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    images: Arc<[u8]>,
-    labels: Arc<[u32]>,
+    samples: Arc<Samples>,
     /// Channels of an image: 1 for grey, 3 for colour.
     pub channels: usize,
     /// Rows of an image.
@@ -15,6 +17,13 @@ pub struct Dataset {
     pub width: usize,
     /// A name for each class.
     pub class_names: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Samples {
+    /// `[sample, channel, height, width]`.
+    images: Vec<u8>,
+    labels: Vec<u32>,
 }
 
 /// What to train on and what to test on.
@@ -31,6 +40,8 @@ pub struct Split {
 pub struct Batch {
     /// The step of the training that it is for; the number of the batch in an evaluation.
     pub step: u64,
+    /// Images, channels, height and width, whatever the layout in memory.
+    pub shape: [usize; 4],
     /// The values in the layout asked for.
     pub pixels: Vec<f32>,
     /// A label an image.
@@ -83,8 +94,7 @@ impl Dataset {
             });
         }
         Ok(Self {
-            images: images.into(),
-            labels: labels.into(),
+            samples: Arc::new(Samples { images, labels }),
             channels,
             height,
             width,
@@ -95,7 +105,7 @@ impl Dataset {
     /// The number of images, at least 1.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.samples.labels.len()
     }
 
     /// The number of classes, with or without images.
@@ -104,29 +114,56 @@ impl Dataset {
     }
 
     /// The bytes of an image, `[channel, height, width]`.
+    ///
+    /// # Panics
+    /// There is no image of this index.
     pub fn image(&self, index: usize) -> &[u8] {
         let size = self.channels * self.height * self.width;
-        &self.images[index * size..(index + 1) * size]
+        &self.samples.images[index * size..(index + 1) * size]
+    }
+
+    /// The class of an image.
+    ///
+    /// # Panics
+    /// There is no image of this index.
+    pub fn label(&self, index: usize) -> u32 {
+        self.samples.labels[index]
     }
 
     /// All labels.
     pub fn labels(&self) -> &[u32] {
-        &self.labels
+        &self.samples.labels
     }
 
     /// How many images each class has.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.num_classes()];
-        for &label in self.labels.iter() {
+        for &label in self.labels() {
             counts[label as usize] += 1;
         }
         counts
     }
 
-    /// The first images of each class, `count` in all and as many of each class as there
-    /// are, in their old order; everything if `count` is not below the size.
+    /// The mean byte of each value of an image, `[channel, height, width]`.
+    pub fn mean_image(&self) -> Vec<f32> {
+        let mut sums = vec![0u64; self.image(0).len()];
+        for image in self.samples.images.chunks_exact(sums.len()) {
+            for (sum, &byte) in sums.iter_mut().zip(image) {
+                *sum += u64::from(byte);
+            }
+        }
+        let count = self.len() as f64;
+        sums.iter()
+            .map(|&sum| (sum as f64 / count) as f32)
+            .collect()
+    }
+
+    /// The first images of each class, `count` in all (at least 1), in their old order:
+    /// as many of each class as of any other, as far as there are so many; everything if
+    /// `count` is not below the size.
     #[must_use]
     pub fn subset(&self, count: usize) -> Self {
+        let count = count.max(1);
         if count >= self.len() {
             return self.clone();
         }
@@ -143,7 +180,7 @@ impl Dataset {
             }
         }
         let (mut images, mut labels) = (Vec::new(), Vec::new());
-        for (index, &label) in self.labels.iter().enumerate() {
+        for (index, &label) in self.labels().iter().enumerate() {
             if take[label as usize] > 0 {
                 take[label as usize] -= 1;
                 images.extend_from_slice(self.image(index));
@@ -151,8 +188,7 @@ impl Dataset {
             }
         }
         Self {
-            images: images.into(),
-            labels: labels.into(),
+            samples: Arc::new(Samples { images, labels }),
             ..self.clone()
         }
     }
@@ -162,7 +198,12 @@ impl Dataset {
         Preprocessing::of(self)
     }
 
-    /// All images in order, as batches for an evaluation; the last may be smaller.
+    /// All images in order, as batches of `size` (at least 1) for an evaluation: nothing
+    /// is shuffled or changed, and the last batch may be smaller.
+    ///
+    /// # Panics
+    /// The preprocessing is for images of another shape, which
+    /// [`Preprocessing::check`] finds out.
     pub fn batches<'a>(
         &'a self,
         size: usize,
@@ -177,12 +218,13 @@ impl Dataset {
                 .chunks_exact_mut(self.image(0).len())
                 .zip(indices.clone())
             {
-                preprocessing.apply(self, index, layout, out);
+                preprocessing.apply(self, index, View::default(), layout, out);
             }
             Batch {
                 step: number as u64,
                 pixels,
-                labels: self.labels[indices.clone()].to_vec(),
+                shape: [indices.len(), self.channels, self.height, self.width],
+                labels: self.labels()[indices.clone()].to_vec(),
                 indices: indices.map(|index| index as u32).collect(),
             }
         })
@@ -206,6 +248,13 @@ mod tests {
         assert_eq!(set.class_counts(), [2, 2, 0]);
         assert_eq!(tiny().subset(5).labels(), [0, 0, 0, 1, 1]);
         assert_eq!(tiny().subset(99), tiny());
+        assert_eq!(tiny().subset(0).len(), 1);
+    }
+
+    #[test]
+    fn the_mean_image_is_a_mean_a_place() {
+        assert_eq!(tiny().mean_image(), [10.0, 11.0, 12.0, 13.0]);
+        assert_eq!((tiny().label(3), tiny().label(5)), (1, 0));
     }
 
     #[test]
@@ -239,5 +288,6 @@ mod tests {
         );
         assert_eq!(batches[1].indices, [4, 5]);
         assert_eq!(batches[1].pixels.len(), 8);
+        assert_eq!(batches[1].shape, [2, 1, 2, 2]);
     }
 }

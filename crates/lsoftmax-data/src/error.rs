@@ -71,9 +71,12 @@ pub enum DataError {
         /// The number of classes.
         classes: usize,
     },
-    /// The background thread ended without a word.
-    #[error("the loader stopped unexpectedly")]
-    Loader,
+    /// The thread in the background panicked.
+    #[error("the loader stopped: {message}")]
+    Loader {
+        /// What the panic said.
+        message: String,
+    },
 }
 
 impl DataError {

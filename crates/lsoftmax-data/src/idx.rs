@@ -3,8 +3,9 @@
 use crate::dataset::{Dataset, Split};
 use crate::error::DataError;
 use crate::file::read_at_most;
+use flate2::read::MultiGzDecoder;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek as _};
 use std::path::{Path, PathBuf};
 
 /// First four bytes: unsigned bytes in three dimensions, and in one.
@@ -13,27 +14,37 @@ const LABELS: u32 = 0x0801;
 
 /// The files that a folder needs, for messages.
 pub(crate) const FILES: &str = "train-images-idx3-ubyte, train-labels-idx1-ubyte, \
-     t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each raw or .gz";
+     t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each raw or .gz (MNIST: \
+     https://storage.googleapis.com/cvdf-datasets/mnist/, Fashion-MNIST: \
+     https://github.com/zalandoresearch/fashion-mnist)";
 
-/// Reads the four files of a folder (or of its subfolder `name`), raw or .gz.
+/// No deflate stream grows more than this when it is unpacked.
+const LARGEST_EXPANSION: u64 = 1032;
+
+/// Reads the four files of a folder, or else of its subfolder `name`, raw or gzipped.
 ///
-/// Images may have any size; classes are as many as the largest label says, named by
-/// number unless `class_names` gives names.
+/// Images are grey and may have any size; classes are as many as the largest label of both
+/// parts says, named by number unless `class_names` gives names for all of them.
 ///
 /// # Errors
-/// A file is missing, damaged, truncated, or says other sizes than it has.
+/// A file is missing, damaged, cut off, longer than it should be, or says other sizes than
+/// it has; images and labels, or the two parts, do not fit together. Headers are checked
+/// against the file before memory is taken for what they promise.
 pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Split, DataError> {
     let nested = dir.join(name);
-    let dir = if nested.is_dir() {
+    let here = find(dir, "train-images", "idx3").is_ok();
+    let dir = if !here && nested.is_dir() {
         nested
     } else {
         dir.to_owned()
     };
     let (train_images, size) = images(&find(&dir, "train-images", "idx3")?)?;
-    let train_labels = labels(&find(&dir, "train-labels", "idx1")?)?;
+    let train_labels_path = find(&dir, "train-labels", "idx1")?;
+    let train_labels = labels(&train_labels_path)?;
     let test_path = find(&dir, "t10k-images", "idx3")?;
     let (test_images, test_size) = images(&test_path)?;
-    let test_labels = labels(&find(&dir, "t10k-labels", "idx1")?)?;
+    let test_labels_path = find(&dir, "t10k-labels", "idx1")?;
+    let test_labels = labels(&test_labels_path)?;
     if test_size != size {
         return Err(DataError::format(
             test_path,
@@ -54,21 +65,21 @@ pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Spli
         _ => (0..=largest).map(|class| class.to_string()).collect(),
     };
     let shape = [1, size[0], size[1]];
-    let pair = |part, images: Vec<u8>, labels: Vec<u32>| {
+    let pair = |path, images: Vec<u8>, labels: Vec<u32>| {
         let count = images.len() / (size[0] * size[1]);
         if count == labels.len() {
             Dataset::new(images, labels, shape, class_names.clone())
         } else {
             Err(DataError::format(
-                dir.join(format!("{part}-labels-idx1-ubyte")),
-                format!("{count} labels, one for each image of {part}-images-idx3-ubyte"),
-                format!("{} labels", labels.len()),
+                path,
+                format!("{count} labels, one for each image of the file beside it"),
+                format!("{} labels; get both files anew", labels.len()),
             ))
         }
     };
     Ok(Split {
-        train: pair("train", train_images, train_labels)?,
-        test: pair("t10k", test_images, test_labels)?,
+        train: pair(train_labels_path, train_images, train_labels)?,
+        test: pair(test_labels_path, test_images, test_labels)?,
     })
 }
 
@@ -82,7 +93,9 @@ fn find(dir: &Path, part: &str, dimensions: &str) -> Result<PathBuf, DataError> 
         .ok_or_else(|| DataError::Missing {
             path: dir.to_owned(),
             missing: format!("{} (nor {}.gz)", names[0], names[0]),
-            hint: format!("--data-dir must be the folder with {FILES}"),
+            hint: format!(
+                "--data-dir must be the folder with {FILES}; --data glyphs needs no files"
+            ),
         })
 }
 
@@ -99,23 +112,34 @@ fn labels(path: &Path) -> Result<Vec<u32>, DataError> {
 
 /// Checks the header against the file before memory is taken for what it promises.
 fn read<const D: usize>(path: &Path, magic: u32) -> Result<(Vec<u8>, [usize; D]), DataError> {
-    let file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
-    if path.extension().is_some_and(|extension| extension == "gz") {
-        parse(path, magic, flate2::read::GzDecoder::new(file), None)
+    let mut file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
+    let unreadable = |source| DataError::file("read", path, source);
+    let length = file.metadata().map_err(unreadable)?.len();
+    let start = read_at_most(&mut file, 1, path)?;
+    file.rewind().map_err(unreadable)?;
+    // By its first bytes and not by its name: browsers and unpackers rename.
+    if start == GZIP {
+        let content = Content::AtMost(length.saturating_mul(LARGEST_EXPANSION));
+        parse(path, magic, MultiGzDecoder::new(file), content)
     } else {
-        let length = file
-            .metadata()
-            .map_err(|source| DataError::file("read", path, source))?
-            .len();
-        parse(path, magic, file, Some(length))
+        parse(path, magic, file, Content::Exactly(length))
     }
+}
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// How many bytes can be had from a file, header and all.
+#[derive(Clone, Copy)]
+enum Content {
+    Exactly(u64),
+    AtMost(u64),
 }
 
 fn parse<const D: usize>(
     path: &Path,
     magic: u32,
     mut reader: impl Read,
-    length: Option<u64>,
+    content: Content,
 ) -> Result<(Vec<u8>, [usize; D]), DataError> {
     let header_len = 4 * (D + 1);
     let header = read_at_most(
@@ -174,10 +198,16 @@ fn parse<const D: usize>(
             format!("{found}; get the file anew"),
         )
     };
-    if let Some(found) = length.map(|length| length.saturating_sub(header_len as u64))
-        && found != promised
-    {
-        return Err(wrong(found.to_string()));
+    let after_header = |length: u64| length.saturating_sub(header_len as u64);
+    match content {
+        Content::Exactly(length) if after_header(length) != promised => {
+            return Err(wrong(after_header(length).to_string()));
+        }
+        Content::AtMost(length) if after_header(length) < promised => {
+            let most = after_header(length);
+            return Err(wrong(format!("{most} at the very most in so small a .gz")));
+        }
+        _ => {}
     }
     let bytes = read_at_most(reader, promised, path)?;
     match bytes.len() as u64 {
@@ -244,17 +274,21 @@ mod tests {
     #[test]
     fn a_header_that_promises_four_billion_images_is_one_error() {
         let lie = idx(IMAGES, &[u32::MAX, 28, 28], &[0; 100]);
-        for (name, bytes) in [
-            ("train-images-idx3-ubyte", lie.clone()),
-            ("t10k-images.idx3-ubyte.gz", gz(&lie)),
+        for (name, bytes, found) in [
+            ("train-images-idx3-ubyte", lie.clone(), "found 100; get"),
+            ("t10k-images.idx3-ubyte.gz", gz(&lie), "at the very most"),
         ] {
             let message = error_with(name, &bytes);
             assert!(message.contains("4294967295 x 28 x 28"), "{message}");
-            assert!(
-                message.contains("found 100; get the file anew"),
-                "{message}"
-            );
+            assert!(message.contains(found), "{message}");
         }
+        // A promise that the length of the .gz allows: memory grows with what comes.
+        let lie = gz(&idx(IMAGES, &[40, 28, 28], &[0; 100]));
+        let message = error_with("t10k-images.idx3-ubyte.gz", &lie);
+        assert!(
+            message.contains("found 100; get the file anew"),
+            "{message}"
+        );
         let huge = idx(IMAGES, &[u32::MAX; 3], &[]);
         assert!(error_with("train-images-idx3-ubyte", &huge).contains("sizes that can be true"));
     }
@@ -273,7 +307,8 @@ mod tests {
         let other = gz(&idx(IMAGES, &[2, 3, 3], &[0; 18]));
         assert!(error_with("t10k-images.idx3-ubyte.gz", &other).contains("3x2 as in the training"));
         assert!(
-            error_with("train-labels-idx1-ubyte.gz", b"no gzip at all").contains("cannot read")
+            error_with("train-labels-idx1-ubyte.gz", b"no gzip at all")
+                .contains("found 0x6e6f2067")
         );
         let missing = load(tempfile::tempdir().unwrap().path(), "mnist", None).unwrap_err();
         assert!(
@@ -282,6 +317,37 @@ mod tests {
                 .contains("has no train-images-idx3-ubyte"),
             "{missing}"
         );
+    }
+
+    #[test]
+    fn gzip_is_known_by_its_content_and_read_to_its_end() {
+        let images = "train-images-idx3-ubyte";
+        let whole = gz(&idx(IMAGES, &[3, 2, 3], &[7; 18]));
+        let load = |bytes: &[u8]| {
+            let dir = folder();
+            fs::write(dir.path().join(images), bytes).unwrap();
+            load(dir.path(), "mnist", None).map(|split| split.train.image(2).to_vec())
+        };
+        assert_eq!(load(&whole).unwrap(), [7; 6]);
+        for cut in 0..whole.len() {
+            assert!(load(&whole[..cut]).is_err(), "cut to {cut} bytes");
+        }
+        assert!(load(&[&whole[..], b"more"].concat()).is_err());
+        let mut damaged = whole;
+        let checksum = damaged.len() - 6;
+        damaged[checksum] ^= 1;
+        assert!(load(&damaged).is_err());
+    }
+
+    #[test]
+    fn files_in_the_folder_come_before_a_subfolder() {
+        let dir = folder();
+        fs::create_dir(dir.path().join("mnist")).unwrap();
+        assert!(load(dir.path(), "mnist", None).is_ok());
+        let above = tempfile::tempdir().unwrap();
+        fs::rename(dir.path(), above.path().join("mnist")).unwrap();
+        assert!(load(above.path(), "mnist", None).is_ok());
+        fs::rename(above.path().join("mnist"), dir.path()).unwrap();
     }
 
     #[test]
@@ -300,17 +366,20 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             let path = Path::new("x");
-            parse::<3>(path, IMAGES, &bytes[..], Some(bytes.len() as u64)).ok();
-            parse::<1>(path, LABELS, &bytes[..], None).ok();
-            parse::<1>(path, LABELS, flate2::read::GzDecoder::new(&bytes[..]), None).ok();
+            let any = Content::AtMost(u64::MAX);
+            parse::<3>(path, IMAGES, &bytes[..], Content::Exactly(bytes.len() as u64)).ok();
+            parse::<1>(path, LABELS, &bytes[..], any).ok();
+            parse::<1>(path, LABELS, MultiGzDecoder::new(&bytes[..]), any).ok();
+            let labelled = [&LABELS.to_be_bytes()[..], &bytes].concat();
+            parse::<1>(path, LABELS, &labelled[..], any).ok();
         }
 
         #[test]
         fn every_truncation_is_an_error(cut in 0usize..33) {
             let bytes = idx(IMAGES, &[3, 2, 3], &[7; 18]);
             let path = Path::new("x");
-            prop_assert!(parse::<3>(path, IMAGES, &bytes[..], None).is_ok());
-            prop_assert!(parse::<3>(path, IMAGES, &bytes[..cut], None).is_err());
+            prop_assert!(parse::<3>(path, IMAGES, &bytes[..], Content::AtMost(34)).is_ok());
+            prop_assert!(parse::<3>(path, IMAGES, &bytes[..cut], Content::AtMost(34)).is_err());
         }
     }
 }

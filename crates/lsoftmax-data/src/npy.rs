@@ -320,6 +320,36 @@ mod tests {
         }
 
         #[test]
+        fn what_is_written_reads_back_bit_by_bit(
+            bits in prop::collection::vec(any::<u32>(), 1..40),
+            outer in 1usize..4,
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("a.npy");
+            let inner = bits.len().div_ceil(outer);
+            let written: Vec<f32> = (0..outer * inner)
+                .map(|i| f32::from_bits(bits[i % bits.len()]))
+                .collect();
+            write(&path, &[outer, inner], &Values::F32(written.clone())).unwrap();
+            let array = read(&path).unwrap();
+            prop_assert_eq!(array.shape, [outer, inner]);
+            let Values::F32(found) = array.values else {
+                return Err(TestCaseError::fail("another kind of values"));
+            };
+            let same = found.iter().zip(&written).all(|(a, b)| a.to_bits() == b.to_bits());
+            prop_assert!(same && found.len() == written.len());
+        }
+
+        #[test]
+        fn damage_never_panics(place in 0usize..90, byte in any::<u8>()) {
+            let header = "{'descr': '<f8', 'fortran_order': True, 'shape': (2, 1), }\n";
+            let mut bytes = file(header, &[1; 16]);
+            let place = place % bytes.len();
+            bytes[place] = byte;
+            parse(&bytes).ok();
+        }
+
+        #[test]
         fn every_truncation_is_an_error(cut in 0usize..90) {
             let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (5,), }\n";
             let bytes = file(header, &[1; 20]);

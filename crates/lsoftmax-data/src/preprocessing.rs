@@ -1,4 +1,5 @@
 use crate::dataset::Dataset;
+use crate::error::DataError;
 use serde::{Deserialize, Serialize};
 
 /// How the values of a batch lie in memory.
@@ -10,16 +11,27 @@ pub enum MemoryLayout {
     Nhwc,
 }
 
+/// Which part of an image is seen: pixel (x, y) shows (x + left, y + top), or with `mirror`
+/// (width - 1 - x + left, y + top).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct View {
+    pub(crate) top: isize,
+    pub(crate) left: isize,
+    pub(crate) mirror: bool,
+}
+
 /// What is done to the bytes of an image before a network sees them: the mean of the
 /// training set is taken away, as the paper does, and the rest divided by 128.
 ///
-/// The mean is one number a channel (Caffe's mean file has one a pixel; with batch
-/// normalisation after the first convolution the two train alike, and one number a channel
-/// suits images of any size). The division keeps first activations near 1.
+/// The mean is one number a channel unless one is asked for that has one a pixel, as
+/// Caffe's mean file ([`with_mean_image`](Self::with_mean_image)): with batch normalisation
+/// after the first convolution the two train alike, and one number a channel suits images of
+/// any size. The division brings values into -2 .. 2, so that a learning rate of 0.1 suits
+/// the first convolution as it suits the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
-    /// Mean byte of each channel.
+    /// Mean byte: one number, one a channel, or one a value `[channel, height, width]`.
     pub mean: Vec<f32>,
     /// Factor after the mean is taken away.
     pub scale: f32,
@@ -44,34 +56,89 @@ impl Preprocessing {
         }
     }
 
-    /// The value of a byte.
-    pub(crate) fn value(&self, byte: u8, channel: usize) -> f32 {
-        (f32::from(byte) - self.mean[channel]) * self.scale
+    /// The same scale with the mean image of these (training) images.
+    #[must_use]
+    pub fn with_mean_image(self, data: &Dataset) -> Self {
+        Self {
+            mean: data.mean_image(),
+            ..self
+        }
     }
 
-    /// Writes one image into `out`.
+    /// Whether this suits images of a shape: channels, height, width.
+    ///
+    /// # Errors
+    /// The wrong number of means, or a number that is not finite.
+    pub fn check(&self, [channels, height, width]: [usize; 3]) -> Result<(), DataError> {
+        let values = channels.saturating_mul(height).saturating_mul(width);
+        if ![1, channels, values].contains(&self.mean.len()) {
+            return Err(DataError::number(
+                "the number of means of the preprocessing",
+                format!("1, {channels} or {values} for images of {channels}x{height}x{width}"),
+                self.mean.len(),
+            ));
+        }
+        for &value in self.mean.iter().chain([&self.scale]) {
+            if !value.is_finite() {
+                return Err(DataError::number(
+                    "each number of the preprocessing",
+                    "finite",
+                    value,
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The means of a channel: one, or one a pixel.
+    fn means(&self, channel: usize, channels: usize, area: usize) -> &[f32] {
+        match self.mean.len() {
+            1 => &self.mean,
+            count if count == channels => &self.mean[channel..=channel],
+            _ => &self.mean[channel * area..(channel + 1) * area],
+        }
+    }
+
+    /// Writes one image into `out`, as seen through `view`; beyond the image is 0, the mean.
     pub(crate) fn apply(
         &self,
         data: &Dataset,
         index: usize,
+        view: View,
         layout: MemoryLayout,
         out: &mut [f32],
     ) {
-        let area = data.height * data.width;
+        let (channels, height, width) = (data.channels, data.height, data.width);
+        let area = height * width;
         for (channel, bytes) in data.image(index).chunks_exact(area).enumerate() {
-            for (place, &byte) in bytes.iter().enumerate() {
-                out[layout.place(place, area, channel, data.channels)] = self.value(byte, channel);
+            let means = self.means(channel, channels, area);
+            let (start, step) = match layout {
+                MemoryLayout::Nchw => (channel * area, 1),
+                MemoryLayout::Nhwc => (channel, channels),
+            };
+            for y in 0..height {
+                let row = &mut out[start + y * width * step..];
+                let row = row.iter_mut().step_by(step).take(width);
+                let Some(y) = y.checked_add_signed(view.top).filter(|&y| y < height) else {
+                    row.for_each(|value| *value = 0.0);
+                    continue;
+                };
+                let bytes = &bytes[y * width..(y + 1) * width];
+                let means = if means.len() == 1 {
+                    means
+                } else {
+                    &means[y * width..(y + 1) * width]
+                };
+                for (x, value) in row.enumerate() {
+                    let x = if view.mirror { width - 1 - x } else { x };
+                    let x = x.wrapping_add_signed(view.left);
+                    let mean = means.get(x).or(means.first());
+                    *value = match (bytes.get(x), mean) {
+                        (Some(&byte), Some(mean)) => (f32::from(byte) - mean) * self.scale,
+                        _ => 0.0,
+                    };
+                }
             }
-        }
-    }
-}
-
-impl MemoryLayout {
-    /// Where a value of an image stands, given its pixel and channel.
-    pub(crate) fn place(self, pixel: usize, area: usize, channel: usize, channels: usize) -> usize {
-        match self {
-            Self::Nchw => channel * area + pixel,
-            Self::Nhwc => pixel * channels + channel,
         }
     }
 }
@@ -88,13 +155,61 @@ mod tests {
         let preprocessing = data.preprocessing();
         assert_eq!(preprocessing.mean, [3.0, 40.0]);
         let mut out = vec![0.0; 8];
-        preprocessing.apply(&data, 0, MemoryLayout::Nchw, &mut out);
+        preprocessing.apply(&data, 0, View::default(), MemoryLayout::Nchw, &mut out);
         let expected = [-3.0, -1.0, 1.0, 3.0, -30.0, -10.0, 10.0, 30.0].map(|v: f32| v / 128.0);
         assert_eq!(out, expected);
-        preprocessing.apply(&data, 0, MemoryLayout::Nhwc, &mut out);
+        preprocessing.apply(&data, 0, View::default(), MemoryLayout::Nhwc, &mut out);
         assert_eq!(
             out[..4],
             [expected[0], expected[4], expected[1], expected[5]]
         );
+    }
+
+    #[test]
+    fn the_mean_may_be_one_a_value_or_one_for_all() {
+        let names = vec!["a".into()];
+        let data = Dataset::new(vec![0, 10, 20, 30, 40, 60], vec![0], [2, 1, 3], names).unwrap();
+        let mut out = vec![9.0; 6];
+        let by_value = data.preprocessing().with_mean_image(&data);
+        by_value.check([2, 1, 3]).unwrap();
+        by_value.apply(&data, 0, View::default(), MemoryLayout::Nchw, &mut out);
+        assert_eq!(out, [0.0; 6]);
+        let one = Preprocessing {
+            mean: vec![20.0],
+            scale: 0.5,
+        };
+        let view = View {
+            top: 0,
+            left: 1,
+            mirror: false,
+        };
+        one.apply(&data, 0, view, MemoryLayout::Nchw, &mut out);
+        assert_eq!(out, [-5.0, 0.0, 0.0, 10.0, 20.0, 0.0]);
+        let mirrored = View {
+            mirror: true,
+            ..view
+        };
+        one.apply(&data, 0, mirrored, MemoryLayout::Nchw, &mut out);
+        assert_eq!(out, [0.0, 0.0, -5.0, 0.0, 20.0, 10.0]);
+    }
+
+    #[test]
+    fn means_that_do_not_fit_are_named() {
+        let check = |mean: &[f32], scale| {
+            let preprocessing = Preprocessing {
+                mean: mean.to_vec(),
+                scale,
+            };
+            preprocessing.check([3, 2, 2]).map_err(|e| e.to_string())
+        };
+        for good in [1, 3, 12] {
+            check(&vec![1.0; good], 1.0).unwrap();
+        }
+        for bad in [0, 2, 4, 13] {
+            let message = check(&vec![1.0; bad], 1.0).unwrap_err();
+            assert!(message.contains("must be 1, 3 or 12"), "{message}");
+        }
+        assert!(check(&[f32::NAN], 1.0).unwrap_err().contains("found NaN"));
+        assert!(check(&[1.0], f32::INFINITY).unwrap_err().contains("finite"));
     }
 }

@@ -15,9 +15,11 @@ pub enum DataSource {
         /// The number of characters.
         classes: u32,
     },
-    /// `mnist`, or any other IDX files.
+    /// `mnist`, `fashion-mnist` or `idx`: files in MNIST's format, of any size and with any
+    /// number of classes.
     Idx {
-        /// Whether the classes have Fashion-MNIST's names.
+        /// Whether the classes have Fashion-MNIST's names; they also have where the name of
+        /// the folder has "fashion" in it.
         fashion: bool,
     },
     /// `cifar10`.
@@ -33,9 +35,10 @@ pub struct SourceOptions {
     pub dir: Option<PathBuf>,
     /// Seed of generated data.
     pub seed: u64,
-    /// Training images: of files as many at most, of generated data as many.
+    /// Training images: of files as many at most ([`Dataset::subset`]), all unless set; of
+    /// glyphs as many, 20,000 unless set; of an alphabet the next multiple of its classes.
     pub train_samples: Option<usize>,
-    /// Test images, likewise.
+    /// Test images, likewise; 4,000 generated ones unless set.
     pub test_samples: Option<usize>,
 }
 
@@ -81,11 +84,12 @@ impl DataSource {
                 Ok(classes @ 2..=100_000) => Ok(Self::Alphabet { classes }),
                 _ => Err(DataError::number(
                     "N of alphabet:N",
-                    "a number from 2 to 100000",
-                    number,
+                    "a number from 2 to 100000, as in alphabet:40",
+                    format!("{number:?}"),
                 )),
             };
         }
+        let lower = name.to_lowercase();
         match name {
             "glyphs" => Ok(Self::Glyphs),
             "mnist" | "idx" => Ok(Self::Idx { fashion: false }),
@@ -96,7 +100,7 @@ impl DataSource {
                 name: name.to_owned(),
                 hint: Self::NAMES
                     .iter()
-                    .map(|&known| (strsim::jaro_winkler(known, name), known))
+                    .map(|&known| (strsim::jaro_winkler(known, &lower), known))
                     .filter(|&(similarity, _)| similarity > 0.75)
                     .max_by(|a, b| a.0.total_cmp(&b.0))
                     .map(|(_, known)| known),
@@ -137,10 +141,12 @@ impl DataSource {
         };
         let split = match self {
             Self::Glyphs | Self::Alphabet { .. } => return self.generate(options),
-            Self::Idx { fashion: false } => idx::load(files("mnist", idx::FILES)?, "mnist", None)?,
-            Self::Idx { fashion: true } => {
-                let dir: &Path = files("fashion-mnist", idx::FILES)?;
-                idx::load(dir, "fashion-mnist", Some(&FASHION))?
+            Self::Idx { fashion } => {
+                let name = if fashion { "fashion-mnist" } else { "mnist" };
+                let dir: &Path = files(name, idx::FILES)?;
+                let folder = dir.file_name().unwrap_or_default().to_string_lossy();
+                let fashion = fashion || folder.to_lowercase().contains("fashion");
+                idx::load(dir, name, fashion.then_some(&FASHION))?
             }
             Self::Cifar10 => cifar::load_cifar10(files("cifar10", cifar::CIFAR10_FILES)?)?,
             Self::Cifar100 => cifar::load_cifar100(files("cifar100", cifar::CIFAR100_FILES)?)?,
@@ -193,6 +199,20 @@ mod tests {
         }
         let message = DataSource::parse("glyph").unwrap_err().to_string();
         assert!(message.contains("did you mean glyphs?"), "{message}");
+        for (name, nearest) in [
+            ("MNIST", "mnist"),
+            ("CIFAR-10", "cifar10"),
+            ("cifar_100", "cifar100"),
+            ("fashion_mnist", "fashion-mnist"),
+        ] {
+            let message = DataSource::parse(name).unwrap_err().to_string();
+            assert!(
+                message.contains(&format!("did you mean {nearest}?")),
+                "{message}"
+            );
+        }
+        let message = DataSource::parse("x").unwrap_err().to_string();
+        assert!(!message.contains("did you mean"), "{message}");
         for bad in [
             "alphabet",
             "alphabet:1",

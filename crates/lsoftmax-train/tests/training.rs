@@ -182,6 +182,7 @@ fn an_experiment_reads_back_from_its_own_file() {
         for annealing in ["auto", "none", "constant", "power-law", "geometric"] {
             let settings = Settings {
                 annealing: Some(annealing.into()),
+                seed: Some(u64::MAX),
                 ..settings(loss)
             };
             let experiment = Experiment::resolve(settings, Settings::default()).unwrap();

@@ -46,6 +46,31 @@ pub enum Lambda {
     },
 }
 
+/// Whether the classes can lie far apart in the space of the features.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// As in every feature of ordinary size.
+    Wide,
+    /// As ten classes in the plane, 36° apart.
+    Crowded,
+}
+
+impl Room {
+    /// The room of so many classes among features of a length.
+    ///
+    /// Caps of half-angle β around the class directions cover a share of about
+    /// `sin(β)^(feature_size - 1)` of the sphere each; classes are crowded if caps of 45°
+    /// (centres 90° apart) do not fit.
+    pub fn of(classes: usize, feature_size: usize) -> Self {
+        let cap = std::f64::consts::FRAC_1_SQRT_2.powf(feature_size.saturating_sub(1) as f64);
+        if classes as f64 * cap > 1.0 {
+            Self::Crowded
+        } else {
+            Self::Wide
+        }
+    }
+}
+
 /// From `step` on, train with multiplier `m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,12 +152,17 @@ impl Annealing {
         }
     }
 
-    /// The loss in force at a step (counted from 0) and its λ.
+    /// The loss in force at a step (counted from 0) and its λ, for classes that have room.
     pub fn at(&self, step: u64, loss: Loss) -> (Loss, f64) {
+        self.at_with(step, loss, Room::Wide)
+    }
+
+    /// The loss in force at a step (counted from 0) and its λ.
+    pub fn at_with(&self, step: u64, loss: Loss, room: Room) -> (Loss, f64) {
         let stage = self.stages.iter().rev().find(|stage| stage.step <= step);
         let loss = stage.map_or(loss, |stage| loss.with_multiplier(stage.m));
         let lambda = if loss.is_annealed() {
-            self.lambda.at(step, loss.multiplier())
+            self.lambda.at_with(step, loss.multiplier(), room)
         } else {
             0.0
         };
@@ -175,8 +205,13 @@ impl Annealing {
 }
 
 impl Lambda {
-    /// λ at a step counted from 0, for the multiplier m.
+    /// λ at a step counted from 0, for the multiplier m and classes that have room.
     pub fn at(&self, step: u64, m: u32) -> f64 {
+        self.at_with(step, m, Room::Wide)
+    }
+
+    /// λ at a step counted from 0, for the multiplier m.
+    pub fn at_with(&self, step: u64, m: u32, room: Room) -> f64 {
         let t = step as f64 + 1.0;
         match *self {
             Self::None => 0.0,
@@ -188,7 +223,7 @@ impl Lambda {
                 min,
             } => (base * (1.0 + gamma * t).powf(-power)).max(min),
             Self::Geometric { base, factor, min } => (base * factor.powf(t)).max(min),
-            Self::Auto { iterations } => auto_lambda(t, iterations.max(1) as f64, m),
+            Self::Auto { iterations } => auto_lambda(t, iterations.max(1) as f64, m, room),
         }
     }
 
@@ -256,22 +291,31 @@ const ARRIVAL: f64 = 0.8;
 /// takes the λ that belongs to it:
 ///
 /// ```text
-/// α(t) = 90° - (90° - α_end) min(1, t / (0.8 T)),     λ(t) = -ψ(α) / cos α
+/// α(t) = 90° - (90° - α_end) min(1, t / (0.8 T))^e,     λ(t) = -ψ(α) / cos α
 /// α_end = max(90°/m, 30° (600 / T)^(1/4))
 /// ```
+///
+/// with e = 1 where classes have [`Room`], and e = 3 where they are crowded: there they
+/// have to pass through one another to find their places, which takes as long as with
+/// softmax, and a margin that comes before leaves two of them in one place.
 ///
 /// The same α means about the same margin for every m, so that no number depends on m or
 /// on the data. The end depends on the budget T: a short training cannot reach angles
 /// that a long one can, and λ = 0 (the paper's end) is reached when the budget allows. What
 /// was tried and measured is in docs/annealing.md.
-pub fn auto_lambda(step: f64, iterations: f64, m: u32) -> f64 {
+pub fn auto_lambda(step: f64, iterations: f64, m: u32, room: Room) -> f64 {
     let Ok(psi) = Psi::new(m) else { return 0.0 };
     if m == 1 {
         return 0.0;
     }
     let by_budget = END_DEGREES * (REFERENCE_STEPS / iterations).powf(0.25);
     let end = by_budget.clamp(90.0 / f64::from(m), 90.0);
-    let angle = 90.0 - (90.0 - end) * (step / (ARRIVAL * iterations)).clamp(0.0, 1.0);
+    let progress = (step / (ARRIVAL * iterations)).clamp(0.0, 1.0);
+    let progress = match room {
+        Room::Wide => progress,
+        Room::Crowded => progress.powi(3),
+    };
+    let angle = 90.0 - (90.0 - end) * progress;
     let cosine = angle.to_radians().cos();
     if angle >= 90.0 {
         return f64::INFINITY;

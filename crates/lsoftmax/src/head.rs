@@ -1,4 +1,4 @@
-use crate::annealing::{Annealing, AnnealingError};
+use crate::annealing::{Annealing, AnnealingError, Room};
 use crate::margin::{Loss, Margin, MarginError};
 use crate::ops::{TargetRule, margin_cross_entropy as operation};
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
@@ -184,7 +184,7 @@ impl MarginHead {
         labels: Tensor<1, Int>,
         step: u64,
     ) -> Result<HeadLoss, Error> {
-        let (loss, lambda) = self.annealing.at(step, self.loss);
+        let (loss, lambda) = self.annealing.at_with(step, self.loss, self.room());
         margin_cross_entropy(
             features,
             self.weight.val(),
@@ -233,7 +233,13 @@ impl MarginHead {
 
     /// The loss in force at a step (staged m) and its λ.
     pub fn at(&self, step: u64) -> (Loss, f64) {
-        self.annealing.at(step, self.loss)
+        self.annealing.at_with(step, self.loss, self.room())
+    }
+
+    /// Whether this head's classes can lie far apart.
+    pub fn room(&self) -> Room {
+        let [classes, feature_size] = self.weight.shape().dims();
+        Room::of(classes, feature_size)
     }
 
     /// The schedule of λ and m.

@@ -346,6 +346,25 @@ proptest! {
 
     #[test]
     fn auto_has_nothing_to_do_for_an_m_of_1(progress in 0.0..=1.0f64) {
-        prop_assert_eq!(lsoftmax::annealing::auto_lambda(progress * 600.0, 600.0, 1), 0.0);
+        prop_assert_eq!(lsoftmax::annealing::auto_lambda(progress * 600.0, 600.0, 1, lsoftmax::Room::Wide), 0.0);
     }
+}
+
+#[test]
+fn classes_are_crowded_in_the_plane_and_nowhere_that_features_are_used() {
+    use lsoftmax::Room;
+    assert_eq!(Room::of(10, 2), Room::Crowded);
+    assert_eq!(Room::of(10, 3), Room::Crowded);
+    assert_eq!(Room::of(2, 1), Room::Crowded);
+    assert_eq!(Room::of(10, 16), Room::Wide);
+    assert_eq!(Room::of(10, 256), Room::Wide);
+    assert_eq!(Room::of(1_000_000, 128), Room::Wide);
+    let auto = Annealing::auto(600);
+    let loss = Loss::LSoftmax { m: 4 };
+    for step in 0..600 {
+        let (_, wide) = auto.at_with(step, loss, Room::Wide);
+        let (_, crowded) = auto.at_with(step, loss, Room::Crowded);
+        assert!(crowded >= wide, "{step}: {crowded} {wide}");
+    }
+    assert_eq!(auto.at_with(599, loss, Room::Crowded), auto.at(599, loss));
 }

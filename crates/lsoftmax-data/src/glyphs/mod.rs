@@ -37,7 +37,12 @@ pub struct Generated {
     pub labels: Vec<u32>,
 }
 
-/// How far samples stray from the clean shape. Lengths are shares of the glyph's box,
+/// How far samples stray from the clean shape; [`scaled`](Self::scaled) turns all of it up
+/// or down.
+///
+/// The default values are set so that the `compact` network with plain softmax errs on 2 to
+/// 3 percent of the test digits after 600 steps on 20,000: low enough for a few epochs, high
+/// enough for losses to differ. Nothing is mislabelled; what is hard is hard to see. Lengths are shares of the glyph's box,
 /// angles radians, thickness and blur pixels, brightness shares of white.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difficulty {
@@ -129,8 +134,9 @@ pub fn digits(seed: u64, stream: Stream, count: usize, difficulty: &Difficulty) 
 /// Samples of the invented characters `classes`, in turn; labels count from 0 within the
 /// range.
 ///
-/// The shape of a character depends on its number alone, so that a range never used in
-/// training gives classes never seen.
+/// The shape of a character depends on its number alone and not on the seed, so that a
+/// range never used in training gives classes never seen: train on `0..40`, test
+/// verification on `40..60`.
 pub fn alphabet(
     seed: u64,
     stream: Stream,

@@ -35,6 +35,16 @@ fn a_sample_depends_on_its_place_alone() {
 }
 
 #[test]
+fn the_number_of_threads_changes_nothing() {
+    let with_threads = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap()
+            .install(|| digits(5, Stream::Train, 64, &Difficulty::default()))
+    };
+    assert_eq!(with_threads(1), with_threads(4));
+}
+
+#[test]
 fn classes_are_balanced_and_images_have_strokes() {
     let set = digits(1, Stream::Train, 200, &Difficulty::default());
     for class in 0..10 {
