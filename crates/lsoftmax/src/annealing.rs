@@ -278,8 +278,16 @@ impl Lambda {
 const END_DEGREES: f64 = 30.0;
 /// The length of training that [`END_DEGREES`] was measured at.
 const REFERENCE_STEPS: f64 = 600.0;
-/// The share of the training after which the pull angle stays where it is.
-const ARRIVAL: f64 = 0.8;
+impl Room {
+    /// The share of the training after which the pull angle stays where it is, and the
+    /// power of the way there.
+    fn way(self) -> (f64, i32) {
+        match self {
+            Self::Wide => (0.8, 1),
+            Self::Crowded => (0.95, 3),
+        }
+    }
+}
 
 /// λ of the default schedule after `step` of `iterations` steps, for the multiplier m.
 ///
@@ -291,12 +299,12 @@ const ARRIVAL: f64 = 0.8;
 /// takes the λ that belongs to it:
 ///
 /// ```text
-/// α(t) = 90° - (90° - α_end) min(1, t / (0.8 T))^e,     λ(t) = -ψ(α) / cos α
+/// α(t) = 90° - (90° - α_end) min(1, t / (a T))^e,     λ(t) = -ψ(α) / cos α
 /// α_end = max(90°/m, 30° (600 / T)^(1/4))
 /// ```
 ///
-/// with e = 1 where classes have [`Room`], and e = 3 where they are crowded: there they
-/// have to pass through one another to find their places, which takes as long as with
+/// with a = 0.8 and e = 1 where classes have [`Room`], and a = 0.95 and e = 3 where they are
+/// crowded: there they have to pass through one another to find their places, which takes as long as with
 /// softmax, and a margin that comes before leaves two of them in one place.
 ///
 /// The same α means about the same margin for every m, so that no number depends on m or
@@ -310,11 +318,8 @@ pub fn auto_lambda(step: f64, iterations: f64, m: u32, room: Room) -> f64 {
     }
     let by_budget = END_DEGREES * (REFERENCE_STEPS / iterations).powf(0.25);
     let end = by_budget.clamp(90.0 / f64::from(m), 90.0);
-    let progress = (step / (ARRIVAL * iterations)).clamp(0.0, 1.0);
-    let progress = match room {
-        Room::Wide => progress,
-        Room::Crowded => progress.powi(3),
-    };
+    let (arrival, power) = room.way();
+    let progress = (step / (arrival * iterations)).clamp(0.0, 1.0).powi(power);
     let angle = 90.0 - (90.0 - end) * progress;
     let cosine = angle.to_radians().cos();
     if angle >= 90.0 {
