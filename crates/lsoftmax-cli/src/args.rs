@@ -1,7 +1,7 @@
 //! What can be typed.
 
 use clap::{Parser, Subcommand};
-use lsoftmax_train::Settings;
+use lsoftmax_train::{Settings, TrainError, read_settings};
 use std::path::PathBuf;
 
 /// Large-margin softmax: train, compare, evaluate, plot.
@@ -42,11 +42,20 @@ pub(crate) struct Train {
     /// Experiment file; flags win over it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Run folder to make [default: runs/NAME]
+    /// Folder to make for the results [default: one below runs/]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+impl Train {
+    /// The settings of the experiment file, if there is one.
+    pub(crate) fn file(&self) -> Result<Settings, TrainError> {
+        self.config
+            .as_deref()
+            .map_or_else(|| Ok(Settings::default()), read_settings)
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -68,14 +77,8 @@ pub(crate) struct Compare {
     /// Leave out the networks with a full-sized feature and their table
     #[arg(long, conflicts_with = "no_pictures")]
     pub(crate) only_pictures: bool,
-    /// Experiment file; flags win over it
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-    /// Folder to make, with a run folder in it for each training [default: runs/compare-DATA]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) settings: Settings,
+    pub(crate) train: Train,
 }
 
 #[derive(Debug, clap::Args)]

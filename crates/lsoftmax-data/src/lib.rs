@@ -4,11 +4,27 @@
 //! of (seed, epoch, index) ([`random`]), so that a batch depends on nothing but its step.
 //!
 //! ```
-//! use lsoftmax_data::{DataSource, SourceOptions};
+//! use lsoftmax_data::{
+//!     Augmentation, DataSource, LoadPlan, Loader, MemoryLayout, SourceOptions,
+//! };
 //!
 //! let options = SourceOptions { train_samples: Some(100), ..SourceOptions::default() };
 //! let split = DataSource::Glyphs.load(&options)?;
 //! assert_eq!(split.train.len(), 100);
+//!
+//! // Batches for steps 0 to 3, made ahead in the background.
+//! let batches = Loader::start(LoadPlan {
+//!     preprocessing: split.train.preprocessing(),
+//!     data: split.train,
+//!     augmentation: Augmentation::none(),
+//!     layout: MemoryLayout::Nchw,
+//!     batch: 32,
+//!     seed: 0,
+//!     steps: 0..4,
+//! })?;
+//! for batch in batches {
+//!     assert_eq!(batch?.shape, [32, 1, 28, 28]);
+//! }
 //! # Ok::<(), lsoftmax_data::DataError>(())
 //! ```
 

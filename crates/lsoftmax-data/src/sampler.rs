@@ -1,7 +1,12 @@
 use crate::random::permutation;
 
 /// The order in which a training sees its images: epoch after epoch, each in an order of
-/// its own, cut into batches without regard to where an epoch ends.
+/// its own, laid end to end and cut into batches without regard to where an epoch ends.
+///
+/// Position p of the stream, which is place `p % batch` of step `p / batch`, is image
+/// `p % samples` of the order of epoch `p / samples`. So every batch is full, every epoch has
+/// each image once, a batch may hold the end of one epoch and the start of the next, and a
+/// batch larger than the set goes round it more than once.
 ///
 /// The batch of a step is a function of (seed, size, batch, step) and nothing else, so
 /// that any part of a training can be had again.
@@ -28,7 +33,7 @@ impl Sampler {
         }
     }
 
-    /// The images of a step, as (epoch, index).
+    /// The images of a step, as (epoch, index); always as many as a batch has.
     pub fn batch(&mut self, step: u64) -> Vec<(u64, u32)> {
         let samples = self.samples as u128;
         let first = u128::from(step) * self.batch as u128;
@@ -54,6 +59,33 @@ impl Sampler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_stream_is_one_permutation_after_another(
+            seed in any::<u64>(),
+            samples in 1usize..40,
+            batch in 1usize..60,
+            first in 0u64..1_000_000,
+        ) {
+            let mut sampler = Sampler::new(seed, samples, batch);
+            // Enough steps for one whole epoch, wherever the first step lies in its own.
+            let steps = (2 * samples).div_ceil(batch) as u64;
+            let stream: Vec<_> = (first..first + steps).flat_map(|s| sampler.batch(s)).collect();
+            prop_assert!(stream.is_sorted_by_key(|&(epoch, _)| epoch));
+            let start = first * batch as u64;
+            prop_assert_eq!(stream[0].0, start / samples as u64);
+            let whole = start.div_ceil(samples as u64);
+            let mut seen: Vec<u32> = stream
+                .iter()
+                .filter(|&&(epoch, _)| epoch == whole)
+                .map(|&(_, index)| index)
+                .collect();
+            seen.sort_unstable();
+            prop_assert_eq!(seen, (0..samples as u32).collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn every_epoch_has_each_image_once() {

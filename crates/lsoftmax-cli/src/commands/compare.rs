@@ -3,18 +3,12 @@ use crate::args;
 use crate::output;
 use crate::pages;
 use anyhow::bail;
-use lsoftmax_train::{
-    Experiment, REPORT_FILE, Settings, create_new_folder, load_data, read_settings,
-};
+use lsoftmax_train::{Experiment, REPORT_FILE, Settings, create_new_folder, load_data};
 
-pub(super) fn run(args: args::Compare, manner: Manner) -> anyhow::Result<()> {
-    let file = args
-        .config
-        .as_deref()
-        .map(read_settings)
-        .transpose()?
-        .unwrap_or_default();
-    for given in [&args.settings, &file] {
+pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
+    let train = &args.train;
+    let file = train.file()?;
+    for given in [&train.settings, &file] {
         if given.loss.is_some() || given.margin.is_some() || given.seed.is_some() {
             bail!(Misuse(
                 "compare takes --losses and --seeds in place of loss, margin and seed".into()
@@ -29,7 +23,7 @@ pub(super) fn run(args: args::Compare, manner: Manner) -> anyhow::Result<()> {
                 loss: Some(name.to_owned()),
                 margin: m,
                 seed: Some(seed),
-                ..args.settings.clone()
+                ..train.settings.clone()
             };
             if !args.no_pictures && seed == args.seeds[0] {
                 let settings = Settings {
@@ -50,7 +44,7 @@ pub(super) fn run(args: args::Compare, manner: Manner) -> anyhow::Result<()> {
     };
     let split = load_data(first)?;
     let name = format!("compare-{}", first.data.replace(':', "-"));
-    let path = run_path(args.out, &name);
+    let path = run_path(train.out.clone(), &name);
     create_new_folder(&path)?;
 
     let title = format!("Losses compared on {}", first.data);

@@ -40,7 +40,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     };
     match args.command {
         Command::Train(args) => train::run(args, manner),
-        Command::Compare(args) => compare::run(args, manner),
+        Command::Compare(args) => compare::run(&args, manner),
         Command::Eval(args) => eval::run(&args, manner),
         Command::Plot(args) => plot::run(&args, manner),
         Command::Loss(args) => loss::run(&args, manner),

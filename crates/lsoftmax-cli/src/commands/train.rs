@@ -2,15 +2,10 @@ use super::{Manner, run_path, short_name, train_into};
 use crate::args;
 use crate::output;
 use crate::pages;
-use lsoftmax_train::{Experiment, REPORT_FILE, load_data, read_settings};
+use lsoftmax_train::{Experiment, REPORT_FILE, load_data};
 
 pub(super) fn run(args: args::Train, manner: Manner) -> anyhow::Result<()> {
-    let file = args
-        .config
-        .as_deref()
-        .map(read_settings)
-        .transpose()?
-        .unwrap_or_default();
+    let file = args.file()?;
     let experiment = Experiment::resolve(args.settings, file)?;
     let split = load_data(&experiment)?;
     let name = format!(
