@@ -77,6 +77,7 @@ pub fn evaluate(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Evalu
             format!("{found:?}"),
         ));
     }
+    info.preprocessing.check(found)?;
     let classes = info.class_names.len();
     let model = burn::module::Module::valid(model);
     let device = model.head.weight.val().device();
