@@ -61,6 +61,9 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
         let folder = path.join(format!("picture-{}", short_name(experiment)));
         let (row, trained) = train_into(&folder, experiment, &split, manner)?;
         page = page.with_picture(&row, &trained);
+        if args.only_pictures {
+            page = page.with_run(&row, &trained);
+        }
         pictures.push(row);
     }
     let report = path.join(REPORT_FILE);
