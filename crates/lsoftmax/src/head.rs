@@ -87,6 +87,9 @@ pub enum Error {
         /// Columns of the class weights.
         expected: usize,
     },
+    /// A device whose backend the operation has not been registered for.
+    #[error("the device {0} is not supported yet: move features and head to Device::flex()")]
+    Device(String),
     /// Features and labels of different number.
     #[error("{features} features came with {labels} labels")]
     BatchSize {
@@ -300,6 +303,10 @@ pub fn margin_cross_entropy(
     }
     if batch == 0 {
         return Err(HeadError::Empty("the batch").into());
+    }
+    // The operation is registered for this backend alone so far; any other would panic.
+    if features.device() != Device::flex() {
+        return Err(Error::Device(format!("{:?}", features.device())));
     }
     let labels = checked_labels(labels, classes)?;
     let (loss, targets) = operation(
