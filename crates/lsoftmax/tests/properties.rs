@@ -133,6 +133,12 @@ fn naive_softmax(problem: &Problem) -> Answer {
     answer
 }
 
+/// Whether a target angle is so near 0 or π that an arccosine loses half its digits: the angular
+/// forms have a cusp there. With one feature, every angle is.
+fn is_steep(problem: &Problem) -> bool {
+    (0..problem.batch).any(|row| problem.target_angle(row).sin() < 1e-3)
+}
+
 /// The largest difference between two answers, beside the largest gradient or 1.
 fn difference(a: &Answer, b: &Answer) -> f64 {
     let all = |answer: &Answer| [&[answer.loss, 1.0], &answer.dx[..], &answer.dw[..]].concat();
@@ -140,7 +146,7 @@ fn difference(a: &Answer, b: &Answer) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, max_global_rejects: 1 << 16, ..ProptestConfig::with_cases(512) })]
 
     #[test]
     fn psi_is_the_definition(m in multipliers(), theta in 0.0..=PI) {
@@ -204,15 +210,14 @@ proptest! {
         let norm_face = Loss::CosFace { scale, margin: 0.0 };
         let arc_face = Loss::ArcFace { scale, margin: 0.0 };
         let combined = Loss::Combined { scale, m1: 1.0, m2: 0.0, m3: 0.0 };
-        // One feature has angle 0 or π, where the angular forms have a cusp.
-        prop_assume!(problem.features > 1);
+        prop_assume!(!is_steep(&problem));
         prop_assert!(same(norm_face, arc_face));
         prop_assert!(same(norm_face, combined));
     }
 
     #[test]
     fn combined_has_the_others_as_parts(problem in problems(), margin in 0.0..1.0f64) {
-        prop_assume!(problem.features > 1);
+        prop_assume!(!is_steep(&problem));
         let same = |a, b| difference(&solve(&problem, a, 0.0), &solve(&problem, b, 0.0)) < 1e-9;
         let scale = 8.0;
         let cos_face = Loss::CosFace { scale, margin };
@@ -234,8 +239,7 @@ proptest! {
         let found = solve(&problem, loss, lambda).loss;
         // An arccosine near 0 or π has half the digits.
         prop_assert!((found - expected).abs() < 1e-5 * expected.max(1.0), "{found} {expected}");
-        let steep = (0..problem.batch).any(|row| problem.target_angle(row).sin() < 1e-3);
-        if !steep {
+        if !is_steep(&problem) {
             prop_assert!((found - expected).abs() < 1e-9 * expected.max(1.0), "{found} {expected}");
         }
     }
@@ -329,9 +333,11 @@ proptest! {
         lambda in lambdas(),
     ) {
         let margin = loss.margin().unwrap();
-        let step = 1e-5;
         let angle = target.cosine.acos();
         prop_assume!(angle.sin() > 0.02);
+        // Angles are roots of the distance to the ends, where every derivative is larger than
+        // the last by one over that distance: the step must be small beside it.
+        let step = 1e-3 * angle.sin().powi(2);
         // The cosine moves by `step`, the angle by `step / sin`: no kink within.
         let kinks: Vec<f64> = match loss {
             Loss::LSoftmax { m } | Loss::ASoftmax { m } => {
@@ -383,13 +389,16 @@ proptest! {
     /// What does not change the problem does not change the answer: an order of the samples.
     #[test]
     fn the_order_of_samples_does_not_matter(problem in problems(), loss in losses()) {
-        let answer = solve(&problem, loss, 0.0);
+        prop_assume!(!is_steep(&problem));
+        let turn = |rows: &[f64]| -> Vec<f64> {
+            rows.chunks(problem.features).rev().flatten().copied().collect()
+        };
         let mut turned = problem.clone();
         turned.labels.reverse();
-        turned.x = (0..problem.batch).rev().flat_map(|row| problem.feature(row).to_vec()).collect();
-        let other = solve(&turned, loss, 0.0);
-        prop_assert!(distance(&[other.loss], &[answer.loss]) < 1e-13);
-        prop_assert!(distance(&other.dw, &answer.dw) < 1e-12 || norm(&answer.dw) < 1e-12);
+        turned.x = turn(&problem.x);
+        let mut other = solve(&turned, loss, 0.0);
+        other.dx = turn(&other.dx);
+        prop_assert!(difference(&other, &solve(&problem, loss, 0.0)) < 1e-12);
     }
 
     #[test]
