@@ -17,6 +17,7 @@
 mod error;
 mod evaluation;
 mod experiment;
+mod learner;
 mod model;
 mod network;
 mod ops;
@@ -28,6 +29,7 @@ mod training;
 pub use error::TrainError;
 pub use evaluation::{Evaluation, evaluate};
 pub use experiment::{Experiment, LOSSES, SCHEDULES, loss_of, nearest, read_settings};
+pub use learner::{Forward, Learner};
 pub use model::{Model, ModelInfo};
 pub use network::{Backbone, Block, Feature, NetworkSpec, SpecError, Stage, pooled_size};
 pub use run_folder::{

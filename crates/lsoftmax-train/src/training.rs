@@ -1,14 +1,11 @@
 //! The training loop.
 
 use crate::error::TrainError;
-use crate::evaluation::{Evaluation, evaluate, host, images};
+use crate::evaluation::{Evaluation, evaluate, host};
 use crate::experiment::Experiment;
+use crate::learner::Learner;
 use crate::model::{Model, ModelInfo};
-use burn::module::ParamGroup;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::Device;
 use lsoftmax_data::{Augmentation, LoadPlan, Loader, MemoryLayout, Split};
 use lsoftmax_metrics::{Matrix, top1_error_percent};
 use serde::Serialize;
@@ -114,8 +111,12 @@ pub fn train(
         experiment.loss,
         experiment.annealing.clone(),
     );
-    let mut model = Model::new(&info, experiment.seed, &device)?;
-    let mut optimiser = optimiser(experiment);
+    let mut learner = Learner::new(
+        Model::new(&info, experiment.seed, &device)?,
+        info.image,
+        experiment.momentum,
+        experiment.weight_decay,
+    );
     let loader = Loader::start(LoadPlan {
         data: data.clone(),
         preprocessing: info.preprocessing.clone(),
@@ -145,29 +146,22 @@ pub fn train(
         let batch = batch?;
         let step = batch.step;
         let count = batch.labels.len();
-        let labels: Vec<i64> = batch.labels.iter().map(|&label| label.into()).collect();
         let targets: Vec<usize> = batch.labels.iter().map(|&label| label as usize).collect();
-        let x = images(batch.pixels, count, info.image, &device);
-        let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [count]), &device);
-
-        let features = model.backbone.forward(x);
-        let out = model
-            .head
-            .loss_with_targets(features.clone(), labels, step)?;
-        let loss: f64 = out.loss.to_data().iter::<f64>().next().unwrap_or(f64::NAN);
-        window.push(loss, &host(out.targets));
+        let forward = learner.forward(batch.pixels, &batch.labels, step)?;
+        let loss = forward.loss;
+        window.push(loss, &forward.targets);
         let done = step + 1;
         let ends = done == experiment.iterations || !loss.is_finite();
         let report = done % stride == 0 || ends;
         if report {
-            let logits = host(model.head.logits(features.clone()).without_autodiff());
+            let head = &learner.model().head;
+            let logits = host(head.logits(forward.features.clone()).without_autodiff());
             let logits = Matrix::new(&logits, count, info.class_names.len())?;
             window.train_error_percent = top1_error_percent(logits, &targets)?;
         }
         let learning_rate = experiment.learning_rate_at(step);
         if loss.is_finite() {
-            let gradients = GradientsParams::from_grads(out.loss.backward(), &model);
-            model = optimiser.step(learning_rate, model, gradients);
+            learner = learner.update(forward, learning_rate);
         } else {
             divergence = Some(Divergence::NotFinite);
         }
@@ -176,7 +170,7 @@ pub fn train(
         let rate = images_done as f64 / seconds;
         observer.step(done, rate);
         if report {
-            let (loss_now, lambda) = model.head.at(step);
+            let (loss_now, lambda) = learner.model().head.at(step);
             info.step = done;
             info.lambda = lambda;
             let mut progress = window.take(done, loss_now.multiplier(), learning_rate, rate);
@@ -184,7 +178,7 @@ pub fn train(
             let due = done / evaluation_stride != (done - stride.min(done)) / evaluation_stride;
             if due && experiment.evaluations > 0 && !ends {
                 let from = Instant::now();
-                let found = evaluate(&model, &info, &split.test)?;
+                let found = evaluate(learner.model(), &info, &split.test)?;
                 progress.test_error_percent = Some(found.error_percent);
                 evaluated_seconds += from.elapsed().as_secs_f64();
             }
@@ -198,6 +192,7 @@ pub fn train(
         }
     }
     let seconds = start.elapsed().as_secs_f64() - evaluated_seconds;
+    let model = learner.into_model();
     let evaluation = evaluate(&model, &info, &split.test)?;
     let chance = 100.0 * (1.0 - 1.0 / info.class_names.len() as f64);
     if info.class_names.len() > 1 && evaluation.error_percent >= 0.9 * chance {
@@ -216,20 +211,6 @@ pub fn train(
         seconds,
         images_per_second: images_done as f64 / seconds,
     })
-}
-
-/// SGD with momentum as Caffe and PyTorch have it, weight decay on weights only: not on
-/// the normalisations, not on `PReLU` slopes.
-fn optimiser(experiment: &Experiment) -> ModuleOptimizer {
-    let momentum = MomentumConfig::new()
-        .with_momentum(experiment.momentum)
-        .with_dampening(0.0);
-    let plain = SgdConfig::new().with_momentum(Some(momentum));
-    let decaying = plain
-        .clone()
-        .with_weight_decay(Some(WeightDecayConfig::new(experiment.weight_decay as f32)));
-    let weights = ParamGroup::from_regex(r"(^|\.)weight$").expect("a fixed pattern");
-    plain.init().with_group(weights, decaying.build(), None)
 }
 
 /// Sums since the last report.

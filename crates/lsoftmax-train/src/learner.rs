@@ -1,0 +1,114 @@
+//! A model and its optimiser: one training step.
+
+use crate::error::TrainError;
+use crate::evaluation::{host, images};
+use crate::model::Model;
+use burn::module::ParamGroup;
+use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
+use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+/// A model while it is trained.
+pub struct Learner {
+    model: Model,
+    optimiser: ModuleOptimizer,
+    image: [usize; 3],
+    device: Device,
+}
+
+/// What the forward pass of a step found; [`Learner::update`] goes on from it.
+#[derive(Debug)]
+pub struct Forward {
+    /// The mean loss of the batch.
+    pub loss: f64,
+    /// A row for each sample: cosine, feature norm, norm of the own class weight.
+    pub targets: Vec<f32>,
+    /// `[batch, feature]`.
+    pub features: Tensor<2>,
+    tensor: Tensor<1>,
+}
+
+impl std::fmt::Debug for Learner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Learner")
+            .field("model", &self.model)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Learner {
+    /// SGD with momentum as Caffe and PyTorch have it, weight decay on weights only: not on
+    /// the normalisations, not on `PReLU` slopes.
+    ///
+    /// `model` lives on an autodiff device and takes images of size `image`: channels, height,
+    /// width.
+    pub fn new(model: Model, image: [usize; 3], momentum: f64, weight_decay: f64) -> Self {
+        let momentum = MomentumConfig::new()
+            .with_momentum(momentum)
+            .with_dampening(0.0);
+        let plain = SgdConfig::new().with_momentum(Some(momentum));
+        let decaying = plain
+            .clone()
+            .with_weight_decay(Some(WeightDecayConfig::new(weight_decay as f32)));
+        let weights = ParamGroup::from_regex(r"(^|\.)weight$").expect("a fixed pattern");
+        let optimiser = plain.init().with_group(weights, decaying.build(), None);
+        let device = model.head.weight.val().device();
+        Self {
+            model,
+            optimiser,
+            image,
+            device,
+        }
+    }
+
+    /// The loss of a batch at a step, counted from 0.
+    ///
+    /// # Shapes
+    /// - pixels: `[batch, height, width, channel]`, preprocessed
+    /// - labels: `[batch]`
+    ///
+    /// # Errors
+    /// A label that is no class.
+    pub fn forward(
+        &self,
+        pixels: Vec<f32>,
+        labels: &[u32],
+        step: u64,
+    ) -> Result<Forward, TrainError> {
+        let count = labels.len();
+        let x = images(pixels, count, self.image, &self.device);
+        let labels: Vec<i64> = labels.iter().map(|&label| label.into()).collect();
+        let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [count]), &self.device);
+        let features = self.model.backbone.forward(x);
+        let out = self
+            .model
+            .head
+            .loss_with_targets(features.clone(), labels, step)?;
+        Ok(Forward {
+            loss: out.loss.to_data().iter::<f64>().next().unwrap_or(f64::NAN),
+            targets: host(out.targets),
+            features,
+            tensor: out.loss,
+        })
+    }
+
+    /// The backward pass and the update of the weights.
+    #[must_use]
+    pub fn update(mut self, forward: Forward, learning_rate: f64) -> Self {
+        let gradients = forward.tensor.backward();
+        let gradients = GradientsParams::from_grads(gradients, &self.model);
+        self.model = self.optimiser.step(learning_rate, self.model, gradients);
+        self
+    }
+
+    /// The model as it stands.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The model, training ended.
+    pub fn into_model(self) -> Model {
+        self.model
+    }
+}
