@@ -3,7 +3,8 @@
 //! - [`head`]: the cross-entropy of a margin loss with its gradient, in blocks of classes;
 //! - [`block_forward`] and its kin: convolution, batch normalisation and `PReLU` as one block,
 //!   with the gradient written by hand;
-//! - [`norm_forward`], [`max_pool_forward`]: the layers between.
+//! - [`norm_forward`], [`max_pool_forward`]: the layers between;
+//! - [`buffer`]: large buffers that are used again.
 //!
 //! Images are channels-last in memory: `[batch, height, width, channel]`. The instruction set
 //! (AVX-512, AVX2 with FMA, or portable) is chosen at run time; the environment variable
@@ -17,6 +18,7 @@
 mod block;
 #[cfg(test)]
 mod block_tests;
+pub mod buffer;
 mod conv;
 mod error;
 pub mod head;

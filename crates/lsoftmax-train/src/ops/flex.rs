@@ -13,14 +13,23 @@ use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
 use lsoftmax_kernels::{
     Affine, AffineGradient, ConvShape, PoolShape, block_backward, block_forward, block_inference,
-    max_pool_backward, max_pool_forward,
+    buffer, max_pool_backward, max_pool_forward,
 };
 
 const FITS: &str = "the network checked its shapes when it was made";
 
 /// The values of an image tensor in channels-last order, copied only if they lie otherwise.
-fn channels_last(tensor: &FlexTensor) -> FlexTensor {
+fn channels_last(tensor: FlexTensor) -> FlexTensor {
     tensor.permute(&[0, 2, 3, 1]).to_contiguous()
+}
+
+/// Keeps the memory of a tensor that nobody else holds for the next of its size.
+fn recycle(tensor: FlexTensor) {
+    if tensor.is_unique() && tensor.is_contiguous() {
+        if let Ok(values) = tensor.into_data().try_into_vec() {
+            buffer::give(values);
+        }
+    }
 }
 
 /// A logical `[batch, channel, height, width]` over channels-last values.
@@ -113,11 +122,11 @@ struct Saved {
     var: FlexTensor,
 }
 
-fn forward(x: &FlexTensor, params: Params, geometry: Geometry) -> Forward {
-    let shape = params.shape(x, geometry);
+fn forward(x: FlexTensor, params: Params, geometry: Geometry) -> Forward {
+    let shape = params.shape(&x, geometry);
     let x = channels_last(x);
-    let mut z = vec![0.0; shape.output_len()];
-    let mut y = vec![0.0; shape.output_len()];
+    let mut z = buffer::take(shape.output_len());
+    let mut y = buffer::take(shape.output_len());
     let mut mean = vec![0.0; shape.out_channels];
     let mut var = vec![0.0; shape.out_channels];
     block_forward(
@@ -156,7 +165,7 @@ impl BlockBackend for Flex {
         slope: FloatTensor<Self>,
         geometry: Geometry,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let out = forward(&x, Params::new(&weight, &gamma, &beta, &slope), geometry);
+        let out = forward(x, Params::new(&weight, &gamma, &beta, &slope), geometry);
         (out.y, out.mean, out.var)
     }
 
@@ -172,10 +181,11 @@ impl BlockBackend for Flex {
     ) -> FloatTensor<Self> {
         let params = Params::new(&weight, &gamma, &beta, &slope);
         let shape = params.shape(&x, geometry);
-        let mut y = vec![0.0; shape.output_len()];
+        let mut y = buffer::take(shape.output_len());
+        let x = channels_last(x);
         block_inference(
             &shape,
-            values(&channels_last(&x)),
+            values(&x),
             values(&params.weight),
             &params.affine(),
             values(&mean.to_contiguous()),
@@ -183,15 +193,16 @@ impl BlockBackend for Flex {
             &mut y,
         )
         .expect(FITS);
+        recycle(x);
         image(output_size(&shape), y)
     }
 
     fn pool(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        pool_forward(&x).0
+        pool_forward(x).0
     }
 }
 
-fn pool_forward(x: &FlexTensor) -> (FlexTensor, PoolShape, Vec<u8>) {
+fn pool_forward(x: FlexTensor) -> (FlexTensor, PoolShape, Vec<u8>) {
     let dims = x.layout().shape();
     let shape = PoolShape {
         batch: dims[0],
@@ -203,9 +214,11 @@ fn pool_forward(x: &FlexTensor) -> (FlexTensor, PoolShape, Vec<u8>) {
         padding: 0,
         ceil_mode: true,
     };
-    let mut y = vec![0.0; shape.output_len()];
+    let mut y = buffer::take(shape.output_len());
     let mut argmax = vec![0; shape.output_len()];
-    max_pool_forward(&shape, values(&channels_last(x)), &mut y, &mut argmax).expect(FITS);
+    let x = channels_last(x);
+    max_pool_forward(&shape, values(&x), &mut y, &mut argmax).expect(FITS);
+    recycle(x);
     let size = [
         shape.batch,
         shape.out_height(),
@@ -228,7 +241,7 @@ impl Backward<Flex, 5> for Block {
         _checkpointer: &mut Checkpointer,
     ) {
         let [x_node, weight_node, gamma_node, beta_node, slope_node] = ops.parents;
-        let dy = channels_last(&grads.consume::<Flex>(&ops.node));
+        let dy = channels_last(grads.consume::<Flex>(&ops.node));
         let Saved {
             shape,
             params,
@@ -243,7 +256,7 @@ impl Backward<Flex, 5> for Block {
         let mut d_beta = vec![0.0; channels];
         let mut d_slope = vec![0.0; channels];
         // The first layer's input has no gradient, and none is computed.
-        let mut dx = x_node.is_some().then(|| vec![0.0; shape.input_len()]);
+        let mut dx = x_node.is_some().then(|| buffer::take(shape.input_len()));
         block_backward(
             &shape,
             values(&x),
@@ -262,6 +275,9 @@ impl Backward<Flex, 5> for Block {
             },
         )
         .expect(FITS);
+        for done in [x, z, dy] {
+            recycle(done);
+        }
         if let (Some(node), Some(dx)) = (x_node, dx) {
             let size = [shape.batch, shape.height, shape.width, shape.in_channels];
             grads.register::<Flex>(node.id, image(size, dx));
@@ -296,11 +312,12 @@ impl Backward<Flex, 1> for Pool {
         _checkpointer: &mut Checkpointer,
     ) {
         let [x_node] = ops.parents;
-        let dy = channels_last(&grads.consume::<Flex>(&ops.node));
+        let dy = channels_last(grads.consume::<Flex>(&ops.node));
         let (shape, argmax) = ops.state;
         if let Some(node) = x_node {
-            let mut dx = vec![0.0; shape.input_len()];
+            let mut dx = buffer::take(shape.input_len());
             max_pool_backward(&shape, values(&dy), &argmax, &mut dx).expect(FITS);
+            recycle(dy);
             let size = [shape.batch, shape.height, shape.width, shape.channels];
             grads.register::<Flex>(node.id, image(size, dx));
         }
@@ -329,7 +346,7 @@ impl<C: CheckpointStrategy> BlockBackend for Autodiff<Flex, C> {
             beta.primitive(),
             slope.primitive(),
         );
-        let out = forward(x.primitive(), params, geometry);
+        let out = forward(x.into_primitive(), params, geometry);
         let y = match Block.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(out.saved, out.y),
             OpsKind::UnTracked(prep) => prep.finish(out.y),
@@ -361,8 +378,9 @@ impl<C: CheckpointStrategy> BlockBackend for Autodiff<Flex, C> {
     }
 
     fn pool(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        let (y, shape, argmax) = pool_forward(x.primitive());
-        match Pool.prepare::<C>([x.node()]).compute_bound().stateful() {
+        let node = x.node();
+        let (y, shape, argmax) = pool_forward(x.into_primitive());
+        match Pool.prepare::<C>([node]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish((shape, argmax), y),
             OpsKind::UnTracked(prep) => prep.finish(y),
         }

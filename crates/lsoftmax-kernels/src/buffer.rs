@@ -1,0 +1,96 @@
+//! Large buffers that go from step to step: new memory is slow, because the system hands it out
+//! page by page, and clears each.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// Shorter buffers are cheap to make: the allocator keeps them itself.
+const SMALLEST: usize = 1 << 15;
+/// A buffer that lay idle while so many others came back is freed. A step of the largest network
+/// gives back about fifty.
+const PATIENCE: u64 = 500;
+
+#[derive(Default)]
+struct Pool {
+    idle: Vec<(u64, Vec<f32>)>,
+    /// How many of a length are out. Only these are taken back: a stranger's buffer would never be
+    /// asked for again.
+    out: HashMap<usize, u64>,
+    given: u64,
+}
+
+fn with_pool<T>(run: impl FnOnce(&mut Pool) -> T) -> T {
+    static POOL: OnceLock<Mutex<Pool>> = OnceLock::new();
+    let pool = POOL.get_or_init(Mutex::default);
+    run(&mut pool.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A buffer of `len` floats of any value, if possible one that was given back.
+pub fn take(len: usize) -> Vec<f32> {
+    if len < SMALLEST {
+        return vec![0.0; len];
+    }
+    let found = with_pool(|pool| {
+        *pool.out.entry(len).or_default() += 1;
+        let at = pool.idle.iter().position(|(_, idle)| idle.len() == len)?;
+        Some(pool.idle.swap_remove(at).1)
+    });
+    found.unwrap_or_else(|| vec![0.0; len])
+}
+
+/// Gives a buffer back for a later [`take`] of the same length.
+pub fn give(values: Vec<f32>) {
+    let freed = with_pool(|pool| {
+        match pool.out.get_mut(&values.len()) {
+            Some(out) if *out > 0 => *out -= 1,
+            _ => return vec![values],
+        }
+        pool.given += 1;
+        let now = pool.given;
+        pool.idle.push((now, values));
+        let stale = |buffer: &mut (u64, _)| now - buffer.0 >= PATIENCE;
+        pool.idle.extract_if(.., stale).map(|(_, b)| b).collect()
+    });
+    drop(freed); // outside the lock
+}
+
+/// Frees all buffers that wait for a [`take`].
+pub fn clear() {
+    drop(with_pool(std::mem::take));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_for_the_same_length() {
+        // Lengths that no other test asks for.
+        let len = 1_234_567;
+        let buffer = take(len);
+        let place = buffer.as_ptr();
+        give(buffer);
+        assert_ne!(take(len + 1).as_ptr(), place);
+        assert_eq!(take(len).as_ptr(), place);
+    }
+
+    #[test]
+    fn a_strange_buffer_is_not_kept() {
+        let buffer = vec![1.0; 1_234_568];
+        give(buffer);
+        assert_eq!(take(1_234_568)[0], 0.0);
+    }
+
+    #[test]
+    fn an_idle_buffer_is_freed_in_the_end() {
+        let buffer = take(1_234_569);
+        give(buffer);
+        for _ in 0..PATIENCE {
+            give(take(SMALLEST + 1));
+        }
+        assert!(with_pool(|pool| pool
+            .idle
+            .iter()
+            .all(|(_, idle)| idle.len() != 1_234_569)));
+    }
+}
