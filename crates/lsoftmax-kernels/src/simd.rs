@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 /// The instruction set that kernels are run with. A value other than `Portable` exists only where
 /// the CPU has the features: it is made by [`Level::available`] alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Level {
+pub enum Level {
     /// Plain arrays of four, which LLVM turns into the baseline's vectors (SSE2, NEON).
     Portable,
     /// AVX2 with FMA.
@@ -86,6 +86,10 @@ impl Level {
     }
 }
 
+/// Added to a float of at most 2^22, it rounds it to a whole number, which then stands in the low
+/// bits: 1.5 times 2^23.
+pub(crate) const WHOLE: f32 = 12_582_912.0;
+
 /// A register of `LANES` floats.
 ///
 /// # Safety
@@ -111,6 +115,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn fma(self, factor: Self, addend: Self) -> Self;
     /// Lane by lane: `then` where `self > 0`, else `otherwise` (also where `self` is NaN).
     unsafe fn if_positive(self, then: Self, otherwise: Self) -> Self;
+    /// `2^n` for `n` in -126..=127, given as `n` + [`WHOLE`].
+    unsafe fn power_of_two(self) -> Self;
 
     #[inline(always)]
     unsafe fn zero() -> Self {
@@ -224,6 +230,14 @@ impl Vector for Portable {
             }
         }))
     }
+    #[inline(always)]
+    unsafe fn power_of_two(self) -> Self {
+        let one = 1f32.to_bits();
+        Self(
+            self.0
+                .map(|n| f32::from_bits((n.to_bits() << 23).wrapping_add(one))),
+        )
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -233,12 +247,14 @@ pub(crate) use x86::{Avx2, Avx512};
 mod x86 {
     use super::Vector;
     use std::arch::x86_64::{
-        __m256, __m256i, __m512, __mmask16, _CMP_GT_OQ, _mm256_add_ps, _mm256_blendv_ps,
-        _mm256_cmp_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskload_ps,
-        _mm256_maskstore_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,
-        _mm256_sub_ps, _mm512_add_ps, _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_loadu_ps,
-        _mm512_mask_blend_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps,
-        _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps, _mm512_sub_ps,
+        __m256, __m256i, __m512, __mmask16, _CMP_GT_OQ, _mm256_add_epi32, _mm256_add_ps,
+        _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_fmadd_ps,
+        _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskload_ps, _mm256_maskstore_ps,
+        _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
+        _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
+        _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps,
+        _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps,
+        _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
     };
 
     /// Eight floats.
@@ -305,6 +321,12 @@ mod x86 {
             let mask = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, _mm256_setzero_ps());
             Self(_mm256_blendv_ps(otherwise.0, then.0, mask))
         }
+        #[inline(always)]
+        unsafe fn power_of_two(self) -> Self {
+            let shifted = _mm256_slli_epi32::<23>(_mm256_castps_si256(self.0));
+            let one = _mm256_castps_si256(_mm256_set1_ps(1.0));
+            Self(_mm256_castsi256_ps(_mm256_add_epi32(shifted, one)))
+        }
     }
 
     /// Sixteen floats.
@@ -367,6 +389,12 @@ mod x86 {
         unsafe fn if_positive(self, then: Self, otherwise: Self) -> Self {
             let mask = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps());
             Self(_mm512_mask_blend_ps(mask, otherwise.0, then.0))
+        }
+        #[inline(always)]
+        unsafe fn power_of_two(self) -> Self {
+            let shifted = _mm512_slli_epi32::<23>(_mm512_castps_si512(self.0));
+            let one = _mm512_castps_si512(_mm512_set1_ps(1.0));
+            Self(_mm512_castsi512_ps(_mm512_add_epi32(shifted, one)))
         }
     }
 }

@@ -35,11 +35,7 @@ pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
             weights.shape[1]
         );
     }
-    let shape = Shape {
-        batch,
-        classes,
-        size,
-    };
+    let shape = [classes, size];
     // Computed as precisely as the more precise of the two.
     let outcome = match (features.values, weights.values) {
         (Values::F32(x), Values::F32(w)) => {
@@ -70,13 +66,6 @@ pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Shape {
-    batch: usize,
-    classes: usize,
-    size: usize,
-}
-
 /// The four arrays, and the loss as a number to print.
 struct Outcome<A> {
     value: f64,
@@ -102,15 +91,10 @@ fn evaluate<T: Real>(
     x: &[T],
     w: &[T],
     labels: &[u32],
-    shape: Shape,
+    [classes, size]: [usize; 2],
     margin: &dyn Margin,
     lambda: f64,
 ) -> Result<Outcome<Vec<T>>, HeadError> {
-    let Shape {
-        batch,
-        classes,
-        size,
-    } = shape;
     let arrays = Batch::new(x, w, labels, classes, size)?;
     let mut d_features = vec![T::ZERO; x.len()];
     let mut d_weights = vec![T::ZERO; w.len()];
@@ -121,18 +105,10 @@ fn evaluate<T: Real>(
         &mut d_features,
         &mut d_weights,
     )?;
-    let mut logits = vec![T::ZERO; batch * classes];
-    T::gemm(
-        [batch, size, classes],
-        (x, [size, 1]),
-        (w, [1, size]),
-        &mut logits,
-        false,
-    );
     Ok(Outcome {
         value: outcome.loss,
         loss: vec![T::from_f64(outcome.loss)],
-        logits,
+        logits: arrays.inner_products(),
         d_features,
         d_weights,
     })

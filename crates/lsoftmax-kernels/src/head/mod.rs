@@ -20,24 +20,26 @@
 //! dF/dw = F_c / (|x||w|) x + (F_|w| / |w| - c F_c / |w|^2) w
 //! ```
 //!
-//! Classes are walked in blocks, so that no more than
-//! [`BLOCK_BYTES`] of logits exist at any time, whatever the number of classes.
+//! Classes are walked in blocks: whatever their number, the working memory stays below 64 MiB (for
+//! a batch of up to 4096 features of length 512).
 
-mod gradient;
+mod double;
+mod passes;
 mod real;
 mod rescale;
 mod rows;
 mod sample;
+mod single;
+mod stream;
 
 pub use real::Real;
 pub use sample::Sample;
 
+use crate::simd::Level;
 use rayon::prelude::*;
 use rescale::Rescaled;
-use rows::{Rows, dot, norm};
-
-/// The largest block of logits, in bytes, that the head holds at once.
-pub const BLOCK_BYTES: usize = 32 << 20;
+use rows::{Rows, norm};
+use stream::{Plan, SumExp, Walk};
 
 /// A shorter vector that is to be normalised counts as zero: its gradient, about `1 / norm`, must
 /// stay finite in f32.
@@ -176,9 +178,16 @@ impl<'a, T: Real> Batch<'a, T> {
         })
     }
 
-    /// As many classes as fit `bytes`, and at least one.
-    fn block_classes(&self, bytes: usize) -> usize {
-        (bytes / (self.labels.len() * size_of::<T>())).clamp(1, self.weights.rows())
+    /// The plain inner products `x_i . w_j`, `[batch, class]`, summed in f64.
+    pub fn inner_products(&self) -> Vec<T> {
+        let level = Level::get();
+        self.features
+            .par_iter()
+            .flat_map_iter(|x| {
+                (0..self.weights.rows())
+                    .map(move |class| T::from_f64(T::dot(level, x, self.weights.row(class))))
+            })
+            .collect()
     }
 }
 
@@ -204,12 +213,11 @@ pub fn cross_entropy<T: Real>(
     normalisation: Normalisation,
     margin: &(dyn Fn(Target) -> TargetLogit + Sync),
 ) -> Outcome {
-    let rescaled = RescaledBatch::new(batch, normalisation);
+    let level = Level::get();
+    let rescaled = RescaledBatch::new(level, batch, normalisation);
     let batch = &rescaled.batch(batch);
-    let samples = Samples::new(batch, normalisation, margin, &rescaled);
-    let block = batch.block_classes(BLOCK_BYTES);
-    let mut logits = vec![T::ZERO; batch.labels.len() * block];
-    let sums = samples.sum_exp(batch, block, &mut logits);
+    let samples = Samples::new(level, batch, normalisation, margin, &rescaled);
+    let (sums, _) = Walk::new(level, batch, &samples, Plan::new(batch)).sum_exp(false);
     samples.outcome(&sums, batch, &rescaled)
 }
 
@@ -228,41 +236,28 @@ pub fn cross_entropy_with_gradient<T: Real>(
     d_features: &mut [T],
     d_weights: &mut [T],
 ) -> Result<Outcome, HeadError> {
-    with_block_bytes(
-        batch,
-        normalisation,
-        margin,
-        d_features,
-        d_weights,
-        BLOCK_BYTES,
-    )
+    let plan = Plan::new(batch);
+    with_plan(batch, normalisation, margin, d_features, d_weights, plan)
 }
 
-fn with_block_bytes<T: Real>(
+fn with_plan<T: Real>(
     batch: &Batch<'_, T>,
     normalisation: Normalisation,
     margin: &(dyn Fn(Target) -> TargetLogit + Sync),
     d_features: &mut [T],
     d_weights: &mut [T],
-    block_bytes: usize,
+    plan: Plan,
 ) -> Result<Outcome, HeadError> {
     batch.features.check_like("d_features", d_features.len())?;
     batch.weights.check_like("d_weights", d_weights.len())?;
-    let rescaled = RescaledBatch::new(batch, normalisation);
+    let level = Level::get();
+    let rescaled = RescaledBatch::new(level, batch, normalisation);
     let batch = &rescaled.batch(batch);
-    let samples = Samples::new(batch, normalisation, margin, &rescaled);
-    let block = batch.block_classes(block_bytes);
-    let mut logits = vec![T::ZERO; batch.labels.len() * block];
-    let sums = samples.sum_exp(batch, block, &mut logits);
-    gradient::gradient(
-        batch,
-        &samples,
-        &sums,
-        block,
-        &mut logits,
-        d_features,
-        d_weights,
-    );
+    let samples = Samples::new(level, batch, normalisation, margin, &rescaled);
+    let walk = Walk::new(level, batch, &samples, plan);
+    let (sums, kept) = walk.sum_exp(true);
+    walk.gradient(&sums, kept, d_features, d_weights);
+    drop(walk);
     rescaled.finish(batch.features.columns(), d_features, d_weights);
     Ok(samples.outcome(&sums, batch, &rescaled))
 }
@@ -274,11 +269,13 @@ struct RescaledBatch<T> {
 }
 
 impl<T: Real> RescaledBatch<T> {
-    fn new(batch: &Batch<'_, T>, normalisation: Normalisation) -> Self {
+    fn new(level: Level, batch: &Batch<'_, T>, normalisation: Normalisation) -> Self {
         let scaled = normalisation.feature_scale.is_some();
         Self {
-            features: scaled.then(|| Rescaled::new(&batch.features)),
-            weights: normalisation.weights.then(|| Rescaled::new(&batch.weights)),
+            features: scaled.then(|| Rescaled::new(level, &batch.features)),
+            weights: normalisation
+                .weights
+                .then(|| Rescaled::new(level, &batch.weights)),
         }
     }
 
@@ -312,22 +309,6 @@ impl<T: Real> RescaledBatch<T> {
     }
 }
 
-/// The sum of exponentials of a row of logits: `exp(max) * sum`.
-#[derive(Clone, Copy)]
-struct SumExp {
-    /// The largest logit, exactly.
-    max: f64,
-    /// `sum_j exp(f_j - max)`, at least 1.
-    sum: f64,
-}
-
-impl SumExp {
-    /// The logarithm of the softmax of one logit of the row.
-    fn log_softmax(&self, logit: f64) -> f64 {
-        logit - self.max - self.sum.ln()
-    }
-}
-
 /// What is known of each sample before any matrix product.
 struct Samples {
     normalisation: Normalisation,
@@ -338,6 +319,7 @@ struct Samples {
 
 impl Samples {
     fn new<T: Real>(
+        level: Level,
         batch: &Batch<'_, T>,
         normalisation: Normalisation,
         margin: &(dyn Fn(Target) -> TargetLogit + Sync),
@@ -368,7 +350,13 @@ impl Samples {
                         ..logit
                     }
                 };
-                let mut sample = Sample::new(dot(x, w), norm(x), norm(w), normalisation, &margin);
+                let mut sample = Sample::new(
+                    T::dot(level, x, w),
+                    norm(level, x),
+                    norm(level, w),
+                    normalisation,
+                    &margin,
+                );
                 // As it will stand among the other logits: else the loss could fall below 0.
                 sample.logit = T::from_f64(sample.logit).to_f64();
                 sample
@@ -385,74 +373,9 @@ impl Samples {
         self.weight_factors.get(class).copied().unwrap_or(1.0)
     }
 
-    /// The logits of the classes `first..first + count`, target entries replaced,
-    /// as `[batch, count]` rows at the start of `logits`.
-    fn block_logits<T: Real>(
-        &self,
-        batch: &Batch<'_, T>,
-        first: usize,
-        count: usize,
-        logits: &mut [T],
-    ) {
-        let samples = batch.labels.len();
-        let logits = &mut logits[..samples * count];
-        batch
-            .features
-            .times_transposed(&batch.weights.range(first, count), logits);
-        let scaled = self.normalisation != Normalisation::default();
-        logits
-            .par_chunks_mut(count)
-            .enumerate()
-            .for_each(|(i, row)| {
-                if scaled {
-                    let a = self.rows[i].feature_factor;
-                    for (j, value) in row.iter_mut().enumerate() {
-                        *value = *value * T::from_f64(a * self.weight_factor(first + j));
-                    }
-                }
-                let label = batch.labels[i] as usize;
-                if (first..first + count).contains(&label) {
-                    row[label - first] = T::from_f64(self.rows[i].logit);
-                }
-            });
-    }
-
-    /// The sum of exponentials of each row, block after block.
-    ///
-    /// Leaves the last block in `logits`.
-    fn sum_exp<T: Real>(
-        &self,
-        batch: &Batch<'_, T>,
-        block: usize,
-        logits: &mut [T],
-    ) -> Vec<SumExp> {
-        let samples = batch.labels.len();
-        let mut sums = vec![
-            SumExp {
-                max: f64::NEG_INFINITY,
-                sum: 0.0
-            };
-            samples
-        ];
-        for first in (0..batch.weights.rows()).step_by(block) {
-            let count = block.min(batch.weights.rows() - first);
-            self.block_logits(batch, first, count, logits);
-            logits[..samples * count]
-                .par_chunks(count)
-                .zip(&mut sums)
-                .for_each(|(row, so_far)| {
-                    let max = T::max_of(row).to_f64();
-                    let max = if max > so_far.max || max.is_nan() {
-                        max
-                    } else {
-                        so_far.max
-                    };
-                    so_far.sum *= (so_far.max - max).exp();
-                    so_far.sum += T::sum_exp(row, T::from_f64(max));
-                    so_far.max = max;
-                });
-        }
-        sums
+    /// Whether plain inner products are not the logits.
+    fn are_scaled(&self) -> bool {
+        self.normalisation != Normalisation::default()
     }
 
     fn outcome<T: Real>(

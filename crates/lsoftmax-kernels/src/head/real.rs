@@ -1,11 +1,10 @@
-//! The two element types of the head, and what is fast for each.
+//! The two element types of the head.
 
-use gemm::{Parallelism, gemm};
+use super::rows::Rows;
+use crate::simd::Level;
 
 /// f32 or f64.
-pub trait Real:
-    sealed::Sealed + Copy + Send + Sync + std::ops::Mul<Output = Self> + 'static
-{
+pub trait Real: sealed::Kernels {
     /// 0.
     const ZERO: Self;
 
@@ -14,82 +13,6 @@ pub trait Real:
 
     /// Widens.
     fn to_f64(self) -> f64;
-
-    /// The largest value of a row; NaN if there is one.
-    fn max_of(row: &[Self]) -> Self;
-
-    /// `sum_j exp(row_j - shift)`.
-    fn sum_exp(row: &[Self], shift: Self) -> f64;
-
-    /// `row_j = factor * exp(row_j - shift)`.
-    fn scaled_exp(row: &mut [Self], shift: Self, factor: Self);
-
-    /// `out (+)= lhs * rhs` for `[m, k]` times `[k, n]` into row-major `[m, n]`.
-    ///
-    /// Each operand comes with its row and column stride.
-    ///
-    /// # Panics
-    /// If a slice is too short for its shape and strides.
-    fn gemm(
-        shape: [usize; 3],
-        lhs: (&[Self], [usize; 2]),
-        rhs: (&[Self], [usize; 2]),
-        out: &mut [Self],
-        add: bool,
-    ) {
-        let [m, k, n] = shape;
-        let ((lhs, [lhs_rs, lhs_cs]), (rhs, [rhs_rs, rhs_cs])) = (lhs, rhs);
-        if m == 0 || n == 0 || k == 0 {
-            return;
-        }
-        assert!(
-            (m - 1) * lhs_rs + (k - 1) * lhs_cs < lhs.len(),
-            "gemm: lhs is too short"
-        );
-        assert!(
-            (k - 1) * rhs_rs + (n - 1) * rhs_cs < rhs.len(),
-            "gemm: rhs is too short"
-        );
-        assert!(m * n <= out.len(), "gemm: out is too short");
-        // Forking for a small product costs more than it saves.
-        let parallelism = if m * k * n < 32 * 32 * 32 {
-            Parallelism::None
-        } else {
-            Parallelism::Rayon(0)
-        };
-        // SAFETY: the asserts above bound every element that the product reads or writes,
-        // and `out` is borrowed mutably, so it overlaps neither operand.
-        #[allow(unsafe_code)]
-        unsafe {
-            gemm(
-                m,
-                n,
-                k,
-                out.as_mut_ptr(),
-                1,
-                n as isize,
-                add,
-                lhs.as_ptr(),
-                lhs_cs as isize,
-                lhs_rs as isize,
-                rhs.as_ptr(),
-                rhs_cs as isize,
-                rhs_rs as isize,
-                Self::from_f64(1.0),
-                Self::from_f64(1.0),
-                false,
-                false,
-                false,
-                parallelism,
-            );
-        }
-    }
-}
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
 }
 
 macro_rules! real {
@@ -104,31 +27,71 @@ macro_rules! real {
             fn to_f64(self) -> f64 {
                 self as f64
             }
-
-            fn max_of(row: &[Self]) -> Self {
-                let mut max = <$t>::NEG_INFINITY;
-                let mut nan = false;
-                for &value in row {
-                    nan |= value.is_nan();
-                    max = if value > max { value } else { max };
-                }
-                if nan { <$t>::NAN } else { max }
-            }
-
-            fn sum_exp(row: &[Self], shift: Self) -> f64 {
-                row.iter()
-                    .map(|&value| f64::from((value - shift).exp()))
-                    .sum()
-            }
-
-            fn scaled_exp(row: &mut [Self], shift: Self, factor: Self) {
-                for value in row {
-                    *value = factor * (*value - shift).exp();
-                }
-            }
         }
     };
 }
 
 real!(f32);
 real!(f64);
+
+pub(super) mod sealed {
+    use super::{Level, Rows};
+    use std::ops::{AddAssign, Mul};
+
+    /// What each type does its own way. A block of logits is `[class, sample]`: so many rows of
+    /// the class weights times all features.
+    pub trait Kernels:
+        Copy + Send + Sync + PartialOrd + Mul<Output = Self> + AddAssign + 'static
+    {
+        /// The features in other orders, as the products below like them.
+        type Packed: Sync;
+
+        /// For products with so many classes.
+        fn pack(features: &Rows<'_, Self>, classes: usize) -> Self::Packed;
+
+        /// `logits = weights * features^T`
+        fn logits(
+            level: Level,
+            weights: &Rows<'_, Self>,
+            features: &Rows<'_, Self>,
+            packed: &Self::Packed,
+            logits: &mut [Self],
+        );
+
+        /// `d_weights = block * features`
+        fn weight_gradient(
+            level: Level,
+            block: &[Self],
+            features: &Rows<'_, Self>,
+            packed: &Self::Packed,
+            d_weights: &mut [Self],
+        );
+
+        /// `d_features += block^T * weights`
+        fn add_feature_gradient(
+            level: Level,
+            block: &[Self],
+            weights: &Rows<'_, Self>,
+            d_features: &mut [Self],
+        );
+
+        /// Raises `max` to the largest logit of each sample in the block and writes the sums of
+        /// `exp(logit - max)` over the block. A NaN makes its sum NaN.
+        fn statistics(level: Level, block: &[Self], max: &mut [Self], sum: &mut [Self]);
+
+        /// `logit = factor * exp(logit - max)`, with a maximum and a factor for each sample.
+        fn scaled_exp(level: Level, block: &mut [Self], max: &[Self], factor: &[Self]);
+
+        /// The inner product, summed in f64.
+        fn dot(level: Level, a: &[Self], b: &[Self]) -> f64;
+
+        /// `row += factor * direction`, each entry computed in f64.
+        fn add_scaled(level: Level, row: &mut [Self], factor: f64, direction: &[Self]);
+
+        /// A buffer of any content.
+        fn take(len: usize) -> Vec<Self>;
+
+        /// Gives a buffer back for the next `take`.
+        fn give(buffer: Vec<Self>);
+    }
+}

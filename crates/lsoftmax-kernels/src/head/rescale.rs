@@ -2,6 +2,7 @@
 
 use super::rows::{Rows, norm};
 use super::{Real, TINY};
+use crate::simd::Level;
 use rayon::prelude::*;
 
 /// Products of two vectors of lengths in this range, and their inverses, fit f32.
@@ -18,8 +19,8 @@ pub(super) struct Rescaled<T> {
 }
 
 impl<T: Real> Rescaled<T> {
-    pub(super) fn new(rows: &Rows<'_, T>) -> Self {
-        let mut norms: Vec<f64> = rows.par_iter().map(norm).collect();
+    pub(super) fn new(level: Level, rows: &Rows<'_, T>) -> Self {
+        let mut norms: Vec<f64> = rows.par_iter().map(|row| norm(level, row)).collect();
         let is_extreme = |norm: f64| {
             // A shorter one counts as zero.
             norm >= TINY && norm.is_finite() && !COMFORTABLE.contains(&norm)

@@ -1,12 +1,13 @@
-//! A checked row-major matrix and the products that the head needs.
+//! A checked row-major matrix.
 
 use super::{HeadError, Real};
+use crate::simd::Level;
 use rayon::prelude::*;
 
 /// A borrowed row-major matrix.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::struct_field_names, reason = "a matrix has rows")]
-pub(super) struct Rows<'a, T> {
+pub struct Rows<'a, T> {
     values: &'a [T],
     rows: usize,
     columns: usize,
@@ -56,6 +57,10 @@ impl<'a, T: Real> Rows<'a, T> {
         self.columns
     }
 
+    pub(super) fn values(&self) -> &'a [T] {
+        self.values
+    }
+
     pub(super) fn row(&self, row: usize) -> &'a [T] {
         &self.values[row * self.columns..(row + 1) * self.columns]
     }
@@ -82,46 +87,11 @@ impl<'a, T: Real> Rows<'a, T> {
             columns: self.columns,
         }
     }
-
-    /// `out = self * other^T`, `[self.rows, other.rows]`.
-    pub(super) fn times_transposed(&self, other: &Self, out: &mut [T]) {
-        T::gemm(
-            [self.rows, self.columns, other.rows],
-            (self.values, [self.columns, 1]),
-            (other.values, [1, other.columns]),
-            out,
-            false,
-        );
-    }
-}
-
-/// `out (+)= lhs * rhs` with `lhs` `[m, k]` and `rhs` `[k, n]`, all row-major.
-pub(super) fn times<T: Real>(lhs: &[T], rhs: &Rows<'_, T>, out: &mut [T], add: bool) {
-    let (k, n) = (rhs.rows, rhs.columns);
-    T::gemm(
-        [lhs.len() / k, k, n],
-        (lhs, [k, 1]),
-        (rhs.values, [n, 1]),
-        out,
-        add,
-    );
-}
-
-/// `out = lhs^T * rhs` with `lhs` `[k, m]` and `rhs` `[k, n]`, all row-major.
-pub(super) fn transposed_times<T: Real>(lhs: &[T], rhs: &Rows<'_, T>, out: &mut [T]) {
-    let (k, n) = (rhs.rows, rhs.columns);
-    let m = lhs.len() / k;
-    T::gemm([m, k, n], (lhs, [1, m]), (rhs.values, [n, 1]), out, false);
-}
-
-/// The inner product, summed in f64.
-pub(super) fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a.to_f64() * b.to_f64()).sum()
 }
 
 /// The Euclidean norm, summed in f64, scaled where squares would leave its range.
-pub(super) fn norm<T: Real>(row: &[T]) -> f64 {
-    let squares = dot(row, row);
+pub(super) fn norm<T: Real>(level: Level, row: &[T]) -> f64 {
+    let squares = T::dot(level, row, row);
     if (1e-280..f64::INFINITY).contains(&squares) || squares.is_nan() {
         return squares.sqrt();
     }

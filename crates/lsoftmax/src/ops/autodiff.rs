@@ -5,13 +5,13 @@ use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::Checkpoi
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend as _, Backend, TensorMetadata as _};
-use burn::tensor::{FloatDType, Shape};
+use burn::backend::{Autodiff, AutodiffBackend as _, TensorMetadata as _};
+use burn::tensor::FloatDType;
 
 #[derive(Debug)]
 struct MarginCrossEntropy;
 
-impl<B: Backend> Backward<B, 2> for MarginCrossEntropy {
+impl<B: MarginBackend> Backward<B, 2> for MarginCrossEntropy {
     /// The gradients by features and by weights for a loss with gradient 1, and the types that
     /// they are to have.
     type State = [(FloatTensor<B>, FloatDType); 2];
@@ -23,10 +23,9 @@ impl<B: Backend> Backward<B, 2> for MarginCrossEntropy {
         _checkpointer: &mut Checkpointer,
     ) {
         let grad = grads.consume::<B>(&ops.node);
-        let grad = B::float_reshape(grad, Shape::new([1, 1]));
         for (parent, (gradient, dtype)) in ops.parents.into_iter().zip(ops.state) {
             if let Some(node) = parent {
-                let gradient = B::float_mul(gradient, grad.clone());
+                let gradient = B::scaled(gradient, grad.clone());
                 grads.register::<B>(node.id, cast::<B>(gradient, dtype));
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{MarginBackend, TargetRule, cast, precision};
 use burn::backend::Flex;
+use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Element, FloatDType, TensorData};
 use burn_flex::FlexTensor;
@@ -32,6 +33,16 @@ impl MarginBackend for Flex {
         let (loss, targets, gradient) = run(features, weights, &rule, true);
         let (d_features, d_weights) = gradient.expect("asked for the gradient");
         (loss, targets, d_features, d_weights)
+    }
+
+    fn scaled(gradient: FloatTensor<Self>, by: FloatTensor<Self>) -> FloatTensor<Self> {
+        let by = by.into_data().iter::<f64>().next().unwrap_or(f64::NAN);
+        // The rule, and a pass over all class weights saved.
+        if by == 1.0 {
+            gradient
+        } else {
+            Self::float_mul_scalar(gradient, by.into())
+        }
     }
 }
 

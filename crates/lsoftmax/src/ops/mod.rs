@@ -7,7 +7,7 @@ mod flex;
 use crate::margin::{Margin, blend};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata as _, backend_extension};
-use burn::tensor::{DType, FloatDType, Tensor};
+use burn::tensor::{DType, FloatDType, Shape, Tensor};
 use lsoftmax_kernels::head::{Normalisation, Target, TargetLogit};
 use std::sync::Arc;
 
@@ -64,6 +64,12 @@ pub trait MarginBackend: Backend {
         FloatTensor<Self>,
     ) {
         composed::with_gradient::<Self>(features, weights, &rule)
+    }
+
+    /// A gradient `[row, column]` of that operation times the gradient `[1]` of its loss, both of
+    /// one type.
+    fn scaled(gradient: FloatTensor<Self>, by: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_mul(gradient, Self::float_reshape(by, Shape::new([1, 1])))
     }
 }
 

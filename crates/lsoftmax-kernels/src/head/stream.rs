@@ -1,0 +1,360 @@
+//! The walk over the classes, block by block: no more than a block of logits exists at a time.
+//!
+//! The classes are cut into parts, each the work of one task, and a part into blocks that stay in a
+//! core's cache while they are used: logits, statistics, softmax, both gradients. The cut depends on
+//! the sizes alone, and results are joined in order, so that they do not depend on the threads.
+
+use super::sample::inverse;
+use super::{Batch, Real, Samples};
+use crate::simd::Level;
+use rayon::prelude::*;
+
+/// Logits that are kept between the two passes, in bytes: with more, the second pass computes them
+/// again.
+const KEPT: usize = 32 << 20;
+/// Gradients by the features, one for each part, in bytes together.
+const PARTIAL: usize = 16 << 20;
+/// Logits of a block: their memory fits the second cache of most machines beside the operands.
+const BLOCK: usize = 1 << 16;
+
+/// How the classes are cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// Classes of a block.
+    pub(super) block: usize,
+    /// Classes of a part: some blocks.
+    pub(super) part: usize,
+    /// Whether all logits are kept for the second pass.
+    pub(super) keep: bool,
+}
+
+impl Plan {
+    pub(super) fn new<T: Real>(batch: &Batch<'_, T>) -> Self {
+        let (samples, classes) = (batch.features.rows(), batch.weights.rows());
+        let bytes = samples * batch.features.columns() * size_of::<T>();
+        // Multiples of the register tile's rows.
+        let mut block = (BLOCK / samples / 12 * 12).clamp(48, 96);
+        if classes < 32 * block {
+            block = 48;
+        }
+        let parts = (PARTIAL / bytes.max(1)).clamp(8, 64);
+        Self {
+            block,
+            part: classes.div_ceil(block).div_ceil(parts) * block,
+            keep: classes.saturating_mul(samples) <= KEPT / size_of::<T>(),
+        }
+    }
+}
+
+/// The sum of exponentials of a sample's logits: `exp(max) * sum`.
+#[derive(Clone, Copy)]
+pub(super) struct SumExp {
+    /// The largest logit, exactly.
+    max: f64,
+    /// `sum_j exp(f_j - max)`, at least 1.
+    sum: f64,
+}
+
+impl SumExp {
+    const NOTHING: Self = Self {
+        max: f64::NEG_INFINITY,
+        sum: 0.0,
+    };
+
+    fn add(&mut self, other: Self) {
+        let max = self.max.max(other.max);
+        let rescaled = |part: Self| {
+            if part.max == max {
+                part.sum
+            } else {
+                part.sum * (part.max - max).exp()
+            }
+        };
+        *self = Self {
+            max,
+            sum: rescaled(*self) + rescaled(other),
+        };
+    }
+
+    /// The logarithm of the softmax of one logit of the row.
+    pub(super) fn log_softmax(&self, logit: f64) -> f64 {
+        logit - self.max - self.sum.ln()
+    }
+}
+
+/// All that both passes read.
+pub(super) struct Walk<'a, T: Real> {
+    level: Level,
+    batch: &'a Batch<'a, T>,
+    samples: &'a Samples,
+    packed: T::Packed,
+    plan: Plan,
+    /// `(label, row)` of the batch, sorted.
+    targets: Vec<(usize, usize)>,
+}
+
+impl<'a, T: Real> Walk<'a, T> {
+    pub(super) fn new(
+        level: Level,
+        batch: &'a Batch<'a, T>,
+        samples: &'a Samples,
+        plan: Plan,
+    ) -> Self {
+        let labels = batch.labels.iter().enumerate();
+        let mut targets: Vec<_> = labels.map(|(row, &label)| (label as usize, row)).collect();
+        targets.sort_unstable();
+        Self {
+            level,
+            batch,
+            samples,
+            packed: T::pack(&batch.features, batch.weights.rows()),
+            plan,
+            targets,
+        }
+    }
+
+    fn size(&self) -> usize {
+        self.batch.labels.len()
+    }
+
+    /// First and last + 1 class of each block of a part.
+    fn blocks(&self, part: usize) -> impl Iterator<Item = (usize, usize)> {
+        let Plan {
+            block, part: of, ..
+        } = self.plan;
+        let end = ((part + 1) * of).min(self.batch.weights.rows());
+        (part * of..end)
+            .step_by(block)
+            .map(move |first| (first, end.min(first + block)))
+    }
+
+    /// The samples of the classes `first..end`, with their labels.
+    fn targets(&self, first: usize, end: usize) -> &[(usize, usize)] {
+        let place = |class| self.targets.partition_point(|&(label, _)| label < class);
+        &self.targets[place(first)..place(end)]
+    }
+
+    /// The logits of the classes `first..end`, target entries replaced, `[class, sample]`.
+    fn logits(&self, first: usize, end: usize, logits: &mut [T]) {
+        let Self { batch, samples, .. } = self;
+        let weights = batch.weights.range(first, end - first);
+        let packed = &self.packed;
+        T::logits(self.level, &weights, &batch.features, packed, logits);
+        if samples.are_scaled() {
+            for (class, row) in (first..).zip(logits.chunks_exact_mut(self.size())) {
+                let b = samples.weight_factor(class);
+                for (value, sample) in row.iter_mut().zip(&samples.rows) {
+                    *value = *value * T::from_f64(sample.feature_factor * b);
+                }
+            }
+        }
+        for &(label, row) in self.targets(first, end) {
+            logits[(label - first) * self.size() + row] = T::from_f64(samples.rows[row].logit);
+        }
+    }
+
+    /// The first pass: the sum of exponentials of each sample, and all logits if they are kept
+    /// (else nothing).
+    pub(super) fn sum_exp(&self, keep: bool) -> (Vec<SumExp>, Vec<T>) {
+        let size = self.size();
+        let classes = self.batch.weights.rows();
+        let (part, keep) = (self.plan.part, keep && self.plan.keep);
+        let mut kept = T::take(if keep { classes * size } else { 0 });
+        let sums: Vec<Vec<SumExp>> = if keep {
+            kept.par_chunks_mut(part * size)
+                .enumerate()
+                .map(|(part, logits)| self.sum_exp_of(part, Some(logits)))
+                .collect()
+        } else {
+            (0..classes.div_ceil(part))
+                .into_par_iter()
+                .map(|part| self.sum_exp_of(part, None))
+                .collect()
+        };
+        let mut all = vec![SumExp::NOTHING; size];
+        for part in sums {
+            for (all, part) in all.iter_mut().zip(part) {
+                all.add(part);
+            }
+        }
+        (all, kept)
+    }
+
+    fn sum_exp_of(&self, part: usize, mut kept: Option<&mut [T]>) -> Vec<SumExp> {
+        let size = self.size();
+        let own = if kept.is_some() { 0 } else { self.plan.block };
+        let mut own = T::take(own * size);
+        let mut max = vec![T::from_f64(f64::NEG_INFINITY); size];
+        let mut sum = vec![T::ZERO; size];
+        let mut sums = vec![SumExp::NOTHING; size];
+        for (first, end) in self.blocks(part) {
+            let logits = match &mut kept {
+                Some(kept) => &mut kept[(first - part * self.plan.part) * size..],
+                None => &mut own[..],
+            };
+            let logits = &mut logits[..(end - first) * size];
+            self.logits(first, end, logits);
+            T::statistics(self.level, logits, &mut max, &mut sum);
+            // In f64: there may be millions of classes.
+            for ((all, max), sum) in sums.iter_mut().zip(&max).zip(&sum) {
+                all.add(SumExp {
+                    max: max.to_f64(),
+                    sum: sum.to_f64(),
+                });
+            }
+        }
+        T::give(own);
+        sums
+    }
+
+    /// The second pass: both gradients of the mean cross-entropy.
+    pub(super) fn gradient(
+        &self,
+        sums: &[SumExp],
+        mut kept: Vec<T>,
+        d_features: &mut [T],
+        d_weights: &mut [T],
+    ) {
+        let (size, columns) = (self.size(), self.batch.features.columns());
+        let samples = self.samples;
+        let of_rows = |value: &dyn Fn(usize) -> f64| (0..size).map(value).collect::<Vec<f64>>();
+        let rows = &samples.rows;
+        let softmax = Softmax {
+            max: sums.iter().map(|sum| T::from_f64(sum.max)).collect(),
+            factor: (rows.iter().zip(sums))
+                .map(|(row, sum)| T::from_f64(row.feature_factor / size as f64 / sum.sum))
+                .collect(),
+            d_target: of_rows(&|at| sums[at].log_softmax(rows[at].logit).exp_m1() / size as f64),
+        };
+        let part = self.plan.part;
+        let parts = self.batch.weights.rows().div_ceil(part);
+        let mut partial = T::take(parts * size * columns);
+        let kept_chunk = if kept.is_empty() { 0 } else { part * size };
+        let mut kept_parts = kept.chunks_mut(kept_chunk.max(1));
+        let tasks: Vec<_> = partial
+            .chunks_mut(size * columns)
+            .zip(d_weights.chunks_mut(part * columns))
+            .map(|(d_features, d_weights)| (d_features, d_weights, kept_parts.next()))
+            .collect();
+        tasks
+            .into_par_iter()
+            .enumerate()
+            .for_each(|(part, (d_features, d_weights, kept))| {
+                d_features.fill(T::ZERO);
+                self.gradient_of(part, &softmax, kept, d_features, d_weights);
+            });
+        T::give(kept);
+
+        let scaled = samples.normalisation.feature_scale.is_some();
+        d_features
+            .par_chunks_mut(columns)
+            .enumerate()
+            .for_each(|(row, d_row)| {
+                d_row.copy_from_slice(&partial[row * columns..][..columns]);
+                for part in 1..parts {
+                    let from = &partial[(part * size + row) * columns..][..columns];
+                    for (sum, &value) in d_row.iter_mut().zip(from) {
+                        *sum += value;
+                    }
+                }
+                let x = self.batch.features.row(row);
+                let mut along = softmax.d_target[row] * rows[row].along_feature;
+                if scaled {
+                    let norm = rows[row].target.feature_norm;
+                    along -= T::dot(self.level, d_row, x) * inverse(norm).powi(2);
+                }
+                if along != 0.0 {
+                    T::add_scaled(self.level, d_row, along, x);
+                }
+            });
+        T::give(partial);
+    }
+
+    fn gradient_of(
+        &self,
+        part: usize,
+        softmax: &Softmax<T>,
+        mut kept: Option<&mut [T]>,
+        d_features: &mut [T],
+        d_weights: &mut [T],
+    ) {
+        let Self {
+            level,
+            batch,
+            samples,
+            ..
+        } = *self;
+        let (size, columns) = (self.size(), batch.features.columns());
+        let start = part * self.plan.part;
+        let own = if kept.is_some() { 0 } else { self.plan.block };
+        let mut own = T::take(own * size);
+        for (first, end) in self.blocks(part) {
+            let block = match &mut kept {
+                Some(kept) => &mut kept[(first - start) * size..][..(end - first) * size],
+                None => {
+                    let block = &mut own[..(end - first) * size];
+                    self.logits(first, end, block);
+                    block
+                }
+            };
+            T::scaled_exp(level, block, &softmax.max, &softmax.factor);
+            if samples.normalisation.weights {
+                for (class, row) in (first..).zip(block.chunks_exact_mut(size)) {
+                    let b = T::from_f64(samples.weight_factor(class));
+                    for value in row {
+                        *value = *value * b;
+                    }
+                }
+            }
+            let targets = self.targets(first, end);
+            for &(label, row) in targets {
+                let entry = softmax.d_target[row] * samples.rows[row].entry;
+                block[(label - first) * size + row] = T::from_f64(entry);
+            }
+            let weights = batch.weights.range(first, end - first);
+            let d_weights = &mut d_weights[(first - start) * columns..][..(end - first) * columns];
+            T::weight_gradient(level, block, &batch.features, &self.packed, d_weights);
+            T::add_feature_gradient(level, block, &weights, d_features);
+            self.finish_weights(first, targets, softmax, d_weights);
+        }
+        T::give(own);
+    }
+
+    /// Adds what lies along the class weights, while they are in the cache.
+    fn finish_weights(
+        &self,
+        first: usize,
+        mut targets: &[(usize, usize)],
+        softmax: &Softmax<T>,
+        d_weights: &mut [T],
+    ) {
+        let Self { batch, samples, .. } = self;
+        let normalised = samples.normalisation.weights;
+        for (class, d_row) in (first..).zip(d_weights.chunks_exact_mut(batch.weights.columns())) {
+            let mut along = 0.0;
+            while let [(label, row), rest @ ..] = targets
+                && *label == class
+            {
+                along += softmax.d_target[*row] * samples.rows[*row].along_weight;
+                targets = rest;
+            }
+            let w = batch.weights.row(class);
+            if normalised {
+                let b = samples.weight_factor(class);
+                along -= T::dot(self.level, d_row, w) * b.powi(2);
+            }
+            if along != 0.0 {
+                T::add_scaled(self.level, d_row, along, w);
+            }
+        }
+    }
+}
+
+/// What the second pass needs of each sample.
+struct Softmax<T> {
+    max: Vec<T>,
+    /// Turns `exp(logit - max)` into the gradient's entry.
+    factor: Vec<T>,
+    /// The derivative of the loss by the target logit.
+    d_target: Vec<f64>,
+}
