@@ -23,6 +23,8 @@ mod conv;
 mod error;
 pub mod head;
 mod norm;
+#[doc(hidden)]
+pub mod peak;
 mod pool;
 mod product;
 #[cfg(test)]

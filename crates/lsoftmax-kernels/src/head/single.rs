@@ -20,8 +20,6 @@ const DEPTH: usize = 128;
 /// `[panel][feature][sample of the panel]`, or nothing where classes are few.
 pub struct Panels(Option<Scratch>);
 
-// SAFETY is not at stake: a scratch is plain memory that returns to the pool of the thread that
-// drops it.
 impl Kernels for f32 {
     type Packed = Panels;
 

@@ -1,18 +1,21 @@
 //! Times the kernels on the layers of the experiments' networks.
 //!
-//! `cargo run --release -p lsoftmax-kernels --example block_bench [-- batch [filter]]`
+//! `cargo bench -p lsoftmax-kernels --bench blocks [-- batch [network]]`
 //!
-//! GFLOP/s count the direct method's operations, whatever method is used. The time of a layer is the
-//! best of several runs, since other programs disturb in one direction only.
+//! Milliseconds, and in brackets the share in per cent of the machine's measured peak that the direct
+//! method would need for the same time: Winograd's products are a quarter of it for 3x3 kernels
+//! (0.36 for 5x5), so that 400 (278) would be a perfect score.
 #![allow(clippy::print_stdout)]
 
+mod common;
+
+use common::{argument, noise, peak, time};
 use lsoftmax_kernels::{
     Affine, AffineGradient, ConvShape, PoolShape, block_backward, block_forward, block_inference,
     conv2d_backward_input, conv2d_backward_weight, conv2d_forward, max_pool_backward,
     max_pool_forward,
 };
 use std::collections::HashMap;
-use std::time::Instant;
 
 /// A network as `(channels, size, kernel)` of its convolutions in order, starting from an image.
 struct Network {
@@ -64,37 +67,12 @@ const NETWORKS: &[Network] = &[
     },
 ];
 
-/// Milliseconds of the best of several runs.
-fn time(mut work: impl FnMut()) -> f64 {
-    work();
-    let (mut best, mut spent, mut runs) = (f64::MAX, 0.0, 0);
-    while (spent < 250.0 || runs < 3) && runs < 40 {
-        let start = Instant::now();
-        work();
-        let millis = start.elapsed().as_secs_f64() * 1e3;
-        best = best.min(millis);
-        spent += millis;
-        runs += 1;
-    }
-    best
-}
-
-fn noise(len: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed | 1;
-    (0..len)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-        })
-        .collect()
-}
-
 /// Forward and backward of a block, in milliseconds.
-fn bench_block(shape: &ConvShape, first: bool) -> (f64, f64) {
+fn bench_block(shape: &ConvShape, first: bool, peak: f64) -> (f64, f64) {
     let channels = shape.out_channels;
-    let x = noise(shape.input_len(), 1);
-    let w = noise(shape.weight_len(), 2);
-    let dy = noise(shape.output_len(), 3);
+    let x = noise(shape.input_len(), 1, 1.0);
+    let w = noise(shape.weight_len(), 2, 1.0);
+    let dy = noise(shape.output_len(), 3, 1.0);
     let (gamma, beta, slope) = (
         vec![1.0; channels],
         vec![0.0; channels],
@@ -134,7 +112,7 @@ fn bench_block(shape: &ConvShape, first: bool) -> (f64, f64) {
         .unwrap();
     });
     let inference = time(|| block_inference(shape, &x, &w, &affine, &mean, &var, &mut y).unwrap());
-    let rate = |millis: f64| shape.flops() / millis / 1e6;
+    let share = |millis: f64| shape.flops() / millis / 1e4 / peak;
     println!(
         "{:4}x{:<2} {:4} -> {:<4} {}x{}  conv {conv:7.2} ({:5.0})  dx {input:7.2} ({:5.0})  dw \
          {weights:7.2} ({:5.0})  block {forward:7.2} + {backward:7.2}  inference {inference:7.2}",
@@ -144,9 +122,9 @@ fn bench_block(shape: &ConvShape, first: bool) -> (f64, f64) {
         shape.out_channels,
         shape.kernel,
         shape.kernel,
-        rate(conv),
-        rate(input),
-        rate(weights),
+        share(conv),
+        share(input),
+        share(weights),
     );
     (forward, backward)
 }
@@ -162,7 +140,7 @@ fn bench_pool(batch: usize, size: usize, channels: usize) -> f64 {
         padding: 0,
         ceil_mode: true,
     };
-    let mut x = noise(shape.input_len(), 1);
+    let mut x = noise(shape.input_len(), 1, 1.0);
     let mut y = vec![0.0; shape.output_len()];
     let mut argmax = vec![0; y.len()];
     let forward = time(|| max_pool_forward(&shape, &x, &mut y, &mut argmax).unwrap());
@@ -172,20 +150,13 @@ fn bench_pool(batch: usize, size: usize, channels: usize) -> f64 {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let batch = arguments
-        .first()
-        .and_then(|batch| batch.parse().ok())
-        .unwrap_or(64);
-    let filter = arguments.get(1).map_or("", String::as_str);
-    println!(
-        "batch {batch}, {} threads, ms (GFLOP/s)",
-        rayon::current_num_threads()
-    );
+    let batch = argument(0, 64);
+    let filter = argument(1, String::new());
+    let peak = peak(&format!("batch {batch}"));
     let mut known: HashMap<(usize, usize, usize, usize), (f64, f64)> = HashMap::new();
     for network in NETWORKS
         .iter()
-        .filter(|network| network.name.contains(filter))
+        .filter(|network| network.name.contains(&filter))
     {
         println!("\n{}", network.name);
         let (mut channels, mut size) = network.image;
@@ -204,7 +175,7 @@ fn main() {
                         1,
                         padding,
                     );
-                    bench_block(&shape.expect("a good shape"), first)
+                    bench_block(&shape.expect("a good shape"), first, peak)
                 });
                 total += forward + backward;
                 channels = width;
