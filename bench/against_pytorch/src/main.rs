@@ -39,7 +39,13 @@ enum Case {
 }
 
 fn main() -> anyhow::Result<()> {
-    match Arguments::parse().case {
+    let case = Arguments::parse().case;
+    // As the command `lsoftmax` does.
+    rayon::scope(|_| run(case))
+}
+
+fn run(case: Case) -> anyhow::Result<()> {
+    match case {
         Case::Prepare {
             network,
             batch,

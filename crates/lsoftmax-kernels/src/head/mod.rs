@@ -178,6 +178,14 @@ impl<'a, T: Real> Batch<'a, T> {
         })
     }
 
+    /// Multiply-adds of one matrix product.
+    fn work(&self) -> usize {
+        let Self {
+            features, weights, ..
+        } = self;
+        (features.rows() * features.columns()).saturating_mul(weights.rows())
+    }
+
     /// The plain inner products `x_i . w_j`, `[batch, class]`, summed in f64.
     pub fn inner_products(&self) -> Vec<T> {
         let level = Level::get();
@@ -214,11 +222,13 @@ pub fn cross_entropy<T: Real>(
     margin: &(dyn Fn(Target) -> TargetLogit + Sync),
 ) -> Outcome {
     let level = Level::get();
-    let rescaled = RescaledBatch::new(level, batch, normalisation);
-    let batch = &rescaled.batch(batch);
-    let samples = Samples::new(level, batch, normalisation, margin, &rescaled);
-    let (sums, _) = Walk::new(level, batch, &samples, Plan::new(batch)).sum_exp(false);
-    samples.outcome(&sums, batch, &rescaled)
+    enter(batch.work(), || {
+        let rescaled = RescaledBatch::new(level, batch, normalisation);
+        let batch = &rescaled.batch(batch);
+        let samples = Samples::new(level, batch, normalisation, margin, &rescaled);
+        let (sums, _) = Walk::new(level, batch, &samples, Plan::new(batch)).sum_exp(false);
+        samples.outcome(&sums, batch, &rescaled)
+    })
 }
 
 /// [`cross_entropy`] with its gradient, in one pass where the logits fit one block.
@@ -251,15 +261,43 @@ fn with_plan<T: Real>(
     batch.features.check_like("d_features", d_features.len())?;
     batch.weights.check_like("d_weights", d_weights.len())?;
     let level = Level::get();
-    let rescaled = RescaledBatch::new(level, batch, normalisation);
-    let batch = &rescaled.batch(batch);
-    let samples = Samples::new(level, batch, normalisation, margin, &rescaled);
-    let walk = Walk::new(level, batch, &samples, plan);
-    let (sums, kept) = walk.sum_exp(true);
-    walk.gradient(&sums, kept, d_features, d_weights);
-    drop(walk);
-    rescaled.finish(batch.features.columns(), d_features, d_weights);
-    Ok(samples.outcome(&sums, batch, &rescaled))
+    Ok(enter(batch.work(), || {
+        let rescaled = RescaledBatch::new(level, batch, normalisation);
+        let batch = &rescaled.batch(batch);
+        let samples = Samples::new(level, batch, normalisation, margin, &rescaled);
+        let walk = Walk::new(level, batch, &samples, plan);
+        let (sums, kept) = walk.sum_exp(true);
+        walk.gradient(&sums, kept, d_features, d_weights);
+        drop(walk);
+        rescaled.finish(batch.features.columns(), d_features, d_weights);
+        samples.outcome(&sums, batch, &rescaled)
+    }))
+}
+
+/// Multiply-adds from which on the threads are woken: to wake them takes longer than a small head
+/// altogether.
+const WORTH: usize = 1 << 22;
+
+/// Goes to a thread of the pool, once, if the head has enough to do for many.
+fn enter<R: Send>(work: usize, run: impl FnOnce() -> R + Send) -> R {
+    if work < WORTH {
+        run()
+    } else {
+        rayon::scope(|_| run())
+    }
+}
+
+/// Does each item, on all threads if the head has enough to do. `work` is [`Batch::work`].
+fn spread<I: Send, R: Send>(
+    work: usize,
+    items: Vec<I>,
+    run: impl Fn(I) -> R + Send + Sync,
+) -> Vec<R> {
+    if work < WORTH || items.len() < 2 {
+        items.into_iter().map(run).collect()
+    } else {
+        items.into_par_iter().map(run).collect()
+    }
 }
 
 /// What is known of the sides of a batch that are normalised.
@@ -272,10 +310,10 @@ impl<T: Real> RescaledBatch<T> {
     fn new(level: Level, batch: &Batch<'_, T>, normalisation: Normalisation) -> Self {
         let scaled = normalisation.feature_scale.is_some();
         Self {
-            features: scaled.then(|| Rescaled::new(level, &batch.features)),
+            features: scaled.then(|| Rescaled::new(level, batch.work(), &batch.features)),
             weights: normalisation
                 .weights
-                .then(|| Rescaled::new(level, &batch.weights)),
+                .then(|| Rescaled::new(level, batch.work(), &batch.weights)),
         }
     }
 
@@ -333,12 +371,11 @@ impl Samples {
             .iter()
             .map(|&norm| normalisation.weight_factor(norm))
             .collect();
-        let rows = batch
-            .features
-            .par_iter()
-            .zip(batch.labels)
-            .enumerate()
-            .map(|(row, (x, &label))| {
+        let rows = spread(
+            batch.work(),
+            batch.labels.iter().enumerate().collect(),
+            |(row, &label)| {
+                let x = batch.features.row(row);
                 let w = batch.weights.row(label as usize);
                 let [of_x, of_w] = rescaled.factors(row, label);
                 // The margin sees the true norms, and its derivatives are by the rescaled ones.
@@ -360,8 +397,8 @@ impl Samples {
                 // As it will stand among the other logits: else the loss could fall below 0.
                 sample.logit = T::from_f64(sample.logit).to_f64();
                 sample
-            })
-            .collect();
+            },
+        );
         Self {
             normalisation,
             rows,

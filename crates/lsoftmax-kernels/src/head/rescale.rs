@@ -1,7 +1,7 @@
 //! Rows that are to be normalised, made ready for products in their own type.
 
 use super::rows::{Rows, norm};
-use super::{Real, TINY};
+use super::{Real, TINY, spread};
 use crate::simd::Level;
 use rayon::prelude::*;
 
@@ -19,8 +19,9 @@ pub(super) struct Rescaled<T> {
 }
 
 impl<T: Real> Rescaled<T> {
-    pub(super) fn new(level: Level, rows: &Rows<'_, T>) -> Self {
-        let mut norms: Vec<f64> = rows.par_iter().map(|row| norm(level, row)).collect();
+    pub(super) fn new(level: Level, work: usize, rows: &Rows<'_, T>) -> Self {
+        let all = (0..rows.rows()).collect();
+        let mut norms = spread(work, all, |row| norm(level, rows.row(row)));
         let is_extreme = |norm: f64| {
             // A shorter one counts as zero.
             norm >= TINY && norm.is_finite() && !COMFORTABLE.contains(&norm)

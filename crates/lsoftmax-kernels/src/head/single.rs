@@ -3,11 +3,11 @@
 use super::passes;
 use super::real::sealed::Kernels;
 use super::rows::Rows;
+use super::spread;
 use crate::buffer;
 use crate::product::{Ahead, Product};
 use crate::scratch::Scratch;
 use crate::simd::Level;
-use rayon::prelude::*;
 
 /// Columns of the packed panels: the widest register tile.
 const PANEL: usize = 64;
@@ -29,13 +29,11 @@ impl Kernels for f32 {
         }
         let (samples, columns) = (features.rows(), features.columns());
         let mut packed = Scratch::take(samples * columns);
-        packed
-            .par_chunks_mut(PANEL * columns)
-            .enumerate()
-            .for_each(|(panel, to)| {
-                let width = to.len() / columns;
-                transpose(features.values(), [panel * PANEL, width], columns, to);
-            });
+        let panels = packed.chunks_mut(PANEL * columns).enumerate().collect();
+        spread(samples * columns * classes, panels, |(panel, to)| {
+            let width = to.len() / columns;
+            transpose(features.values(), [panel * PANEL, width], columns, to);
+        });
         Panels(Some(packed))
     }
 

@@ -5,9 +5,8 @@
 //! the sizes alone, and results are joined in order, so that they do not depend on the threads.
 
 use super::sample::inverse;
-use super::{Batch, Real, Samples};
+use super::{Batch, Real, Samples, spread};
 use crate::simd::Level;
-use rayon::prelude::*;
 
 /// Logits that are kept between the two passes, in bytes: with more, the second pass computes them
 /// again.
@@ -160,17 +159,11 @@ impl<'a, T: Real> Walk<'a, T> {
         let classes = self.batch.weights.rows();
         let (part, keep) = (self.plan.part, keep && self.plan.keep);
         let mut kept = T::take(if keep { classes * size } else { 0 });
-        let sums: Vec<Vec<SumExp>> = if keep {
-            kept.par_chunks_mut(part * size)
-                .enumerate()
-                .map(|(part, logits)| self.sum_exp_of(part, Some(logits)))
-                .collect()
-        } else {
-            (0..classes.div_ceil(part))
-                .into_par_iter()
-                .map(|part| self.sum_exp_of(part, None))
-                .collect()
-        };
+        let mut chunks = kept.chunks_mut(part * size);
+        let parts = (0..classes.div_ceil(part)).map(|part| (part, chunks.next()));
+        let sums = spread(self.batch.work(), parts.collect(), |(part, logits)| {
+            self.sum_exp_of(part, logits)
+        });
         let mut all = vec![SumExp::NOTHING; size];
         for part in sums {
             for (all, part) in all.iter_mut().zip(part) {
@@ -228,28 +221,28 @@ impl<'a, T: Real> Walk<'a, T> {
         };
         let part = self.plan.part;
         let parts = self.batch.weights.rows().div_ceil(part);
-        let mut partial = T::take(parts * size * columns);
-        let kept_chunk = if kept.is_empty() { 0 } else { part * size };
-        let mut kept_parts = kept.chunks_mut(kept_chunk.max(1));
-        let tasks: Vec<_> = partial
-            .chunks_mut(size * columns)
-            .zip(d_weights.chunks_mut(part * columns))
-            .map(|(d_features, d_weights)| (d_features, d_weights, kept_parts.next()))
-            .collect();
-        tasks
-            .into_par_iter()
-            .enumerate()
-            .for_each(|(part, (d_features, d_weights, kept))| {
-                d_features.fill(T::ZERO);
-                self.gradient_of(part, &softmax, kept, d_features, d_weights);
-            });
-        T::give(kept);
-
-        let scaled = samples.normalisation.feature_scale.is_some();
-        d_features
-            .par_chunks_mut(columns)
-            .enumerate()
-            .for_each(|(row, d_row)| {
+        let mut kept_parts = kept.chunks_mut(part * size);
+        let d_parts = d_weights.chunks_mut(part * columns);
+        if parts == 1 {
+            for d_weights in d_parts {
+                self.gradient_of(0, &softmax, kept_parts.next(), d_features, d_weights);
+            }
+        } else {
+            let mut partial = T::take(parts * size * columns);
+            let tasks = (partial.chunks_mut(size * columns).zip(d_parts).enumerate())
+                .map(|(part, (d_features, d_weights))| {
+                    (part, d_features, d_weights, kept_parts.next())
+                })
+                .collect();
+            spread(
+                self.batch.work(),
+                tasks,
+                |(part, d_features, d_weights, kept)| {
+                    self.gradient_of(part, &softmax, kept, d_features, d_weights);
+                },
+            );
+            let rows = d_features.chunks_mut(columns).enumerate().collect();
+            spread(self.batch.work(), rows, |(row, d_row)| {
                 d_row.copy_from_slice(&partial[row * columns..][..columns]);
                 for part in 1..parts {
                     let from = &partial[(part * size + row) * columns..][..columns];
@@ -257,17 +250,37 @@ impl<'a, T: Real> Walk<'a, T> {
                         *sum += value;
                     }
                 }
+            });
+            T::give(partial);
+        }
+        T::give(kept);
+        self.finish_features(&softmax, d_features);
+    }
+
+    /// Adds what lies along the features.
+    fn finish_features(&self, softmax: &Softmax<T>, d_features: &mut [T]) {
+        let columns = self.batch.features.columns();
+        let samples = self.samples;
+        let scaled = samples.normalisation.feature_scale.is_some();
+        let rows = d_features
+            .chunks_mut(columns)
+            .zip(&samples.rows)
+            .enumerate();
+        spread(
+            self.batch.work(),
+            rows.collect(),
+            |(row, (d_row, sample))| {
                 let x = self.batch.features.row(row);
-                let mut along = softmax.d_target[row] * rows[row].along_feature;
+                let mut along = softmax.d_target[row] * sample.along_feature;
                 if scaled {
-                    let norm = rows[row].target.feature_norm;
+                    let norm = sample.target.feature_norm;
                     along -= T::dot(self.level, d_row, x) * inverse(norm).powi(2);
                 }
                 if along != 0.0 {
                     T::add_scaled(self.level, d_row, along, x);
                 }
-            });
-        T::give(partial);
+            },
+        );
     }
 
     fn gradient_of(
@@ -288,6 +301,7 @@ impl<'a, T: Real> Walk<'a, T> {
         let start = part * self.plan.part;
         let own = if kept.is_some() { 0 } else { self.plan.block };
         let mut own = T::take(own * size);
+        d_features.fill(T::ZERO);
         for (first, end) in self.blocks(part) {
             let block = match &mut kept {
                 Some(kept) => &mut kept[(first - start) * size..][..(end - first) * size],
