@@ -11,7 +11,7 @@ mod common;
 
 use common::{argument, noise, peak, time};
 use lsoftmax_kernels::{
-    Affine, AffineGradient, ConvShape, PoolShape, block_backward, block_forward, block_inference,
+    Affine, AffineGradient, ConvShape, InferenceBlock, PoolShape, block_backward, block_forward,
     conv2d_backward_input, conv2d_backward_weight, conv2d_forward, max_pool_backward,
     max_pool_forward,
 };
@@ -111,7 +111,8 @@ fn bench_block(shape: &ConvShape, first: bool, peak: f64) -> (f64, f64) {
         )
         .unwrap();
     });
-    let inference = time(|| block_inference(shape, &x, &w, &affine, &mean, &var, &mut y).unwrap());
+    let prepared = InferenceBlock::new(shape, &w, &affine, &mean, &var).unwrap();
+    let inference = time(|| prepared.run(shape, &x, &mut y).unwrap());
     let share = |millis: f64| shape.flops() / millis / 1e4 / peak;
     println!(
         "{:4}x{:<2} {:4} -> {:<4} {}x{}  conv {conv:7.2} ({:5.0})  dx {input:7.2} ({:5.0})  dw \

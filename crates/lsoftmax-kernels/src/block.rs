@@ -5,11 +5,11 @@
 //! backward never stores the gradient for `z`: each group's part is made, used for both gradients of
 //! the convolution, and overwritten by the next.
 
-use crate::conv::{ConvShape, Forward, OutputGradient, WeightGradient};
+use crate::conv::{ConvShape, Forward, OutputGradient, Packed, WeightGradient};
 use crate::error::{KernelError, check_len};
 use crate::norm::{
-    Affine, AffineGradient, Coefficients, MOMENTS, all_gradient_sums, apply, folded, gradient,
-    merge_moments, moments, shift,
+    Affine, AffineGradient, Coefficients, MOMENTS, all_gradient_sums, apply, gradient,
+    merge_moments, moments,
 };
 use crate::scratch::Scratch;
 use crate::simd::Level;
@@ -59,7 +59,7 @@ pub fn block_forward(
     let channels = shape.out_channels;
     let (group, x_image, z_image) = (shape.group(), x.len() / shape.batch, z.len() / shape.batch);
     let groups = shape.batch.div_ceil(group);
-    let forward = Forward::convolution(level, shape, weight, None);
+    let forward = Forward::convolution(level, shape, weight, &Packed::default());
     let mut parts = Scratch::take(MOMENTS * groups * channels);
     z.par_chunks_mut(group * z_image)
         .zip(x.par_chunks(group * x_image))
@@ -131,36 +131,5 @@ pub fn block_backward(
         }
         OutputGradient::Made(dz)
     });
-    Ok(())
-}
-
-/// The block in evaluation: running statistics, with the normalisation folded into the weights and an
-/// offset. Writes `y`; the rest as in [`block_forward`].
-pub fn block_inference(
-    shape: &ConvShape,
-    x: &[f32],
-    weight: &[f32],
-    affine: &Affine<'_>,
-    running_mean: &[f32],
-    running_var: &[f32],
-    y: &mut [f32],
-) -> Result<(), KernelError> {
-    let statistics = [
-        ("running_mean", running_mean.len()),
-        ("running_var", running_var.len()),
-    ];
-    check_block(shape, x, weight, affine, statistics)?;
-    check_len("y", y.len(), shape.output_len())?;
-    let level = Level::get();
-    let (coefficients, scale) = folded(affine, running_mean, running_var);
-    let forward = Forward::convolution(level, shape, weight, Some(&scale));
-    let (group, x_image, y_image) = (shape.group(), x.len() / shape.batch, y.len() / shape.batch);
-    y.par_chunks_mut(group * y_image)
-        .zip(x.par_chunks(group * x_image))
-        .with_max_len(1)
-        .for_each(|(y, x)| {
-            forward.run(y.len() / y_image, x, y);
-            shift(level, &coefficients, y);
-        });
     Ok(())
 }

@@ -256,7 +256,7 @@ fn inference_with_the_batch_statistics_is_the_training_output() {
             };
             let mut folded = vec![f32::NAN; y.len()];
             level
-                .force(|| block_inference(&shape, &x, &w, &affine, &mean, &var, &mut folded))
+                .force(|| infer(&shape, &x, &w, &affine, &mean, &var, &mut folded))
                 .unwrap();
             let y: Vec<f64> = y.iter().map(|&v| f64::from(v)).collect();
             assert!(error(&folded, &y) < 1e-4);
@@ -397,4 +397,70 @@ fn wrong_lengths_are_errors() {
         .is_err()
     );
     assert!(norm_inference((0, 3), &[], &short, &three, &three, &mut []).is_err());
+}
+
+fn infer(
+    shape: &ConvShape,
+    x: &[f32],
+    w: &[f32],
+    affine: &Affine<'_>,
+    mean: &[f32],
+    var: &[f32],
+    y: &mut [f32],
+) -> Result<(), KernelError> {
+    InferenceBlock::new(shape, w, affine, mean, var)?.run(shape, x, y)
+}
+
+#[test]
+fn one_block_serves_images_of_any_number_and_size_on_any_number_of_threads() {
+    // Winograd, direct, and more weights than outputs, where Winograd is not worth it.
+    for (inputs, outputs, kernel, stride) in
+        [(16, 24, 3, 1), (3, 20, 5, 1), (9, 8, 3, 2), (112, 96, 3, 1)]
+    {
+        let mut random = Random::new(9);
+        let shape = |batch, size| {
+            ConvShape::new(batch, (inputs, outputs), size, kernel, stride, kernel / 2).unwrap()
+        };
+        let w = single(&random.values(shape(1, (8, 8)).weight_len()));
+        let (gamma, beta) = (vec![1.5; outputs], vec![0.25; outputs]);
+        let (slope, mean) = (vec![0.2; outputs], vec![0.1; outputs]);
+        let var = vec![0.7; outputs];
+        let affine = Affine {
+            gamma: &gamma,
+            beta: &beta,
+            slope: Some(&slope),
+            eps: 1e-5,
+        };
+        let block = InferenceBlock::new(&shape(1, (8, 8)), &w, &affine, &mean, &var).unwrap();
+        for size in [(8, 8), (13, 5), (1, 1), (30, 30)] {
+            let shape_of = |batch| shape(batch, size);
+            let x = single(&random.values(shape_of(5).input_len()));
+            let run = |batch: usize, threads| {
+                let pool = rayon::ThreadPoolBuilder::new()
+                    .num_threads(threads)
+                    .build()
+                    .unwrap();
+                let of = x.len() / 5;
+                let mut y = Vec::new();
+                for x in x.chunks(batch * of) {
+                    let shape = shape_of(x.len() / of);
+                    let mut part = vec![f32::NAN; shape.output_len()];
+                    pool.install(|| block.run(&shape, x, &mut part)).unwrap();
+                    y.extend(part);
+                }
+                y
+            };
+            let exact = run(1, 1);
+            for (batch, threads) in [(1, 3), (1, 16), (2, 4), (5, 1), (5, 3)] {
+                let found = run(batch, threads);
+                let off = |a: &f32, b: &f32| (a - b).abs() > 1e-4 * (1.0 + b.abs());
+                assert!(
+                    !found
+                        .iter()
+                        .zip(&exact)
+                        .any(|(a, b)| off(a, b) || a.is_nan())
+                );
+            }
+        }
+    }
 }

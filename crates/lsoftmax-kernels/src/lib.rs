@@ -1,8 +1,8 @@
 //! CPU kernels of lsoftmax, on plain slices: no tensors, no framework.
 //!
 //! - [`head`]: the cross-entropy of a margin loss with its gradient, in blocks of classes;
-//! - [`block_forward`] and its kin: convolution, batch normalisation and `PReLU` as one block,
-//!   with the gradient written by hand;
+//! - [`block_forward`], [`block_backward`], [`InferenceBlock`]: convolution, batch normalisation and
+//!   `PReLU` as one block, with the gradient written by hand;
 //! - [`norm_forward`], [`max_pool_forward`]: the layers between;
 //! - [`buffer`]: large buffers that are used again.
 //!
@@ -22,6 +22,7 @@ pub mod buffer;
 mod conv;
 mod error;
 pub mod head;
+mod inference;
 mod norm;
 #[doc(hidden)]
 pub mod peak;
@@ -32,8 +33,9 @@ mod reference;
 mod scratch;
 mod simd;
 
-pub use block::{block_backward, block_forward, block_inference};
+pub use block::{block_backward, block_forward};
 pub use conv::{ConvShape, conv2d_backward_input, conv2d_backward_weight, conv2d_forward};
 pub use error::KernelError;
+pub use inference::InferenceBlock;
 pub use norm::{Affine, AffineGradient, norm_backward, norm_forward, norm_inference};
 pub use pool::{PoolShape, max_pool_backward, max_pool_forward};

@@ -8,6 +8,7 @@ use super::pack::{Taps, pack};
 use crate::product::{Ahead, Product};
 use crate::scratch::{LINE, Scratch};
 use crate::simd::Level;
+use std::sync::Arc;
 
 fn padded(channels: usize) -> usize {
     channels.next_multiple_of(LINE)
@@ -61,7 +62,7 @@ struct Phase {
     c_rows: Vec<usize>,
     outer: usize,
     inner: usize,
-    weights: Scratch,
+    weights: Arc<Scratch>,
 }
 
 /// The convolution, or the gradient for its input.
@@ -74,34 +75,39 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
+    /// The weights as [`Forward::convolution`] wants them.
+    pub(crate) fn pack(taps: &Taps<'_>) -> Scratch {
+        let all: Vec<usize> = (0..taps.kernel).collect();
+        pack_phase(taps, &all, &all)
+    }
+
     /// `y = x * w`
-    pub(crate) fn convolution(level: Level, shape: &ConvShape, taps: &Taps<'_>) -> Self {
+    pub(crate) fn convolution(level: Level, shape: &ConvShape, weights: Arc<Scratch>) -> Self {
         let (height, width) = (shape.height, shape.width);
         let border = 2 * shape.padding;
         let frame = Frame::new(
             (height, width),
-            taps.inputs,
+            shape.in_channels,
             shape.padding,
             (height + border, width + border),
         );
         let outputs = shape.out_height() * shape.out_width();
         let (across, stride) = (shape.out_width(), shape.stride);
         let a_rows = (0..outputs)
-            .map(|at| at / across * stride * frame.row() + at % across * stride * taps.inputs)
+            .map(|at| at / across * stride * frame.row() + at % across * stride * shape.in_channels)
             .collect();
-        let all: Vec<usize> = (0..taps.kernel).collect();
         let phase = Phase {
             a_rows,
-            c_rows: (0..outputs).map(|at| at * taps.outputs).collect(),
-            outer: taps.kernel,
-            inner: taps.kernel * taps.inputs,
-            weights: pack_phase(taps, &all, &all),
+            c_rows: (0..outputs).map(|at| at * shape.out_channels).collect(),
+            outer: shape.kernel,
+            inner: shape.kernel * shape.in_channels,
+            weights,
         };
         Self {
             level,
             frame,
-            out_len: outputs * taps.outputs,
-            outputs: taps.outputs,
+            out_len: outputs * shape.out_channels,
+            outputs: shape.out_channels,
             phases: vec![phase],
         }
     }
@@ -156,7 +162,7 @@ impl Forward {
                 c_rows,
                 outer: rows.len(),
                 inner: columns.len() * taps.inputs,
-                weights: pack_phase(taps, &rows, &columns),
+                weights: Arc::new(pack_phase(taps, &rows, &columns)),
             });
         }
         Self {
@@ -168,6 +174,40 @@ impl Forward {
         }
     }
 
+    /// The image with its frame of zeros.
+    pub(crate) fn framed(&self, image: &[f32]) -> Scratch {
+        let mut framed = Scratch::zeros(self.frame.len());
+        self.frame.fill(image, &mut framed);
+        framed
+    }
+
+    /// Convolves one framed image, but only for the outputs from `first` on that `y` has room for.
+    pub(crate) fn run_pixels(&self, framed: &[f32], y: &mut [f32], first: usize) {
+        let count = y.len() / self.outputs;
+        for phase in &self.phases {
+            let a_rows = &phase.a_rows[first..first + count];
+            let product = self.product(framed, phase, a_rows);
+            product.run(self.level, y, &phase.c_rows[..count]);
+        }
+    }
+
+    fn product<'a>(&self, framed: &'a [f32], phase: &'a Phase, a_rows: &'a [usize]) -> Product<'a> {
+        Product {
+            a: framed,
+            a_rows,
+            outer: phase.outer,
+            a_outer: self.frame.row(),
+            inner: phase.inner,
+            a_inner: 1,
+            b: &phase.weights,
+            b_outer: phase.inner * padded(self.outputs),
+            b_row: padded(self.outputs),
+            columns: self.outputs,
+            accumulate: false,
+            ahead: [Ahead::NONE; 2],
+        }
+    }
+
     /// Works through whole images.
     pub(crate) fn run(&self, x: &[f32], y: &mut [f32]) {
         let mut framed = Scratch::zeros(self.frame.len());
@@ -175,21 +215,8 @@ impl Forward {
         for (x, y) in images.zip(y.chunks_exact_mut(self.out_len)) {
             self.frame.fill(x, &mut framed);
             for phase in &self.phases {
-                Product {
-                    a: &framed,
-                    a_rows: &phase.a_rows,
-                    outer: phase.outer,
-                    a_outer: self.frame.row(),
-                    inner: phase.inner,
-                    a_inner: 1,
-                    b: &phase.weights,
-                    b_outer: phase.inner * padded(self.outputs),
-                    b_row: padded(self.outputs),
-                    columns: self.outputs,
-                    accumulate: false,
-                    ahead: [Ahead::NONE; 2],
-                }
-                .run(self.level, y, &phase.c_rows);
+                self.product(&framed, phase, &phase.a_rows)
+                    .run(self.level, y, &phase.c_rows);
             }
         }
     }

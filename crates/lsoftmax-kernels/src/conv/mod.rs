@@ -11,9 +11,11 @@ mod winograd;
 mod tests;
 
 use crate::error::{KernelError, check_len};
+use crate::scratch::Scratch;
 use crate::simd::Level;
 use pack::Taps;
 use rayon::prelude::*;
+use std::sync::{Arc, OnceLock};
 pub(crate) use weight::{OutputGradient, WeightGradient};
 
 /// The sizes of a convolution without bias, with square kernel and symmetric zero padding.
@@ -190,6 +192,13 @@ impl ConvShape {
         3 * grid.tiles * transform::POINTS < 2 * direct
     }
 
+    /// Whether so few outputs are asked for that to read the weights takes longer than to use them:
+    /// Winograd's are four times as many.
+    fn is_mostly_weights(&self) -> bool {
+        let outputs = self.batch * self.out_height() * self.out_width();
+        self.in_channels * self.out_channels > 96 * 96 && outputs < 192
+    }
+
     /// Images that one task works on together: enough for its matrix products to be large. It
     /// depends on the shape alone, so that results do not depend on the number of threads.
     pub(crate) fn group(&self) -> usize {
@@ -208,13 +217,20 @@ pub(crate) enum Forward {
     Direct(direct::Forward),
 }
 
+/// The weights of a convolution as the methods want them, each made when it is first used.
+#[derive(Default)]
+pub(crate) struct Packed {
+    winograd: OnceLock<Arc<Scratch>>,
+    direct: OnceLock<Arc<Scratch>>,
+}
+
 impl Forward {
-    /// The convolution with weights times `scale`, which has a value for each output.
+    /// The convolution, whose weights may have been packed before.
     pub(crate) fn convolution(
         level: Level,
         shape: &ConvShape,
         weight: &[f32],
-        scale: Option<&[f32]>,
+        packed: &Packed,
     ) -> Self {
         let taps = Taps {
             weight,
@@ -223,13 +239,17 @@ impl Forward {
             kernel: shape.kernel,
             exchanged: false,
             turned: false,
-            scale,
         };
-        if shape.suits_winograd() {
+        if shape.suits_winograd() && !shape.is_mostly_weights() {
+            let weights = || Arc::new(winograd::Forward::pack(level, &taps));
+            let weights = packed.winograd.get_or_init(weights).clone();
             let grid = winograd::Grid::new(shape.height, shape.width, shape.kernel, shape.padding);
-            Self::Winograd(winograd::Forward::new(level, grid, &taps))
+            let channels = (taps.inputs, taps.outputs);
+            Self::Winograd(winograd::Forward::new(level, grid, channels, weights))
         } else {
-            Self::Direct(direct::Forward::convolution(level, shape, &taps))
+            let weights = || Arc::new(direct::Forward::pack(&taps));
+            let weights = packed.direct.get_or_init(weights).clone();
+            Self::Direct(direct::Forward::convolution(level, shape, weights))
         }
     }
 
@@ -242,7 +262,6 @@ impl Forward {
             kernel: shape.kernel,
             exchanged: true,
             turned: false,
-            scale: None,
         };
         if shape.suits_winograd() {
             taps.turned = true;
@@ -252,9 +271,43 @@ impl Forward {
                 shape.kernel,
                 shape.kernel - 1 - shape.padding,
             );
-            Self::Winograd(winograd::Forward::new(level, grid, &taps))
+            let weights = Arc::new(winograd::Forward::pack(level, &taps));
+            let channels = (taps.inputs, taps.outputs);
+            Self::Winograd(winograd::Forward::new(level, grid, channels, weights))
         } else {
             Self::Direct(direct::Forward::input_gradient(level, shape, &taps))
+        }
+    }
+
+    /// Convolves one image on all threads: `done` gets each band of finished output rows.
+    pub(crate) fn run_image(
+        &self,
+        shape: &ConvShape,
+        x: &[f32],
+        y: &mut [f32],
+        done: impl Fn(&mut [f32]) + Sync,
+    ) {
+        let row = shape.out_width() * shape.out_channels;
+        let threads = rayon::current_num_threads();
+        let bands = |unit: usize| shape.out_height().div_ceil(unit).div_ceil(threads) * unit;
+        match self {
+            Self::Winograd(forward) => {
+                let rows = bands(forward.rows());
+                let bands = y.par_chunks_mut(rows * row).enumerate();
+                bands.for_each(|(band, y)| {
+                    forward.run_rows(x, y, band * rows);
+                    done(y);
+                });
+            }
+            Self::Direct(forward) => {
+                let framed = forward.framed(x);
+                let rows = bands(1);
+                let bands = y.par_chunks_mut(rows * row).enumerate();
+                bands.for_each(|(band, y)| {
+                    forward.run_pixels(&framed, y, band * rows * shape.out_width());
+                    done(y);
+                });
+            }
         }
     }
 
@@ -279,7 +332,7 @@ pub fn conv2d_forward(
     check_len("x", x.len(), shape.input_len())?;
     check_len("weight", weight.len(), shape.weight_len())?;
     check_len("y", y.len(), shape.output_len())?;
-    let forward = Forward::convolution(Level::get(), shape, weight, None);
+    let forward = Forward::convolution(Level::get(), shape, weight, &Packed::default());
     run_groups(shape, &forward, x, shape.input_len(), y, shape.output_len());
     Ok(())
 }

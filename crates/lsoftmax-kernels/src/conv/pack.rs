@@ -20,8 +20,6 @@ pub(crate) struct Taps<'a> {
     pub(crate) exchanged: bool,
     /// Whether the kernel is turned by half a turn.
     pub(crate) turned: bool,
-    /// A factor for each output.
-    pub(crate) scale: Option<&'a [f32]>,
 }
 
 impl Taps<'_> {
@@ -37,10 +35,9 @@ impl Taps<'_> {
         lines.fill(0.0);
         for lane in 0..count {
             let taps = &self.weight[input * of_input + (first + lane) * of_output..][..area];
-            let scale = self.scale.map_or(1.0, |scale| scale[first + lane]);
             for (line, &index) in lines.chunks_exact_mut(LINE).zip(indices) {
                 let index = if self.turned { area - 1 - index } else { index };
-                line[lane] = taps[index] * scale;
+                line[lane] = taps[index];
             }
         }
     }

@@ -264,10 +264,11 @@ unsafe fn gradient_tile<V: Vector, const M: usize, const EDGE: bool>(
 }
 
 multiversion! {
-    fn run_output_tiles = output_body(grid: &Grid, m: &[f32], step: usize, channels: usize, start: usize, tiles: usize, y: &mut [f32]);
+    fn run_output_tiles = output_body(grid: &Grid, m: &[f32], step: usize, channels: usize, start: usize, tiles: usize, y: &mut [f32], from: usize);
 }
 
-/// `A^T m A` of `tiles` tiles from tile `start` on, written into the whole output images `y`.
+/// `A^T m A` of `tiles` tiles from tile `start` on, written into `y`: the output images from row
+/// `from` of the first on.
 pub(crate) fn output_tiles(
     level: Level,
     grid: &Grid,
@@ -277,11 +278,12 @@ pub(crate) fn output_tiles(
     start: usize,
     tiles: usize,
     y: &mut [f32],
+    from: usize,
 ) {
-    let images = (start + tiles).div_ceil(grid.tiles);
-    assert!(y.len() >= images * grid.out_height * grid.out_width * channels);
+    let (first, last) = grid.output_rows(start, start + tiles);
+    assert!(first >= from && y.len() >= (last - from) * grid.out_width * channels);
     assert!(step >= tiles * padded(channels) && m.len() >= POINTS * step);
-    run_output_tiles(level, grid, m, step, channels, start, tiles, y);
+    run_output_tiles(level, grid, m, step, channels, start, tiles, y, from);
 }
 
 #[inline(always)]
@@ -293,13 +295,17 @@ unsafe fn output_body<V: Vector>(
     start: usize,
     tiles: usize,
     y: &mut [f32],
+    from: usize,
 ) {
     for tile in 0..tiles {
         let (image, top, left) = grid.place(start + tile);
         let m = m.as_ptr().add(tile * padded(channels));
+        // Where the image's first row would be: perhaps before the slice, but nothing is written
+        // there.
         let y = y
             .as_mut_ptr()
-            .add(image * grid.out_height * grid.out_width * channels);
+            .wrapping_add(image * grid.out_height * grid.out_width * channels)
+            .wrapping_sub(from * grid.out_width * channels);
         let patch = Patch::new(top, left, 0, grid.side, grid.out_height, grid.out_width);
         for channel in (0..channels).step_by(V::LANES) {
             let m = m.add(channel);
@@ -332,7 +338,7 @@ unsafe fn output_tile<V: Vector, const M: usize, const EDGE: bool>(
         (row, column) => V::load(m.add((row * SIDE + column) * step)),
         (row, column, value) => {
             if !EDGE || patch.has(row, column) {
-                let to = y.offset(patch.at(row, column, channels)).add(channel);
+                let to = y.wrapping_offset(patch.at(row, column, channels)).wrapping_add(channel);
                 value.store_if::<EDGE>(to, rest);
             }
         }

@@ -10,6 +10,7 @@ use super::transform::{POINTS, input_tiles, output_gradient_tiles, output_tiles,
 use crate::product::{Ahead, Product};
 use crate::scratch::{LINE, Scratch};
 use crate::simd::Level;
+use std::sync::Arc;
 
 /// The tiles of one image, and where they lie in the input and in the output.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +61,7 @@ impl Grid {
     }
 
     /// The rows of the outputs that these tiles cover, counted through all images.
-    fn output_rows(&self, start: usize, end: usize) -> (usize, usize) {
+    pub(crate) fn output_rows(&self, start: usize, end: usize) -> (usize, usize) {
         let ((image, top, _), (last_image, last, _)) = (self.place(start), self.place(end - 1));
         let bottom = (last + self.side).min(self.out_height);
         (
@@ -116,15 +117,24 @@ pub(crate) struct Forward {
     inputs: usize,
     outputs: usize,
     block: usize,
-    weights: Scratch,
+    weights: Arc<Scratch>,
     v_rows: Vec<usize>,
     m_rows: Vec<usize>,
 }
 
 impl Forward {
-    pub(crate) fn new(level: Level, grid: Grid, taps: &Taps<'_>) -> Self {
-        let (inputs, outputs) = (taps.inputs, taps.outputs);
-        let weights = pack_points(level, taps, padded(outputs), point_step(inputs, outputs));
+    /// The weights as [`Forward::new`] wants them.
+    pub(crate) fn pack(level: Level, taps: &Taps<'_>) -> Scratch {
+        let step = point_step(taps.inputs, taps.outputs);
+        pack_points(level, taps, padded(taps.outputs), step)
+    }
+
+    pub(crate) fn new(
+        level: Level,
+        grid: Grid,
+        (inputs, outputs): (usize, usize),
+        weights: Arc<Scratch>,
+    ) -> Self {
         let block = block_size(inputs, outputs);
         Self {
             level,
@@ -140,6 +150,25 @@ impl Forward {
 
     /// Convolves `images` whole images.
     pub(crate) fn run(&self, images: usize, x: &[f32], y: &mut [f32]) {
+        self.run_tiles((0, images * self.grid.tiles), x, y, 0);
+    }
+
+    /// Rows of outputs that a row of tiles covers.
+    pub(crate) fn rows(&self) -> usize {
+        self.grid.side
+    }
+
+    /// Convolves one image, but only for the outputs from row `from` on, a first row of a tile, that
+    /// `y` has room for.
+    pub(crate) fn run_rows(&self, x: &[f32], y: &mut [f32], from: usize) {
+        let rows = y.len() / (self.grid.out_width * self.outputs);
+        let first = from / self.grid.side;
+        let last = (from + rows).div_ceil(self.grid.side);
+        let across = self.grid.across;
+        self.run_tiles((first * across, last * across), x, y, from);
+    }
+
+    fn run_tiles(&self, (first, last): (usize, usize), x: &[f32], y: &mut [f32], from: usize) {
         let (v_step, m_step) = (
             point_step(self.block, self.inputs),
             point_step(self.block, self.outputs),
@@ -147,7 +176,8 @@ impl Forward {
         let mut v = Scratch::take(POINTS * v_step);
         let mut m = Scratch::take(POINTS * m_step);
         let w_step = point_step(self.inputs, self.outputs);
-        for (start, end) in blocks(images * self.grid.tiles, self.block) {
+        for (start, end) in blocks(last - first, self.block) {
+            let (start, end) = (first + start, first + end);
             let tiles = end - start;
             input_tiles(
                 self.level,
@@ -166,7 +196,8 @@ impl Forward {
                 self.grid.out_width * self.outputs,
             );
             let coming = Ahead::rows(x, x_row, self.grid.fresh_rows(end, end + tiles));
-            let going = Ahead::rows(y, y_row, self.grid.output_rows(start, end));
+            let (top, bottom) = self.grid.output_rows(start, end);
+            let going = Ahead::rows(y, y_row, (top - from, bottom - from));
             for point in 0..POINTS {
                 Product {
                     a: &v[point * v_step..][..v_step],
@@ -197,6 +228,7 @@ impl Forward {
                 start,
                 tiles,
                 y,
+                from,
             );
         }
     }

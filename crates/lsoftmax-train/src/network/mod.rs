@@ -4,7 +4,7 @@ mod spec;
 
 pub use spec::{NetworkSpec, SpecError, Stage, pooled_size};
 
-use crate::ops::{self, BlockParams, EPSILON, Geometry};
+use crate::ops::{self, BlockParams, EPSILON, Geometry, Prepared};
 use burn::module::{Module, Param, RunningState};
 use burn::tensor::module::{batch_norm, batch_norm_train};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -45,6 +45,8 @@ pub struct Block {
     pub var: RunningState<Tensor<1>>,
     #[module(skip)]
     geometry: Geometry,
+    #[module(skip)]
+    prepared: Prepared,
 }
 
 /// Fully connected layer without bias and batch normalisation; nothing after it, so that
@@ -145,6 +147,7 @@ impl Backbone {
                         stride: if conv == 0 { stage.stride } else { 1 },
                         padding: kernel / 2,
                     },
+                    prepared: Prepared::default(),
                 });
                 pools.push(stage.pool && conv + 1 == stage.convs);
                 channels = out;
@@ -194,7 +197,8 @@ impl Block {
             geometry: self.geometry,
         };
         if !x.device().is_autodiff() {
-            return ops::block_inference(x, params, self.mean.value(), self.var.value());
+            let (mean, var) = (self.mean.value(), self.var.value());
+            return ops::block_inference(x, params, mean, var, self.prepared.clone());
         }
         let (y, mean, var) = ops::block(x, params);
         update(&self.mean, mean);

@@ -12,9 +12,10 @@ use burn::backend::{Autodiff, AutodiffBackend as _, Flex};
 use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
 use lsoftmax_kernels::{
-    Affine, AffineGradient, ConvShape, PoolShape, block_backward, block_forward, block_inference,
+    Affine, AffineGradient, ConvShape, InferenceBlock, PoolShape, block_backward, block_forward,
     buffer, max_pool_backward, max_pool_forward,
 };
+use std::sync::{Arc, Mutex, PoisonError};
 
 const FITS: &str = "the network checked its shapes when it was made";
 
@@ -101,6 +102,62 @@ fn output_size(shape: &ConvShape) -> [usize; 4] {
     ]
 }
 
+/// A block made ready for inference, kept for as long as its tensors are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Prepared(Arc<Mutex<Option<([FlexTensor; 6], Arc<InferenceBlock>)>>>);
+
+impl Prepared {
+    fn get(
+        &self,
+        shape: &ConvShape,
+        params: Params,
+        statistics: [FlexTensor; 2],
+    ) -> Arc<InferenceBlock> {
+        let [mean, var] = statistics.map(|tensor| tensor.to_contiguous());
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((tensors, block)) = &*kept {
+            // While a tensor is kept here, nobody can change it in place.
+            let now = [
+                &params.weight,
+                &params.gamma,
+                &params.beta,
+                &params.slope,
+                &mean,
+                &var,
+            ];
+            if tensors
+                .iter()
+                .zip(now)
+                .all(|(a, b)| Arc::ptr_eq(&a.data_arc(), &b.data_arc()))
+            {
+                return block.clone();
+            }
+        }
+        let block = InferenceBlock::new(
+            shape,
+            values(&params.weight),
+            &params.affine(),
+            values(&mean),
+            values(&var),
+        );
+        let block = Arc::new(block.expect(FITS));
+        let Params {
+            weight,
+            gamma,
+            beta,
+            slope,
+        } = params;
+        *kept = Some(([weight, gamma, beta, slope, mean, var], block.clone()));
+        block
+    }
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").finish_non_exhaustive()
+    }
+}
+
 /// All that the forward pass of a block makes.
 struct Forward {
     y: FlexTensor,
@@ -178,21 +235,14 @@ impl BlockBackend for Flex {
         mean: FloatTensor<Self>,
         var: FloatTensor<Self>,
         geometry: Geometry,
+        prepared: Prepared,
     ) -> FloatTensor<Self> {
         let params = Params::new(&weight, &gamma, &beta, &slope);
         let shape = params.shape(&x, geometry);
+        let block = prepared.get(&shape, params, [mean, var]);
         let mut y = buffer::take(shape.output_len());
         let x = channels_last(x);
-        block_inference(
-            &shape,
-            values(&x),
-            values(&params.weight),
-            &params.affine(),
-            values(&mean.to_contiguous()),
-            values(&var.to_contiguous()),
-            &mut y,
-        )
-        .expect(FITS);
+        block.run(&shape, values(&x), &mut y).expect(FITS);
         recycle(x);
         image(output_size(&shape), y)
     }
@@ -363,6 +413,7 @@ impl<C: CheckpointStrategy> BlockBackend for Autodiff<Flex, C> {
         mean: FloatTensor<Self>,
         var: FloatTensor<Self>,
         geometry: Geometry,
+        prepared: Prepared,
     ) -> FloatTensor<Self> {
         // Evaluation is not differentiated: the network is taken off the tape for it.
         Self::from_inner(Flex::block_inference(
@@ -374,6 +425,7 @@ impl<C: CheckpointStrategy> BlockBackend for Autodiff<Flex, C> {
             mean.into_primitive(),
             var.into_primitive(),
             geometry,
+            prepared,
         ))
     }
 

@@ -2,6 +2,8 @@
 
 mod flex;
 
+pub(crate) use flex::Prepared;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::activation::prelu;
@@ -62,6 +64,7 @@ pub(crate) trait BlockBackend: Backend {
         mean: FloatTensor<Self>,
         var: FloatTensor<Self>,
         geometry: Geometry,
+        prepared: Prepared,
     ) -> FloatTensor<Self>;
 
     /// The 2x2 maximum with stride 2, rounded up.
@@ -103,12 +106,13 @@ pub(crate) fn block_of_burn_operations(
     (prelu(normed.output, p.slope), normed.mean, normed.variance)
 }
 
-/// Output of a block in evaluation.
+/// Output of a block in evaluation; `prepared` keeps what its weights are made into.
 pub(crate) fn block_inference(
     x: Tensor<4>,
     p: BlockParams,
     mean: Tensor<1>,
     var: Tensor<1>,
+    prepared: Prepared,
 ) -> Tensor<4> {
     if is_fused(&x.device()) {
         return Tensor::from_dispatch(<Dispatch as BlockBackend>::block_inference(
@@ -120,6 +124,7 @@ pub(crate) fn block_inference(
             mean.into_dispatch(),
             var.into_dispatch(),
             p.geometry,
+            prepared,
         ));
     }
     inference_of_burn_operations(x, p, mean, var)

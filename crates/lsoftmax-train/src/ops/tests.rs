@@ -74,11 +74,20 @@ fn inference_is_the_block_with_given_statistics() {
         random([10], 7, &device),
         random([10], 8, &device).abs() + 0.1,
     );
-    let fused = block_inference(x.clone(), params.clone(), mean.clone(), var.clone());
-    let plain = inference_of_burn_operations(x, params, mean, var);
-    fused
-        .into_data()
-        .assert_approx_eq::<f32>(&plain.into_data(), Tolerance::rel_abs(1e-4, 1e-4));
+    let prepared = Prepared::default();
+    // The second time with other weights, which must not be answered from the first's.
+    for factor in [1.0, 2.0] {
+        let mut params = params.clone();
+        params.weight = params.weight * factor;
+        let all = (x.clone(), params, mean.clone(), var.clone());
+        let (x, params, mean, var) = all.clone();
+        let fused = block_inference(x, params, mean, var, prepared.clone());
+        let (x, params, mean, var) = all;
+        let plain = inference_of_burn_operations(x, params, mean, var);
+        fused
+            .into_data()
+            .assert_approx_eq::<f32>(&plain.into_data(), Tolerance::rel_abs(1e-4, 1e-4));
+    }
 }
 
 #[test]
