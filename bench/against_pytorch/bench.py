@@ -24,7 +24,7 @@ NETWORKS = ["mnist-2d", "mnist", "cifar10", "cifar100"]
 TRAINING = ["eager", "channels-last", "compile", "compile-channels-last"]
 OURS = "lsoftmax"
 # How long each worker works in a round, about.
-ROUND_SECONDS = 3.0
+ROUND_SECONDS = 2.0
 
 
 @dataclass
@@ -49,6 +49,10 @@ class Worker:
         self.memory = answer["memory"]
         if timed:
             self.seconds += answer["seconds"]
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
     def median(self) -> float:
         return statistics.median(self.seconds)
@@ -83,7 +87,7 @@ class Bench:
             workers = {}
             for name, arguments in sides.items():
                 worker = self.start(name, arguments)
-                stack.callback(worker.process.kill)
+                stack.callback(worker.stop)
                 try:
                     worker.steps(check, timed=False)
                     # The first steps are slow: compilers and allocators are still at work.

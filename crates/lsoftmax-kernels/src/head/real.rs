@@ -1,6 +1,7 @@
 //! The two element types of the head.
 
 use super::rows::Rows;
+use crate::buffer;
 use crate::simd::Level;
 
 /// f32 or f64.
@@ -13,10 +14,14 @@ pub trait Real: sealed::Kernels {
 
     /// Widens.
     fn to_f64(self) -> f64;
+
+    /// Zeros, such as for a gradient, in large pages where there are many (see
+    /// [`buffer::zeros`]).
+    fn zeros(len: usize) -> Vec<Self>;
 }
 
 macro_rules! real {
-    ($t:ty) => {
+    ($t:ty, $zeros:expr) => {
         impl Real for $t {
             const ZERO: Self = 0.0;
 
@@ -27,12 +32,16 @@ macro_rules! real {
             fn to_f64(self) -> f64 {
                 self as f64
             }
+
+            fn zeros(len: usize) -> Vec<Self> {
+                $zeros(len)
+            }
         }
     };
 }
 
-real!(f32);
-real!(f64);
+real!(f32, buffer::zeros);
+real!(f64, |len| vec![0.0; len]);
 
 pub(super) mod sealed {
     use super::{Level, Rows};

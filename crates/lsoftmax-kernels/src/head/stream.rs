@@ -11,8 +11,9 @@ use crate::simd::Level;
 /// Logits that are kept between the two passes, in bytes: with more, the second pass computes them
 /// again.
 const KEPT: usize = 32 << 20;
-/// Gradients by the features, one for each part, in bytes together.
-const PARTIAL: usize = 16 << 20;
+/// Gradients by the features, one for each part, in bytes together (but for at least eight parts):
+/// where logits are kept, and where memory is what they are not kept for.
+const PARTIAL: [usize; 2] = [16 << 20, 4 << 20];
 /// Logits of a block: their memory fits the second cache of most machines beside the operands.
 const BLOCK: usize = 1 << 16;
 
@@ -36,11 +37,12 @@ impl Plan {
         if classes < 32 * block {
             block = 48;
         }
-        let parts = (PARTIAL / bytes.max(1)).clamp(8, 64);
+        let keep = classes.saturating_mul(samples) <= KEPT / size_of::<T>();
+        let parts = (PARTIAL[usize::from(!keep)] / bytes.max(1)).clamp(8, 64);
         Self {
             block,
             part: classes.div_ceil(block).div_ceil(parts) * block,
-            keep: classes.saturating_mul(samples) <= KEPT / size_of::<T>(),
+            keep,
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::{Experiment, NetworkChoice, Settings, Trained, load_data, train};
 use burn::tensor::{TensorData, Tolerance};
 use lsoftmax_data::random::Rng;
 
@@ -118,4 +119,39 @@ fn the_first_layer_needs_no_input_gradient() {
     let gradients = block(x.clone(), params).0.sum().backward();
     assert!(x.grad(&gradients).is_none());
     assert!(weight.grad(&gradients).is_some());
+}
+
+#[test]
+fn training_is_that_of_plain_burn_operations() {
+    let settings = Settings {
+        train_samples: Some(2000),
+        test_samples: Some(1000),
+        network: Some(NetworkChoice::Name("compact".into())),
+        iterations: Some(60),
+        batch: Some(64),
+        evaluations: Some(0),
+        ..Settings::default()
+    };
+    let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
+    let split = load_data(&experiment).unwrap();
+    let run = |plain| {
+        PLAIN.set(plain);
+        let trained = train(&experiment, &split, &Device::flex(), &mut ()).unwrap();
+        PLAIN.set(false);
+        trained
+    };
+    let (fused, plain): (Trained, Trained) = (run(false), run(true));
+    assert_eq!(fused.curve.len(), 60);
+    for (fused, plain) in fused.curve.iter().zip(&plain.curve).take(10) {
+        let difference = (fused.loss - plain.loss).abs();
+        assert!(
+            difference < 1e-3 * plain.loss,
+            "{} {}",
+            fused.loss,
+            plain.loss
+        );
+    }
+    let errors = [&fused, &plain].map(|trained| trained.evaluation.error_percent);
+    assert!(errors[1] < 40.0, "{errors:?}: nothing was learned");
+    assert!((errors[0] - errors[1]).abs() < 2.0, "{errors:?}");
 }

@@ -77,8 +77,8 @@ where
     let margin = |target| rule.target_logit(target);
 
     let (outcome, gradients) = if gradient {
-        let mut d_features = vec![T::ZERO; batch * size];
-        let mut d_weights = vec![T::ZERO; classes * size];
+        let mut d_features = T::zeros(batch * size);
+        let mut d_weights = T::zeros(classes * size);
         let outcome = head::cross_entropy_with_gradient(
             &arrays,
             rule.normalisation(),
