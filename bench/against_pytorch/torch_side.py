@@ -18,7 +18,7 @@ import torch
 from networks import load
 from torch.nn import functional as F
 
-LEARNING_RATE = 0.01
+LEARNING_RATE = 0.0001  # see train.rs
 
 
 def status(key: str) -> int | None:

@@ -123,35 +123,33 @@ fn the_first_layer_needs_no_input_gradient() {
 
 #[test]
 fn training_is_that_of_plain_burn_operations() {
-    let settings = Settings {
-        train_samples: Some(2000),
-        test_samples: Some(1000),
-        network: Some(NetworkChoice::Name("compact".into())),
-        iterations: Some(60),
-        batch: Some(64),
-        evaluations: Some(0),
-        ..Settings::default()
-    };
-    let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
-    let split = load_data(&experiment).unwrap();
-    let run = |plain| {
+    let run = |learning_rate, iterations, plain| {
+        let settings = Settings {
+            train_samples: Some(2000),
+            test_samples: Some(1000),
+            network: Some(NetworkChoice::Name("compact".into())),
+            learning_rate: Some(learning_rate),
+            iterations: Some(iterations),
+            batch: Some(64),
+            evaluations: Some(0),
+            ..Settings::default()
+        };
+        let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
+        let split = load_data(&experiment).unwrap();
         PLAIN.set(plain);
         let trained = train(&experiment, &split, &Device::flex(), &mut ()).unwrap();
         PLAIN.set(false);
         trained
     };
-    let (fused, plain): (Trained, Trained) = (run(false), run(true));
-    assert_eq!(fused.curve.len(), 60);
-    for (fused, plain) in fused.curve.iter().zip(&plain.curve).take(10) {
-        let difference = (fused.loss - plain.loss).abs();
-        assert!(
-            difference < 1e-3 * plain.loss,
-            "{} {}",
-            fused.loss,
-            plain.loss
-        );
+    // Small steps: at the usual ones rounding grows a hundredfold a step at first.
+    let (fused, plain): (Trained, Trained) = (run(1e-4, 10, false), run(1e-4, 10, true));
+    assert_eq!(fused.curve.len(), 10);
+    for (fused, plain) in fused.curve.iter().zip(&plain.curve) {
+        let difference = (fused.loss / plain.loss - 1.0).abs();
+        assert!(difference < 1e-3, "{} {}", fused.loss, plain.loss);
     }
-    let errors = [&fused, &plain].map(|trained| trained.evaluation.error_percent);
-    assert!(errors[1] < 40.0, "{errors:?}: nothing was learned");
-    assert!((errors[0] - errors[1]).abs() < 2.0, "{errors:?}");
+    // And to the same accuracy.
+    let errors = [false, true].map(|plain| run(0.1, 80, plain).evaluation.error_percent);
+    assert!(errors[1] < 30.0, "{errors:?}: nothing was learned");
+    assert!((errors[0] - errors[1]).abs() < 3.0, "{errors:?}");
 }
