@@ -20,8 +20,8 @@
 //! dF/dw = F_c / (|x||w|) x + (F_|w| / |w| - c F_c / |w|^2) w
 //! ```
 //!
-//! Classes are walked in blocks: whatever their number, the working memory stays below 64 MiB (for
-//! a batch of up to 4096 features of length 512).
+//! Classes are walked in blocks: whatever their number, the working memory stays below 64 MiB for a
+//! batch of up to 1024 features of length 512.
 
 mod double;
 mod passes;
