@@ -6,7 +6,7 @@ use burn::module::Param;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use lsoftmax::{Annealing, Lambda, Loss, MarginHeadConfig};
 
-/// Numbers without pattern that NumPy makes alike: see `noise` in `torch_side.py`.
+/// Numbers without pattern that `NumPy` makes alike: see `noise` in `torch_side.py`.
 fn noise(count: usize, offset: u32, scale: f32) -> Vec<f32> {
     (0..count as u32)
         .map(|i| {

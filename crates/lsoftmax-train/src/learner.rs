@@ -43,6 +43,8 @@ impl Learner {
     ///
     /// `model` lives on an autodiff device and takes images of size `image`: channels, height,
     /// width.
+    // The one `expect` is of a pattern written here.
+    #[allow(clippy::missing_panics_doc)]
     pub fn new(model: Model, image: [usize; 3], momentum: f64, weight_decay: f64) -> Self {
         let momentum = MomentumConfig::new()
             .with_momentum(momentum)
@@ -96,7 +98,12 @@ impl Learner {
     /// The backward pass and the update of the weights.
     #[must_use]
     pub fn update(mut self, forward: Forward, learning_rate: f64) -> Self {
-        let gradients = forward.tensor.backward();
+        let Forward {
+            tensor, features, ..
+        } = forward;
+        // The backward pass may write over what nobody else holds.
+        drop(features);
+        let gradients = tensor.backward();
         let gradients = GradientsParams::from_grads(gradients, &self.model);
         self.model = self.optimiser.step(learning_rate, self.model, gradients);
         self

@@ -305,13 +305,12 @@ impl<'a, T: Real> Walk<'a, T> {
         let mut own = T::take(own * size);
         d_features.fill(T::ZERO);
         for (first, end) in self.blocks(part) {
-            let block = match &mut kept {
-                Some(kept) => &mut kept[(first - start) * size..][..(end - first) * size],
-                None => {
-                    let block = &mut own[..(end - first) * size];
-                    self.logits(first, end, block);
-                    block
-                }
+            let block = if let Some(kept) = &mut kept {
+                &mut kept[(first - start) * size..][..(end - first) * size]
+            } else {
+                let block = &mut own[..(end - first) * size];
+                self.logits(first, end, block);
+                block
             };
             T::scaled_exp(level, block, &softmax.max, &softmax.factor);
             if samples.normalisation.weights {

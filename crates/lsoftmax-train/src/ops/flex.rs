@@ -21,15 +21,19 @@ const FITS: &str = "the network checked its shapes when it was made";
 
 /// The values of an image tensor in channels-last order, copied only if they lie otherwise.
 fn channels_last(tensor: FlexTensor) -> FlexTensor {
-    tensor.permute(&[0, 2, 3, 1]).to_contiguous()
+    let view = tensor.permute(&[0, 2, 3, 1]);
+    // The last owner of a buffer may recycle it.
+    drop(tensor);
+    view.to_contiguous()
 }
 
 /// Keeps the memory of a tensor that nobody else holds for the next of its size.
 fn recycle(tensor: FlexTensor) {
-    if tensor.is_unique() && tensor.is_contiguous() {
-        if let Ok(values) = tensor.into_data().try_into_vec() {
-            buffer::give(values);
-        }
+    if tensor.is_unique()
+        && tensor.is_contiguous()
+        && let Ok(values) = tensor.into_data().try_into_vec()
+    {
+        buffer::give(values);
     }
 }
 
@@ -104,7 +108,10 @@ fn output_size(shape: &ConvShape) -> [usize; 4] {
 
 /// A block made ready for inference, kept for as long as its tensors are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Prepared(Arc<Mutex<Option<([FlexTensor; 6], Arc<InferenceBlock>)>>>);
+pub(crate) struct Prepared(Arc<Mutex<Option<Kept>>>);
+
+/// The tensors a block was made of, and the block.
+type Kept = ([FlexTensor; 6], Arc<InferenceBlock>);
 
 impl Prepared {
     fn get(
