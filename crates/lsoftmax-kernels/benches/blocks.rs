@@ -11,9 +11,9 @@ mod common;
 
 use common::{argument, noise, peak, time};
 use lsoftmax_kernels::{
-    Affine, AffineGradient, ConvShape, InferenceBlock, PoolShape, block_backward, block_forward,
-    conv2d_backward_input, conv2d_backward_weight, conv2d_forward, max_pool_backward,
-    max_pool_forward,
+    Affine, AffineGradient, ConvShape, InferenceBlock, InputGradient, PoolShape, block_backward,
+    block_forward, conv2d_backward_input, conv2d_backward_weight, conv2d_forward,
+    max_pool_backward, max_pool_forward,
 };
 use std::collections::HashMap;
 
@@ -105,9 +105,13 @@ fn bench_block(shape: &ConvShape, first: bool, peak: f64) -> (f64, f64) {
             beta,
             slope: Some(slope),
         };
-        let dx = (!first).then_some(dx.as_mut_slice());
+        let input = if first {
+            InputGradient::None { z: &z }
+        } else {
+            InputGradient::Apart { z: &z, dx: &mut dx }
+        };
         block_backward(
-            shape, &x, &z, &w, &affine, &mean, &var, &dy, dx, &mut dw, &mut to,
+            shape, &x, input, &w, &affine, &mean, &var, &dy, &mut dw, &mut to,
         )
         .unwrap();
     });

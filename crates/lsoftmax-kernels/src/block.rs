@@ -78,21 +78,52 @@ pub fn block_forward(
     Ok(())
 }
 
+/// Where the `z` of [`block_forward`] is, and where [`block_backward`] writes the gradient for `x`.
+#[derive(Debug)]
+pub enum InputGradient<'a> {
+    /// Nowhere: the first layer needs none.
+    None {
+        /// As forward wrote it.
+        z: &'a [f32],
+    },
+    /// In a buffer of its own.
+    Apart {
+        /// As forward wrote it.
+        z: &'a [f32],
+        /// Takes the gradient, of any content before.
+        dx: &'a mut [f32],
+    },
+    /// In the place of `z`, where it is as long as `x`: each group of images has done with its
+    /// part of `z` before it writes.
+    Over {
+        /// As forward wrote it; the gradient for `x` afterwards.
+        z: &'a mut [f32],
+    },
+}
+
+impl InputGradient<'_> {
+    fn z(&self) -> &[f32] {
+        match self {
+            Self::None { z } | Self::Apart { z, .. } => z,
+            Self::Over { z } => z,
+        }
+    }
+}
+
 /// The gradients of [`block_forward`].
 ///
 /// Reads what forward read, the `z`, `mean` and `var` that it wrote, and `dy`, the gradient for `y`.
-/// Writes `dx` (unless it is `None`: the first layer needs none), `dw`, and the gradients of the
-/// affine map and the slope. All arrays are like what they belong to.
+/// Writes the gradient for `x` as `input` says, `dw`, and the gradients of the affine map and the
+/// slope. All arrays are like what they belong to.
 pub fn block_backward(
     shape: &ConvShape,
     x: &[f32],
-    z: &[f32],
+    input: InputGradient<'_>,
     weight: &[f32],
     affine: &Affine<'_>,
     mean: &[f32],
     var: &[f32],
     dy: &[f32],
-    dx: Option<&mut [f32]>,
     dw: &mut [f32],
     affine_gradient: &mut AffineGradient<'_>,
 ) -> Result<(), KernelError> {
@@ -103,31 +134,39 @@ pub fn block_backward(
         affine,
         [("mean", mean.len()), ("var", var.len())],
     )?;
-    check_len("z", z.len(), shape.output_len())?;
+    check_len("z", input.z().len(), shape.output_len())?;
     check_len("dy", dy.len(), shape.output_len())?;
     check_len("dw", dw.len(), shape.weight_len())?;
-    if let Some(dx) = &dx {
-        check_len("dx", dx.len(), shape.input_len())?;
+    match &input {
+        InputGradient::None { .. } => {}
+        InputGradient::Apart { dx, .. } => check_len("dx", dx.len(), shape.input_len())?,
+        InputGradient::Over { z } => check_len("dx", z.len(), shape.input_len())?,
     }
     affine_gradient.check(shape.out_channels)?;
     let level = Level::get();
     let channels = shape.out_channels;
+    let z_image = dy.len() / shape.batch;
     let mut coefficients = Coefficients::new(affine, mean, var);
-    let sums = all_gradient_sums(level, &coefficients, z, dy);
+    let sums = all_gradient_sums(level, &coefficients, input.z(), dy);
     sums.write(affine, var, affine_gradient);
-    coefficients.set_gradient(affine, var, &sums, z.len() / channels);
+    coefficients.set_gradient(affine, var, &sums, dy.len() / channels);
 
-    let input = dx
+    let (z, dx) = match input {
+        InputGradient::None { z } => (Some(z), None),
+        InputGradient::Apart { z, dx } => (Some(z), Some(dx)),
+        InputGradient::Over { z } => (None, Some(z)),
+    };
+    let to_input = dx
         .is_some()
         .then(|| Forward::input_gradient(level, shape, weight));
     let weights = WeightGradient::new(level, shape);
-    let z_image = z.len() / shape.batch;
     weights.run(x, dx, dw, |images, dx| {
         let of_z = images.start * z_image..images.end * z_image;
         let mut dz = Scratch::take(of_z.len());
-        gradient(level, &coefficients, &z[of_z.clone()], &dy[of_z], &mut dz);
-        if let Some(input) = &input {
-            input.run(images.len(), &dz, dx);
+        let z = z.map_or(&*dx, |z| &z[of_z.clone()]);
+        gradient(level, &coefficients, z, &dy[of_z], &mut dz);
+        if let Some(to_input) = &to_input {
+            to_input.run(images.len(), &dz, dx);
         }
         OutputGradient::Made(dz)
     });

@@ -61,8 +61,16 @@ struct Gradients {
     slope: Vec<f32>,
 }
 
+/// What becomes of the gradient for the input.
+#[derive(Clone, Copy, PartialEq)]
+enum Dx {
+    None,
+    Apart,
+    OverZ,
+}
+
 /// Forward and backward, with `y`, `mean` and `var`.
-fn run(case: &Case, with_dx: bool) -> (Vec<f32>, Vec<f32>, Vec<f32>, Gradients) {
+fn run(case: &Case, to_dx: Dx) -> (Vec<f32>, Vec<f32>, Vec<f32>, Gradients) {
     let shape = &case.shape;
     let channels = shape.out_channels;
     let (x, w, dy) = (single(&case.x), single(&case.w), single(&case.dy));
@@ -89,11 +97,21 @@ fn run(case: &Case, with_dx: bool) -> (Vec<f32>, Vec<f32>, Vec<f32>, Gradients) 
         beta: &mut g.beta,
         slope: Some(&mut g.slope),
     };
-    let dx = with_dx.then_some(g.dx.as_mut_slice());
+    let input = match to_dx {
+        Dx::None => InputGradient::None { z: &z },
+        Dx::Apart => InputGradient::Apart {
+            z: &z,
+            dx: &mut g.dx,
+        },
+        Dx::OverZ => InputGradient::Over { z: &mut z },
+    };
     block_backward(
-        shape, &x, &z, &w, &affine, &mean, &var, &dy, dx, &mut g.dw, &mut to,
+        shape, &x, input, &w, &affine, &mean, &var, &dy, &mut g.dw, &mut to,
     )
     .unwrap();
+    if to_dx == Dx::OverZ {
+        g.dx = z;
+    }
     (y, mean, var, g)
 }
 
@@ -121,7 +139,7 @@ fn the_block_agrees_with_double_precision_and_its_gradients_with_differences() {
             case.differences(|case| &mut case.slope),
         ];
         for level in Level::available() {
-            let (y, mean, var, g) = level.force(|| run(&case, true));
+            let (y, mean, var, g) = level.force(|| run(&case, Dx::Apart));
             assert!(error(&y, &y64) < 1e-5);
             assert!(error(&mean, &mean64) < 1e-5);
             assert!(error(&var, &var64) < 1e-5);
@@ -133,7 +151,7 @@ fn the_block_agrees_with_double_precision_and_its_gradients_with_differences() {
                 assert!(error < 1e-4, "{level:?} {shape:?}: {error}");
             }
             // Without dx all else is the same, and dx is left alone.
-            let (_, _, _, without) = level.force(|| run(&case, false));
+            let (_, _, _, without) = level.force(|| run(&case, Dx::None));
             assert_eq!(without.dw, g.dw);
             assert!(without.dx.iter().all(|value| value.is_nan()));
         }
@@ -148,7 +166,7 @@ fn bits_do_not_depend_on_the_number_of_threads() {
             .num_threads(threads)
             .build()
             .unwrap();
-        let (y, mean, var, g) = pool.install(|| run(&case, true));
+        let (y, mean, var, g) = pool.install(|| run(&case, Dx::Apart));
         let all = [y, mean, var, g.dx, g.dw, g.gamma, g.beta, g.slope].concat();
         all.into_iter().map(f32::to_bits).collect::<Vec<_>>()
     };
@@ -244,7 +262,7 @@ fn inference_with_the_batch_statistics_is_the_training_output() {
         let shape = ConvShape::new(3, channels, (10, 11), kernel, 1, kernel / 2).unwrap();
         let case = Case::new(shape, 8);
         for level in Level::available() {
-            let (y, mean, var, _) = level.force(|| run(&case, false));
+            let (y, mean, var, _) = level.force(|| run(&case, Dx::None));
             let (x, w) = (single(&case.x), single(&case.w));
             let (gamma, beta, slope) =
                 (single(&case.gamma), single(&case.beta), single(&case.slope));
@@ -355,7 +373,7 @@ fn nan_passes_through_the_block() {
     let shape = ConvShape::new(1, (8, 8), (8, 8), 3, 1, 1).unwrap();
     let mut case = Case::new(shape, 1);
     case.x[5] = f64::NAN;
-    let (y, mean, var, _) = run(&case, true);
+    let (y, mean, var, _) = run(&case, Dx::Apart);
     assert!(
         mean.iter()
             .chain(&var)
@@ -463,4 +481,24 @@ fn one_block_serves_images_of_any_number_and_size_on_any_number_of_threads() {
             }
         }
     }
+}
+
+#[test]
+fn the_gradient_may_take_the_place_of_z() {
+    // Both ways of summing the gradient of the weights, and the direct method.
+    for (batch, channels, kernel, padding) in [(5, 8, 3, 1), (3, 256, 3, 1), (5, 8, 5, 2)] {
+        let channels = (channels, channels);
+        let shape = ConvShape::new(batch, channels, (6, 7), kernel, 1, padding).unwrap();
+        let case = Case::new(shape, 3);
+        for level in Level::available() {
+            let (_, _, _, apart) = level.force(|| run(&case, Dx::Apart));
+            let (_, _, _, over) = level.force(|| run(&case, Dx::OverZ));
+            assert_eq!(over.dx, apart.dx, "{level:?} {shape:?}");
+            assert_eq!(over.dw, apart.dw, "{level:?} {shape:?}");
+        }
+    }
+    // A place of another length is refused.
+    let shape = ConvShape::new(2, (3, 4), (6, 6), 3, 1, 1).unwrap();
+    let case = Case::new(shape, 3);
+    assert!(std::panic::catch_unwind(|| run(&case, Dx::OverZ)).is_err());
 }

@@ -33,7 +33,7 @@ mod reference;
 mod scratch;
 mod simd;
 
-pub use block::{block_backward, block_forward};
+pub use block::{InputGradient, block_backward, block_forward};
 pub use conv::{ConvShape, conv2d_backward_input, conv2d_backward_weight, conv2d_forward};
 pub use error::KernelError;
 pub use inference::InferenceBlock;

@@ -12,12 +12,14 @@ use burn::backend::{Autodiff, AutodiffBackend as _, Flex};
 use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
 use lsoftmax_kernels::{
-    Affine, AffineGradient, ConvShape, InferenceBlock, PoolShape, block_backward, block_forward,
-    buffer, max_pool_backward, max_pool_forward,
+    Affine, AffineGradient, ConvShape, InferenceBlock, InputGradient, PoolShape, block_backward,
+    block_forward, buffer, max_pool_backward, max_pool_forward,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
 const FITS: &str = "the network checked its shapes when it was made";
+/// Why tensors here give up their values.
+const FLOATS: &str = "float tensors are f32 here";
 
 /// The values of an image tensor in channels-last order, copied only if they lie otherwise.
 fn channels_last(tensor: FlexTensor) -> FlexTensor {
@@ -312,29 +314,46 @@ impl Backward<Flex, 5> for Block {
         let mut d_gamma = vec![0.0; channels];
         let mut d_beta = vec![0.0; channels];
         let mut d_slope = vec![0.0; channels];
-        // The first layer's input has no gradient, and none is computed.
-        let mut dx = x_node.is_some().then(|| buffer::take(shape.input_len()));
-        block_backward(
-            &shape,
-            values(&x),
-            values(&z),
-            values(&params.weight),
-            &params.affine(),
-            values(&mean),
-            values(&var),
-            values(&dy),
-            dx.as_deref_mut(),
-            &mut dw,
-            &mut AffineGradient {
-                gamma: &mut d_gamma,
-                beta: &mut d_beta,
-                slope: Some(&mut d_slope),
-            },
-        )
-        .expect(FITS);
-        for done in [x, z, dy] {
-            recycle(done);
-        }
+        let mut backward = |input: InputGradient<'_>| {
+            block_backward(
+                &shape,
+                values(&x),
+                input,
+                values(&params.weight),
+                &params.affine(),
+                values(&mean),
+                values(&var),
+                values(&dy),
+                &mut dw,
+                &mut AffineGradient {
+                    gamma: &mut d_gamma,
+                    beta: &mut d_beta,
+                    slope: Some(&mut d_slope),
+                },
+            )
+            .expect(FITS);
+        };
+        let dx = if x_node.is_none() {
+            backward(InputGradient::None { z: values(&z) });
+            recycle(z);
+            None
+        } else if shape.input_len() == shape.output_len() && z.is_unique() {
+            // Nobody else holds z: its memory takes the gradient.
+            let mut z = z.into_data().try_into_vec().expect(FLOATS);
+            backward(InputGradient::Over { z: &mut z });
+            Some(z)
+        } else {
+            let mut dx = buffer::take(shape.input_len());
+            let input = InputGradient::Apart {
+                z: values(&z),
+                dx: &mut dx,
+            };
+            backward(input);
+            recycle(z);
+            Some(dx)
+        };
+        recycle(x);
+        recycle(dy);
         if let (Some(node), Some(dx)) = (x_node, dx) {
             let size = [shape.batch, shape.height, shape.width, shape.in_channels];
             grads.register::<Flex>(node.id, image(size, dx));
