@@ -64,6 +64,8 @@ class Bench:
         self.threads = arguments.threads
         self.rounds = 1 if arguments.quick else arguments.rounds
         self.quick = arguments.quick
+        first = NETWORKS[:1] if arguments.quick else NETWORKS
+        self.networks = [arguments.network] if arguments.network else first
         threads = str(self.threads)
         self.environment = os.environ | {"OMP_NUM_THREADS": threads, "RAYON_NUM_THREADS": threads}
 
@@ -141,7 +143,7 @@ def mebibytes(count: float | None) -> str:
 def cases_of_networks(bench: Bench, case: str, modes: list[str], batches: list[int]):
     """Runs a case for each network and batch size, on files that our side prepares."""
     for batch in batches:
-        for network in NETWORKS[: 1 if bench.quick else None]:
+        for network in bench.networks:
             print(f"{case} {network}, batch {batch} ...", file=sys.stderr)
             with tempfile.TemporaryDirectory() as folder:
                 subprocess.run([bench.ours, "prepare", network, str(batch), folder], check=True)
@@ -221,6 +223,7 @@ def main() -> None:
     parser.add_argument("--ours", required=True, help="the program of our side (`run` gives it)")
     parser.add_argument("--only", choices=["train", "head", "inference"])
     parser.add_argument("--quick", action="store_true", help="one round of the small cases")
+    parser.add_argument("--network", choices=NETWORKS, help="this network alone")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=Path, help="write all figures there, as JSON")
