@@ -24,9 +24,11 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Train one model with one loss
-    Train(Train),
+    Train(TrainOrResume),
     /// Train the same network with several losses: a table and a page of pictures
     Compare(Compare),
+    /// Run experiments of the paper, or a folder of your own, and write their tables
+    Reproduce(Reproduce),
     /// Evaluate a trained run on its test set
     Eval(Eval),
     /// Draw the margin functions, or the schedules of λ
@@ -47,6 +49,16 @@ pub(crate) struct Train {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) settings: Settings,
+}
+
+/// One training, from its start or from where it was stopped.
+#[derive(Debug, clap::Args)]
+pub(crate) struct TrainOrResume {
+    /// Go on with a run that was stopped: its folder, or one of its checkpoints
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "out"])]
+    pub(crate) resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) train: Train,
 }
 
 impl Train {
@@ -79,6 +91,22 @@ pub(crate) struct Compare {
     pub(crate) only_pictures: bool,
     #[command(flatten)]
     pub(crate) train: Train,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reproduce {
+    /// Tables by name, `all`, or folders of experiment files; none: lists the names
+    #[arg(value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// Run each row with each of these seeds
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "0,1,2")]
+    pub(crate) seeds: Vec<u64>,
+    /// Fewer or more steps than the files say; milestones and annealing are stretched
+    #[arg(long, value_name = "N")]
+    pub(crate) iterations: Option<u64>,
+    /// Folder for the runs and the tables; what is done there is not run again
+    #[arg(long, value_name = "DIR", default_value = "runs/reproduce")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, clap::Args)]

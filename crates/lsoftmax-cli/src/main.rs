@@ -1,9 +1,13 @@
 //! The command `lsoftmax`: every verb is a call into the crates.
 
 mod args;
+mod boundary;
 mod commands;
+mod experiments;
+mod interrupt;
 mod output;
 mod pages;
+mod results;
 
 use clap::Parser as _;
 use std::process::ExitCode;
@@ -21,6 +25,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has stopped: nothing is wrong.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if commands::is_interruption(&error) => {
+            output::error(&error);
+            ExitCode::from(interrupt::EXIT)
+        }
         Err(error) => {
             output::error(&error);
             ExitCode::from(if commands::is_misuse(&error) {

@@ -1,7 +1,8 @@
 //! What a person sees: progress on stderr, results on stdout.
 
+use crate::interrupt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lsoftmax_train::{Observer, Progress, RunFolder, TrainError};
+use lsoftmax_train::{Checkpoint, Observer, Progress, RunFolder, TrainError};
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
@@ -72,13 +73,15 @@ pub(crate) struct Display {
     quiet: bool,
     last_line: Instant,
     started: Instant,
+    /// Steps that were done before.
+    before: u64,
 }
 
 /// How often a plain line is printed at most.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Display {
-    pub(crate) fn new(name: &str, iterations: u64, quiet: bool) -> Self {
+    pub(crate) fn new(name: &str, before: u64, iterations: u64, quiet: bool) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(iterations), ProgressDrawTarget::stderr());
             let template = "{prefix} [{bar:30}] {pos}/{len} {msg} {eta} left";
@@ -96,6 +99,7 @@ impl Display {
             quiet,
             last_line: now,
             started: now,
+            before,
         }
     }
 
@@ -122,7 +126,9 @@ impl Observer for Watch<'_> {
             && (step == display.iterations || display.last_line.elapsed() >= LINE_EVERY)
         {
             display.last_line = Instant::now();
-            let left = display.started.elapsed().as_secs_f64() / step as f64
+            // A recovery may go back beyond where we came in.
+            let done = step.saturating_sub(display.before).max(1);
+            let left = display.started.elapsed().as_secs_f64() / done as f64
                 * (display.iterations - step) as f64;
             note(&format!(
                 "{}: step {step} of {}, {images_per_second:.0} images/s, {left:.0} s left",
@@ -132,6 +138,27 @@ impl Observer for Watch<'_> {
     }
 
     fn progress(&mut self, progress: &Progress) -> Result<(), TrainError> {
-        self.folder.append(progress)
+        self.folder.progress(progress)
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        self.folder.checkpoint(checkpoint)
+    }
+
+    fn best(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        self.folder.best(checkpoint)
+    }
+
+    fn rewind(&mut self, message: &str, step: u64, curve: &[Progress]) -> Result<(), TrainError> {
+        let text = format!("{}: {message}", self.display.name);
+        match &self.display.bar {
+            Some(bar) => bar.suspend(|| note(&text)),
+            None => note(&text),
+        }
+        self.folder.rewind(message, step, curve)
+    }
+
+    fn stops(&self) -> bool {
+        interrupt::asked()
     }
 }

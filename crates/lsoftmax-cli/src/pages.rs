@@ -1,11 +1,13 @@
 //! Trained runs as rows of a table and as a page.
 
 use crate::output;
+use anyhow::Context as _;
 use lsoftmax_data::Split;
 use lsoftmax_report::{
-    CurvePoint, FeaturePicture, Histogram, Report, RunDetail, RunSummary, page, write,
+    Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, Report, RunDetail, RunSummary,
+    page, pictures, write,
 };
-use lsoftmax_train::{Divergence, Evaluation, Experiment, Trained};
+use lsoftmax_train::{Best, Divergence, Evaluation, Experiment, Outcome, REPORT_FILE};
 use serde::Serialize;
 use std::path::Path;
 
@@ -29,14 +31,17 @@ pub(crate) struct Row {
     feature: usize,
     train_error_percent: Option<f64>,
     lambda: Option<f64>,
+    held_out_error_percent: Option<f64>,
+    best: Option<Best>,
+    remarks: Vec<String>,
     #[serde(skip)]
     label: String,
 }
 
 impl Row {
-    pub(crate) fn new(experiment: &Experiment, trained: &Trained) -> Self {
-        let found = &trained.evaluation;
-        let last = trained.curve.last();
+    pub(crate) fn new(experiment: &Experiment, outcome: &Outcome) -> Self {
+        let found = &outcome.evaluation;
+        let last = outcome.curve.last();
         Self {
             loss: experiment.loss.name(),
             m: experiment.loss.multiplier(),
@@ -46,14 +51,17 @@ impl Row {
             mean_target_angle_deg: found.mean_target_angle_deg,
             min_class_angle_deg: found.min_class_angle_deg,
             mean_feature_norm: found.mean_feature_norm,
-            seconds: trained.seconds,
-            images_per_second: trained.images_per_second,
-            diverged: trained.divergence.is_some(),
-            divergence: trained.divergence,
+            seconds: outcome.seconds,
+            images_per_second: outcome.images_per_second,
+            diverged: outcome.divergence.is_some(),
+            divergence: outcome.divergence,
             network: experiment.network.name.clone(),
             feature: experiment.network.feature,
-            train_error_percent: last.map(|progress| progress.train_error_percent),
+            train_error_percent: Some(outcome.train_evaluation.error_percent),
             lambda: last.and_then(|progress| progress.lambda),
+            held_out_error_percent: last.and_then(|progress| progress.held_out_error_percent),
+            best: outcome.best.clone(),
+            remarks: outcome.remarks.clone(),
             label: experiment.loss.to_string(),
         }
     }
@@ -76,12 +84,25 @@ impl Row {
             seconds: self.seconds,
             images_per_second: self.images_per_second,
             diverged: self.diverged,
-            remark: match self.divergence {
-                None => String::new(),
-                Some(Divergence::NotFinite) => "the loss was no finite number".into(),
-                Some(Divergence::Chance) => "no better than guessing".into(),
-            },
+            remark: self.remark(),
         }
+    }
+}
+
+impl Row {
+    fn remark(&self) -> String {
+        let mut remarks = self.remarks.clone();
+        if self.divergence == Some(Divergence::Chance) {
+            remarks.push("no better than guessing".into());
+        }
+        if let Some(best) = &self.best {
+            let test = best.test_error_percent.unwrap_or(f64::NAN);
+            remarks.push(format!(
+                "best on the held-out part after step {}: {:.2} % there, {test:.2} % on the test set",
+                best.step, best.held_out_error_percent
+            ));
+        }
+        remarks.join("; ")
     }
 }
 
@@ -124,6 +145,9 @@ pub(crate) fn table(rows: &[Row]) -> String {
     output::table(&header, &cells)
 }
 
+/// The folder of a page's pictures.
+const FIGURES: &str = "figures";
+
 /// A page in the making.
 pub(crate) struct Page(Report);
 
@@ -152,36 +176,59 @@ impl Page {
     }
 
     /// Adds a run to table, curves, histograms and confusion matrices.
-    pub(crate) fn with_run(mut self, row: &Row, trained: &Trained) -> Self {
-        self.0.runs.push(detail(row, trained));
+    pub(crate) fn with_run(mut self, row: &Row, outcome: &Outcome) -> Self {
+        self.0.runs.push(detail(row, outcome));
         self.0.rows.push(row.summary());
         self
     }
 
-    /// Adds the picture of a run whose feature has two dimensions.
-    pub(crate) fn with_picture(mut self, row: &Row, trained: &Trained) -> Self {
-        let found = &trained.evaluation;
-        let weights = trained.model.head.weight.val().into_data();
-        let weights: Vec<f32> = weights.iter::<f32>().collect();
+    /// Adds the picture of a run whose feature has two dimensions, on its way to the end.
+    pub(crate) fn with_picture(mut self, row: &Row, outcome: &Outcome) -> Self {
+        let Some((last, way)) = outcome.frames.split_last() else {
+            return self;
+        };
+        let found = &outcome.evaluation;
         self.0.pictures.push(FeaturePicture {
             label: row.label.clone(),
             seed: row.seed,
             test_error_percent: found.error_percent,
             mean_target_angle_deg: found.mean_target_angle_deg,
-            points: found.points.clone(),
-            labels: found.point_labels.clone(),
-            class_weights: weights.chunks_exact(2).map(|w| [w[0], w[1]]).collect(),
+            step: last.step as usize,
+            points: last.points.clone(),
+            labels: last.labels.clone(),
+            class_weights: last.class_weights.clone(),
+            earlier: way
+                .iter()
+                .map(|frame| FeatureFrame {
+                    step: frame.step as usize,
+                    points: frame.points.clone(),
+                    class_weights: frame.class_weights.clone(),
+                })
+                .collect(),
         });
         self
     }
 
-    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        Ok(write(path, &page(&self.0))?)
+    /// Adds the plane of two classes.
+    pub(crate) fn with_boundaries(mut self, boundaries: Vec<Boundary>) -> Self {
+        self.0.boundaries = boundaries;
+        self
+    }
+
+    /// Writes the page, and each of its pictures beside it.
+    pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let figures = folder.join(FIGURES);
+        std::fs::create_dir_all(&figures)
+            .with_context(|| format!("cannot make the folder {}", figures.display()))?;
+        for (name, svg) in pictures(&self.0) {
+            write(&figures.join(name), &svg)?;
+        }
+        Ok(write(&folder.join(REPORT_FILE), &page(&self.0))?)
     }
 }
 
-fn detail(row: &Row, trained: &Trained) -> RunDetail {
-    let curve = trained
+fn detail(row: &Row, outcome: &Outcome) -> RunDetail {
+    let curve = outcome
         .curve
         .iter()
         .map(|p| CurvePoint {
@@ -201,8 +248,9 @@ fn detail(row: &Row, trained: &Trained) -> RunDetail {
         label: row.label.clone(),
         seed: row.seed,
         curve,
-        target_angle_test: Some(histogram(&trained.evaluation)),
-        confusion: trained.evaluation.confusion.clone(),
+        target_angle_train: Some(histogram(&outcome.train_evaluation)),
+        target_angle_test: Some(histogram(&outcome.evaluation)),
+        confusion: outcome.evaluation.confusion.clone(),
         ..RunDetail::default()
     }
 }

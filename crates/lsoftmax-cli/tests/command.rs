@@ -25,6 +25,7 @@ fn lsoftmax(dir: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lsoftmax"))
         .current_dir(dir)
         .args(args)
+        .env_remove("LSOFTMAX_DATA")
         .output()
         .expect("the program starts")
 }
@@ -90,6 +91,7 @@ fn compare_answers_with_a_row_a_loss_and_a_page() {
     assert_eq!(
         runs,
         [
+            "figures",
             "l-softmax-m3-f16-seed0",
             "picture-l-softmax-m3-f2-seed0",
             "picture-softmax-f2-seed0",
@@ -103,8 +105,10 @@ fn compare_answers_with_a_row_a_loss_and_a_page() {
         [
             "evaluation.json",
             "experiment.toml",
+            "figures",
             "metrics.jsonl",
             "model.safetensors",
+            "outcome.json",
             "report.html"
         ]
     );
@@ -308,14 +312,17 @@ fn a_disk_that_fills_up_is_one_line_and_leaves_no_part() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(
-        stderr.contains("cannot write r/model.safetensors"),
+        stderr.contains("cannot write r/checkpoints/step-000000001.safetensors"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains("go on with `lsoftmax train --resume r`"),
         "{stderr}"
     );
     assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
-    assert_eq!(
-        entries(&dir.path().join("r")),
-        ["experiment.toml", "metrics.jsonl"]
-    );
+    assert_eq!(entries(&dir.path().join("r/checkpoints")), [""; 0]);
+    // With room again it goes on, from the start.
+    json(dir.path(), &["train", "--resume", "r"]);
 }
 
 #[test]

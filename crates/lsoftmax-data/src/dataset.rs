@@ -1,5 +1,6 @@
 use crate::error::DataError;
 use crate::preprocessing::{MemoryLayout, Preprocessing, View};
+use crate::random::permutation;
 use std::sync::Arc;
 
 /// Labelled images, decoded once and kept as bytes. Cloning shares them.
@@ -25,6 +26,9 @@ struct Samples {
     images: Vec<u8>,
     labels: Vec<u32>,
 }
+
+/// Keeps the choice of held-out images apart from other random numbers of the same seed.
+const HELD_OUT: u64 = 0x6865_6c64;
 
 /// What to train on and what to test on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,7 +171,47 @@ impl Dataset {
         if count >= self.len() {
             return self.clone();
         }
-        // Round robin: how many of each class fit.
+        let mut take = self.shares(count);
+        self.select(|index| {
+            let take = &mut take[self.label(index) as usize];
+            let wanted = *take > 0;
+            *take -= usize::from(wanted);
+            wanted
+        })
+    }
+
+    /// Two parts: all but `count` images, and `count` images, as many of each class as of any other
+    /// as far as there are so many; `seed` draws them.
+    ///
+    /// # Errors
+    /// A part would be empty.
+    pub fn hold_out(&self, count: usize, seed: u64) -> Result<(Self, Self), DataError> {
+        if !(1..self.len()).contains(&count) {
+            return Err(DataError::number(
+                "held-out",
+                format!(
+                    "0, or from 1 to {} of {} images",
+                    self.len() - 1,
+                    self.len()
+                ),
+                count,
+            ));
+        }
+        let mut take = self.shares(count);
+        let mut held = vec![false; self.len()];
+        for index in permutation(seed, &[HELD_OUT], self.len()) {
+            let take = &mut take[self.label(index as usize) as usize];
+            if *take > 0 {
+                *take -= 1;
+                held[index as usize] = true;
+            }
+        }
+        let part = |wanted: bool| self.select(|index| held[index] == wanted);
+        Ok((part(false), part(true)))
+    }
+
+    /// How many of each class make up `count` images, at most all there are.
+    fn shares(&self, count: usize) -> Vec<usize> {
         let available = self.class_counts();
         let mut take = vec![0; available.len()];
         let mut left = count;
@@ -179,10 +223,14 @@ impl Dataset {
                 }
             }
         }
+        take
+    }
+
+    /// The images that are wanted, in their order; at least one is.
+    fn select(&self, mut wanted: impl FnMut(usize) -> bool) -> Self {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
         for (index, &label) in self.labels().iter().enumerate() {
-            if take[label as usize] > 0 {
-                take[label as usize] -= 1;
+            if wanted(index) {
                 images.extend_from_slice(self.image(index));
                 labels.push(label);
             }
@@ -289,5 +337,33 @@ mod tests {
         assert_eq!(batches[1].indices, [4, 5]);
         assert_eq!(batches[1].pixels.len(), 8);
         assert_eq!(batches[1].shape, [2, 1, 2, 2]);
+    }
+
+    #[test]
+    fn what_is_held_out_is_fair_and_not_trained_on() {
+        let labels: Vec<u32> = (0..100).map(|i| u32::from(i >= 90)).collect();
+        let names = vec!["a".into(), "b".into()];
+        let data = Dataset::new((0..100).collect(), labels, [1, 1, 1], names).unwrap();
+        let (train, held) = data.hold_out(8, 3).unwrap();
+        assert_eq!((train.len(), held.class_counts()), (92, vec![4, 4]));
+        let bytes = |part: &Dataset| {
+            (0..part.len())
+                .map(|i| part.image(i)[0])
+                .collect::<Vec<_>>()
+        };
+        let mut all = [bytes(&train), bytes(&held)].concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..100).collect::<Vec<u8>>());
+        assert_eq!(data.hold_out(8, 3).unwrap().1, held);
+        assert_ne!(data.hold_out(8, 4).unwrap().1, held);
+        // More than the small class has.
+        assert_eq!(data.hold_out(40, 3).unwrap().1.class_counts(), [30, 10]);
+        for count in [0, 100, 101] {
+            let message = data.hold_out(count, 3).unwrap_err().to_string();
+            assert!(
+                message.contains("held-out must be 0, or from 1 to 99"),
+                "{message}"
+            );
+        }
     }
 }

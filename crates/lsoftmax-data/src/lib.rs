@@ -51,4 +51,4 @@ pub use idx::load as load_idx;
 pub use loader::{LoadPlan, Loader};
 pub use preprocessing::{MemoryLayout, Preprocessing};
 pub use sampler::Sampler;
-pub use source::{DataSource, SourceOptions};
+pub use source::{DataSource, SourceOptions, data_root};

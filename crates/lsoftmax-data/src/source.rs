@@ -42,6 +42,12 @@ pub struct SourceOptions {
     pub test_samples: Option<usize>,
 }
 
+/// Where data sets lie unless somebody says otherwise: in the folder that `LSOFTMAX_DATA` names, or in
+/// `data`.
+pub fn data_root() -> PathBuf {
+    std::env::var_os("LSOFTMAX_DATA").map_or_else(|| "data".into(), PathBuf::from)
+}
+
 /// Generated images, unless asked otherwise.
 const TRAIN_SAMPLES: usize = 20_000;
 const TEST_SAMPLES: usize = 4_000;
@@ -114,6 +120,24 @@ impl DataSource {
         matches!(self, Self::Glyphs | Self::Alphabet { .. })
     }
 
+    /// The folder below [`data_root`] that the files of this source are looked for in, if nobody says
+    /// otherwise: that of their own archive.
+    pub fn folder(self) -> Option<&'static str> {
+        match self {
+            Self::Glyphs | Self::Alphabet { .. } => None,
+            Self::Idx { fashion: false } => Some("mnist"),
+            Self::Idx { fashion: true } => Some("fashion-mnist"),
+            Self::Cifar10 => Some("cifar-10-batches-bin"),
+            Self::Cifar100 => Some("cifar-100-binary"),
+        }
+    }
+
+    /// That folder, if it is there.
+    fn usual_folder(self) -> Option<PathBuf> {
+        let path = data_root().join(self.folder()?);
+        path.is_dir().then_some(path)
+    }
+
     /// Reads or draws the images.
     ///
     /// # Errors
@@ -133,8 +157,10 @@ impl DataSource {
                 ));
             }
         }
+        let usual = self.usual_folder();
         let files = |name: &str, files| {
-            options.dir.as_deref().ok_or_else(|| DataError::NoFolder {
+            let folder = options.dir.as_deref().or(usual.as_deref());
+            folder.ok_or_else(|| DataError::NoFolder {
                 name: name.into(),
                 files,
             })

@@ -3,8 +3,8 @@
 //! `cargo run -p lsoftmax-report --example sample_report -- FOLDER`
 
 use lsoftmax_report::{
-    AnnealingCurve, CurvePoint, FeaturePicture, Histogram, MarginCurve, Report, RunDetail,
-    RunSummary, annealing_plot, figure_page, margin_plot, page, pictures, write,
+    AnnealingCurve, Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, MarginCurve,
+    Report, RunDetail, RunSummary, annealing_plot, figure_page, margin_plot, page, pictures, write,
 };
 use std::f64::consts::{PI, TAU};
 use std::path::{Path, PathBuf};
@@ -72,6 +72,14 @@ fn picture(m: u32, error: f64) -> FeaturePicture {
         seed: 0,
         test_error_percent: error,
         mean_target_angle_deg: 38.0 / f64::from(m).powf(0.6),
+        step: STEPS,
+        earlier: [0.15, 0.5]
+            .map(|share: f32| FeatureFrame {
+                step: (share * STEPS as f32) as usize,
+                points: points.iter().map(|p| p.map(|x: f32| x * share)).collect(),
+                class_weights: (0..10).map(weight).collect(),
+            })
+            .to_vec(),
         points,
         labels,
         class_weights: (0..10).map(weight).collect(),
@@ -192,6 +200,13 @@ fn sample(multipliers: &[u32], seeds: u64) -> Report {
             .map(|&m| picture(m, 2.45 - 0.18 * f64::from(m)))
             .collect(),
         runs: runs().map(|(m, seed)| detail(m, seed)).collect(),
+        boundaries: vec![Boundary {
+            label: "m = 2, equal norms".to_owned(),
+            between_deg: 72.0,
+            norms: [1.0, 1.0],
+            plain_deg: 36.0,
+            margin_deg: [24.0, 48.0],
+        }],
         notes: vec!["All numbers of this page are made up, to show what it looks like.".to_owned()],
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::chart::{Entry, legend, legend_height};
 use crate::escape::{put, shorten};
-use crate::model::FeaturePicture;
+use crate::model::{FeatureFrame, FeaturePicture};
 use crate::number::{fixed, grouped, significant};
 use crate::scale::nice_step;
 use crate::svg::{Anchor, Svg, at, shape, text_width};
@@ -10,6 +10,8 @@ use crate::theme;
 
 /// How many points are drawn at most.
 pub(crate) const MAX_POINTS: usize = 1500;
+/// How many points of an earlier step.
+const MAX_EARLIER: usize = 600;
 /// With more classes the rays carry no names.
 const MAX_NAMES: usize = 24;
 /// With more classes there is no legend.
@@ -40,17 +42,16 @@ pub(crate) fn class_count(picture: &FeaturePicture) -> usize {
 
 /// The sample of the points that is drawn: the finite ones, of every class the same share,
 /// evenly by position.
-fn sample(picture: &FeaturePicture) -> Vec<([f64; 2], usize)> {
-    let mut finite: Vec<_> = picture
-        .points
+fn sample(points: &[[f32; 2]], labels: &[u32], most: usize) -> Vec<([f64; 2], usize)> {
+    let mut finite: Vec<_> = points
         .iter()
-        .zip(&picture.labels)
+        .zip(labels)
         .filter(|(point, _)| point.iter().all(|x| x.is_finite()))
         .map(|(point, &label)| (point.map(f64::from), label as usize))
         .collect();
     // By class first: an even stride would beat with data that come class after class.
     finite.sort_by_key(|(_, label)| *label);
-    let kept = finite.len().min(MAX_POINTS);
+    let kept = finite.len().min(most);
     (0..kept).map(|i| finite[i * finite.len() / kept]).collect()
 }
 
@@ -114,7 +115,7 @@ pub(crate) fn draw(
     let width = SIDE + 8.0;
     let height = legend_top - 4.0 + legend_height(&entries, width);
 
-    let points = sample(picture);
+    let points = sample(&picture.points, &picture.labels, MAX_POINTS);
     let reach = own_reach(picture);
     let outside = points
         .iter()
@@ -153,10 +154,28 @@ pub(crate) fn draw(
     let shrink = shared_reach
         .filter(|shared| *shared > 0.0)
         .map_or(1.0, |shared| reach / shared);
-    svg.open_with("cloud", &format!("style=\"--shrink:{shrink:.4}\""));
-    clouds(&mut svg, &points, reach);
+    let shrink = format!("style=\"--shrink:{shrink:.4}\"");
+    let frame = |svg: &mut Svg, points: &[([f64; 2], usize)], weights: &[[f32; 2]]| {
+        svg.open_with("cloud", &shrink);
+        clouds(svg, points, reach);
+        svg.close();
+        rays(svg, weights, class_names);
+    };
+    // Only a page can show another step than the last.
+    let earlier: &[FeatureFrame] = if shared_reach.is_some() {
+        &picture.earlier
+    } else {
+        &[]
+    };
+    for (index, step) in earlier.iter().enumerate() {
+        svg.open_with("step", &format!("data-frame=\"{index}\""));
+        let points = sample(&step.points, &picture.labels, MAX_EARLIER);
+        frame(&mut svg, &points, &step.class_weights);
+        svg.close();
+    }
+    svg.open_with("step now", &format!("data-frame=\"{}\"", earlier.len()));
+    frame(&mut svg, &points, &picture.class_weights);
     svg.close();
-    rays(&mut svg, &picture.class_weights, class_names);
     svg.circle("origin", (0.0, 0.0), 3.2);
     svg.close_window();
 

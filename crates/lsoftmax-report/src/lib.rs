@@ -29,6 +29,7 @@
 //! Numbers that are not finite are shown as "–" or "not finite", never drawn; what was not
 //! measured is left out, or the page says so.
 
+mod boundary;
 mod chart;
 mod confusion;
 mod curves;
@@ -48,14 +49,15 @@ mod standalone;
 mod svg;
 mod theme;
 
+pub use boundary::boundary_plot;
 pub use curves::Quantity;
 pub use error::ReportError;
 pub use file::write;
 pub use headline::headline;
 pub use margin::{annealing_plot, margin_plot};
 pub use model::{
-    AnnealingCurve, CurvePoint, FeaturePicture, Histogram, MarginCurve, Report, RunDetail,
-    RunSummary,
+    AnnealingCurve, Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, MarginCurve,
+    Report, RunDetail, RunSummary,
 };
 pub use page::{figure_page, page};
 pub use standalone::{confusion_svg, curve_svg, feature_svg, histogram_svg, pictures};

@@ -27,6 +27,8 @@ pub struct Report {
     pub pictures: Vec<FeaturePicture>,
     /// Curves, histograms and confusion matrices, one entry a run.
     pub runs: Vec<RunDetail>,
+    /// What the margin does in the plane of two classes.
+    pub boundaries: Vec<Boundary>,
     /// Remarks, one paragraph each.
     pub notes: Vec<String>,
 }
@@ -109,6 +111,8 @@ pub struct FeaturePicture {
     pub label: String,
     /// Its seed.
     pub seed: u64,
+    /// The optimiser steps done.
+    pub step: usize,
     /// Test error of the run in per cent.
     #[serde(deserialize_with = "number::lenient")]
     pub test_error_percent: f64,
@@ -123,6 +127,41 @@ pub struct FeaturePicture {
     /// The weight of each class; only the direction is drawn.
     #[serde(deserialize_with = "number::lenient_points")]
     pub class_weights: Vec<[f32; 2]>,
+    /// The same samples at earlier steps, rising; the page has a slider for them.
+    pub earlier: Vec<FeatureFrame>,
+}
+
+/// The features of a [`FeaturePicture`] at an earlier step, in the same order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FeatureFrame {
+    /// The optimiser steps done.
+    pub step: usize,
+    /// Features.
+    #[serde(deserialize_with = "number::lenient_points")]
+    pub points: Vec<[f32; 2]>,
+    /// The weight of each class.
+    #[serde(deserialize_with = "number::lenient_points")]
+    pub class_weights: Vec<[f32; 2]>,
+}
+
+/// The plane of two class weights, with what a margin makes of it: one panel of
+/// [`boundary_plot`](crate::boundary_plot). Angles are in degrees, from class weight 1 towards class
+/// weight 2.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Boundary {
+    /// What the panel shows, e.g. "m = 2, equal norms".
+    pub label: String,
+    /// The angle between the two class weights, below 180.
+    pub between_deg: f64,
+    /// Their lengths.
+    pub norms: [f64; 2],
+    /// Where both logits are equal: the boundary of plain softmax, and of every test.
+    pub plain_deg: f64,
+    /// Up to which angle a sample of class 1 counts as right in training, and from which angle one
+    /// of class 2 does.
+    pub margin_deg: [f64; 2],
 }
 
 impl Default for FeaturePicture {
@@ -130,11 +169,13 @@ impl Default for FeaturePicture {
         Self {
             label: String::new(),
             seed: 0,
+            step: 0,
             test_error_percent: f64::NAN,
             mean_target_angle_deg: f64::NAN,
             points: Vec::new(),
             labels: Vec::new(),
             class_weights: Vec::new(),
+            earlier: Vec::new(),
         }
     }
 }

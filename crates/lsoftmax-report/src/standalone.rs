@@ -4,7 +4,7 @@ use crate::curves::{self, Quantity};
 use crate::group::{distinct, labels};
 use crate::histogram::{self, Angles};
 use crate::model::{FeaturePicture, Histogram, Report, RunDetail};
-use crate::{confusion, feature};
+use crate::{boundary_plot, confusion, feature};
 
 /// 2-D features and class weights as an SVG file.
 pub fn feature_svg(picture: &FeaturePicture, class_names: &[String]) -> String {
@@ -63,6 +63,10 @@ pub fn pictures(report: &Report) -> Vec<(String, String)> {
             let name = format!("confusion-{}-seed-{}", slug(&run.label), run.seed);
             add(name, confusion_svg(&run.label, matrix, &report.class_names));
         }
+    }
+    if !report.boundaries.is_empty() {
+        let svg = boundary_plot(&report.boundaries);
+        files.push(("boundaries.svg".to_owned(), svg));
     }
     files
 }

@@ -2,8 +2,9 @@
 //! whatever is put into it.
 
 use lsoftmax_report::{
-    CurvePoint, FeaturePicture, Histogram, Quantity, Report, RunDetail, RunSummary, annealing_plot,
-    confusion_svg, curve_svg, feature_svg, figure_page, histogram_svg, margin_plot, page, pictures,
+    Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, Quantity, Report, RunDetail,
+    RunSummary, annealing_plot, confusion_svg, curve_svg, feature_svg, figure_page, histogram_svg,
+    margin_plot, page, pictures,
 };
 use roxmltree::{Document, Node};
 
@@ -79,6 +80,19 @@ fn report(label: &str, value: f64) -> Report {
                 .collect(),
             labels: (0..31).map(|i| i % 12).collect(),
             class_weights: (0..12).map(|i| [value as f32, i as f32]).collect(),
+            step: 500,
+            earlier: vec![FeatureFrame {
+                step: 100,
+                points: (0..31).map(|i| [-3.0, i as f32 * value as f32]).collect(),
+                class_weights: vec![[1.0, value as f32]],
+            }],
+        }],
+        boundaries: vec![Boundary {
+            label: label.to_owned(),
+            between_deg: 60.0,
+            norms: [1.0, value],
+            plain_deg: value,
+            margin_deg: [20.0, 40.0],
         }],
         runs: runs.to_vec(),
         notes: vec![label.to_owned()],
@@ -174,14 +188,16 @@ fn a_usual_report_is_well_formed() {
         "Angles",
         "Training",
         "Confusion",
+        "Two classes",
         "Notes",
     ] {
         assert!(html.contains(&format!(">{heading}</h2>")), "{heading}");
     }
     let main = main_part(&html);
     let document = Document::parse(main).unwrap();
-    // Features, three histograms, nine curves, one matrix.
-    assert_eq!(outer_pictures(&document).count(), 14);
+    // Features, three histograms, nine curves, one matrix, the plane of two classes.
+    assert_eq!(outer_pictures(&document).count(), 15);
+    assert!(main.contains("data-steps=\"100;500\""));
 }
 
 #[test]

@@ -53,6 +53,44 @@ pub enum TrainError {
         /// What was expected and found.
         message: String,
     },
+    /// A checkpoint that cannot be gone on from.
+    #[error("the checkpoint {path} is damaged: {message}")]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        message: String,
+    },
+    /// A checkpoint that belongs to something else.
+    #[error("the checkpoint {path} is of another experiment: {message}")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The difference.
+        message: String,
+    },
+    /// A checkpoint that cannot be gone on from, with one before it.
+    #[error("{error}; go on from the one before it with --resume {}", before.display())]
+    Before {
+        /// What is wrong with the last.
+        error: Box<TrainError>,
+        /// The checkpoint before it.
+        before: PathBuf,
+    },
+    /// Somebody else writes to the folder.
+    #[error("the run {} is being trained by another process", .0.display())]
+    Running(PathBuf),
+    /// A run that needs no going on.
+    #[error("the run {} is finished: there is nothing to go on with", .0.display())]
+    Finished(PathBuf),
+    /// Somebody asked the training to stop.
+    #[error("stopped after step {step} of {iterations}")]
+    Interrupted {
+        /// Steps done, all of them saved.
+        step: u64,
+        /// Steps of the whole training.
+        iterations: u64,
+    },
     /// The network does not suit the images.
     #[error(transparent)]
     Network(#[from] SpecError),

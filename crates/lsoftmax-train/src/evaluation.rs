@@ -2,10 +2,11 @@
 
 use crate::error::TrainError;
 use crate::model::{Model, ModelInfo};
+use crate::number;
 use burn::tensor::{Device, Tensor, TensorData};
 use lsoftmax_data::{Dataset, MemoryLayout};
 use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
 /// Images at a time.
@@ -14,33 +15,49 @@ const BATCH: usize = 256;
 const BINS: usize = 90;
 
 /// What a model does on a data set it was not trained on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Images.
     pub samples: usize,
     /// Share of wrong answers, from the plain inner products: no margin, no label, no λ.
     pub error_percent: f64,
     /// Mean angle between a feature and the weight of its own class.
+    #[serde(deserialize_with = "number::lenient")]
     pub mean_target_angle_deg: f64,
     /// The median of the same.
+    #[serde(deserialize_with = "number::lenient")]
     pub median_target_angle_deg: f64,
     /// Smallest angle between the centres (mean features) of two classes.
+    #[serde(deserialize_with = "number::lenient")]
     pub min_class_angle_deg: f64,
     /// Mean length of a feature.
+    #[serde(deserialize_with = "number::lenient")]
     pub mean_feature_norm: f64,
     /// Edges of the bins of the target angles, in degrees.
     pub target_angle_edges_deg: Vec<f64>,
     /// Samples in each bin.
     pub target_angle_counts: Vec<u64>,
     /// Rows are true classes, columns answers; absent with more than 100 classes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<u64>>>,
-    /// The features themselves, where they have two dimensions.
-    #[serde(skip)]
-    pub points: Vec<[f32; 2]>,
-    /// The labels that go with `points`.
-    #[serde(skip)]
-    pub point_labels: Vec<u32>,
+}
+
+/// The features of all images, `[sample, feature]`.
+pub(crate) fn features(
+    model: &Model,
+    info: &ModelInfo,
+    data: &Dataset,
+) -> Result<Vec<f32>, TrainError> {
+    info.preprocessing
+        .check([data.channels, data.height, data.width])?;
+    let model = burn::module::Module::valid(model);
+    let device = model.head.weight.val().device();
+    let mut all = Vec::new();
+    for batch in data.batches(BATCH, &info.preprocessing, MemoryLayout::Nhwc) {
+        let x = images(batch.pixels, batch.labels.len(), info.image, &device);
+        all.extend(host(model.backbone.forward(x)));
+    }
+    Ok(all)
 }
 
 /// A batch of images as a logical `[batch, channel, height, width]` tensor over
@@ -88,8 +105,6 @@ pub fn evaluate(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Evalu
     let mut angles = AngleStatistics::new(classes, feature, Centre::MeanFeature)
         .with_class_weights(weights)?
         .with_target_histogram_rad(Histogram::uniform(0.0, PI, BINS)?);
-    let mut points = Vec::new();
-    let mut point_labels = Vec::new();
     for batch in data.batches(BATCH, &info.preprocessing, MemoryLayout::Nhwc) {
         let labels: Vec<usize> = batch.labels.iter().map(|&label| label as usize).collect();
         let x = images(batch.pixels, labels.len(), info.image, &device);
@@ -98,10 +113,6 @@ pub fn evaluate(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Evalu
         let features = host(features);
         closed.push(Matrix::new(&logits, labels.len(), classes)?, &labels)?;
         angles.push(Matrix::new(&features, labels.len(), feature)?, &labels)?;
-        if feature == 2 {
-            points.extend(features.chunks_exact(2).map(|p| [p[0], p[1]]));
-            point_labels.extend_from_slice(&batch.labels);
-        }
     }
     let report = closed.report()?;
     let angles = angles.finish();
@@ -125,7 +136,5 @@ pub fn evaluate(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Evalu
                 .map(|label| (0..classes).map(|a| count(label, a)).collect())
                 .collect()
         }),
-        points,
-        point_labels,
     })
 }

@@ -43,7 +43,30 @@ pub struct Experiment {
     pub seed: u64,
     /// Evaluations on the test set on the way.
     pub evaluations: u64,
+    /// Training images that are held back, to choose the best model on.
+    pub held_out: usize,
+    /// Steps from one checkpoint to the next.
+    pub checkpoint_every: u64,
+    /// What is done when the training dies.
+    pub on_divergence: OnDivergence,
 }
+
+/// What is done when a training dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDivergence {
+    /// It ends, and says why.
+    Stop,
+    /// It goes back to the last good checkpoint and goes on with a larger λ.
+    RaiseLambda {
+        /// At most so many times.
+        recoveries: u32,
+    },
+}
+
+/// The answers that `--on-divergence` knows.
+const ON_DIVERGENCE: &[&str] = &["stop", "raise-lambda"];
+/// Checkpoints of a training, unless set.
+const CHECKPOINTS: u64 = 20;
 
 /// The paper's training: 18,000 steps, to which its milestones and the default numbers of
 /// the schedules refer.
@@ -59,11 +82,19 @@ const GENERATED_ITERATIONS: u64 = 600;
 pub fn read_settings(path: &Path) -> Result<Settings, TrainError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| TrainError::file("read", path, source))?;
+    parse_settings(&text, path)
+}
+
+/// Reads the text of an experiment file; errors name `path`.
+///
+/// # Errors
+/// It is no TOML, or has a key that no experiment has.
+pub fn parse_settings(text: &str, path: &Path) -> Result<Settings, TrainError> {
     let syntax = |error: toml::de::Error| TrainError::Syntax {
         path: path.to_owned(),
         message: error.to_string().trim_end().to_owned(),
     };
-    let table: toml::Table = toml::from_str(&text).map_err(syntax)?;
+    let table: toml::Table = toml::from_str(text).map_err(syntax)?;
     if let Some(key) = table
         .keys()
         .find(|key| !Settings::KEYS.contains(&key.as_str()))
@@ -74,7 +105,7 @@ pub fn read_settings(path: &Path) -> Result<Settings, TrainError> {
             nearest: nearest(key, Settings::KEYS),
         });
     }
-    toml::from_str(&text).map_err(syntax)
+    toml::from_str(text).map_err(syntax)
 }
 
 /// The known word that a typing error most likely meant.
@@ -156,6 +187,17 @@ impl Experiment {
         in_range("learning-rate", learning_rate, 0.0, 1e3)?;
         in_range("momentum", momentum, 0.0, 0.9999)?;
         in_range("weight-decay", weight_decay, 0.0, 1.0)?;
+        let checkpoint_every = settings
+            .checkpoint_every
+            .unwrap_or_else(|| iterations.div_ceil(CHECKPOINTS));
+        in_range("checkpoint-every", checkpoint_every as f64, 1.0, 1e9)?;
+        let on_divergence = match settings.on_divergence.as_deref() {
+            None | Some("stop") => OnDivergence::Stop,
+            Some("raise-lambda") => OnDivergence::RaiseLambda {
+                recoveries: settings.recoveries.unwrap_or(3),
+            },
+            Some(other) => return Err(unknown_name("on-divergence", ON_DIVERGENCE, other)),
+        };
         Ok(Self {
             data,
             data_dir: settings.data_dir,
@@ -174,6 +216,9 @@ impl Experiment {
             weight_decay,
             seed: settings.seed.unwrap_or(0),
             evaluations: settings.evaluations.unwrap_or(10),
+            held_out: settings.held_out.unwrap_or(0),
+            checkpoint_every,
+            on_divergence,
         })
     }
 
@@ -233,6 +278,8 @@ impl Experiment {
             weight_decay: Some(self.weight_decay),
             seed: Some(self.seed),
             evaluations: Some(self.evaluations),
+            held_out: Some(self.held_out),
+            checkpoint_every: Some(self.checkpoint_every),
             ..Settings::default()
         };
         let name = match self.annealing.lambda {
@@ -262,6 +309,14 @@ impl Experiment {
             }
         };
         settings.annealing = Some(name.to_owned());
+        let answer = match self.on_divergence {
+            OnDivergence::Stop => "stop",
+            OnDivergence::RaiseLambda { recoveries } => {
+                settings.recoveries = Some(recoveries);
+                "raise-lambda"
+            }
+        };
+        settings.on_divergence = Some(answer.to_owned());
         settings
     }
 
@@ -451,11 +506,16 @@ fn resolve_annealing(
             Annealing {
                 lambda: Lambda::None,
                 stages: stages.clone(),
+                floor: None,
             }
             .stretched(written_for, iterations)
             .stages
         }
         (None, None) => Vec::new(),
     };
-    Ok(Annealing { lambda, stages })
+    Ok(Annealing {
+        lambda,
+        stages,
+        floor: None,
+    })
 }

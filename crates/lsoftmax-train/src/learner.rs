@@ -7,7 +7,8 @@ use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
+use lsoftmax::Annealing;
 
 /// A model while it is trained.
 pub struct Learner {
@@ -64,6 +65,31 @@ impl Learner {
         }
     }
 
+    /// Goes on with another schedule of λ and m.
+    pub(crate) fn with_annealing(mut self, annealing: Annealing) -> Self {
+        self.model.head = self.model.head.with_annealing(annealing);
+        self
+    }
+
+    /// The state of the optimiser, in its own format.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn optimiser_state(&self) -> Result<Vec<u8>, TrainError> {
+        let state = self.optimiser.into_bytes().map_err(optimiser_error)?;
+        Ok(state.to_vec())
+    }
+
+    /// Goes on with an optimiser's state, for the same model.
+    ///
+    /// # Errors
+    /// It is no such state.
+    pub(crate) fn with_optimiser_state(mut self, state: Vec<u8>) -> Result<Self, TrainError> {
+        let state = Bytes::from_bytes_vec(state);
+        self.optimiser = self.optimiser.from_bytes(state).map_err(optimiser_error)?;
+        Ok(self)
+    }
+
     /// The loss of a batch at a step, counted from 0.
     ///
     /// # Shapes
@@ -117,5 +143,12 @@ impl Learner {
     /// The model, training ended.
     pub fn into_model(self) -> Model {
         self.model
+    }
+}
+
+fn optimiser_error(error: impl std::fmt::Display) -> TrainError {
+    TrainError::Model {
+        path: "the optimiser's state".into(),
+        message: error.to_string(),
     }
 }

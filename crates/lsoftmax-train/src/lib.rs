@@ -9,35 +9,43 @@
 //! let split = load_data(&experiment)?;
 //! let device = burn::tensor::Device::flex();
 //! let trained = train(&experiment, &split, &device, &mut ())?;
-//! println!("{:.2} % wrong", trained.evaluation.error_percent);
+//! println!("{:.2} % wrong", trained.outcome.evaluation.error_percent);
 //! # Ok(())
 //! # }
 //! ```
 
+mod checkpoint;
 mod error;
 mod evaluation;
 mod experiment;
 mod learner;
 mod model;
 mod network;
+mod number;
 mod ops;
 mod run_folder;
 mod settings;
 mod streams;
+mod tensor_file;
 mod training;
+mod watch;
 
+pub use checkpoint::{Best, Checkpoint};
 pub use error::TrainError;
 pub use evaluation::{Evaluation, evaluate};
-pub use experiment::{Experiment, LOSSES, SCHEDULES, loss_of, nearest, read_settings};
+pub use experiment::{
+    Experiment, LOSSES, OnDivergence, SCHEDULES, loss_of, nearest, parse_settings, read_settings,
+};
 pub use learner::{Forward, Learner};
 pub use model::{Model, ModelInfo};
 pub use network::{Backbone, Block, Feature, NetworkSpec, SpecError, Stage, pooled_size};
 pub use run_folder::{
-    EVALUATION_FILE, EXPERIMENT_FILE, METRICS_FILE, MODEL_FILE, REPORT_FILE, RunFolder,
-    create_new_folder,
+    BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, METRICS_FILE, MODEL_FILE,
+    OUTCOME_FILE, REPORT_FILE, RunFolder, create_new_folder,
 };
-pub use settings::{NetworkChoice, Settings, parse_stage};
-pub use training::{Divergence, Observer, Progress, Trained, train};
+pub use settings::{NetworkChoice, Published, Settings, parse_stage};
+pub use training::{Frame, Observer, Outcome, Progress, Saved, Trained, resume, train};
+pub use watch::Divergence;
 
 use lsoftmax_data::{DataSource, SourceOptions, Split};
 

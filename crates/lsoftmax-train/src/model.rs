@@ -2,13 +2,13 @@
 
 use crate::error::TrainError;
 use crate::network::{Backbone, NetworkSpec, class_weights};
-use burn::module::{Module, Param, RunningState};
+use crate::tensor_file::TensorFile;
+use burn::module::{Module, Param, ParamId, RunningState};
 use burn::tensor::{Device, Tensor, TensorData};
 use lsoftmax::{Annealing, Loss, MarginHead, MarginHeadConfig};
 use lsoftmax_data::{Preprocessing, atomic_write};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
 use std::path::Path;
 
 /// A classifier: the network and its class layer.
@@ -86,7 +86,9 @@ impl Model {
             .with_annealing(info.annealing.clone())
             .init(device)?;
         head.weight = class_weights(seed, classes, feature, device);
-        Ok(Self { backbone, head })
+        let mut model = Self { backbone, head };
+        each_tensor(&mut model, &mut Keep)?;
+        Ok(model)
     }
 
     /// The model as bytes in the safetensors format; [`ModelInfo`] stands in its metadata.
@@ -94,25 +96,19 @@ impl Model {
     /// # Errors
     /// A λ that JSON cannot hold.
     pub fn to_bytes(&self, info: &ModelInfo) -> Result<Vec<u8>, TrainError> {
-        let broken = |message: String| TrainError::Model {
-            path: "model".into(),
-            message,
-        };
-        let mut visitor = Collect(Vec::new());
+        self.to_file(info)?.to_bytes()
+    }
+
+    pub(crate) fn to_file(&self, info: &ModelInfo) -> Result<TensorFile, TrainError> {
+        let mut visitor = Collect(TensorFile::default());
         each_tensor(&mut self.clone(), &mut visitor)?;
-        let views: Vec<_> = visitor
-            .0
-            .iter()
-            .map(|(name, data)| {
-                let bytes: &[u8] = data.bytes();
-                let view = TensorView::new(Dtype::F32, data.shape().to_vec(), bytes);
-                view.map(|view| (name.as_str(), view))
-            })
-            .collect::<Result<_, _>>()
-            .map_err(|e| broken(e.to_string()))?;
-        let json = serde_json::to_string(info).map_err(|e| broken(e.to_string()))?;
-        let metadata = HashMap::from([(METADATA.to_owned(), json)]);
-        safetensors::serialize(views, Some(metadata)).map_err(|e| broken(e.to_string()))
+        let json = serde_json::to_string(info).map_err(|error| TrainError::Model {
+            path: "model".into(),
+            message: error.to_string(),
+        })?;
+        let Collect(mut file) = visitor;
+        file.metadata.insert(METADATA.to_owned(), json);
+        Ok(file)
     }
 
     /// Writes the model file, aside and then renamed.
@@ -129,15 +125,23 @@ impl Model {
     /// A file that cannot be read, is damaged, or is no model of this version.
     pub fn load(path: &Path, device: &Device) -> Result<(Self, ModelInfo), TrainError> {
         let bytes = std::fs::read(path).map_err(|source| TrainError::file("read", path, source))?;
+        let file = TensorFile::parse(&bytes).map_err(|message| TrainError::Model {
+            path: path.to_owned(),
+            message,
+        })?;
+        drop(bytes);
+        Self::from_file(&file, path, device)
+    }
+
+    /// What a file says of its model.
+    pub(crate) fn info(file: &TensorFile, path: &Path) -> Result<ModelInfo, TrainError> {
         let broken = |message: String| TrainError::Model {
             path: path.to_owned(),
             message,
         };
-        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(e.to_string()))?;
-        let json = header
-            .metadata()
-            .as_ref()
-            .and_then(|metadata| metadata.get(METADATA))
+        let json = file
+            .metadata
+            .get(METADATA)
             .ok_or_else(|| broken("its metadata has no entry \"lsoftmax\"".into()))?;
         let info: ModelInfo = serde_json::from_str(json).map_err(|e| broken(e.to_string()))?;
         if info.version != VERSION {
@@ -149,22 +153,23 @@ impl Model {
         // Before memory is taken for what the metadata promises.
         let head = info.class_names.len().saturating_mul(info.network.feature);
         let weights = info.network.weights(info.image)?.saturating_add(head);
-        if weights.saturating_mul(size_of::<f32>()) > bytes.len() {
+        let bytes: usize = file.tensors.values().map(|(.., bytes)| bytes.len()).sum();
+        if weights.saturating_mul(size_of::<f32>()) > bytes {
             return Err(broken(format!(
-                "{weights} weights expected, {} bytes found",
-                bytes.len()
+                "{weights} weights expected, {bytes} bytes found"
             )));
         }
-        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| broken(e.to_string()))?;
+        Ok(info)
+    }
+
+    pub(crate) fn from_file(
+        file: &TensorFile,
+        path: &Path,
+        device: &Device,
+    ) -> Result<(Self, ModelInfo), TrainError> {
+        let info = Self::info(file, path)?;
         let mut model = Self::new(&info, 0, device)?;
-        each_tensor(
-            &mut model,
-            &mut Restore {
-                tensors: &tensors,
-                path,
-                device,
-            },
-        )?;
+        each_tensor(&mut model, &mut Restore { file, path, device })?;
         Ok((model, info))
     }
 }
@@ -178,48 +183,62 @@ trait TensorVisitor {
     ) -> Result<Tensor<D>, TrainError>;
 }
 
+/// Visits all tensors. Parameters are numbered in this order, so that the optimiser's state can find
+/// them again in another process.
 fn each_tensor(model: &mut Model, visitor: &mut impl TensorVisitor) -> Result<(), TrainError> {
+    let mut walk = Walk { visitor, number: 0 };
+    for (i, block) in model.backbone.blocks.iter_mut().enumerate() {
+        let name = |part: &str| format!("backbone.blocks.{i}.{part}");
+        walk.param(name("weight"), &mut block.weight)?;
+        walk.param(name("gamma"), &mut block.gamma)?;
+        walk.param(name("beta"), &mut block.beta)?;
+        walk.param(name("slope"), &mut block.slope)?;
+        walk.running(name("mean"), &mut block.mean)?;
+        walk.running(name("var"), &mut block.var)?;
+    }
+    let feature = &mut model.backbone.feature;
+    let name = |part: &str| format!("backbone.feature.{part}");
+    walk.param(name("weight"), &mut feature.weight)?;
+    walk.param(name("gamma"), &mut feature.gamma)?;
+    walk.param(name("beta"), &mut feature.beta)?;
+    walk.running(name("mean"), &mut feature.mean)?;
+    walk.running(name("var"), &mut feature.var)?;
+    walk.param("head.weight".into(), &mut model.head.weight)
+}
+
+struct Walk<'a, V> {
+    visitor: &'a mut V,
+    number: u64,
+}
+
+impl<V: TensorVisitor> Walk<'_, V> {
     fn param<const D: usize>(
-        visitor: &mut impl TensorVisitor,
+        &mut self,
         name: String,
         param: &mut Param<Tensor<D>>,
     ) -> Result<(), TrainError> {
-        let tensor = visitor.visit(name, param.val().without_autodiff())?;
+        let tensor = self.visitor.visit(name, param.val().without_autodiff())?;
         let device = param.val().device();
         *param = Param::from_tensor(Tensor::from_data(tensor.into_data(), &device));
+        self.number += 1;
+        param.id = ParamId::from(self.number);
         Ok(())
     }
+
     fn running(
-        visitor: &mut impl TensorVisitor,
+        &mut self,
         name: String,
         state: &mut RunningState<Tensor<1>>,
     ) -> Result<(), TrainError> {
         let old = state.value_sync();
         let device = old.device();
-        let tensor = visitor.visit(name, old.without_autodiff())?;
+        let tensor = self.visitor.visit(name, old.without_autodiff())?;
         *state = RunningState::new(Tensor::from_data(tensor.into_data(), &device));
         Ok(())
     }
-    for (i, block) in model.backbone.blocks.iter_mut().enumerate() {
-        let name = |part: &str| format!("backbone.blocks.{i}.{part}");
-        param(visitor, name("weight"), &mut block.weight)?;
-        param(visitor, name("gamma"), &mut block.gamma)?;
-        param(visitor, name("beta"), &mut block.beta)?;
-        param(visitor, name("slope"), &mut block.slope)?;
-        running(visitor, name("mean"), &mut block.mean)?;
-        running(visitor, name("var"), &mut block.var)?;
-    }
-    let feature = &mut model.backbone.feature;
-    let name = |part: &str| format!("backbone.feature.{part}");
-    param(visitor, name("weight"), &mut feature.weight)?;
-    param(visitor, name("gamma"), &mut feature.gamma)?;
-    param(visitor, name("beta"), &mut feature.beta)?;
-    running(visitor, name("mean"), &mut feature.mean)?;
-    running(visitor, name("var"), &mut feature.var)?;
-    param(visitor, "head.weight".into(), &mut model.head.weight)
 }
 
-struct Collect(Vec<(String, TensorData)>);
+struct Collect(TensorFile);
 
 impl TensorVisitor for Collect {
     fn visit<const D: usize>(
@@ -227,13 +246,28 @@ impl TensorVisitor for Collect {
         name: String,
         tensor: Tensor<D>,
     ) -> Result<Tensor<D>, TrainError> {
-        self.0.push((name, tensor.to_data()));
+        let data = tensor.to_data();
+        let entry = (Dtype::F32, data.shape().to_vec(), data.bytes().to_vec());
+        self.0.tensors.insert(name, entry);
+        Ok(tensor)
+    }
+}
+
+/// Only numbers the parameters.
+struct Keep;
+
+impl TensorVisitor for Keep {
+    fn visit<const D: usize>(
+        &mut self,
+        _: String,
+        tensor: Tensor<D>,
+    ) -> Result<Tensor<D>, TrainError> {
         Ok(tensor)
     }
 }
 
 struct Restore<'a> {
-    tensors: &'a SafeTensors<'a>,
+    file: &'a TensorFile,
     path: &'a Path,
     device: &'a Device,
 }
@@ -248,20 +282,18 @@ impl TensorVisitor for Restore<'_> {
             path: self.path.to_owned(),
             message,
         };
-        let found = self
+        let (dtype, found, bytes) = self
+            .file
             .tensors
-            .tensor(&name)
-            .map_err(|e| broken(format!("{name}: {e}")))?;
+            .get(&name)
+            .ok_or_else(|| broken(format!("it has no {name}")))?;
         let shape = tensor.dims();
-        if found.dtype() != Dtype::F32 || found.shape() != shape {
+        if *dtype != Dtype::F32 || *found != shape {
             return Err(broken(format!(
-                "{name} must be F32 {shape:?}, found {:?} {:?}",
-                found.dtype(),
-                found.shape()
+                "{name} must be F32 {shape:?}, found {dtype:?} {found:?}"
             )));
         }
-        let values: Vec<f32> = found
-            .data()
+        let values: Vec<f32> = bytes
             .chunks_exact(4)
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect();

@@ -1,19 +1,25 @@
 //! The folder that a run leaves behind.
 
+use crate::checkpoint::Checkpoint;
 use crate::error::TrainError;
-use crate::experiment::Experiment;
-use crate::training::{Observer, Progress, Trained};
+use crate::experiment::{Experiment, read_settings};
+use crate::settings::Settings;
+use crate::training::{Observer, Outcome, Progress, Saved, Trained};
 use lsoftmax_data::atomic_write;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A run's folder: `experiment.toml`, `metrics.jsonl`, `model.safetensors`,
-/// `evaluation.json`, and whatever report the caller adds.
+/// A run's folder: `experiment.toml`, `metrics.jsonl`, `checkpoints/`; after the end also
+/// `model.safetensors`, `evaluation.json`, `outcome.json`, and whatever report the caller adds.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     metrics: File,
+    /// Steps of the checkpoints there are, in the order they were written.
+    checkpoints: Vec<u64>,
+    /// The experiment, locked for as long as the run goes on.
+    _lock: File,
 }
 
 /// The experiment as it was run.
@@ -24,42 +30,164 @@ pub const METRICS_FILE: &str = "metrics.jsonl";
 pub const MODEL_FILE: &str = "model.safetensors";
 /// The figures on the test set.
 pub const EVALUATION_FILE: &str = "evaluation.json";
+/// All figures.
+pub const OUTCOME_FILE: &str = "outcome.json";
 /// The page.
 pub const REPORT_FILE: &str = "report.html";
+/// The folder of the checkpoints.
+pub const CHECKPOINTS: &str = "checkpoints";
+/// The best model on the held-out part, among the checkpoints.
+pub const BEST_FILE: &str = "best.safetensors";
+
+/// Checkpoints that are kept, beside the best and the last good one.
+const KEPT: usize = 2;
 
 /// Makes a folder that must not be there yet, and its parents.
 ///
 /// # Errors
 /// It exists, or cannot be made.
 pub fn create_new_folder(path: &Path) -> Result<(), TrainError> {
-    if let Some(parent) = path
+    make_parent(path)?;
+    fs::create_dir(path).map_err(|source| not_new(path, source))
+}
+
+fn make_parent(path: &Path) -> Result<(), TrainError> {
+    match path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())
     {
-        fs::create_dir_all(parent).map_err(|source| TrainError::file("make", parent, source))?;
+        None => Ok(()),
+        Some(parent) => {
+            fs::create_dir_all(parent).map_err(|source| TrainError::file("make", parent, source))
+        }
     }
-    fs::create_dir(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::AlreadyExists => TrainError::RunExists(path.to_owned()),
+}
+
+fn not_new(path: &Path, source: std::io::Error) -> TrainError {
+    match source.kind() {
+        std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::DirectoryNotEmpty => {
+            TrainError::RunExists(path.to_owned())
+        }
         _ => TrainError::file("make", path, source),
-    })
+    }
+}
+
+fn checkpoint_path(run: &Path, step: u64) -> PathBuf {
+    run.join(CHECKPOINTS)
+        .join(format!("step-{step:09}.safetensors"))
 }
 
 impl RunFolder {
-    /// Makes the folder and writes the experiment into it.
+    /// Makes the folder with the experiment in it: aside, and then renamed, so that there is never
+    /// a folder without.
     ///
     /// # Errors
     /// The folder exists, or cannot be written.
     pub fn create(path: &Path, experiment: &Experiment) -> Result<Self, TrainError> {
         let toml = experiment.to_toml()?;
-        create_new_folder(path)?;
-        atomic_write(&path.join(EXPERIMENT_FILE), toml.as_bytes())?;
-        let metrics = path.join(METRICS_FILE);
-        let file = File::create_new(&metrics)
-            .map_err(|source| TrainError::file("write", &metrics, source))?;
-        Ok(Self {
+        make_parent(path)?;
+        if path.exists() {
+            return Err(TrainError::RunExists(path.to_owned()));
+        }
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let aside = path.with_file_name(format!(".{name}-{}.part", std::process::id()));
+        fs::create_dir_all(aside.join(CHECKPOINTS))
+            .map_err(|source| TrainError::file("make", path, source))?;
+        let made = atomic_write(&aside.join(EXPERIMENT_FILE), toml.as_bytes())
+            .map_err(TrainError::from)
+            .and_then(|()| fs::rename(&aside, path).map_err(|source| not_new(path, source)));
+        if let Err(error) = made {
+            fs::remove_dir_all(&aside).ok();
+            return Err(error);
+        }
+        Self::at(path, &[])
+    }
+
+    /// Opens a run that was stopped or killed, to go on with it: from its last checkpoint, from the
+    /// checkpoint that `from` names, or from the start if there is none yet.
+    ///
+    /// The experiment is the run's own; `data_dir` tells where its data are if they have moved.
+    ///
+    /// # Errors
+    /// It is no run, it is finished, or the checkpoint is damaged or of another experiment: then
+    /// the error names the checkpoint before it.
+    pub fn open(
+        path: &Path,
+        from: Option<&Path>,
+        data_dir: Option<PathBuf>,
+    ) -> Result<(Self, Experiment, Option<Saved>), TrainError> {
+        let settings = read_settings(&path.join(EXPERIMENT_FILE))?;
+        let own = Experiment::resolve(Settings::default(), settings.clone())?;
+        if path.join(OUTCOME_FILE).exists() {
+            return Err(TrainError::Finished(path.to_owned()));
+        }
+        let steps = steps_of(path)?;
+        let file = match from {
+            Some(file) => Some(file.to_owned()),
+            None => steps.last().map(|&step| checkpoint_path(path, step)),
+        };
+        let saved = match &file {
+            None => None,
+            Some(file) => Some(load_saved(path, file, &own).map_err(|error| {
+                let step = step_of(file);
+                let before = steps
+                    .iter()
+                    .rev()
+                    .find(|&&s| step.is_some_and(|step| s < step));
+                match before {
+                    Some(&before) => TrainError::Before {
+                        error: Box::new(error),
+                        before: checkpoint_path(path, before),
+                    },
+                    None => error,
+                }
+            })?),
+        };
+        let flags = Settings {
+            data_dir,
+            ..Settings::default()
+        };
+        let experiment = Experiment::resolve(flags, settings)?;
+        let curve = saved.as_ref().map_or(&[][..], |saved| saved.last.curve());
+        let mut folder = Self::at(path, curve)?;
+        // What lies beyond would be taken for newer.
+        folder.checkpoints = steps;
+        folder.forget_after(saved.as_ref().map_or(0, |saved| saved.last.step()))?;
+        Ok((folder, experiment, saved))
+    }
+
+    /// The figures of a finished run, and its experiment.
+    ///
+    /// # Errors
+    /// It is no run, it is not finished, or a file is damaged.
+    pub fn outcome(path: &Path) -> Result<(Experiment, Outcome), TrainError> {
+        let settings = read_settings(&path.join(EXPERIMENT_FILE))?;
+        let experiment = Experiment::resolve(Settings::default(), settings)?;
+        let file = path.join(OUTCOME_FILE);
+        let text = fs::read(&file).map_err(|source| TrainError::file("read", &file, source))?;
+        let outcome = serde_json::from_slice(&text).map_err(|error| TrainError::Syntax {
+            path: file,
+            message: error.to_string(),
+        })?;
+        Ok((experiment, outcome))
+    }
+
+    /// A folder with these metrics and no more.
+    fn at(path: &Path, curve: &[Progress]) -> Result<Self, TrainError> {
+        let experiment = path.join(EXPERIMENT_FILE);
+        let lock = File::open(&experiment).map_err(|e| TrainError::file("read", &experiment, e))?;
+        // A file system that cannot lock is no reason not to train.
+        if let Err(fs::TryLockError::WouldBlock) = lock.try_lock() {
+            return Err(TrainError::Running(path.to_owned()));
+        }
+        let mut folder = Self {
+            _lock: lock,
             path: path.to_owned(),
-            metrics: file,
-        })
+            metrics: write_metrics(path, curve)?,
+            checkpoints: Vec::new(),
+        };
+        folder.checkpoints = steps_of(path)?;
+        Ok(folder)
     }
 
     /// Where it is.
@@ -70,40 +198,166 @@ impl RunFolder {
     /// Appends a line to the metrics.
     ///
     /// # Errors
-    /// The file cannot be written.
+    /// The file cannot be written, or is gone.
     pub fn append(&mut self, progress: &Progress) -> Result<(), TrainError> {
-        let mut line = self.json(METRICS_FILE, serde_json::to_string(progress))?;
-        line.push('\n');
+        let path = self.path.join(METRICS_FILE);
+        // A file that was removed can still be written to, and nobody would see it.
+        fs::metadata(&path).map_err(|source| TrainError::file("write", &path, source))?;
+        let line = line_of(&self.path, progress)?;
         self.metrics
             .write_all(line.as_bytes())
-            .map_err(|source| TrainError::file("write", self.path.join(METRICS_FILE), source))
+            .map_err(|source| TrainError::file("write", path, source))
     }
 
-    /// Writes the model and its figures.
+    /// Writes the model and its figures; the checkpoints that led to it go, the best stays.
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn finish(&self, trained: &Trained) -> Result<(), TrainError> {
+    pub fn finish(&mut self, trained: &Trained) -> Result<(), TrainError> {
         trained
             .model
             .save(&trained.info, &self.path.join(MODEL_FILE))?;
-        let json = serde_json::to_string_pretty(&trained.evaluation);
-        let json = self.json(EVALUATION_FILE, json)?;
-        Ok(atomic_write(
-            &self.path.join(EVALUATION_FILE),
-            json.as_bytes(),
-        )?)
+        let outcome = &trained.outcome;
+        self.write_json(
+            EVALUATION_FILE,
+            serde_json::to_vec_pretty(&outcome.evaluation),
+        )?;
+        // Last: a run that has it is finished.
+        self.write_json(OUTCOME_FILE, serde_json::to_vec(outcome))?;
+        for step in std::mem::take(&mut self.checkpoints) {
+            self.remove(step)?;
+        }
+        // Empty unless there is a best model.
+        fs::remove_dir(self.path.join(CHECKPOINTS)).ok();
+        Ok(())
+    }
+
+    fn write_json(&self, name: &str, text: serde_json::Result<Vec<u8>>) -> Result<(), TrainError> {
+        let path = self.path.join(name);
+        let text = text.map_err(|error| TrainError::file("write", &path, error.into()))?;
+        Ok(atomic_write(&path, &text)?)
+    }
+
+    fn remove(&self, step: u64) -> Result<(), TrainError> {
+        let path = checkpoint_path(&self.path, step);
+        fs::remove_file(&path).map_err(|source| TrainError::file("remove", path, source))
+    }
+
+    /// Removes the checkpoints after a step.
+    fn forget_after(&mut self, step: u64) -> Result<(), TrainError> {
+        let (kept, later) = std::mem::take(&mut self.checkpoints)
+            .into_iter()
+            .partition(|&s| s <= step);
+        self.checkpoints = kept;
+        let later: Vec<u64> = later;
+        later.into_iter().try_for_each(|step| self.remove(step))
     }
 }
 
-impl RunFolder {
-    fn json(&self, file: &str, text: serde_json::Result<String>) -> Result<String, TrainError> {
-        text.map_err(|error| TrainError::file("write", self.path.join(file), error.into()))
+/// The lines of a curve as a new file, open at its end.
+fn write_metrics(run: &Path, curve: &[Progress]) -> Result<File, TrainError> {
+    let path = run.join(METRICS_FILE);
+    let lines: Vec<String> = curve
+        .iter()
+        .map(|progress| line_of(run, progress))
+        .collect::<Result<_, _>>()?;
+    atomic_write(&path, lines.concat().as_bytes())?;
+    OpenOptions::new()
+        .append(true)
+        .open(&path)
+        .map_err(|source| TrainError::file("write", path, source))
+}
+
+fn line_of(run: &Path, progress: &Progress) -> Result<String, TrainError> {
+    let line = serde_json::to_string(progress)
+        .map_err(|error| TrainError::file("write", run.join(METRICS_FILE), error.into()))?;
+    Ok(line + "\n")
+}
+
+/// The steps of the checkpoints of a run, rising.
+fn steps_of(run: &Path) -> Result<Vec<u64>, TrainError> {
+    let folder = run.join(CHECKPOINTS);
+    let failed = |source| TrainError::file("read", &folder, source);
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut steps = Vec::new();
+    for entry in entries {
+        steps.extend(step_of(&entry.map_err(failed)?.path()));
     }
+    steps.sort_unstable();
+    Ok(steps)
+}
+
+/// The step in the name of a checkpoint.
+fn step_of(path: &Path) -> Option<u64> {
+    let name = path.file_name()?.to_str()?;
+    let number = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
+    number.parse().ok()
+}
+
+/// A checkpoint of this experiment, and those it refers to.
+fn load_saved(run: &Path, file: &Path, own: &Experiment) -> Result<Saved, TrainError> {
+    let last = Checkpoint::load(file)?;
+    let theirs: Settings =
+        toml::from_str(last.experiment()).map_err(|error| TrainError::Checkpoint {
+            path: file.to_owned(),
+            message: error.to_string(),
+        })?;
+    let theirs = Experiment {
+        // The data may have moved.
+        data_dir: own.data_dir.clone(),
+        ..Experiment::resolve(Settings::default(), theirs)?
+    };
+    if theirs != *own {
+        return Err(TrainError::Foreign {
+            path: file.to_owned(),
+            message: format!(
+                "its settings are not those of {}",
+                run.join(EXPERIMENT_FILE).display()
+            ),
+        });
+    }
+    let good = match last.good_step() {
+        Some(step) if step != last.step() => Some(Checkpoint::load(&checkpoint_path(run, step))?),
+        _ => None,
+    };
+    let best = match last.best_step() {
+        Some(_) => Some(Checkpoint::load(&run.join(CHECKPOINTS).join(BEST_FILE))?),
+        None => None,
+    };
+    Ok(Saved { last, good, best })
 }
 
 impl Observer for RunFolder {
     fn progress(&mut self, progress: &Progress) -> Result<(), TrainError> {
         self.append(progress)
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        let step = checkpoint.step();
+        let path = checkpoint_path(&self.path, step);
+        atomic_write(&path, &checkpoint.to_bytes()?)?;
+        self.checkpoints.retain(|&s| s != step);
+        self.checkpoints.push(step);
+        while let Some(at) = self.checkpoints[..self.checkpoints.len().saturating_sub(KEPT)]
+            .iter()
+            .position(|&s| Some(s) != checkpoint.good_step())
+        {
+            let old = self.checkpoints.remove(at);
+            self.remove(old)?;
+        }
+        Ok(())
+    }
+
+    fn best(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        let path = self.path.join(CHECKPOINTS).join(BEST_FILE);
+        Ok(atomic_write(&path, &checkpoint.to_bytes()?)?)
+    }
+
+    fn rewind(&mut self, _: &str, step: u64, curve: &[Progress]) -> Result<(), TrainError> {
+        self.metrics = write_metrics(&self.path, curve)?;
+        self.forget_after(step)
     }
 }

@@ -105,6 +105,35 @@ pub struct Settings {
     /// Test on the test set so many times on the way, for the curves [default: 10]
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     pub evaluations: Option<u64>,
+    /// Hold back so many training images, and keep the model that is best on them [default: 0]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    pub held_out: Option<usize>,
+    /// Save a checkpoint every so many steps [default: a twentieth of the iterations]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "STEPS"))]
+    pub checkpoint_every: Option<u64>,
+    /// When a training dies: stop, or raise-lambda (go back to the last good checkpoint and go on
+    /// with a larger λ) [default: stop]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "WHAT"))]
+    pub on_divergence: Option<String>,
+    /// Raise λ at most so many times [default: 3]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    pub recoveries: Option<u32>,
+    /// The figures others have published for this row.
+    #[cfg_attr(feature = "clap", arg(skip))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<Published>,
+}
+
+/// What others found with the settings of a row, in per cent of the test images.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Published {
+    /// In the article on the paper.
+    pub article: Option<f64>,
+    /// In the paper itself.
+    pub paper: Option<f64>,
+    /// After so many steps.
+    pub iterations: Option<u64>,
 }
 
 /// A network by its name or as a row.
@@ -170,6 +199,11 @@ impl Settings {
         "weight-decay",
         "seed",
         "evaluations",
+        "held-out",
+        "checkpoint-every",
+        "on-divergence",
+        "recoveries",
+        "published",
     ];
 
     /// These settings, with `other` where these are silent.
@@ -182,6 +216,7 @@ impl Settings {
             data data_dir data_seed train_samples test_samples augment network feature loss
             margin scale margins annealing lambda lambda_min gamma power factor stages
             iterations batch learning_rate milestones momentum weight_decay seed evaluations
+            held_out checkpoint_every on_divergence recoveries published
         )
     }
 }

@@ -1,46 +1,80 @@
 //! The training loop.
 
+use crate::checkpoint::{Best, Checkpoint, TrainingState};
 use crate::error::TrainError;
-use crate::evaluation::{Evaluation, evaluate, host};
-use crate::experiment::Experiment;
+use crate::evaluation::{Evaluation, evaluate, features, host};
+use crate::experiment::{Experiment, OnDivergence};
 use crate::learner::Learner;
 use crate::model::{Model, ModelInfo};
+use crate::number;
+use crate::watch::{Divergence, Trouble, Watch};
 use burn::tensor::Device;
-use lsoftmax_data::{Augmentation, LoadPlan, Loader, MemoryLayout, Split};
+use lsoftmax::Floor;
+use lsoftmax_data::{Augmentation, Batch, Dataset, LoadPlan, Loader, MemoryLayout, Split};
 use lsoftmax_metrics::{Matrix, top1_error_percent};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// Points on the curve of a training.
 const CURVE_POINTS: u64 = 200;
+/// Test images whose 2-D features are kept at every evaluation.
+const FRAME_POINTS: usize = 1_500;
+/// Training images that are evaluated at the end.
+const TRAIN_SAMPLES: usize = 10_000;
+/// λ after the first recovery; ten times as much after each further one. The authors advise to keep
+/// λ at 5 or 10 where a training does not converge.
+const FIRST_FLOOR: f64 = 5.0;
 
 /// The state of a training at one step: averages since the last one reported.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Steps done.
     pub step: u64,
     /// Mean loss, with the margin and λ of the steps.
+    #[serde(deserialize_with = "number::lenient")]
     pub loss: f64,
     /// λ of the last step.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lambda: Option<f64>,
     /// Angular multiplier of the last step.
     pub m: u32,
     /// Learning rate of the last step.
+    #[serde(deserialize_with = "number::lenient")]
     pub learning_rate: f64,
     /// Error on the last batch, from the plain logits before its update.
+    #[serde(deserialize_with = "number::lenient")]
     pub train_error_percent: f64,
     /// Mean angle to the own class weight.
+    #[serde(deserialize_with = "number::lenient")]
     pub mean_target_angle_deg: f64,
     /// Mean length of a feature.
+    #[serde(deserialize_with = "number::lenient")]
     pub feature_norm: f64,
     /// Mean length of the own class weight.
+    #[serde(deserialize_with = "number::lenient")]
     pub weight_norm: f64,
     /// Error on the test set, where this step was evaluated.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test_error_percent: Option<f64>,
+    /// Error on the held-out part of the training set, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_error_percent: Option<f64>,
     /// Images trained a second, evaluations left out.
+    #[serde(deserialize_with = "number::lenient")]
     pub images_per_second: f64,
+}
+
+/// The features of a few test images after some steps, where they have two dimensions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Steps done.
+    pub step: u64,
+    /// A feature for each of the images, which are the same in every frame.
+    pub points: Vec<[f32; 2]>,
+    /// Their labels.
+    pub labels: Vec<u32>,
+    /// The weight of each class.
+    pub class_weights: Vec<[f32; 2]>,
 }
 
 /// What a training tells while it goes on.
@@ -55,18 +89,65 @@ pub trait Observer {
     fn progress(&mut self, _progress: &Progress) -> Result<(), TrainError> {
         Ok(())
     }
+
+    /// A checkpoint is due. Nothing is made of it unless this asks for its bytes.
+    ///
+    /// # Errors
+    /// It could not be kept; the training stops.
+    fn checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// The model is the best so far on the held-out part.
+    ///
+    /// # Errors
+    /// It could not be kept; the training stops.
+    fn best(&mut self, _checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// The training is dying, and goes back to a step where its curve was this, or stops at it.
+    ///
+    /// # Errors
+    /// What was kept of later steps could not be taken back; the training stops.
+    fn rewind(
+        &mut self,
+        _message: &str,
+        _step: u64,
+        _curve: &[Progress],
+    ) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// Whether the training is to save itself and stop. Asked after every step.
+    fn stops(&self) -> bool {
+        false
+    }
 }
 
 impl Observer for () {}
 
-/// How a training died.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Divergence {
-    /// The loss was no finite number.
-    NotFinite,
-    /// The error on the test set is that of guessing.
-    Chance,
+/// All figures of a finished training.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outcome {
+    /// The last model's figures on the test set.
+    pub evaluation: Evaluation,
+    /// Its figures on the training set, or on the first 10,000 images of it.
+    pub train_evaluation: Evaluation,
+    /// The curve.
+    pub curve: Vec<Progress>,
+    /// 2-D features on the way.
+    pub frames: Vec<Frame>,
+    /// If it died, how.
+    pub divergence: Option<Divergence>,
+    /// The model that was best on the held-out part, if there was one.
+    pub best: Option<Best>,
+    /// What happened on the way, a line each.
+    pub remarks: Vec<String>,
+    /// Seconds of training, evaluations left out.
+    pub seconds: f64,
+    /// Images a second over these.
+    pub images_per_second: f64,
 }
 
 /// A finished training.
@@ -76,16 +157,19 @@ pub struct Trained {
     pub model: Model,
     /// All that goes with it.
     pub info: ModelInfo,
-    /// Its figures on the test set.
-    pub evaluation: Evaluation,
-    /// The curve.
-    pub curve: Vec<Progress>,
-    /// If it died, how.
-    pub divergence: Option<Divergence>,
-    /// Seconds of training, evaluations left out.
-    pub seconds: f64,
-    /// Images a second over these.
-    pub images_per_second: f64,
+    /// Its figures.
+    pub outcome: Outcome,
+}
+
+/// Where a training goes on from.
+#[derive(Debug)]
+pub struct Saved {
+    /// Its last state.
+    pub last: Checkpoint,
+    /// The state that a recovery goes back to, where that is another.
+    pub good: Option<Checkpoint>,
+    /// The best model on the held-out part.
+    pub best: Option<Checkpoint>,
 }
 
 /// Trains a model from scratch.
@@ -101,127 +185,484 @@ pub fn train(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Trained, TrainError> {
-    let data = &split.train;
-    let device = device.clone().autodiff();
-    let mut info = ModelInfo::new(
-        experiment.network.clone(),
-        [data.channels, data.height, data.width],
-        data.class_names.clone(),
-        data.preprocessing(),
-        experiment.loss,
-        experiment.annealing.clone(),
-    );
-    let mut learner = Learner::new(
-        Model::new(&info, experiment.seed, &device)?,
-        info.image,
-        experiment.momentum,
-        experiment.weight_decay,
-    );
-    let loader = Loader::start(LoadPlan {
-        data: data.clone(),
-        preprocessing: info.preprocessing.clone(),
-        augmentation: if experiment.augment {
-            Augmentation::cifar_plus()
-        } else {
-            Augmentation::none()
-        },
-        layout: MemoryLayout::Nhwc,
-        batch: experiment.batch,
-        seed: experiment.seed,
-        steps: 0..experiment.iterations,
-    })?;
+    Training::new(experiment, split, device)?.run(observer)
+}
 
-    let stride = (experiment.iterations / CURVE_POINTS).max(1);
-    let evaluation_stride = experiment
-        .iterations
-        .div_ceil(experiment.evaluations.max(1))
-        .max(1);
-    let mut curve = Vec::new();
-    let mut window = Window::default();
-    let mut divergence = None;
-    let mut evaluated_seconds = 0.0;
-    let mut images_done = 0;
-    let start = Instant::now();
-    for batch in loader {
-        let batch = batch?;
-        let step = batch.step;
+/// Trains on from a checkpoint, to the same bits as a training that never stopped.
+///
+/// # Errors
+/// The checkpoint's model is of another kind than the experiment's, and as for [`train`].
+pub fn resume(
+    experiment: &Experiment,
+    split: &Split,
+    device: &Device,
+    saved: Saved,
+    observer: &mut dyn Observer,
+) -> Result<Trained, TrainError> {
+    let mut training = Training::new(experiment, split, device)?;
+    training.check(&saved.last)?;
+    let good = saved.last.good_step();
+    training.good = saved
+        .good
+        .or_else(|| (good == Some(saved.last.step())).then(|| saved.last.clone()));
+    training.best = saved.best;
+    training.restore(saved.last)?;
+    training.run(observer)
+}
+
+/// A training in progress.
+struct Training<'a> {
+    experiment: &'a Experiment,
+    train: Dataset,
+    held_out: Option<Dataset>,
+    test: &'a Dataset,
+    frame: Option<Dataset>,
+    device: Device,
+    learner: Option<Learner>,
+    info: ModelInfo,
+    state: TrainingState,
+    good: Option<Checkpoint>,
+    best: Option<Checkpoint>,
+    watch: Watch,
+}
+
+/// Why a stretch of steps ended.
+enum End {
+    Done,
+    Diverged(Trouble),
+    Stopped,
+}
+
+impl<'a> Training<'a> {
+    fn new(
+        experiment: &'a Experiment,
+        split: &'a Split,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        let data = &split.train;
+        let (train, held_out) = match experiment.held_out {
+            0 => (data.clone(), None),
+            count => {
+                let (train, held_out) = data.hold_out(count, experiment.data_seed)?;
+                (train, Some(held_out))
+            }
+        };
+        let info = ModelInfo::new(
+            experiment.network.clone(),
+            [data.channels, data.height, data.width],
+            data.class_names.clone(),
+            train.preprocessing(),
+            experiment.loss,
+            experiment.annealing.clone(),
+        );
+        let margin = experiment.loss.margin().map_err(lsoftmax::Error::from)?;
+        let mut training = Self {
+            experiment,
+            train,
+            held_out,
+            test: &split.test,
+            frame: (experiment.network.feature == 2).then(|| split.test.subset(FRAME_POINTS)),
+            device: device.clone().autodiff(),
+            learner: None,
+            watch: Watch {
+                classes: info.class_names.len(),
+                iterations: experiment.iterations,
+                normalisation: margin.normalisation(),
+            },
+            state: TrainingState {
+                experiment: experiment.to_toml()?,
+                threads: rayon::current_num_threads(),
+                ..TrainingState::default()
+            },
+            info,
+            good: None,
+            best: None,
+        };
+        training.start_over()?;
+        Ok(training)
+    }
+
+    /// Fresh weights.
+    fn start_over(&mut self) -> Result<(), TrainError> {
+        let model = Model::new(&self.info, self.experiment.seed, &self.device)?;
+        self.learner = Some(self.learner_of(model));
+        Ok(())
+    }
+
+    fn learner_of(&self, model: Model) -> Learner {
+        let experiment = self.experiment;
+        Learner::new(
+            model,
+            self.info.image,
+            experiment.momentum,
+            experiment.weight_decay,
+        )
+    }
+
+    fn learner(&self) -> &Learner {
+        self.learner
+            .as_ref()
+            .expect("there always is one between steps")
+    }
+
+    /// Whether a checkpoint can be gone on from with these data.
+    fn check(&self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        let (ours, theirs) = (&self.info, &checkpoint.info);
+        let fits = ours.image == theirs.image
+            && ours.class_names == theirs.class_names
+            && ours.preprocessing == theirs.preprocessing
+            && ours.network == theirs.network;
+        if fits {
+            return Ok(());
+        }
+        Err(TrainError::Foreign {
+            path: format!("of step {}", checkpoint.step()).into(),
+            message: "it was trained on other data or with another network".into(),
+        })
+    }
+
+    /// Takes over the model, the optimiser and the state of a checkpoint.
+    fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), TrainError> {
+        let (model, info) = checkpoint.model(&self.device)?;
+        self.info = info;
+        let learner = self.learner_of(model);
+        self.learner = Some(learner.with_optimiser_state(checkpoint.optimiser)?);
+        self.state = checkpoint.state;
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
+        let learner = self.learner();
+        Ok(Checkpoint {
+            file: learner.model().to_file(&self.info)?,
+            info: self.info.clone(),
+            optimiser: learner.optimiser_state()?,
+            state: self.state.clone(),
+        })
+    }
+
+    fn run(mut self, observer: &mut dyn Observer) -> Result<Trained, TrainError> {
+        let divergence = loop {
+            match self.stretch(observer)? {
+                End::Done => break None,
+                End::Stopped => {
+                    observer.checkpoint(&self.checkpoint()?)?;
+                    return Err(TrainError::Interrupted {
+                        step: self.state.step,
+                        iterations: self.experiment.iterations,
+                    });
+                }
+                End::Diverged(trouble) => {
+                    if !self.recover(&trouble, observer)? {
+                        break Some(trouble.divergence);
+                    }
+                }
+            }
+        };
+        self.finish(divergence, observer)
+    }
+
+    /// Answers a divergence; whether the training goes on.
+    fn recover(
+        &mut self,
+        trouble: &Trouble,
+        observer: &mut dyn Observer,
+    ) -> Result<bool, TrainError> {
+        let most = match self.experiment.on_divergence {
+            OnDivergence::Stop => 0,
+            OnDivergence::RaiseLambda { recoveries } => recoveries,
+        };
+        let done = self.state.recoveries;
+        let (remarks, step) = (std::mem::take(&mut self.state.remarks), self.state.step);
+        let answer = if !self.experiment.loss.is_annealed() && most > 0 {
+            Some("stopped, since this loss has no λ to raise".to_owned())
+        } else if most == 0 {
+            Some("stopped".to_owned())
+        } else if done >= most {
+            Some(format!("stopped after {done} recoveries"))
+        } else {
+            None
+        };
+        if let Some(answer) = answer {
+            let message = format!("{}; {answer}", trouble.message);
+            self.state.remarks = [remarks, vec![message.clone()]].concat();
+            // The last stretch is told at the end, with its figures on the test set.
+            let told = self.state.curve.len().saturating_sub(1);
+            observer.rewind(&message, step, &self.state.curve[..told])?;
+            return Ok(false);
+        }
+        let best = self.state.best.take();
+        if let Some(good) = self.good.clone() {
+            self.restore(good)?;
+        } else {
+            self.state = TrainingState {
+                experiment: std::mem::take(&mut self.state.experiment),
+                threads: self.state.threads,
+                ..TrainingState::default()
+            };
+            self.info.step = 0;
+            self.start_over()?;
+        }
+        let lambda = FIRST_FLOOR * 10f64.powi(done as i32);
+        let from = self.state.step;
+        self.info.annealing.floor = Some(Floor {
+            lambda,
+            step: from,
+            until: self.experiment.iterations,
+        });
+        self.learner = self
+            .learner
+            .take()
+            .map(|learner| learner.with_annealing(self.info.annealing.clone()));
+        let message = format!(
+            "{}; back from step {step} to step {from}, with λ at least {lambda} falling to 0",
+            trouble.message
+        );
+        self.state.recoveries = done + 1;
+        self.state.best = best;
+        self.state.stuck_since = None;
+        self.state.remarks = [remarks, vec![message.clone()]].concat();
+        // The way back itself, so that a training killed now goes on from it.
+        let checkpoint = self.checkpoint()?;
+        observer.rewind(&message, from, &self.state.curve)?;
+        observer.checkpoint(&checkpoint)?;
+        Ok(true)
+    }
+
+    /// Trains until the end, or until something happens.
+    fn stretch(&mut self, observer: &mut dyn Observer) -> Result<End, TrainError> {
+        let experiment = self.experiment;
+        let iterations = experiment.iterations;
+        let loader = Loader::start(LoadPlan {
+            data: self.train.clone(),
+            preprocessing: self.info.preprocessing.clone(),
+            augmentation: if experiment.augment {
+                Augmentation::cifar_plus()
+            } else {
+                Augmentation::none()
+            },
+            layout: MemoryLayout::Nhwc,
+            batch: experiment.batch,
+            seed: experiment.seed,
+            steps: self.state.step..iterations,
+        })?;
+        let mut clock = Clock::new(self.state.seconds);
+        for batch in loader {
+            let trouble = self.step(batch?, &mut clock, observer)?;
+            self.state.seconds = clock.seconds();
+            if let Some(trouble) = trouble {
+                return Ok(End::Diverged(trouble));
+            }
+            let done = self.state.step;
+            if done.is_multiple_of(experiment.checkpoint_every) && done < iterations {
+                if self.state.stuck_since.is_none() {
+                    self.state.good = Some(done);
+                }
+                let checkpoint = self.checkpoint()?;
+                observer.checkpoint(&checkpoint)?;
+                if self.state.good == Some(done) {
+                    self.good = Some(checkpoint);
+                }
+            }
+            if done < iterations && observer.stops() {
+                return Ok(End::Stopped);
+            }
+        }
+        Ok(End::Done)
+    }
+
+    /// One step, and what is to be told after it.
+    fn step(
+        &mut self,
+        batch: Batch,
+        clock: &mut Clock,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Trouble>, TrainError> {
+        let experiment = self.experiment;
+        let (iterations, step) = (experiment.iterations, batch.step);
+        let stride = (iterations / CURVE_POINTS).max(1);
+        let evaluation_stride = iterations.div_ceil(experiment.evaluations.max(1)).max(1);
         let count = batch.labels.len();
         let targets: Vec<usize> = batch.labels.iter().map(|&label| label as usize).collect();
+        let learner = self
+            .learner
+            .take()
+            .expect("there always is one between steps");
         let forward = learner.forward(batch.pixels, &batch.labels, step)?;
         let loss = forward.loss;
-        window.push(loss, &forward.targets);
+        self.state.window.push(loss, &forward.targets);
         let done = step + 1;
-        let ends = done == experiment.iterations || !loss.is_finite();
+        let ends = done == iterations || !loss.is_finite();
         let report = done % stride == 0 || ends;
         if report {
-            let head = &learner.model().head;
-            let logits = host(head.logits(forward.features.clone()).without_autodiff());
-            let logits = Matrix::new(&logits, count, info.class_names.len())?;
-            window.train_error_percent = top1_error_percent(logits, &targets)?;
+            let logits = learner.model().head.logits(forward.features.clone());
+            let logits = host(logits.without_autodiff());
+            let logits = Matrix::new(&logits, count, self.info.class_names.len())?;
+            self.state.window.train_error_percent = top1_error_percent(logits, &targets)?;
         }
         let learning_rate = experiment.learning_rate_at(step);
-        if loss.is_finite() {
-            learner = learner.update(forward, learning_rate);
+        let learner = if loss.is_finite() {
+            learner.update(forward, learning_rate)
         } else {
-            divergence = Some(Divergence::NotFinite);
-        }
-        images_done += count;
-        let seconds = start.elapsed().as_secs_f64() - evaluated_seconds;
-        let rate = images_done as f64 / seconds;
+            learner
+        };
+        let (loss_now, lambda) = learner.model().head.at(step);
+        self.learner = Some(learner);
+        self.state.step = done;
+        let rate = (done * count as u64) as f64 / clock.seconds();
         observer.step(done, rate);
-        if report {
-            let (loss_now, lambda) = learner.model().head.at(step);
-            info.step = done;
-            info.lambda = lambda;
-            let mut progress = window.take(done, loss_now.multiplier(), learning_rate, rate);
-            progress.lambda = loss_now.is_annealed().then_some(lambda);
-            let due = done / evaluation_stride != (done - stride.min(done)) / evaluation_stride;
-            if due && experiment.evaluations > 0 && !ends {
-                let from = Instant::now();
-                let found = evaluate(learner.model(), &info, &split.test)?;
-                progress.test_error_percent = Some(found.error_percent);
-                evaluated_seconds += from.elapsed().as_secs_f64();
-            }
-            if !ends {
-                observer.progress(&progress)?;
-            }
-            curve.push(progress);
+        if !report {
+            return Ok(None);
         }
-        if divergence.is_some() {
-            break;
+        self.info.step = done;
+        self.info.lambda = lambda;
+        let window = std::mem::take(&mut self.state.window);
+        let mut progress = window.progress(done, loss_now.multiplier(), learning_rate, rate);
+        progress.lambda = loss_now.is_annealed().then_some(lambda);
+        let due = done / evaluation_stride != (done - stride.min(done)) / evaluation_stride;
+        if due && experiment.evaluations > 0 && !ends {
+            clock.pause(|| self.evaluate(&mut progress, observer))?;
+        }
+        let trouble = self.watch.check(&progress, &mut self.state.stuck_since);
+        if !ends {
+            observer.progress(&progress)?;
+        }
+        self.state.curve.push(progress);
+        Ok(trouble)
+    }
+
+    /// The model on the test set, on the held-out part, and on the plane.
+    fn evaluate(
+        &mut self,
+        progress: &mut Progress,
+        observer: &mut dyn Observer,
+    ) -> Result<Evaluation, TrainError> {
+        let learner = self
+            .learner
+            .take()
+            .expect("there always is one between steps");
+        let model = learner.model();
+        let found = evaluate(model, &self.info, self.test)?;
+        progress.test_error_percent = Some(found.error_percent);
+        if let Some(frame) = &self.frame {
+            let weights = host(model.head.weight.val().without_autodiff());
+            self.state.frames.push(Frame {
+                step: progress.step,
+                points: pairs(&features(model, &self.info, frame)?),
+                labels: frame.labels().to_vec(),
+                class_weights: pairs(&weights),
+            });
+        }
+        let held_out = match &self.held_out {
+            Some(held_out) => Some(evaluate(model, &self.info, held_out)?.error_percent),
+            None => None,
+        };
+        self.learner = Some(learner);
+        progress.held_out_error_percent = held_out;
+        if let Some(error) = held_out {
+            let best = self.state.best.as_ref();
+            if best.is_none_or(|best| error < best.held_out_error_percent) {
+                self.state.best = Some(Best {
+                    step: progress.step,
+                    held_out_error_percent: error,
+                    test_error_percent: None,
+                });
+                let checkpoint = self.checkpoint()?;
+                observer.best(&checkpoint)?;
+                self.best = Some(checkpoint);
+            }
+        }
+        Ok(found)
+    }
+
+    fn finish(
+        mut self,
+        mut divergence: Option<Divergence>,
+        observer: &mut dyn Observer,
+    ) -> Result<Trained, TrainError> {
+        let mut last = self.state.curve.pop().unwrap_or_default();
+        let evaluation = self.evaluate(&mut last, observer)?;
+        let classes = self.info.class_names.len();
+        let chance = 100.0 * (1.0 - 1.0 / classes as f64);
+        if classes > 1 && evaluation.error_percent >= 0.9 * chance {
+            divergence = divergence.or(Some(Divergence::Chance));
+        }
+        observer.progress(&last)?;
+        self.state.curve.push(last);
+        let learner = self
+            .learner
+            .take()
+            .expect("there always is one between steps");
+        let model = learner.into_model();
+        let some = self.train.subset(TRAIN_SAMPLES);
+        let train_evaluation = evaluate(&model, &self.info, &some)?;
+        let mut best = self.state.best;
+        if let (Some(best), Some(checkpoint)) = (&mut best, &self.best) {
+            let (model, info) = checkpoint.model(&self.device)?;
+            let found = evaluate(&model, &info, self.test)?;
+            best.test_error_percent = Some(found.error_percent);
+        }
+        let images = self.state.step * self.experiment.batch as u64;
+        Ok(Trained {
+            model,
+            info: self.info,
+            outcome: Outcome {
+                evaluation,
+                train_evaluation,
+                curve: self.state.curve,
+                frames: self.state.frames,
+                divergence,
+                best,
+                remarks: self.state.remarks,
+                seconds: self.state.seconds,
+                images_per_second: images as f64 / self.state.seconds,
+            },
+        })
+    }
+}
+
+fn pairs(values: &[f32]) -> Vec<[f32; 2]> {
+    values.chunks_exact(2).map(|p| [p[0], p[1]]).collect()
+}
+
+/// Seconds of training.
+struct Clock {
+    before: f64,
+    start: Instant,
+    paused: f64,
+}
+
+impl Clock {
+    fn new(before: f64) -> Self {
+        Self {
+            before,
+            start: Instant::now(),
+            paused: 0.0,
         }
     }
-    let seconds = start.elapsed().as_secs_f64() - evaluated_seconds;
-    let model = learner.into_model();
-    let evaluation = evaluate(&model, &info, &split.test)?;
-    let chance = 100.0 * (1.0 - 1.0 / info.class_names.len() as f64);
-    if info.class_names.len() > 1 && evaluation.error_percent >= 0.9 * chance {
-        divergence = divergence.or(Some(Divergence::Chance));
+
+    fn seconds(&self) -> f64 {
+        self.before + self.start.elapsed().as_secs_f64() - self.paused
     }
-    if let Some(last) = curve.last_mut() {
-        last.test_error_percent = Some(evaluation.error_percent);
-        observer.progress(last)?;
+
+    fn pause<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let from = Instant::now();
+        let found = work();
+        self.paused += from.elapsed().as_secs_f64();
+        found
     }
-    Ok(Trained {
-        model,
-        info,
-        evaluation,
-        curve,
-        divergence,
-        seconds,
-        images_per_second: images_done as f64 / seconds,
-    })
 }
 
 /// Sums since the last report.
-#[derive(Default)]
-struct Window {
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Window {
     steps: f64,
     loss: f64,
     samples: f64,
     angle: f64,
     feature_norm: f64,
     weight_norm: f64,
+    #[serde(skip)]
     train_error_percent: f64,
 }
 
@@ -237,19 +678,19 @@ impl Window {
         }
     }
 
-    fn take(&mut self, step: u64, m: u32, learning_rate: f64, rate: f64) -> Progress {
-        let sums = std::mem::take(self);
+    fn progress(self, step: u64, m: u32, learning_rate: f64, rate: f64) -> Progress {
         Progress {
             step,
-            loss: sums.loss / sums.steps,
+            loss: self.loss / self.steps,
             lambda: None,
             m,
             learning_rate,
-            train_error_percent: sums.train_error_percent,
-            mean_target_angle_deg: sums.angle / sums.samples,
-            feature_norm: sums.feature_norm / sums.samples,
-            weight_norm: sums.weight_norm / sums.samples,
+            train_error_percent: self.train_error_percent,
+            mean_target_angle_deg: self.angle / self.samples,
+            feature_norm: self.feature_norm / self.samples,
+            weight_norm: self.weight_norm / self.samples,
             test_error_percent: None,
+            held_out_error_percent: None,
             images_per_second: rate,
         }
     }

@@ -81,6 +81,30 @@ pub struct Stage {
     pub m: u32,
 }
 
+/// A λ below which a training does not go for a while, whatever its schedule says: the answer to
+/// a training that was dying of its margin.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floor {
+    /// λ at `step`, at least 0; it falls evenly to 0.
+    pub lambda: f64,
+    /// The first step that it holds for.
+    pub step: u64,
+    /// The step at which it has reached 0.
+    pub until: u64,
+}
+
+impl Floor {
+    /// The smallest λ allowed at a step.
+    pub fn at(&self, step: u64) -> f64 {
+        if (self.step..self.until).contains(&step) {
+            self.lambda * (self.until - step) as f64 / (self.until - self.step) as f64
+        } else {
+            0.0
+        }
+    }
+}
+
 /// The whole schedule of a margin: λ, and optionally a growing m.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +114,9 @@ pub struct Annealing {
     /// Stages of m in rising order of steps; before the first, the loss's own m counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
+    /// Keeps λ up for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Floor>,
 }
 
 /// Why a schedule is refused.
@@ -118,6 +145,7 @@ impl From<Lambda> for Annealing {
         Self {
             lambda,
             stages: Vec::new(),
+            floor: None,
         }
     }
 }
@@ -139,6 +167,12 @@ impl Annealing {
     /// The first that is out of range.
     pub fn check(&self) -> Result<(), AnnealingError> {
         self.lambda.check()?;
+        if let Some(floor) = self.floor {
+            Lambda::Constant {
+                lambda: floor.lambda,
+            }
+            .check()?;
+        }
         for stage in &self.stages {
             Psi::new(stage.m)?;
         }
@@ -162,7 +196,10 @@ impl Annealing {
         let stage = self.stages.iter().rev().find(|stage| stage.step <= step);
         let loss = stage.map_or(loss, |stage| loss.with_multiplier(stage.m));
         let lambda = if loss.is_annealed() {
-            self.lambda.at_with(step, loss.multiplier(), room)
+            let floor = self.floor.map_or(0.0, |floor| floor.at(step));
+            self.lambda
+                .at_with(step, loss.multiplier(), room)
+                .max(floor)
         } else {
             0.0
         };
@@ -200,7 +237,16 @@ impl Annealing {
             stages.pop_if(|before| before.step == step);
             stages.push(Stage { step, m: stage.m });
         }
-        Self { lambda, stages }
+        let floor = self.floor.map(|floor| Floor {
+            step: (floor.step as f64 * ratio).round() as u64,
+            until: (floor.until as f64 * ratio).round() as u64,
+            ..floor
+        });
+        Self {
+            lambda,
+            stages,
+            floor,
+        }
     }
 }
 

@@ -245,6 +245,14 @@ impl MarginHead {
         Room::of(classes, feature_size)
     }
 
+    /// This head with another schedule of λ and m, which the caller has
+    /// [checked](Annealing::check).
+    #[must_use]
+    pub fn with_annealing(mut self, annealing: Annealing) -> Self {
+        self.annealing = annealing;
+        self
+    }
+
     /// The schedule of λ and m.
     pub fn annealing(&self) -> &Annealing {
         &self.annealing

@@ -1,6 +1,6 @@
 //! λ and the staged m over the steps.
 
-use lsoftmax::{Annealing, AnnealingError, Lambda, Loss, MarginHeadConfig, Stage};
+use lsoftmax::{Annealing, AnnealingError, Floor, Lambda, Loss, MarginHeadConfig, Stage};
 use proptest::prelude::*;
 
 fn power_law(base: f64, gamma: f64, power: f64, min: f64) -> Lambda {
@@ -90,6 +90,7 @@ fn stages_of_m() {
     let annealing = Annealing {
         lambda: Lambda::Constant { lambda: 5.0 },
         stages: vec![Stage { step: 100, m: 2 }, Stage { step: 200, m: 4 }],
+        floor: None,
     };
     annealing.check().unwrap();
     let at = |step| annealing.at(step, Loss::LSoftmax { m: 1 });
@@ -141,10 +142,42 @@ fn stretched_keeps_the_shape() {
 }
 
 #[test]
+fn a_floor_keeps_lambda_up_for_a_while() {
+    let floor = Floor {
+        lambda: 8.0,
+        step: 10,
+        until: 14,
+    };
+    let annealing = Annealing {
+        floor: Some(floor),
+        ..Lambda::Constant { lambda: 3.0 }.into()
+    };
+    annealing.check().unwrap();
+    let lambda = |step| annealing.at(step, Loss::LSoftmax { m: 4 }).1;
+    assert_eq!(
+        [9, 10, 11, 12, 13, 14].map(lambda),
+        [3.0, 8.0, 6.0, 4.0, 3.0, 3.0]
+    );
+    // Nothing to keep up where there is no λ.
+    assert_eq!(annealing.at(10, Loss::Softmax).1, 0.0);
+    let stretched = annealing.stretched(100, 200).floor.unwrap();
+    assert_eq!((stretched.step, stretched.until), (20, 28));
+    let negative = Annealing {
+        floor: Some(Floor {
+            lambda: -1.0,
+            ..floor
+        }),
+        ..Annealing::none()
+    };
+    assert!(negative.check().is_err());
+}
+
+#[test]
 fn stretched_stages() {
     let stages = |steps: &[(u64, u32)]| Annealing {
         lambda: Lambda::None,
         stages: steps.iter().map(|&(step, m)| Stage { step, m }).collect(),
+        floor: None,
     };
     let schedule = stages(&[(100, 2), (200, 3), (205, 4)]);
     assert_eq!(
@@ -218,6 +251,7 @@ fn check_names_what_is_wrong() {
         Annealing {
             lambda: Lambda::None,
             stages: stages.iter().map(|&(step, m)| Stage { step, m }).collect(),
+            floor: None,
         }
         .check()
     };
@@ -256,6 +290,7 @@ fn json_and_back() {
                     min: 5.0,
                 },
                 stages: vec![Stage { step: 10, m: 2 }],
+                floor: None,
             },
             r#"{"lambda":{"schedule":"geometric","base":100.0,"factor":0.99,"min":5.0},"stages":[{"step":10,"m":2}]}"#,
         ),

@@ -1,8 +1,11 @@
 use super::{Manner, Misuse, run_path, short_name, train_into};
 use crate::args;
+use crate::boundary;
+use crate::interrupt;
 use crate::output;
 use crate::pages;
 use anyhow::bail;
+use lsoftmax::Loss;
 use lsoftmax_train::{Experiment, REPORT_FILE, Settings, create_new_folder, load_data};
 
 pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
@@ -46,28 +49,31 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     let name = format!("compare-{}", first.data.replace(':', "-"));
     let path = run_path(train.out.clone(), &name);
     create_new_folder(&path)?;
+    interrupt::listen()?;
 
     let title = format!("Losses compared on {}", first.data);
-    let mut page = pages::Page::new(title, first, &split);
+    let losses: Vec<_> = table.iter().chain(&flat).map(|e| e.loss).collect();
+    let mut page = pages::Page::new(title, first, &split)
+        .with_boundaries(boundary::boundaries(&distinct(losses)));
     let (mut rows, mut pictures) = (Vec::new(), Vec::new());
     // The table first: it is what people wait for.
     for experiment in &table {
         let folder = path.join(short_name(experiment));
-        let (row, trained) = train_into(&folder, experiment, &split, manner)?;
-        page = page.with_run(&row, &trained);
+        let (row, outcome) = train_into(&folder, experiment, &split, manner)?;
+        page = page.with_run(&row, &outcome);
         rows.push(row);
     }
     for experiment in &flat {
         let folder = path.join(format!("picture-{}", short_name(experiment)));
-        let (row, trained) = train_into(&folder, experiment, &split, manner)?;
-        page = page.with_picture(&row, &trained);
+        let (row, outcome) = train_into(&folder, experiment, &split, manner)?;
+        page = page.with_picture(&row, &outcome);
         if args.only_pictures {
-            page = page.with_run(&row, &trained);
+            page = page.with_run(&row, &outcome);
         }
         pictures.push(row);
     }
     let report = path.join(REPORT_FILE);
-    page.write(&report)?;
+    page.write(&path)?;
     if manner.json {
         let answer = serde_json::json!({ "rows": rows, "pictures": pictures, "report": report });
         return output::line(&answer.to_string());
@@ -80,6 +86,17 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
         output::line(&pages::table(&pictures))?;
     }
     output::line(&format!("\nreport: {}", report.display()))
+}
+
+/// Each loss once.
+fn distinct(losses: Vec<Loss>) -> Vec<Loss> {
+    let mut once: Vec<Loss> = Vec::new();
+    for loss in losses {
+        if !once.contains(&loss) {
+            once.push(loss);
+        }
+    }
+    once
 }
 
 /// Reads `NAME` or `NAME:M`.

@@ -4,6 +4,7 @@ mod compare;
 mod eval;
 mod loss;
 mod plot;
+mod reproduce;
 mod train;
 
 use crate::args::{Args, Command};
@@ -12,7 +13,7 @@ use crate::pages::{Page, Row};
 use anyhow::{Context as _, bail};
 use burn::tensor::Device;
 use lsoftmax_data::{DataError, Split};
-use lsoftmax_train::{Experiment, REPORT_FILE, RunFolder, TrainError, Trained};
+use lsoftmax_train::{Experiment, Outcome, RunFolder, Saved, TrainError};
 use std::path::{Path, PathBuf};
 
 /// How to answer.
@@ -41,6 +42,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     match args.command {
         Command::Train(args) => train::run(args, manner),
         Command::Compare(args) => compare::run(&args, manner),
+        Command::Reproduce(args) => reproduce::run(&args, manner),
         Command::Eval(args) => eval::run(&args, manner),
         Command::Plot(args) => plot::run(&args, manner),
         Command::Loss(args) => loss::run(&args, manner),
@@ -78,15 +80,49 @@ pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
         | TrainError::UnknownKey { .. }
         | TrainError::Syntax { .. }
         | TrainError::RunExists(_)
+        | TrainError::Finished(_)
+        | TrainError::Running(_)
         | TrainError::Network(_) => true,
         TrainError::Head(error) => head(error),
         TrainError::Data(error) => data(error),
         _ => false,
     };
+    if let Some(unfinished) = error.downcast_ref::<Unfinished>() {
+        return is_misuse(&unfinished.error);
+    }
     error.is::<Misuse>()
         || error.downcast_ref().is_some_and(head)
         || error.downcast_ref().is_some_and(data)
         || error.downcast_ref().is_some_and(train)
+}
+
+/// Work that did not end, and the command that goes on with it.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    error: anyhow::Error,
+    command: String,
+}
+
+impl Unfinished {
+    pub(crate) fn error(error: anyhow::Error, command: String) -> anyhow::Error {
+        Self { error, command }.into()
+    }
+}
+
+impl std::fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}; go on with `{}`", self.error, self.command)
+    }
+}
+
+impl std::error::Error for Unfinished {}
+
+/// Whether somebody asked the training to stop, and it has.
+pub(crate) fn is_interruption(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<Unfinished>() {
+        Some(unfinished) => is_interruption(&unfinished.error),
+        None => matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. })),
+    }
 }
 
 /// The folder asked for, or the first free `runs/NAME`, `runs/NAME-2`, ...
@@ -139,23 +175,41 @@ fn train_into(
     experiment: &Experiment,
     split: &Split,
     manner: Manner,
-) -> anyhow::Result<(Row, Trained)> {
-    let mut folder = RunFolder::create(path, experiment)?;
+) -> anyhow::Result<(Row, Outcome)> {
+    let folder = RunFolder::create(path, experiment)?;
+    complete(folder, experiment, split, None, manner)
+}
+
+/// Trains a run to its end, from its start or from where it was saved.
+fn complete(
+    mut folder: RunFolder,
+    experiment: &Experiment,
+    split: &Split,
+    saved: Option<Saved>,
+    manner: Manner,
+) -> anyhow::Result<(Row, Outcome)> {
     let name = format!("{} ({})", experiment.loss, experiment.network.name);
-    let display = Display::new(&name, experiment.iterations, manner.quiet);
+    let before = saved.as_ref().map_or(0, |saved| saved.last.step());
+    let display = Display::new(&name, before, experiment.iterations, manner.quiet);
     let mut watch = Watch {
         display,
         folder: &mut folder,
     };
-    let trained = lsoftmax_train::train(experiment, split, &Device::flex(), &mut watch)?;
+    let device = Device::flex();
+    let trained = match saved {
+        None => lsoftmax_train::train(experiment, split, &device, &mut watch),
+        Some(saved) => lsoftmax_train::resume(experiment, split, &device, saved, &mut watch),
+    };
     watch.display.finish();
+    let trained = trained?;
     folder.finish(&trained)?;
-    let row = Row::new(experiment, &trained);
+    let outcome = trained.outcome;
+    let row = Row::new(experiment, &outcome);
     let title = format!("{} on {}", experiment.loss, experiment.data);
-    let mut page = Page::new(title, experiment, split).with_run(&row, &trained);
+    let mut page = Page::new(title, experiment, split).with_run(&row, &outcome);
     if experiment.network.feature == 2 {
-        page = page.with_picture(&row, &trained);
+        page = page.with_picture(&row, &outcome);
     }
-    page.write(&path.join(REPORT_FILE))?;
-    Ok((row, trained))
+    page.write(folder.path())?;
+    Ok((row, outcome))
 }

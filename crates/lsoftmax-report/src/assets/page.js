@@ -39,6 +39,21 @@
       key.addEventListener("focus", function () { if (key.matches(":focus-visible")) { light(name); } });
       key.addEventListener("blur", function () { light(chosen); });
     });
+    part.querySelectorAll(".way").forEach(function (way) {
+      var range = way.querySelector("input");
+      var shown = way.querySelector("output");
+      var steps = range.dataset.steps.split(";");
+      way.hidden = false;
+      range.value = range.max;
+      range.addEventListener("input", function () {
+        shown.textContent = steps[Number(range.value)];
+        part.querySelectorAll("svg").forEach(function (svg) {
+          var frames = svg.querySelectorAll(".step");
+          var now = Math.max(0, frames.length - steps.length + Number(range.value));
+          frames.forEach(function (frame, i) { frame.classList.toggle("now", i === now); });
+        });
+      });
+    });
     part.querySelectorAll(".scale").forEach(function (group) {
       group.hidden = false;
       group.querySelectorAll("button").forEach(function (key) {

@@ -42,6 +42,11 @@ pub fn page(report: &Report) -> String {
             html: sections::confusion(report),
         },
         Part {
+            id: "boundaries",
+            name: "Two classes",
+            html: sections::boundaries(report),
+        },
+        Part {
             id: "notes",
             name: "Notes",
             html: sections::notes(report),

@@ -2,7 +2,6 @@
 
 use super::paragraphs;
 use super::table::series_mark;
-use crate::confusion;
 use crate::curves::{self, Quantity, end_value};
 use crate::escape::{escape, put};
 use crate::feature::{self, MAX_LEGEND, class_name};
@@ -12,6 +11,7 @@ use crate::model::{FeaturePicture, Report, RunDetail};
 use crate::number::{MISSING, fixed, grouped};
 use crate::svg::{Svg, shape};
 use crate::theme;
+use crate::{boundary, confusion};
 
 fn figure(svg: &Svg) -> String {
     format!("<figure class=\"card\">{}</figure>\n", svg.inline())
@@ -94,6 +94,7 @@ pub(super) fn features(report: &Report) -> String {
              </div>",
         );
     }
+    html.push_str(&slider(report));
     put!(
         html,
         "</div>\n<div class=\"grid four\">\n{first_seeds}</div>\n"
@@ -107,6 +108,41 @@ pub(super) fn features(report: &Report) -> String {
     }
     html.push_str("</div>\n");
     html
+}
+
+/// A slider over the steps of the pictures, where there is more than one. It needs the script, which
+/// shows it.
+fn slider(report: &Report) -> String {
+    let longest = report.pictures.iter().max_by_key(|p| p.earlier.len());
+    let Some(picture) = longest.filter(|picture| !picture.earlier.is_empty()) else {
+        return String::new();
+    };
+    let earlier = picture.earlier.iter().map(|frame| frame.step);
+    let steps: Vec<String> = earlier
+        .chain([picture.step])
+        .map(|step| grouped(step as u64))
+        .collect();
+    let last = steps.len() - 1;
+    format!(
+        "<label class=\"way\" hidden=\"\">After <output>{}</output> steps <input type=\"range\" \
+         min=\"0\" max=\"{last}\" value=\"{last}\" step=\"1\" data-steps=\"{}\" \
+         aria-label=\"Steps of training\"/></label>",
+        steps[last],
+        steps.join(";")
+    )
+}
+
+/// What a margin does in the plane of two classes.
+pub(super) fn boundaries(report: &Report) -> String {
+    if report.boundaries.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<p>Two class weights and the plane they span. A sample counts as right in training within \
+         the sectors; what lies between them is the margin. Plain softmax, and every test, divides \
+         at the dashed line, which lies nearer to the shorter class weight.</p>\n{}",
+        figure(&boundary::draw(&report.boundaries))
+    )
 }
 
 pub(super) fn angles(report: &Report) -> String {

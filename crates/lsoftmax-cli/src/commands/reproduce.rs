@@ -1,0 +1,210 @@
+use super::{Manner, complete};
+use crate::boundary::boundaries;
+use crate::experiments::{self, Table};
+use crate::interrupt;
+use crate::output;
+use crate::pages::{Page, Row};
+use crate::results::{self, Cell, Line};
+use crate::{args, commands::Misuse};
+use anyhow::bail;
+use lsoftmax_data::{Split, atomic_write};
+use lsoftmax_train::{Experiment, OUTCOME_FILE, Outcome, RunFolder, Settings, load_data};
+use std::path::PathBuf;
+
+/// The tables of all that is in the folder.
+const RESULTS_FILE: &str = "results.md";
+
+/// One training of the queue.
+struct Job {
+    path: PathBuf,
+    experiment: Experiment,
+}
+
+pub(super) fn run(args: &args::Reproduce, manner: Manner) -> anyhow::Result<()> {
+    if args.tables.is_empty() {
+        return list(manner);
+    }
+    if args.seeds.is_empty() {
+        bail!(Misuse("reproduce needs at least one seed".into()));
+    }
+    let tables = experiments::tables(&args.tables)?;
+    let plans: Vec<Plan> = tables
+        .into_iter()
+        .map(|table| Plan::new(table, args))
+        .collect::<anyhow::Result<_>>()?;
+    interrupt::listen()?;
+    let mut lines = Vec::new();
+    for plan in &plans {
+        let rows = plan
+            .run(args, manner)
+            .map_err(|error| super::Unfinished::error(error, again()))?;
+        lines.push((plan.table.name.clone(), rows));
+        let text = results::markdown(&again(), &lines);
+        let file = args.out.join(RESULTS_FILE);
+        atomic_write(&file, text.as_bytes())?;
+    }
+    let file = args.out.join(RESULTS_FILE);
+    if manner.json {
+        let tables: serde_json::Map<_, _> = lines
+            .iter()
+            .map(|(name, rows)| (name.clone(), serde_json::json!(rows)))
+            .collect();
+        return output::line(&serde_json::json!({ "tables": tables, "results": file }).to_string());
+    }
+    for (name, rows) in &lines {
+        output::line(&format!("{name}\n{}\n", results::text(rows)))?;
+    }
+    output::line(&format!("tables: {}", file.display()))
+}
+
+/// The command as it was typed.
+fn again() -> String {
+    let mut words = std::env::args();
+    words.next();
+    let words: Vec<String> = words.collect();
+    format!("lsoftmax {}", words.join(" "))
+}
+
+fn list(manner: Manner) -> anyhow::Result<()> {
+    let tables = experiments::tables(&["all".to_owned()])?;
+    if manner.json {
+        let names = experiments::names();
+        return output::line(&serde_json::json!({ "tables": names }).to_string());
+    }
+    let mut rows = Vec::new();
+    for table in tables {
+        let Some((_, settings)) = table.rows.first() else {
+            continue;
+        };
+        let first = Experiment::resolve(Settings::default(), settings.clone())?;
+        rows.push(vec![
+            table.name,
+            table.rows.len().to_string(),
+            first.data,
+            first.network.name,
+            first.iterations.to_string(),
+            first.batch.to_string(),
+        ]);
+    }
+    let header = ["table", "rows", "data", "network", "iterations", "batch"];
+    output::line(&output::table(&header, &rows))
+}
+
+/// A table with its queue.
+struct Plan {
+    table: Table,
+    /// A row of the table, a seed: a job.
+    jobs: Vec<Vec<Job>>,
+}
+
+impl Plan {
+    fn new(table: Table, args: &args::Reproduce) -> anyhow::Result<Self> {
+        let jobs = table.rows.iter().map(|(row, settings)| {
+            let job = |&seed: &u64| {
+                let flags = Settings {
+                    iterations: args.iterations,
+                    seed: Some(seed),
+                    ..Settings::default()
+                };
+                Ok(Job {
+                    path: args.out.join(&table.name).join(format!("{row}-seed{seed}")),
+                    experiment: Experiment::resolve(flags, settings.clone())?,
+                })
+            };
+            args.seeds.iter().map(job).collect::<anyhow::Result<_>>()
+        });
+        Ok(Self {
+            jobs: jobs.collect::<anyhow::Result<_>>()?,
+            table,
+        })
+    }
+
+    /// Runs what is not done, and shows all of it.
+    fn run(&self, args: &args::Reproduce, manner: Manner) -> anyhow::Result<Vec<Line>> {
+        let Some(first) = self.jobs.first().and_then(|row| row.first()) else {
+            return Ok(Vec::new());
+        };
+        let split = load_data(&first.experiment)?;
+        let total = self.jobs.len() * args.seeds.len();
+        // Seed after seed, so that there is something to compare early.
+        for seed in 0..args.seeds.len() {
+            for (row, jobs) in self.jobs.iter().enumerate() {
+                let number = seed * self.jobs.len() + row + 1;
+                jobs[seed].run(
+                    &split,
+                    manner,
+                    &format!("{} {number}/{total}", self.table.name),
+                )?;
+            }
+        }
+        let losses: Vec<_> = self.jobs.iter().map(|row| row[0].experiment.loss).collect();
+        let title = format!("{}: softmax against L-Softmax", self.table.name);
+        let mut page =
+            Page::new(title, &first.experiment, &split).with_boundaries(boundaries(&losses));
+        let mut lines = Vec::new();
+        for (jobs, (_, settings)) in self.jobs.iter().zip(&self.table.rows) {
+            let mut cells = Vec::new();
+            for job in jobs {
+                let (experiment, outcome) = job.outcome()?;
+                let row = Row::new(&experiment, &outcome);
+                page = page.with_run(&row, &outcome);
+                if experiment.network.feature == 2 {
+                    page = page.with_picture(&row, &outcome);
+                }
+                cells.push(Cell::new(&outcome));
+            }
+            let experiment = &jobs[0].experiment;
+            let published = settings.published.clone().unwrap_or_default();
+            lines.push(Line::new(experiment, published, cells));
+        }
+        page.write(&args.out.join(&self.table.name))?;
+        Ok(lines)
+    }
+}
+
+impl Job {
+    fn run(&self, split: &Split, manner: Manner, what: &str) -> anyhow::Result<()> {
+        let (folder, saved) = if self.path.join(OUTCOME_FILE).exists() {
+            // Read for what it may complain of.
+            self.outcome()?;
+            return Ok(());
+        } else if self.path.exists() {
+            let (folder, experiment, saved) = RunFolder::open(&self.path, None, None)?;
+            self.check(&experiment)?;
+            (folder, saved)
+        } else {
+            (RunFolder::create(&self.path, &self.experiment)?, None)
+        };
+        if !manner.quiet {
+            let verb = if saved.is_some() {
+                "goes on with"
+            } else {
+                "runs"
+            };
+            output::note(&format!("{what}: {verb} {}", self.path.display()));
+        }
+        complete(folder, &self.experiment, split, saved, manner)?;
+        Ok(())
+    }
+
+    fn outcome(&self) -> anyhow::Result<(Experiment, Outcome)> {
+        let (experiment, outcome) = RunFolder::outcome(&self.path)?;
+        self.check(&experiment)?;
+        Ok((experiment, outcome))
+    }
+
+    /// Whether what lies in the folder is what is asked for.
+    fn check(&self, found: &Experiment) -> anyhow::Result<()> {
+        let same = Experiment {
+            data_dir: self.experiment.data_dir.clone(),
+            ..found.clone()
+        };
+        if same == self.experiment {
+            return Ok(());
+        }
+        bail!(Misuse(format!(
+            "{} was run with other settings; remove it, or name another folder with --out",
+            self.path.display()
+        )))
+    }
+}

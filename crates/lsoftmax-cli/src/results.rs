@@ -1,0 +1,157 @@
+//! The paper's tables with our figures beside the published ones.
+
+use crate::output;
+use lsoftmax_train::{Experiment, Outcome, Published};
+use serde::Serialize;
+
+/// One training of a row.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Cell {
+    test_error_percent: f64,
+    mean_target_angle_deg: f64,
+    iterations: u64,
+    diverged: bool,
+}
+
+/// One row of a table.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Line {
+    loss: String,
+    published: Published,
+    iterations: u64,
+    batch: usize,
+    runs: Vec<Cell>,
+    /// Mean and standard deviation of the error over the seeds.
+    error_percent: (f64, f64),
+    mean_target_angle_deg: f64,
+}
+
+impl Cell {
+    pub(crate) fn new(outcome: &Outcome) -> Self {
+        Self {
+            test_error_percent: outcome.evaluation.error_percent,
+            mean_target_angle_deg: outcome.evaluation.mean_target_angle_deg,
+            iterations: outcome.curve.last().map_or(0, |progress| progress.step),
+            diverged: outcome.divergence.is_some(),
+        }
+    }
+}
+
+impl Line {
+    pub(crate) fn new(experiment: &Experiment, published: Published, runs: Vec<Cell>) -> Self {
+        let errors: Vec<f64> = runs.iter().map(|run| run.test_error_percent).collect();
+        let angles: Vec<f64> = runs.iter().map(|run| run.mean_target_angle_deg).collect();
+        Self {
+            loss: experiment.loss.to_string(),
+            published,
+            iterations: experiment.iterations,
+            batch: experiment.batch,
+            error_percent: spread(&errors),
+            mean_target_angle_deg: spread(&angles).0,
+            runs,
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let percent = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.2}"));
+        let (mean, deviation) = self.error_percent;
+        let died = self.runs.iter().filter(|run| run.diverged).count();
+        let ours = match (self.runs.len(), died) {
+            (1, 0) => format!("{mean:.2}"),
+            (1, _) => format!("{mean:.2}, diverged"),
+            (_, 0) => format!("{mean:.2} ± {deviation:.2}"),
+            (runs, died) => format!("{mean:.2} ± {deviation:.2}, {died} of {runs} diverged"),
+        };
+        let against = self.published.article.or(self.published.paper);
+        let spent = self
+            .runs
+            .iter()
+            .map(|run| run.iterations)
+            .max()
+            .unwrap_or(0);
+        let iterations = match self.published.iterations {
+            Some(paper) if paper != spent => format!("{spent} of {paper}"),
+            _ => spent.to_string(),
+        };
+        vec![
+            self.loss.clone(),
+            percent(self.published.article),
+            percent(self.published.paper),
+            ours,
+            against.map_or("-".into(), |other| format!("{:+.2}", mean - other)),
+            format!("{:.1}°", self.mean_target_angle_deg),
+            self.runs.len().to_string(),
+            iterations,
+            self.batch.to_string(),
+        ]
+    }
+}
+
+/// Mean and sample standard deviation (0 for one value).
+fn spread(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let square = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
+    let deviation = if values.len() > 1 {
+        (square / (count - 1.0)).sqrt()
+    } else {
+        0.0
+    };
+    (mean, deviation)
+}
+
+const HEADER: [&str; 9] = [
+    "loss",
+    "article %",
+    "paper %",
+    "ours %",
+    "difference",
+    "target angle",
+    "seeds",
+    "iterations",
+    "batch",
+];
+
+/// A table for a terminal.
+pub(crate) fn text(lines: &[Line]) -> String {
+    let rows: Vec<_> = lines.iter().map(Line::cells).collect();
+    output::table(&HEADER, &rows)
+}
+
+/// All tables as a Markdown page.
+pub(crate) fn markdown(command: &str, tables: &[(String, Vec<Line>)]) -> String {
+    let mut page = vec![
+        "# Results".to_owned(),
+        format!("Written by `{command}`."),
+        "Errors are of the test set, in per cent, after the last step: nothing was chosen on the \
+         test set. Ours are means ± standard deviations over the seeds. The difference is to the \
+         article's figure, or to the paper's where the article has none. Where the iterations are \
+         \"150 of 18000\", ours had so many, and the paper's 18,000 of 256 images."
+            .to_owned(),
+    ];
+    for (name, lines) in tables {
+        let mut table = vec![
+            format!("| {} |", HEADER.join(" | ")),
+            format!("|---{}|", "|---:".repeat(HEADER.len() - 1)),
+        ];
+        table.extend(
+            lines
+                .iter()
+                .map(|line| format!("| {} |", line.cells().join(" | "))),
+        );
+        page.push(format!("## {name}"));
+        page.push(table.join("\n"));
+    }
+    page.join("\n\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_spread_is_that_of_a_sample() {
+        assert_eq!(spread(&[1.0, 3.0]), (2.0, 2.0f64.sqrt()));
+        assert_eq!(spread(&[1.5]), (1.5, 0.0));
+    }
+}

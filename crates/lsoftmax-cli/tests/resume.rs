@@ -1,0 +1,280 @@
+//! The real program, stopped in every way and gone on with.
+#![cfg(unix)]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A training of a second or two, with a checkpoint every few steps.
+const SETTINGS: &str = "train-samples = 400\ntest-samples = 100\niterations = 60\nbatch = 16\n\
+    network = 'compact'\nfeature = 2\nheld-out = 50\ncheckpoint-every = 4\nevaluations = 6\n";
+
+fn command(dir: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lsoftmax"));
+    command
+        .current_dir(dir)
+        .args(args)
+        .args(["--quiet", "--threads", "2"])
+        .env_remove("LSOFTMAX_DATA");
+    command
+}
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    command(dir, args).output().expect("the program starts")
+}
+
+fn succeeds(dir: &Path, args: &[&str]) {
+    let output = run(dir, args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {stderr}");
+}
+
+/// The one line it complains with.
+fn complaint(dir: &Path, status: i32, args: &[&str]) -> String {
+    let output = run(dir, args);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(status), "{args:?}: {stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "one line: {stderr}");
+    stderr
+}
+
+/// A folder with the experiment and an undisturbed run of it.
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("e.toml"), SETTINGS).unwrap();
+    succeeds(
+        dir.path(),
+        &["train", "--config", "e.toml", "--out", "whole"],
+    );
+    dir
+}
+
+fn start(dir: &Path, run: &str) -> Child {
+    command(dir, &["train", "--config", "e.toml", "--out", run])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+fn checkpoints(dir: &Path, run: &str) -> Vec<String> {
+    let entries = fs::read_dir(dir.join(run).join("checkpoints"));
+    let mut names: Vec<String> = entries
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("step-"))
+        .collect();
+    names.sort();
+    names
+}
+
+fn wait_for(what: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !what() {
+        assert!(start.elapsed() < Duration::from_mins(1), "it never came");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn model(dir: &Path, run: &str) -> Vec<u8> {
+    fs::read(dir.join(run).join("model.safetensors")).unwrap()
+}
+
+/// Everything that is not the time.
+fn curve(dir: &Path, run: &str) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(dir.join(run).join("metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().remove("images_per_second");
+        line
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn killed_at_any_instant_it_goes_on_to_the_same_bits() {
+    let dir = folder();
+    let path = dir.path();
+    for (run, count) in [("a", 0), ("b", 1), ("c", 2)] {
+        let mut child = start(path, run);
+        wait_for(|| path.join(run).exists() && checkpoints(path, run).len() >= count);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        succeeds(path, &["train", "--resume", run]);
+        assert!(model(path, run) == model(path, "whole"), "{run}");
+        assert_eq!(curve(path, run), curve(path, "whole"), "{run}");
+        let best = |run: &str| fs::read(path.join(run).join("checkpoints/best.safetensors"));
+        assert!(best(run).is_ok(), "the best model stays");
+        assert_eq!(checkpoints(path, run), [""; 0], "the others go");
+    }
+}
+
+#[test]
+fn an_interrupt_saves_and_says_how_to_go_on() {
+    let dir = folder();
+    let path = dir.path();
+    let child = start(path, "r");
+    wait_for(|| checkpoints(path, "r").len() >= 2);
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("stopping after this step"), "{stderr}");
+    assert!(
+        stderr.contains("of 60; go on with `lsoftmax train --resume r`"),
+        "{stderr}"
+    );
+    succeeds(path, &["train", "--resume", "r"]);
+    assert!(model(path, "r") == model(path, "whole"));
+    let again = complaint(path, 2, &["train", "--resume", "r"]);
+    assert!(again.contains("the run r is finished"), "{again}");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_trusted_is_refused_and_the_one_before_it_offered() {
+    let dir = folder();
+    let path = dir.path();
+    let mut child = start(path, "r");
+    wait_for(|| checkpoints(path, "r").len() >= 2);
+    // While it runs, nobody else may.
+    let running = run(path, &["train", "--resume", "r"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let stderr = String::from_utf8_lossy(&running.stderr);
+    assert!(
+        stderr.contains("is being trained by another process"),
+        "{stderr}"
+    );
+    let names = checkpoints(path, "r");
+    let file = |i: usize| path.join("r/checkpoints").join(&names[i]);
+    let (before, last) = (file(names.len() - 2), file(names.len() - 1));
+    let good = fs::read(&last).unwrap();
+    let mut flipped = good.clone();
+    let middle = flipped.len() / 2;
+    flipped[middle] ^= 1;
+    for damaged in [flipped, good[..good.len() - 1].to_vec(), Vec::new()] {
+        fs::write(&last, damaged).unwrap();
+        let found = complaint(path, 1, &["train", "--resume", "r"]);
+        assert!(found.contains(&names[names.len() - 1]), "{found}");
+        assert!(found.contains("is damaged"), "{found}");
+        assert!(
+            found.contains("go on from the one before it with --resume r/checkpoints"),
+            "{found}"
+        );
+    }
+    let other = SETTINGS.replace("iterations = 60", "iterations = 61");
+    fs::write(path.join("other.toml"), other).unwrap();
+    let mut child = command(path, &["train", "--config", "other.toml", "--out", "o"])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(|| !checkpoints(path, "o").is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let foreign = path.join("o/checkpoints").join(&checkpoints(path, "o")[0]);
+    fs::copy(foreign, &last).unwrap();
+    let found = complaint(path, 1, &["train", "--resume", "r"]);
+    assert!(found.contains("is of another experiment"), "{found}");
+    // The offer is good.
+    let before = before.strip_prefix(path).unwrap().to_str().unwrap();
+    succeeds(path, &["train", "--resume", before]);
+    assert!(model(path, "r") == model(path, "whole"));
+    let nothing = complaint(path, 1, &["train", "--resume", "nowhere/at/all"]);
+    assert!(nothing.contains("cannot read nowhere"), "{nothing}");
+    let settings = complaint(path, 2, &["train", "--resume", "r", "--batch", "3"]);
+    assert!(settings.contains("--resume goes on with the run's own settings"));
+}
+
+#[test]
+fn a_folder_that_vanishes_is_one_line() {
+    let dir = folder();
+    let path = dir.path();
+    let child = start(path, "r");
+    wait_for(|| !checkpoints(path, "r").is_empty());
+    fs::rename(path.join("r"), path.join("away")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
+    assert!(stderr.contains("cannot write r/"), "{stderr}");
+    assert!(!path.join("r").exists(), "nothing is made anew");
+    // What it had saved is whole.
+    succeeds(path, &["train", "--resume", "away"]);
+    assert!(model(path, "away") == model(path, "whole"));
+}
+
+#[test]
+fn a_table_is_a_queue_that_goes_on_where_it_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    fs::create_dir(path.join("mine")).unwrap();
+    for (row, loss) in [("softmax", "softmax"), ("m2", "l-softmax")] {
+        let text = format!(
+            "{SETTINGS}loss = '{loss}'\nmargin = 2\n[published]\narticle = 1.5\niterations = 600\n"
+        );
+        fs::write(path.join("mine").join(format!("{row}.toml")), text).unwrap();
+    }
+    let args = ["reproduce", "mine", "--seeds", "0,1"];
+    let child = command(path, &args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let second = "runs/reproduce/mine/m2-seed0";
+    wait_for(|| !checkpoints(path, second).is_empty());
+    let id = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(
+        stderr.contains("go on with `lsoftmax reproduce mine --seeds 0,1"),
+        "{stderr}"
+    );
+    let first = path.join("runs/reproduce/mine/softmax-seed0/model.safetensors");
+    let made = fs::metadata(&first).unwrap().modified().unwrap();
+    let output = run(path, &args);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        table.contains("60 of 600") && table.contains("L-Softmax m = 2"),
+        "{table}"
+    );
+    assert_eq!(
+        fs::metadata(&first).unwrap().modified().unwrap(),
+        made,
+        "not run again"
+    );
+    let results = fs::read_to_string(path.join("runs/reproduce/results.md")).unwrap();
+    assert!(
+        results.contains("## mine") && results.contains("| 1.50 |"),
+        "{results}"
+    );
+    let page = fs::read_to_string(path.join("runs/reproduce/mine/report.html")).unwrap();
+    assert!(page.contains("Two classes") && page.contains("type=\"range\""));
+    // Other settings under the same name are not mixed in.
+    let found = complaint(
+        path,
+        2,
+        &["reproduce", "mine", "--iterations", "30", "--seeds", "0"],
+    );
+    assert!(found.contains("was run with other settings"), "{found}");
+    let unknown = complaint(path, 2, &["reproduce", "mnits"]);
+    assert!(unknown.contains("did you mean mnist?"), "{unknown}");
+}

@@ -1,0 +1,163 @@
+//! Two class weights in their plane, and how much of it a margin leaves to each class.
+
+use crate::escape::put;
+use crate::model::Boundary;
+use crate::number::fixed;
+use crate::svg::{Anchor, Svg, at};
+
+const PANEL: f64 = 212.0;
+const HEIGHT: f64 = 196.0;
+const TOP: f64 = 44.0;
+/// The length on paper of the longer class weight.
+const LONGEST: f64 = 128.0;
+/// How far sectors and the plain boundary reach.
+const REACH: f64 = 150.0;
+
+/// For each panel the two class weights from one origin, the sector in which a sample counts as
+/// right for each class in training, and the boundary of plain softmax between them.
+///
+/// This is the geometric picture of section 3.3 of the L-Softmax paper. The angles are computed by
+/// the caller; a panel whose numbers are not finite is left out.
+pub fn boundary_plot(panels: &[Boundary]) -> String {
+    draw(panels).standalone()
+}
+
+pub(crate) fn draw(panels: &[Boundary]) -> Svg {
+    let sound: Vec<&Boundary> = panels.iter().filter(|panel| is_sound(panel)).collect();
+    let title = "The decision boundaries of two classes";
+    let columns = sound.len().clamp(1, 2);
+    let rows = sound.len().div_ceil(columns).max(1);
+    let words: Vec<String> = sound.iter().map(|panel| describe(panel)).collect();
+    let mut svg = Svg::new(
+        PANEL * columns as f64,
+        TOP + HEIGHT * rows as f64 + 10.0,
+        title,
+        &format!(
+            "Class weights as arrows, the sector where a sample counts as right for each class, and \
+             between the sectors the margin; the dashed line is where plain softmax divides. {}",
+            words.join(" ")
+        ),
+    );
+    svg.heading(title, "sectors: right in training; dashed: plain softmax");
+    if sound.is_empty() {
+        svg.sentence("No finite values to draw.");
+    }
+    for (i, boundary) in sound.into_iter().enumerate() {
+        let corner = (
+            PANEL * (i % columns) as f64,
+            TOP + HEIGHT * (i / columns) as f64,
+        );
+        panel(&mut svg, boundary, corner);
+    }
+    svg
+}
+
+fn is_sound(panel: &Boundary) -> bool {
+    let angles = [panel.plain_deg, panel.margin_deg[0], panel.margin_deg[1]];
+    panel.between_deg > 0.0
+        && panel.between_deg < 180.0
+        && angles.iter().all(|a| (-180.0..=360.0).contains(a))
+        && panel.norms.iter().all(|n| n.is_finite() && *n > 0.0)
+}
+
+fn describe(panel: &Boundary) -> String {
+    format!(
+        "{}: {}° between the class weights; plain softmax divides at {}°, class 1 is right up to {}° \
+         and class 2 from {}° on.",
+        panel.label,
+        fixed(panel.between_deg, 0),
+        fixed(panel.plain_deg, 1),
+        fixed(panel.margin_deg[0], 1),
+        fixed(panel.margin_deg[1], 1)
+    )
+}
+
+fn panel(svg: &mut Svg, panel: &Boundary, (left, top): (f64, f64)) {
+    let origin = (left + 22.0, top + HEIGHT - 24.0);
+    // The pair of class weights is turned so that it is even to 45°.
+    let turn = 45.0 - panel.between_deg / 2.0;
+    let end = |deg: f64, length: f64| {
+        let angle = (deg + turn).to_radians();
+        (
+            origin.0 + length * angle.cos(),
+            origin.1 - length * angle.sin(),
+        )
+    };
+    svg.text(
+        "strong",
+        Anchor::Start,
+        (left + 4.0, top + 10.0),
+        &panel.label,
+    );
+    let [first, second] = panel.margin_deg;
+    let sectors = [
+        (0, -turn.max(0.0), first),
+        (1, second, panel.between_deg + turn.max(0.0)),
+    ];
+    for (class, from, to) in sectors {
+        svg.open(&format!("k{class}"));
+        if to > from {
+            let (a, b) = (end(from, REACH), end(to, REACH));
+            let mut data = format!("M{} {}L{} {}", at(origin.0), at(origin.1), at(a.0), at(a.1));
+            // An arc as short lines: no flags to get wrong.
+            for i in 1..=24 {
+                let point = end(from + (to - from) * f64::from(i) / 24.0, REACH);
+                put!(data, "L{} {}", at(point.0), at(point.1));
+            }
+            put!(data, "L{} {}z", at(b.0), at(b.1));
+            svg.path("area", &data);
+        }
+        let deg = if class == 0 { 0.0 } else { panel.between_deg };
+        let longest = panel.norms[0].max(panel.norms[1]);
+        let tip = end(deg, panel.norms[class] / longest * LONGEST);
+        svg.line("ray", origin, tip);
+        svg.circle("mark", tip, 4.0);
+        let name = end(deg, panel.norms[class] / longest * LONGEST + 13.0);
+        svg.text(
+            "name",
+            Anchor::Middle,
+            (name.0, name.1 + 4.0),
+            &format!("w{}", ["₁", "₂"][class]),
+        );
+        svg.close();
+    }
+    svg.line("gap", origin, end(panel.plain_deg, REACH));
+    let margin = second - first;
+    svg.text(
+        "axis",
+        Anchor::Start,
+        (left + 4.0, top + HEIGHT - 4.0),
+        &format!(
+            "{}° + {}° of {}° are right, the margin is {}°",
+            fixed(first, 1),
+            fixed(panel.between_deg - second, 1),
+            fixed(panel.between_deg, 0),
+            fixed(margin, 1)
+        ),
+    );
+    svg.circle("origin", origin, 3.2);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_drawn_is_left_out() {
+        let good = Boundary {
+            label: "m = 2".to_owned(),
+            between_deg: 60.0,
+            norms: [1.0, 1.0],
+            plain_deg: 30.0,
+            margin_deg: [20.0, 40.0],
+        };
+        let bad = Boundary {
+            plain_deg: f64::NAN,
+            ..good.clone()
+        };
+        let svg = boundary_plot(&[good, bad]);
+        assert_eq!(svg.matches("20.0° + 20.0° of 60° are right").count(), 1);
+        assert!(!svg.contains("NaN"));
+        assert!(boundary_plot(&[]).contains("No finite values"));
+    }
+}

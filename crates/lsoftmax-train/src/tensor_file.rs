@@ -1,0 +1,69 @@
+//! Tensors and text by name, in the safetensors format.
+
+use crate::error::TrainError;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::collections::{BTreeMap, HashMap};
+
+/// A tensor's type, shape and bytes.
+pub(crate) type Entry = (Dtype, Vec<usize>, Vec<u8>);
+
+/// What stands in a file.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct TensorFile {
+    pub(crate) metadata: BTreeMap<String, String>,
+    pub(crate) tensors: BTreeMap<String, Entry>,
+}
+
+impl TensorFile {
+    pub(crate) fn add_bytes(&mut self, name: &str, bytes: Vec<u8>) {
+        let entry = (Dtype::U8, vec![bytes.len()], bytes);
+        self.tensors.insert(name.to_owned(), entry);
+    }
+
+    /// Takes out what [`add_bytes`](Self::add_bytes) put in.
+    pub(crate) fn take_bytes(&mut self, name: &str) -> Result<Vec<u8>, String> {
+        match self.tensors.remove(name) {
+            Some((Dtype::U8, _, bytes)) => Ok(bytes),
+            Some((dtype, ..)) => Err(format!("{name} must be U8, found {dtype:?}")),
+            None => Err(format!("it has no {name}")),
+        }
+    }
+
+    pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
+        let broken = |error: safetensors::SafeTensorError| TrainError::Model {
+            path: "model".into(),
+            message: error.to_string(),
+        };
+        let views: Vec<_> = self
+            .tensors
+            .iter()
+            .map(|(name, (dtype, shape, bytes))| {
+                TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
+            })
+            .collect::<Result<_, _>>()
+            .map_err(broken)?;
+        let metadata: HashMap<_, _> = self.metadata.clone().into_iter().collect();
+        safetensors::serialize(views, Some(metadata)).map_err(broken)
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
+        Ok(Self {
+            metadata: header
+                .metadata()
+                .clone()
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
+            tensors: tensors
+                .tensors()
+                .into_iter()
+                .map(|(name, view)| {
+                    let entry = (view.dtype(), view.shape().to_vec(), view.data().to_vec());
+                    (name, entry)
+                })
+                .collect(),
+        })
+    }
+}
