@@ -19,9 +19,7 @@ const FAILURE: u8 = 1;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    // On a thread of the pool: from outside, each of the many small parallel loops would put this
-    // thread to sleep and wake it again (6 % of a training of the compact network).
-    match rayon::scope(|_| commands::run(args)) {
+    match commands::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has stopped: nothing is wrong.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,

@@ -154,13 +154,17 @@ pub struct Boundary {
     /// What the panel shows, e.g. "m = 2, equal norms".
     pub label: String,
     /// The angle between the two class weights, below 180.
+    #[serde(deserialize_with = "number::lenient")]
     pub between_deg: f64,
     /// Their lengths.
+    #[serde(deserialize_with = "number::lenient_pair")]
     pub norms: [f64; 2],
     /// Where both logits are equal: the boundary of plain softmax, and of every test.
+    #[serde(deserialize_with = "number::lenient")]
     pub plain_deg: f64,
     /// Up to which angle a sample of class 1 counts as right in training, and from which angle one
     /// of class 2 does.
+    #[serde(deserialize_with = "number::lenient_pair")]
     pub margin_deg: [f64; 2],
 }
 

@@ -9,6 +9,14 @@ pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64,
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
+/// `#[serde(deserialize_with = "number::lenient_pair")]` for two.
+pub(crate) fn lenient_pair<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<[f64; 2], D::Error> {
+    let pair = <[Option<f64>; 2]>::deserialize(deserializer)?;
+    Ok(pair.map(|value| value.unwrap_or(f64::NAN)))
+}
+
 /// `#[serde(deserialize_with = "number::lenient_points")]` for points in the plane.
 pub(crate) fn lenient_points<'de, D: Deserializer<'de>>(
     deserializer: D,

@@ -37,6 +37,8 @@ pub(crate) struct TrainingState {
     pub(crate) good: Option<u64>,
     /// How often λ was raised.
     pub(crate) recoveries: u32,
+    /// Where the last recovery went back to.
+    pub(crate) recovered_from: Option<u64>,
     pub(crate) stuck_since: Option<u64>,
     pub(crate) curve: Vec<Progress>,
     pub(crate) window: Window,

@@ -392,7 +392,11 @@ impl<'a> Training<'a> {
             return Ok(false);
         }
         let best = self.state.best.take();
-        if let Some(good) = self.good.clone() {
+        // A checkpoint that led here before is left out.
+        let tried = self.state.recovered_from;
+        let good = self.good.take().filter(|good| tried != Some(good.step()));
+        if let Some(good) = good {
+            self.good = Some(good.clone());
             self.restore(good)?;
         } else {
             self.state = TrainingState {
@@ -419,6 +423,7 @@ impl<'a> Training<'a> {
             trouble.message
         );
         self.state.recoveries = done + 1;
+        self.state.recovered_from = Some(from);
         self.state.best = best;
         self.state.stuck_since = None;
         self.state.remarks = [remarks, vec![message.clone()]].concat();
@@ -455,7 +460,9 @@ impl<'a> Training<'a> {
             }
             let done = self.state.step;
             if done.is_multiple_of(experiment.checkpoint_every) && done < iterations {
-                if self.state.stuck_since.is_none() {
+                let stuck = self.state.stuck_since;
+                let last = self.state.curve.last();
+                if last.is_some_and(|last| self.watch.is_well(last, stuck)) {
                     self.state.good = Some(done);
                 }
                 let checkpoint = self.checkpoint()?;

@@ -29,6 +29,8 @@ pub(crate) struct Trouble {
 
 /// Below this ‖w‖‖x‖ no class can get a probability 10 % above another's.
 const COLLAPSED: f64 = 0.05;
+/// Above it a training is well; in between it may be on its way down.
+const WELL: f64 = 10.0 * COLLAPSED;
 /// Above it, `f32` knows a logit to 0.1 at best.
 const BLOWN_UP: f64 = 1e6;
 /// How near to ln C, as a share, is at ln C.
@@ -47,6 +49,24 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// Whether a state like this is worth coming back to.
+    pub(crate) fn is_well(&self, progress: &Progress, stuck_since: Option<u64>) -> bool {
+        stuck_since.is_none() && (WELL..BLOWN_UP).contains(&self.size(progress))
+    }
+
+    /// The size of a logit.
+    fn size(&self, progress: &Progress) -> f64 {
+        match self.normalisation {
+            // No length changes a logit.
+            Normalisation {
+                feature_scale: Some(_),
+                ..
+            } => 1.0,
+            Normalisation { weights: true, .. } => progress.feature_norm,
+            Normalisation { weights: false, .. } => progress.feature_norm * progress.weight_norm,
+        }
+    }
+
     /// What is wrong after a stretch of the curve, if anything is.
     pub(crate) fn check(
         &self,
@@ -76,15 +96,7 @@ impl Watch {
         if !loss.is_finite() {
             return trouble(Divergence::NotFinite, "the loss is no finite number".into());
         }
-        let size = match self.normalisation {
-            // No length changes a logit.
-            Normalisation {
-                feature_scale: Some(_),
-                ..
-            } => 1.0,
-            Normalisation { weights: true, .. } => feature_norm,
-            Normalisation { weights: false, .. } => feature_norm * weight_norm,
-        };
+        let size = self.size(progress);
         if size < COLLAPSED {
             let what = format!("norm collapse: ‖w‖‖x‖ is {size:.4}, so that no logit matters");
             return trouble(Divergence::NormCollapse, what);

@@ -143,13 +143,13 @@ fn training_is_that_of_plain_burn_operations() {
     };
     // Small steps: at the usual ones rounding grows a hundredfold a step at first.
     let (fused, plain): (Trained, Trained) = (run(1e-4, 10, false), run(1e-4, 10, true));
-    assert_eq!(fused.curve.len(), 10);
-    for (fused, plain) in fused.curve.iter().zip(&plain.curve) {
+    assert_eq!(fused.outcome.curve.len(), 10);
+    for (fused, plain) in fused.outcome.curve.iter().zip(&plain.outcome.curve) {
         let difference = (fused.loss / plain.loss - 1.0).abs();
         assert!(difference < 1e-3, "{} {}", fused.loss, plain.loss);
     }
     // And to the same accuracy.
-    let errors = [false, true].map(|plain| run(0.1, 80, plain).evaluation.error_percent);
+    let errors = [false, true].map(|plain| run(0.1, 80, plain).outcome.evaluation.error_percent);
     assert!(errors[1] < 30.0, "{errors:?}: nothing was learned");
     assert!((errors[0] - errors[1]).abs() < 3.0, "{errors:?}");
 }
