@@ -29,6 +29,9 @@ pub(crate) enum Command {
     Compare(Compare),
     /// Run experiments of the paper, or a folder of your own, and write their tables
     Reproduce(Reproduce),
+    /// Data sets: what there is, download, check
+    #[command(subcommand)]
+    Data(Data),
     /// Evaluate a trained run on its test set
     Eval(Eval),
     /// Draw the margin functions, or the schedules of λ
@@ -47,6 +50,9 @@ pub(crate) struct Train {
     /// Folder to make for the results [default: one below runs/]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Write the curves for TensorBoard too
+    #[arg(long)]
+    pub(crate) tensorboard: bool,
     #[command(flatten)]
     pub(crate) settings: Settings,
 }
@@ -91,6 +97,29 @@ pub(crate) struct Compare {
     pub(crate) only_pictures: bool,
     #[command(flatten)]
     pub(crate) train: Train,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// The data sets that --data knows, and where they are looked for
+    List,
+    /// Download data sets, checked against what was published
+    Get {
+        /// mnist, fashion-mnist, cifar10, cifar100
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// Folder to put them in [default: `$LSOFTMAX_DATA`, or data]
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// An address in place of the published ones; the files' names are added to it
+        #[arg(long, value_name = "URL")]
+        mirror: Option<String>,
+    },
+    /// Read a data set and say what is in it
+    Check {
+        /// Folder with the files of a data set
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]

@@ -110,6 +110,54 @@ impl Display {
     }
 }
 
+/// Shows a file as it comes: a bar on a terminal, a line a file elsewhere.
+pub(crate) struct Bytes {
+    quiet: bool,
+    name: String,
+    bar: Option<ProgressBar>,
+}
+
+impl Bytes {
+    pub(crate) fn new(quiet: bool) -> Self {
+        Self {
+            quiet,
+            name: String::new(),
+            bar: None,
+        }
+    }
+
+    pub(crate) fn show(&mut self, name: &str, done: u64, total: u64) {
+        if self.quiet {
+            return;
+        }
+        if self.name != name {
+            self.finish();
+            name.clone_into(&mut self.name);
+            if std::io::stderr().is_terminal() {
+                let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+                let template =
+                    "{prefix} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+                if let Ok(style) = ProgressStyle::with_template(template) {
+                    bar.set_style(style.progress_chars("=> "));
+                }
+                bar.set_prefix(name.to_owned());
+                self.bar = Some(bar);
+            } else {
+                note(&format!("{name}: {done} of {total} bytes are here"));
+            }
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+        }
+    }
+
+    pub(crate) fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// A training that is shown and written down.
 pub(crate) struct Watch<'a> {
     pub(crate) display: Display,

@@ -34,12 +34,31 @@ pub enum DataError {
         hint: String,
     },
     /// A data set that needs a folder, without one.
-    #[error("{name} needs --data-dir, the folder with {files}; --data glyphs needs no files")]
+    #[error(
+        "{name} needs --data-dir, the folder with {files}, or `lsoftmax data get {name}`; --data glyphs needs no files"
+    )]
     NoFolder {
         /// The data set.
         name: String,
         /// What has to be in the folder.
         files: &'static str,
+    },
+    /// A file that no address had.
+    #[error(
+        "cannot fetch {name}: {reasons}. By hand: put {name} ({bytes} bytes) into {}{}", folder.display(),
+        if *archive { " and run this again" } else { "" }
+    )]
+    Download {
+        /// The file.
+        name: String,
+        /// Each address, and why it did not do.
+        reasons: String,
+        /// Where the file belongs.
+        folder: PathBuf,
+        /// Its length.
+        bytes: u64,
+        /// Whether it has to be unpacked.
+        archive: bool,
     },
     /// A name that stands for no data set.
     #[error("there is no data set {name:?}{}; known are {known}", hint.map_or_else(String::new, |h| format!(" (did you mean {h}?)")))]

@@ -31,6 +31,8 @@
 mod augmentation;
 mod cifar;
 mod dataset;
+#[cfg(feature = "download")]
+pub mod download;
 mod error;
 mod file;
 pub mod glyphs;

@@ -12,7 +12,7 @@ const TOKENS: &[(&str, &str, &str)] = &[
     ("panel", "#f6f7f8", "#15181d"),
     ("ink", "#1c2026", "#e8eaee"),
     ("soft", "#5a626e", "#a3abb8"),
-    ("faint", "#8a929e", "#77808e"),
+    ("faint", "#667080", "#8b94a3"),
     ("rule", "#e2e5e9", "#2d323b"),
     ("grid", "#e9ebee", "#272c34"),
     ("accent", "#0b63a5", "#6cb4f0"),

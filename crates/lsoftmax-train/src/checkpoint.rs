@@ -7,7 +7,6 @@ use crate::training::{Frame, Progress, Window};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 use std::path::Path;
 
 /// Everything a training needs to go on as if it had never stopped.
@@ -174,10 +173,5 @@ fn digest(file: &TensorFile) -> String {
         part(format!("{dtype:?} {shape:?}").as_bytes());
         part(values);
     }
-    hash.finalize()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            write!(text, "{byte:02x}").ok();
-            text
-        })
+    format!("{:x}", hash.finalize())
 }

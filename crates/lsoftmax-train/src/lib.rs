@@ -27,6 +27,7 @@ mod run_folder;
 mod settings;
 mod streams;
 mod tensor_file;
+mod tensorboard;
 mod training;
 mod watch;
 
@@ -44,6 +45,7 @@ pub use run_folder::{
     OUTCOME_FILE, REPORT_FILE, RunFolder, create_new_folder,
 };
 pub use settings::{NetworkChoice, Published, Settings, parse_stage};
+pub use tensorboard::EVENTS_FILE;
 pub use training::{Frame, Observer, Outcome, Progress, Saved, Trained, resume, train};
 pub use watch::Divergence;
 

@@ -4,6 +4,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::TrainError;
 use crate::experiment::{Experiment, read_settings};
 use crate::settings::Settings;
+use crate::tensorboard::{self, EVENTS_FILE};
 use crate::training::{Observer, Outcome, Progress, Saved, Trained};
 use lsoftmax_data::atomic_write;
 use std::fs::{self, File, OpenOptions};
@@ -18,6 +19,8 @@ pub struct RunFolder {
     metrics: File,
     /// Steps of the checkpoints there are, in the order they were written.
     checkpoints: Vec<u64>,
+    /// Open where TensorBoard is to read along.
+    events: Option<File>,
     /// The experiment, locked for as long as the run goes on.
     _lock: File,
 }
@@ -184,10 +187,25 @@ impl RunFolder {
             _lock: lock,
             path: path.to_owned(),
             metrics: write_metrics(path, curve)?,
+            events: None,
             checkpoints: Vec::new(),
         };
         folder.checkpoints = steps_of(path)?;
+        if path.join(EVENTS_FILE).exists() {
+            folder.events = Some(write_events(path, curve)?);
+        }
         Ok(folder)
+    }
+
+    /// Writes the curve for TensorBoard too.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn with_events(mut self) -> Result<Self, TrainError> {
+        if self.events.is_none() {
+            self.events = Some(write_events(&self.path, &[])?);
+        }
+        Ok(self)
     }
 
     /// Where it is.
@@ -206,7 +224,13 @@ impl RunFolder {
         let line = line_of(&self.path, progress)?;
         self.metrics
             .write_all(line.as_bytes())
-            .map_err(|source| TrainError::file("write", path, source))
+            .map_err(|source| TrainError::file("write", path, source))?;
+        match &mut self.events {
+            None => Ok(()),
+            Some(events) => events
+                .write_all(&tensorboard::scalars(progress))
+                .map_err(|e| TrainError::file("write", self.path.join(EVENTS_FILE), e)),
+        }
     }
 
     /// Writes the model and its figures; the checkpoints that led to it go, the best stays.
@@ -256,12 +280,22 @@ impl RunFolder {
 
 /// The lines of a curve as a new file, open at its end.
 fn write_metrics(run: &Path, curve: &[Progress]) -> Result<File, TrainError> {
-    let path = run.join(METRICS_FILE);
     let lines: Vec<String> = curve
         .iter()
         .map(|progress| line_of(run, progress))
         .collect::<Result<_, _>>()?;
-    atomic_write(&path, lines.concat().as_bytes())?;
+    write_and_open(run.join(METRICS_FILE), lines.concat().as_bytes())
+}
+
+/// The same for TensorBoard.
+fn write_events(run: &Path, curve: &[Progress]) -> Result<File, TrainError> {
+    let mut bytes = tensorboard::opening();
+    bytes.extend(curve.iter().flat_map(tensorboard::scalars));
+    write_and_open(run.join(EVENTS_FILE), &bytes)
+}
+
+fn write_and_open(path: PathBuf, bytes: &[u8]) -> Result<File, TrainError> {
+    atomic_write(&path, bytes)?;
     OpenOptions::new()
         .append(true)
         .open(&path)
@@ -358,6 +392,9 @@ impl Observer for RunFolder {
 
     fn rewind(&mut self, _: &str, step: u64, curve: &[Progress]) -> Result<(), TrainError> {
         self.metrics = write_metrics(&self.path, curve)?;
+        if self.events.is_some() {
+            self.events = Some(write_events(&self.path, curve)?);
+        }
         self.forget_after(step)
     }
 }

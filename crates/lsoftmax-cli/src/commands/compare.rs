@@ -59,13 +59,13 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     // The table first: it is what people wait for.
     for experiment in &table {
         let folder = path.join(short_name(experiment));
-        let (row, outcome) = train_into(&folder, experiment, &split, manner)?;
+        let (row, outcome) = train_into(&folder, experiment, &split, train.tensorboard, manner)?;
         page = page.with_run(&row, &outcome);
         rows.push(row);
     }
     for experiment in &flat {
         let folder = path.join(format!("picture-{}", short_name(experiment)));
-        let (row, outcome) = train_into(&folder, experiment, &split, manner)?;
+        let (row, outcome) = train_into(&folder, experiment, &split, train.tensorboard, manner)?;
         page = page.with_picture(&row, &outcome);
         if args.only_pictures {
             page = page.with_run(&row, &outcome);

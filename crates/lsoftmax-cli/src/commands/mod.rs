@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod compare;
+mod data;
 mod eval;
 mod loss;
 mod plot;
@@ -54,6 +55,7 @@ fn run_command(args: Args) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args, manner),
         Command::Compare(args) => compare::run(&args, manner),
         Command::Reproduce(args) => reproduce::run(&args, manner),
+        Command::Data(args) => data::run(&args, manner),
         Command::Eval(args) => eval::run(&args, manner),
         Command::Plot(args) => plot::run(&args, manner),
         Command::Loss(args) => loss::run(&args, manner),
@@ -185,9 +187,13 @@ fn train_into(
     path: &Path,
     experiment: &Experiment,
     split: &Split,
+    tensorboard: bool,
     manner: Manner,
 ) -> anyhow::Result<(Row, Outcome)> {
-    let folder = RunFolder::create(path, experiment)?;
+    let mut folder = RunFolder::create(path, experiment)?;
+    if tensorboard {
+        folder = folder.with_events()?;
+    }
     complete(folder, experiment, split, None, manner)
 }
 

@@ -59,7 +59,10 @@ fn start(args: args::Train) -> anyhow::Result<Start> {
         experiment.data.replace(':', "-"),
         short_name(&experiment)
     );
-    let folder = RunFolder::create(&run_path(args.out, &name), &experiment)?;
+    let mut folder = RunFolder::create(&run_path(args.out, &name), &experiment)?;
+    if args.tensorboard {
+        folder = folder.with_events()?;
+    }
     Ok((folder, experiment, None, split))
 }
 
