@@ -23,7 +23,18 @@ pub(crate) fn note(text: &str) {
 
 /// The error with its causes, in one line.
 pub(crate) fn error(error: &anyhow::Error) {
-    note(&format!("lsoftmax: {error:#}"));
+    note(&format!("lsoftmax: {}", causes(error)));
+}
+
+/// The error with those of its causes that it does not quote itself.
+pub(crate) fn causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -128,10 +128,9 @@ fn panel(svg: &mut Svg, panel: &Boundary, (left, top): (f64, f64)) {
         Anchor::Start,
         (left + 4.0, top + HEIGHT - 4.0),
         &format!(
-            "{}° + {}° of {}° are right, the margin is {}°",
+            "right {}° + {}°, margin {}°",
             fixed(first, 1),
             fixed(panel.between_deg - second, 1),
-            fixed(panel.between_deg, 0),
             fixed(margin, 1)
         ),
     );
@@ -156,7 +155,7 @@ mod tests {
             ..good.clone()
         };
         let svg = boundary_plot(&[good, bad]);
-        assert_eq!(svg.matches("20.0° + 20.0° of 60° are right").count(), 1);
+        assert_eq!(svg.matches("right 20.0° + 20.0°, margin 20.0°").count(), 1);
         assert!(!svg.contains("NaN"));
         assert!(boundary_plot(&[]).contains("No finite values"));
     }

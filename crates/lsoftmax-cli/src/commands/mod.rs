@@ -9,7 +9,7 @@ mod reproduce;
 mod train;
 
 use crate::args::{Args, Command};
-use crate::output::{Display, Watch};
+use crate::output::{self, Display, Watch};
 use crate::pages::{Page, Row};
 use anyhow::{Context as _, bail};
 use burn::tensor::Device;
@@ -124,7 +124,12 @@ impl Unfinished {
 
 impl std::fmt::Display for Unfinished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:#}; go on with `{}`", self.error, self.command)
+        write!(
+            f,
+            "{}; go on with `{}`",
+            output::causes(&self.error),
+            self.command
+        )
     }
 }
 
