@@ -9,6 +9,7 @@ mod reproduce;
 mod train;
 
 use crate::args::{Args, Command};
+use crate::boundary::boundaries;
 use crate::output::{self, Display, Watch};
 use crate::pages::{Page, Row};
 use anyhow::{Context as _, bail};
@@ -228,7 +229,9 @@ fn complete(
     let outcome = trained.outcome;
     let row = Row::new(experiment, &outcome);
     let title = format!("{} on {}", experiment.loss, experiment.data);
-    let mut page = Page::new(title, experiment, split).with_run(&row, &outcome);
+    let mut page = Page::new(title, experiment, split)
+        .with_run(&row, &outcome)
+        .with_boundaries(boundaries(&[experiment.loss]));
     if experiment.network.feature == 2 {
         page = page.with_picture(&row, &outcome);
     }
