@@ -142,6 +142,9 @@ pub(crate) struct Reproduce {
 pub(crate) struct Eval {
     /// Run folder
     pub(crate) run: PathBuf,
+    /// Another model than the run's last, such as RUN/checkpoints/best.safetensors
+    #[arg(long, value_name = "FILE")]
+    pub(crate) model: Option<PathBuf>,
     /// Data set, if not the run's own
     #[arg(long, value_name = "NAME")]
     pub(crate) data: Option<String>,

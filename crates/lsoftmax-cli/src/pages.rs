@@ -5,7 +5,7 @@ use anyhow::Context as _;
 use lsoftmax_data::Split;
 use lsoftmax_report::{
     Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, Report, RunDetail, RunSummary,
-    page, pictures, write,
+    confusion_svg, feature_svg, page, pictures, write,
 };
 use lsoftmax_train::{Best, Divergence, Evaluation, Experiment, Outcome, REPORT_FILE};
 use serde::Serialize;
@@ -146,7 +146,13 @@ pub(crate) fn table(rows: &[Row]) -> String {
 }
 
 /// The folder of a page's pictures.
-const FIGURES: &str = "figures";
+pub(crate) const FIGURES: &str = "figures";
+
+/// Makes a folder, if it is not there.
+pub(crate) fn create_folder(path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(path)
+        .with_context(|| format!("cannot make the folder {}", path.display()))
+}
 
 /// A page in the making.
 pub(crate) struct Page(Report);
@@ -209,6 +215,37 @@ impl Page {
         self
     }
 
+    /// The pictures that tell most of a table: features in the plane, or else the confusion of its
+    /// first and its last row; each with a name and a title.
+    pub(crate) fn figures(&self) -> Vec<(String, String, String)> {
+        let names = &self.0.class_names;
+        let mut figures = Vec::new();
+        let slug = |label: &str| label.to_lowercase().replace(" = ", "").replace(' ', "-");
+        let mut seen = Vec::new();
+        for picture in &self.0.pictures {
+            if !seen.contains(&&picture.label) {
+                seen.push(&picture.label);
+                let name = format!("features-{}", slug(&picture.label));
+                figures.push((name, picture.label.clone(), feature_svg(picture, names)));
+            }
+        }
+        let first = self.0.runs.first();
+        let last = self.0.runs.iter().find(|run| {
+            self.0
+                .runs
+                .last()
+                .is_some_and(|last| last.label == run.label)
+        });
+        for run in first.into_iter().chain(last) {
+            if let (Some(matrix), true) = (&run.confusion, self.0.pictures.is_empty()) {
+                let name = format!("confusion-{}", slug(&run.label));
+                let svg = confusion_svg(&run.label, matrix, names);
+                figures.push((name, format!("{}, seed {}", run.label, run.seed), svg));
+            }
+        }
+        figures
+    }
+
     /// Adds the plane of two classes.
     pub(crate) fn with_boundaries(mut self, boundaries: Vec<Boundary>) -> Self {
         self.0.boundaries = boundaries;
@@ -218,8 +255,7 @@ impl Page {
     /// Writes the page, and each of its pictures beside it.
     pub(crate) fn write(&self, folder: &Path) -> anyhow::Result<()> {
         let figures = folder.join(FIGURES);
-        std::fs::create_dir_all(&figures)
-            .with_context(|| format!("cannot make the folder {}", figures.display()))?;
+        create_folder(&figures)?;
         for (name, svg) in pictures(&self.0) {
             write(&figures.join(name), &svg)?;
         }

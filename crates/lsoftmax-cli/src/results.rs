@@ -118,8 +118,15 @@ pub(crate) fn text(lines: &[Line]) -> String {
     output::table(&HEADER, &rows)
 }
 
+/// A table, and the pictures below it as (file, title).
+pub(crate) struct Section {
+    pub(crate) name: String,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) figures: Vec<(String, String)>,
+}
+
 /// All tables as a Markdown page.
-pub(crate) fn markdown(command: &str, tables: &[(String, Vec<Line>)]) -> String {
+pub(crate) fn markdown(command: &str, sections: &[Section]) -> String {
     let mut page = vec![
         "# Results".to_owned(),
         format!("Written by `{command}`."),
@@ -129,7 +136,12 @@ pub(crate) fn markdown(command: &str, tables: &[(String, Vec<Line>)]) -> String 
          \"150 of 18000\", ours had so many, and the paper's 18,000 of 256 images."
             .to_owned(),
     ];
-    for (name, lines) in tables {
+    for Section {
+        name,
+        lines,
+        figures,
+    } in sections
+    {
         let mut table = vec![
             format!("| {} |", HEADER.join(" | ")),
             format!("|---{}|", "|---:".repeat(HEADER.len() - 1)),
@@ -141,6 +153,9 @@ pub(crate) fn markdown(command: &str, tables: &[(String, Vec<Line>)]) -> String 
         );
         page.push(format!("## {name}"));
         page.push(table.join("\n"));
+        for (file, title) in figures {
+            page.push(format!("![{name}: {title}]({file})"));
+        }
     }
     page.join("\n\n") + "\n"
 }

@@ -107,6 +107,22 @@ fn killed_at_any_instant_it_goes_on_to_the_same_bits() {
         assert_eq!(curve(path, run), curve(path, "whole"), "{run}");
         let best = |run: &str| fs::read(path.join(run).join("checkpoints/best.safetensors"));
         assert!(best(run).is_ok(), "the best model stays");
+        succeeds(
+            path,
+            &[
+                "eval",
+                run,
+                "--model",
+                &format!("{run}/checkpoints/best.safetensors"),
+            ],
+        );
+        // Neither does what was half-written.
+        assert_eq!(
+            fs::read_dir(path.join(run).join("checkpoints"))
+                .unwrap()
+                .count(),
+            1
+        );
         assert_eq!(checkpoints(path, run), [""; 0], "the others go");
     }
 }

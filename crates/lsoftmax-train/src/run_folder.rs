@@ -183,6 +183,9 @@ impl RunFolder {
         if let Err(fs::TryLockError::WouldBlock) = lock.try_lock() {
             return Err(TrainError::Running(path.to_owned()));
         }
+        for folder in [path.to_owned(), path.join(CHECKPOINTS)] {
+            remove_parts(&folder);
+        }
         let mut folder = Self {
             _lock: lock,
             path: path.to_owned(),
@@ -306,6 +309,17 @@ fn line_of(run: &Path, progress: &Progress) -> Result<String, TrainError> {
     let line = serde_json::to_string(progress)
         .map_err(|error| TrainError::file("write", run.join(METRICS_FILE), error.into()))?;
     Ok(line + "\n")
+}
+
+/// Removes what a killed process left half-written. It is in nobody's way if it stays.
+fn remove_parts(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with('.') && name.ends_with(".part") {
+            fs::remove_file(entry.path()).ok();
+        }
+    }
 }
 
 /// The steps of the checkpoints of a run, rising.

@@ -90,7 +90,7 @@ pub trait Observer {
         Ok(())
     }
 
-    /// A checkpoint is due. Nothing is made of it unless this asks for its bytes.
+    /// A checkpoint is due.
     ///
     /// # Errors
     /// It could not be kept; the training stops.
@@ -467,7 +467,7 @@ impl<'a> Training<'a> {
                 }
                 let checkpoint = self.checkpoint()?;
                 observer.checkpoint(&checkpoint)?;
-                if self.state.good == Some(done) {
+                if self.state.good == Some(done) && experiment.on_divergence != OnDivergence::Stop {
                     self.good = Some(checkpoint);
                 }
             }

@@ -14,7 +14,9 @@ pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
         ..Settings::default()
     };
     let experiment = Experiment::resolve(flags, file)?;
-    let (model, info) = Model::load(&args.run.join(MODEL_FILE), &Device::flex())?;
+    let own = args.run.join(MODEL_FILE);
+    let file = args.model.as_ref().unwrap_or(&own);
+    let (model, info) = Model::load(file, &Device::flex())?;
     let split = load_data(&experiment)?;
     let found = evaluate(&model, &info, &split.test)?;
     if manner.json {

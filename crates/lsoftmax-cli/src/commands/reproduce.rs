@@ -3,8 +3,8 @@ use crate::boundary::boundaries;
 use crate::experiments::{self, Table};
 use crate::interrupt;
 use crate::output;
-use crate::pages::{Page, Row};
-use crate::results::{self, Cell, Line};
+use crate::pages::{FIGURES, Page, Row, create_folder};
+use crate::results::{self, Cell, Line, Section};
 use crate::{args, commands::Misuse};
 use anyhow::bail;
 use lsoftmax_data::{Split, atomic_write};
@@ -33,26 +33,27 @@ pub(super) fn run(args: &args::Reproduce, manner: Manner) -> anyhow::Result<()> 
         .map(|table| Plan::new(table, args))
         .collect::<anyhow::Result<_>>()?;
     interrupt::listen()?;
-    let mut lines = Vec::new();
+    let mut sections = Vec::new();
     for plan in &plans {
-        let rows = plan
+        let section = plan
             .run(args, manner)
             .map_err(|error| super::Unfinished::error(error, again()))?;
-        lines.push((plan.table.name.clone(), rows));
-        let text = results::markdown(&again(), &lines);
+        sections.push(section);
+        let text = results::markdown(&again(), &sections);
         let file = args.out.join(RESULTS_FILE);
         atomic_write(&file, text.as_bytes())?;
     }
     let file = args.out.join(RESULTS_FILE);
     if manner.json {
-        let tables: serde_json::Map<_, _> = lines
+        let tables: serde_json::Map<_, _> = sections
             .iter()
-            .map(|(name, rows)| (name.clone(), serde_json::json!(rows)))
+            .map(|section| (section.name.clone(), serde_json::json!(section.lines)))
             .collect();
         return output::line(&serde_json::json!({ "tables": tables, "results": file }).to_string());
     }
-    for (name, rows) in &lines {
-        output::line(&format!("{name}\n{}\n", results::text(rows)))?;
+    for section in &sections {
+        let table = results::text(&section.lines);
+        output::line(&format!("{}\n{table}\n", section.name))?;
     }
     output::line(&format!("tables: {}", file.display()))
 }
@@ -120,9 +121,14 @@ impl Plan {
     }
 
     /// Runs what is not done, and shows all of it.
-    fn run(&self, args: &args::Reproduce, manner: Manner) -> anyhow::Result<Vec<Line>> {
+    fn run(&self, args: &args::Reproduce, manner: Manner) -> anyhow::Result<Section> {
+        let mut section = Section {
+            name: self.table.name.clone(),
+            lines: Vec::new(),
+            figures: Vec::new(),
+        };
         let Some(first) = self.jobs.first().and_then(|row| row.first()) else {
-            return Ok(Vec::new());
+            return Ok(section);
         };
         let split = load_data(&first.experiment)?;
         let total = self.jobs.len() * args.seeds.len();
@@ -141,7 +147,6 @@ impl Plan {
         let title = format!("{}: softmax against L-Softmax", self.table.name);
         let mut page =
             Page::new(title, &first.experiment, &split).with_boundaries(boundaries(&losses));
-        let mut lines = Vec::new();
         for (jobs, (_, settings)) in self.jobs.iter().zip(&self.table.rows) {
             let mut cells = Vec::new();
             for job in jobs {
@@ -155,10 +160,17 @@ impl Plan {
             }
             let experiment = &jobs[0].experiment;
             let published = settings.published.clone().unwrap_or_default();
-            lines.push(Line::new(experiment, published, cells));
+            section.lines.push(Line::new(experiment, published, cells));
         }
         page.write(&args.out.join(&self.table.name))?;
-        Ok(lines)
+        let folder = args.out.join(FIGURES);
+        create_folder(&folder)?;
+        for (name, title, svg) in page.figures() {
+            let file = format!("{}-{name}.svg", self.table.name);
+            lsoftmax_report::write(&folder.join(&file), &svg)?;
+            section.figures.push((format!("{FIGURES}/{file}"), title));
+        }
+        Ok(section)
     }
 }
 
