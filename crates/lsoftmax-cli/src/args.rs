@@ -172,6 +172,20 @@ pub(crate) enum Plot {
         #[arg(long, value_name = "FILE", default_value = "margin.svg")]
         out: PathBuf,
     },
+    /// What a margin leaves to each of two classes in their plane
+    Boundary {
+        /// Angular multipliers
+        #[arg(
+            long,
+            visible_alias = "m",
+            value_delimiter = ',',
+            default_value = "1,2,3,4"
+        )]
+        margin: Vec<u32>,
+        /// File to write: .svg, or .html
+        #[arg(long, value_name = "FILE", default_value = "boundary.svg")]
+        out: PathBuf,
+    },
     /// λ over the steps
     Annealing {
         /// Schedules

@@ -361,4 +361,67 @@ fn pictures_of_margins_and_schedules() {
         complaint(path, 2, &["plot", "margin", "--m", "17"]).contains("from 1 to 16, found 17")
     );
     assert!(complaint(path, 2, &["plot", "margin", "--lambda=-1"]).contains("at least 0"));
+    let answer = json(path, &["plot", "boundary", "--m", "2", "--out", "b.svg"]);
+    let [equal, _] = &answer["curves"].as_array().unwrap()[..] else {
+        panic!("{answer}")
+    };
+    // 72 degrees between the class weights: each keeps a third of them.
+    assert!((equal["margin_deg"][0].as_f64().unwrap() - 24.0).abs() < 1e-6);
+    assert!(complaint(path, 2, &["plot", "boundary", "--m", "0"]).contains("found 0"));
+}
+
+#[test]
+fn data_sets_are_listed_fetched_and_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let listed = json(path, &["data", "list"]);
+    let sets = listed["data"].as_array().unwrap();
+    let named = |name: &str| sets.iter().find(|set| set["name"] == name).unwrap();
+    assert_eq!(named("glyphs")["present"], true);
+    assert_eq!(named("cifar10")["present"], false);
+    assert_eq!(named("cifar10")["folder"], "data/cifar-10-batches-bin");
+    assert_eq!(named("mnist")["download_bytes"], 11_594_722);
+    assert!(complaint(path, 2, &["data", "get", "cifar-10"]).contains("did you mean cifar10?"));
+    // Port 9 of this machine: nobody answers.
+    let args = [
+        "data",
+        "get",
+        "cifar100",
+        "--quiet",
+        "--mirror",
+        "http://127.0.0.1:9",
+    ];
+    let found = complaint(path, 1, &args);
+    assert!(
+        found.contains("By hand: put cifar-100-binary.tar.gz (168513733 bytes) into"),
+        "{found}"
+    );
+    assert!(complaint(path, 2, &["data", "check", "."]).contains("has none of"));
+    // A small set in MNIST's format; it is not the published one.
+    let idx = |kind: u32, dims: &[u32], count: usize| {
+        let head = [&[kind], dims].concat();
+        let bytes = head.iter().flat_map(|dim| dim.to_be_bytes());
+        bytes
+            .chain((0..count).map(|i| (i % 2) as u8))
+            .collect::<Vec<u8>>()
+    };
+    fs::create_dir_all(path.join("data/mnist")).unwrap();
+    for (name, images) in [("train", 4), ("t10k", 2)] {
+        let file = |kind: &str| path.join(format!("data/mnist/{name}-{kind}-ubyte"));
+        fs::write(
+            file("images-idx3"),
+            idx(0x803, &[images, 2, 2], images as usize * 4),
+        )
+        .unwrap();
+        fs::write(file("labels-idx1"), idx(0x801, &[images], images as usize)).unwrap();
+    }
+    let checked = json(path, &["data", "check", "data/mnist"]);
+    assert_eq!(
+        (&checked["train"]["images"], &checked["test"]["images"]),
+        (&4.into(), &2.into())
+    );
+    assert_eq!(json(path, &["data", "list"])["data"][2]["present"], true);
+    // And it is found without --data-dir.
+    let trained = lsoftmax(path, &["train", "--data", "mnist", "--iterations", "1"]);
+    assert!(trained.status.success(), "{trained:?}");
 }

@@ -1,11 +1,14 @@
 use super::{Manner, check_lambda};
 use crate::args;
+use crate::boundary::boundaries;
 use crate::output;
 use anyhow::Context as _;
 use lsoftmax::margin::{Psi, Softmax, blend};
 use lsoftmax::{Loss, Margin};
 use lsoftmax_data::atomic_write;
-use lsoftmax_report::{AnnealingCurve, MarginCurve, annealing_plot, figure_page, margin_plot};
+use lsoftmax_report::{
+    AnnealingCurve, MarginCurve, annealing_plot, boundary_plot, figure_page, margin_plot,
+};
 use lsoftmax_train::{Experiment, Settings};
 use serde::Serialize;
 use std::path::Path;
@@ -17,6 +20,7 @@ pub(super) fn run(args: &args::Plot, manner: Manner) -> anyhow::Result<()> {
             lambda,
             out,
         } => plot_margin(margin, lambda, out, manner),
+        args::Plot::Boundary { margin, out } => plot_boundary(margin, out, manner),
         args::Plot::Annealing {
             annealing,
             iterations,
@@ -72,6 +76,25 @@ fn plot_margin(ms: &[u32], lambdas: &[f64], out: &Path, manner: Manner) -> anyho
         "The target logit |w||x| ψ(θ) for |w| = |x| = 1, blended with the plain logit as \
          cos θ + (ψ(θ) - cos θ) / (1 + λ), and its slope by the angle in radians.",
         &curves,
+        manner,
+    )
+}
+
+fn plot_boundary(ms: &[u32], out: &Path, manner: Manner) -> anyhow::Result<()> {
+    let mut losses = Vec::new();
+    for &m in ms {
+        Psi::new(m).map_err(lsoftmax::Error::from)?;
+        losses.push(Loss::LSoftmax { m });
+    }
+    let panels = boundaries(&losses);
+    write(
+        out,
+        "The decision boundaries of two classes",
+        boundary_plot(&panels),
+        "Two class weights and the plane they span: section 3.3 of the L-Softmax paper. A sample counts \
+         as right in training within the sectors; between them is the margin. The dashed line is where \
+         plain softmax, and every test, divides.",
+        &panels,
         manner,
     )
 }
