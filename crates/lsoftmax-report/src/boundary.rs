@@ -6,7 +6,7 @@ use crate::number::fixed;
 use crate::svg::{Anchor, Svg, at};
 
 const PANEL: f64 = 212.0;
-const HEIGHT: f64 = 196.0;
+const HEIGHT: f64 = 208.0;
 const TOP: f64 = 44.0;
 /// The length on paper of the longer class weight.
 const LONGEST: f64 = 128.0;
@@ -73,7 +73,7 @@ fn describe(panel: &Boundary) -> String {
 }
 
 fn panel(svg: &mut Svg, panel: &Boundary, (left, top): (f64, f64)) {
-    let origin = (left + 22.0, top + HEIGHT - 24.0);
+    let origin = (left + 22.0, top + HEIGHT - 36.0);
     // The pair of class weights is turned so that it is even to 45°.
     let turn = 45.0 - panel.between_deg / 2.0;
     let end = |deg: f64, length: f64| {
@@ -122,11 +122,12 @@ fn panel(svg: &mut Svg, panel: &Boundary, (left, top): (f64, f64)) {
         svg.close();
     }
     svg.line("gap", origin, end(panel.plain_deg, REACH));
-    let margin = second - first;
+    // Angles that are equal but for rounding have no margin between them.
+    let margin = ((second - first) * 10.0).round() / 10.0;
     svg.text(
         "axis",
         Anchor::Start,
-        (left + 4.0, top + HEIGHT - 4.0),
+        (left + 4.0, top + HEIGHT - 16.0),
         &format!(
             "right {}° + {}°, margin {}°",
             fixed(first, 1),
