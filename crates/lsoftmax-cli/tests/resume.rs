@@ -78,6 +78,17 @@ fn wait_for(what: impl Fn() -> bool) {
     }
 }
 
+/// What it says when it is asked to stop.
+fn interrupted(child: Child, signal: &str) -> String {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args([signal, &id]).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    stderr
+}
+
 fn model(dir: &Path, run: &str) -> Vec<u8> {
     fs::read(dir.join(run).join("model.safetensors")).unwrap()
 }
@@ -133,17 +144,7 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
     let path = dir.path();
     let child = start(path, "r");
     wait_for(|| checkpoints(path, "r").len() >= 2);
-    let id = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &id])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    let stderr = interrupted(child, "-INT");
     assert!(stderr.contains("stopping after this step"), "{stderr}");
     assert!(
         stderr.contains("of 60; go on with `lsoftmax train --resume r`"),
@@ -247,17 +248,7 @@ fn a_table_is_a_queue_that_goes_on_where_it_stopped() {
         .unwrap();
     let second = "runs/reproduce/mine/m2-seed0";
     wait_for(|| !checkpoints(path, second).is_empty());
-    let id = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    let stderr = interrupted(child, "-TERM");
     assert!(
         stderr.contains("go on with `lsoftmax reproduce mine --seeds 0,1"),
         "{stderr}"

@@ -544,27 +544,23 @@ impl<'a> Training<'a> {
         progress: &mut Progress,
         observer: &mut dyn Observer,
     ) -> Result<Evaluation, TrainError> {
-        let learner = self
-            .learner
-            .take()
-            .expect("there always is one between steps");
-        let model = learner.model();
+        let model = self.learner().model();
         let found = evaluate(model, &self.info, self.test)?;
-        progress.test_error_percent = Some(found.error_percent);
-        if let Some(frame) = &self.frame {
-            let weights = host(model.head.weight.val().without_autodiff());
-            self.state.frames.push(Frame {
+        let frame = match &self.frame {
+            Some(frame) => Some(Frame {
                 step: progress.step,
                 points: pairs(&features(model, &self.info, frame)?),
                 labels: frame.labels().to_vec(),
-                class_weights: pairs(&weights),
-            });
-        }
+                class_weights: pairs(&host(model.head.weight.val().without_autodiff())),
+            }),
+            None => None,
+        };
         let held_out = match &self.held_out {
             Some(held_out) => Some(evaluate(model, &self.info, held_out)?.error_percent),
             None => None,
         };
-        self.learner = Some(learner);
+        self.state.frames.extend(frame);
+        progress.test_error_percent = Some(found.error_percent);
         progress.held_out_error_percent = held_out;
         if let Some(error) = held_out {
             let best = self.state.best.as_ref();

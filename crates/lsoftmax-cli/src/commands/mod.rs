@@ -26,24 +26,19 @@ pub(crate) struct Manner {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    let Some(threads) = args.threads else {
-        return run_in_pool(args);
-    };
-    if !(1..=1024).contains(&threads) {
-        bail!(Misuse(format!(
-            "--threads must be from 1 to 1024, found {threads}"
-        )));
+    if let Some(threads) = args.threads {
+        if !(1..=1024).contains(&threads) {
+            bail!(Misuse(format!(
+                "--threads must be from 1 to 1024, found {threads}"
+            )));
+        }
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build_global()
+            .context("cannot start the threads")?;
     }
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .context("cannot start the threads")?;
-    run_in_pool(args)
-}
-
-/// On a thread of the pool: from outside, each of the many small parallel loops would put this
-/// thread to sleep and wake it again (6 % of a training of the compact network).
-fn run_in_pool(args: Args) -> anyhow::Result<()> {
+    // On a thread of the pool: from outside, each of the many small parallel loops would put this
+    // thread to sleep and wake it again (6 % of a training of the compact network).
     rayon::scope(|_| run_command(args))
 }
 

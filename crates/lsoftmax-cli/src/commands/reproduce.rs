@@ -33,17 +33,17 @@ pub(super) fn run(args: &args::Reproduce, manner: Manner) -> anyhow::Result<()> 
         .map(|table| Plan::new(table, args))
         .collect::<anyhow::Result<_>>()?;
     interrupt::listen()?;
+    let command = again();
+    let file = args.out.join(RESULTS_FILE);
     let mut sections = Vec::new();
     for plan in &plans {
         let section = plan
             .run(args, manner)
-            .map_err(|error| super::Unfinished::error(error, again()))?;
+            .map_err(|error| super::Unfinished::error(error, command.clone()))?;
         sections.push(section);
-        let text = results::markdown(&again(), &sections);
-        let file = args.out.join(RESULTS_FILE);
+        let text = results::markdown(&command, &sections);
         atomic_write(&file, text.as_bytes())?;
     }
-    let file = args.out.join(RESULTS_FILE);
     if manner.json {
         let tables: serde_json::Map<_, _> = sections
             .iter()
