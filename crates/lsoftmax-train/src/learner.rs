@@ -23,7 +23,7 @@ pub struct Learner {
 pub struct Forward {
     /// The mean loss of the batch.
     pub loss: f64,
-    /// A row for each sample: cosine, feature norm, norm of the own class weight.
+    /// A row for each sample: cosine, feature norm, norm of the own class weight, confidence.
     pub targets: Vec<f32>,
     /// `[batch, feature]`.
     pub features: Tensor<2>,

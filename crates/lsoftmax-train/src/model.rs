@@ -57,7 +57,8 @@ impl ModelInfo {
         loss: Loss,
         annealing: Annealing,
     ) -> Self {
-        let lambda = annealing.at(0, loss).1;
+        let guessing = 1.0 / class_names.len() as f64;
+        let lambda = annealing.at(0, loss).1.of(guessing, class_names.len());
         Self {
             version: VERSION,
             network,

@@ -33,9 +33,12 @@ pub struct Progress {
     /// Mean loss, with the margin and λ of the steps.
     #[serde(deserialize_with = "number::lenient")]
     pub loss: f64,
-    /// λ of the last step.
+    /// λ at the last step, for the mean confidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lambda: Option<f64>,
+    /// What the plain softmax gives the own class, on average.
+    #[serde(default, deserialize_with = "number::lenient")]
+    pub confidence: f64,
     /// Angular multiplier of the last step.
     pub m: u32,
     /// Learning rate of the last step.
@@ -513,7 +516,7 @@ impl<'a> Training<'a> {
         } else {
             learner
         };
-        let (loss_now, lambda) = learner.model().head.at(step);
+        let (loss_now, step_lambda) = learner.model().head.at(step);
         self.learner = Some(learner);
         self.state.step = done;
         let rate = (done * count as u64) as f64 / clock.seconds();
@@ -522,9 +525,10 @@ impl<'a> Training<'a> {
             return Ok(None);
         }
         self.info.step = done;
-        self.info.lambda = lambda;
         let window = std::mem::take(&mut self.state.window);
         let mut progress = window.progress(done, loss_now.multiplier(), learning_rate, rate);
+        let lambda = step_lambda.of(progress.confidence, self.info.class_names.len());
+        self.info.lambda = lambda;
         progress.lambda = loss_now.is_annealed().then_some(lambda);
         let due = done / evaluation_stride != (done - stride.min(done)) / evaluation_stride;
         if due && experiment.evaluations > 0 && !ends {
@@ -665,6 +669,7 @@ pub(crate) struct Window {
     angle: f64,
     feature_norm: f64,
     weight_norm: f64,
+    confidence: f64,
     #[serde(skip)]
     train_error_percent: f64,
 }
@@ -673,11 +678,12 @@ impl Window {
     fn push(&mut self, loss: f64, targets: &[f32]) {
         self.steps += 1.0;
         self.loss += loss;
-        for row in targets.chunks_exact(3) {
+        for row in targets.chunks_exact(4) {
             self.samples += 1.0;
             self.angle += f64::from(row[0]).acos().to_degrees();
             self.feature_norm += f64::from(row[1]);
             self.weight_norm += f64::from(row[2]);
+            self.confidence += f64::from(row[3]);
         }
     }
 
@@ -686,6 +692,7 @@ impl Window {
             step,
             loss: self.loss / self.steps,
             lambda: None,
+            confidence: self.confidence / self.samples,
             m,
             learning_rate,
             train_error_percent: self.train_error_percent,

@@ -1,4 +1,4 @@
-//! Annealing as data: λ and the staged m as pure functions of the global step.
+//! Annealing as data: λ and the staged m as pure functions of the global step and the batch.
 
 use crate::margin::{Loss, MarginError, Psi};
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// How λ falls with the global step.
 ///
 /// The target logit is `z + (F - z) / (1 + λ)`: a large λ is plain softmax, λ = 0 the
-/// full margin. A value of this type and a step give λ; nothing counts inside a layer,
+/// full margin. A value of this type, a step and a batch give λ; nothing counts inside a layer,
 /// so a resumed run continues where it stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "schedule", rename_all = "kebab-case", deny_unknown_fields)]
@@ -39,35 +39,68 @@ pub enum Lambda {
         /// Floor.
         min: f64,
     },
-    /// No number to tune: see [`auto_lambda`].
+    /// No number to tune: see [`auto_lambda`] and [`StepLambda::of`].
     Auto {
         /// Steps of the whole training.
         iterations: u64,
     },
 }
 
-/// Whether the classes can lie far apart in the space of the features.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Room {
-    /// As in every feature of ordinary size.
-    Wide,
-    /// As ten classes in the plane, 36° apart.
-    Crowded,
+/// λ of one step: the same for every batch, or one that waits until the batch is told apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepLambda {
+    lambda: f64,
+    gated: bool,
 }
 
-impl Room {
-    /// The room of so many classes among features of a length.
-    ///
-    /// Caps of half-angle β around the class directions cover a share of about
-    /// `sin(β)^(feature_size - 1)` of the sphere each; classes are crowded if caps of 45°
-    /// (centres 90° apart) do not fit.
-    pub fn of(classes: usize, feature_size: usize) -> Self {
-        let cap = std::f64::consts::FRAC_1_SQRT_2.powf(feature_size.saturating_sub(1) as f64);
-        if classes as f64 * cap > 1.0 {
-            Self::Crowded
-        } else {
-            Self::Wide
+/// The confidence above guessing at which the margin begins, and at which all of it is there.
+const GATE: [f64; 2] = [0.3, 0.9];
+/// The largest λ behind the gate: no margin, to the last bits of f32.
+const MOST: f64 = 1e6;
+
+impl From<f64> for StepLambda {
+    fn from(lambda: f64) -> Self {
+        Self {
+            lambda,
+            gated: false,
         }
+    }
+}
+
+impl StepLambda {
+    /// The least λ that a batch can have at this step: that of one whose classes are told apart.
+    pub fn least(&self) -> f64 {
+        self.lambda
+    }
+
+    /// λ for a batch of so many classes to which the **plain** softmax, without any margin, gives
+    /// this probability of the own class on average.
+    ///
+    /// With the default schedule, the share of the margin is multiplied by a gate `g`:
+    ///
+    /// ```text
+    /// c = (p - 1/C) / (1 - 1/C)            0 for guessing, 1 for certainty
+    /// g = min(1, max(0, (c - 0.3) / 0.6))
+    /// 1 / (1 + λ) = g / (1 + λ(t))
+    /// ```
+    ///
+    /// While a batch is still guessed at, the quickest way to small target angles is for all
+    /// features and all class weights to point the same way, and even a weak margin makes classes
+    /// merge; softmax alone keeps them apart. A hard task with a short budget never comes out of
+    /// that, and then stays with softmax. No gradient flows through the gate.
+    pub fn of(&self, confidence: f64, classes: usize) -> f64 {
+        if !self.gated {
+            return self.lambda;
+        }
+        let guess = 1.0 / classes as f64;
+        let above = if classes < 2 {
+            1.0
+        } else {
+            (confidence - guess) / (1.0 - guess)
+        };
+        let gate = ((above - GATE[0]) / (GATE[1] - GATE[0])).clamp(0.0, 1.0);
+        let lambda = (1.0 + self.lambda) / gate - 1.0;
+        if lambda > MOST { MOST } else { lambda }
     }
 }
 
@@ -186,22 +219,17 @@ impl Annealing {
         }
     }
 
-    /// The loss in force at a step (counted from 0) and its λ, for classes that have room.
-    pub fn at(&self, step: u64, loss: Loss) -> (Loss, f64) {
-        self.at_with(step, loss, Room::Wide)
-    }
-
     /// The loss in force at a step (counted from 0) and its λ.
-    pub fn at_with(&self, step: u64, loss: Loss, room: Room) -> (Loss, f64) {
+    pub fn at(&self, step: u64, loss: Loss) -> (Loss, StepLambda) {
         let stage = self.stages.iter().rev().find(|stage| stage.step <= step);
         let loss = stage.map_or(loss, |stage| loss.with_multiplier(stage.m));
-        let lambda = if loss.is_annealed() {
-            let floor = self.floor.map_or(0.0, |floor| floor.at(step));
-            self.lambda
-                .at_with(step, loss.multiplier(), room)
-                .max(floor)
-        } else {
-            0.0
+        if !loss.is_annealed() {
+            return (loss, 0.0.into());
+        }
+        let floor = self.floor.map_or(0.0, |floor| floor.at(step));
+        let lambda = StepLambda {
+            lambda: self.lambda.at(step, loss.multiplier()).max(floor),
+            gated: matches!(self.lambda, Lambda::Auto { .. }),
         };
         (loss, lambda)
     }
@@ -251,13 +279,9 @@ impl Annealing {
 }
 
 impl Lambda {
-    /// λ at a step counted from 0, for the multiplier m and classes that have room.
+    /// λ at a step counted from 0, for the multiplier m; of [`Lambda::Auto`] what is left of it
+    /// when the gate is open.
     pub fn at(&self, step: u64, m: u32) -> f64 {
-        self.at_with(step, m, Room::Wide)
-    }
-
-    /// λ at a step counted from 0, for the multiplier m.
-    pub fn at_with(&self, step: u64, m: u32, room: Room) -> f64 {
         let t = step as f64 + 1.0;
         match *self {
             Self::None => 0.0,
@@ -269,7 +293,7 @@ impl Lambda {
                 min,
             } => (base * (1.0 + gamma * t).powf(-power)).max(min),
             Self::Geometric { base, factor, min } => (base * factor.powf(t)).max(min),
-            Self::Auto { iterations } => auto_lambda(t, iterations.max(1) as f64, m, room),
+            Self::Auto { iterations } => auto_lambda(t, iterations.max(1) as f64, m),
         }
     }
 
@@ -324,18 +348,11 @@ impl Lambda {
 const END_DEGREES: f64 = 30.0;
 /// The length of training that [`END_DEGREES`] was measured at.
 const REFERENCE_STEPS: f64 = 600.0;
-impl Room {
-    /// The share of the training after which the pull angle stays where it is, and the
-    /// power of the way there.
-    fn way(self) -> (f64, i32) {
-        match self {
-            Self::Wide => (0.8, 1),
-            Self::Crowded => (0.95, 3),
-        }
-    }
-}
+/// The share of the training after which the pull angle stays where it is.
+const ARRIVAL: f64 = 0.8;
 
-/// λ of the default schedule after `step` of `iterations` steps, for the multiplier m.
+/// λ of the default schedule after `step` of `iterations` steps, for the multiplier m and batches
+/// whose classes are told apart; [`StepLambda::of`] has the others.
 ///
 /// A target logit above 0 is raised by a longer feature, one below 0 by a shorter: the
 /// margin pulls a sample outward within the angle where `ψ_λ(θ) = 0`, and inward beyond.
@@ -345,27 +362,22 @@ impl Room {
 /// takes the λ that belongs to it:
 ///
 /// ```text
-/// α(t) = 90° - (90° - α_end) min(1, t / (a T))^e,     λ(t) = -ψ(α) / cos α
+/// α(t) = 90° - (90° - α_end) min(1, t / (0.8 T)),     λ(t) = -ψ(α) / cos α
 /// α_end = max(90°/m, 30° (600 / T)^(1/4))
 /// ```
-///
-/// with a = 0.8 and e = 1 where classes have [`Room`], and a = 0.95 and e = 3 where they are
-/// crowded: there they have to pass through one another to find their places, which takes as long as with
-/// softmax, and a margin that comes before leaves two of them in one place.
 ///
 /// The same α means about the same margin for every m, so that no number depends on m or
 /// on the data. The end depends on the budget T: a short training cannot reach angles
 /// that a long one can, and λ = 0 (the paper's end) is reached when the budget allows. What
 /// was tried and measured is in docs/annealing.md.
-pub fn auto_lambda(step: f64, iterations: f64, m: u32, room: Room) -> f64 {
+pub fn auto_lambda(step: f64, iterations: f64, m: u32) -> f64 {
     let Ok(psi) = Psi::new(m) else { return 0.0 };
     if m == 1 {
         return 0.0;
     }
     let by_budget = END_DEGREES * (REFERENCE_STEPS / iterations).powf(0.25);
     let end = by_budget.clamp(90.0 / f64::from(m), 90.0);
-    let (arrival, power) = room.way();
-    let progress = (step / (arrival * iterations)).clamp(0.0, 1.0).powi(power);
+    let progress = (step / (ARRIVAL * iterations)).clamp(0.0, 1.0);
     let angle = 90.0 - (90.0 - end) * progress;
     let cosine = angle.to_radians().cos();
     if angle >= 90.0 {

@@ -1,4 +1,4 @@
-use crate::annealing::{Annealing, AnnealingError, Room};
+use crate::annealing::{Annealing, AnnealingError, StepLambda};
 use crate::margin::{Loss, Margin, MarginError};
 use crate::ops::{TargetRule, margin_cross_entropy as operation};
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
@@ -55,8 +55,9 @@ pub struct MarginHead {
 pub struct HeadLoss {
     /// The mean cross-entropy `[1]`, differentiable; f32 if the tensors are of half precision.
     pub loss: Tensor<1>,
-    /// A row a sample, `[batch, 3]`, not differentiable: the cosine between feature and
-    /// own class weight, the feature's norm, the class weight's norm.
+    /// A row a sample, `[batch, 4]`, not differentiable: the cosine between feature and
+    /// own class weight, the feature's norm, the class weight's norm, and the confidence, which
+    /// is the probability of the own class by the plain softmax, without margin.
     pub targets: Tensor<2>,
 }
 
@@ -187,7 +188,7 @@ impl MarginHead {
         labels: Tensor<1, Int>,
         step: u64,
     ) -> Result<HeadLoss, Error> {
-        let (loss, lambda) = self.annealing.at_with(step, self.loss, self.room());
+        let (loss, lambda) = self.at(step);
         margin_cross_entropy(
             features,
             self.weight.val(),
@@ -235,14 +236,8 @@ impl MarginHead {
     }
 
     /// The loss in force at a step (staged m) and its λ.
-    pub fn at(&self, step: u64) -> (Loss, f64) {
-        self.annealing.at_with(step, self.loss, self.room())
-    }
-
-    /// Whether this head's classes can lie far apart.
-    pub fn room(&self) -> Room {
-        let [classes, feature_size] = self.weight.shape().dims();
-        Room::of(classes, feature_size)
+    pub fn at(&self, step: u64) -> (Loss, StepLambda) {
+        self.annealing.at(step, self.loss)
     }
 
     /// This head with another schedule of λ and m, which the caller has
@@ -276,7 +271,8 @@ impl ModuleDisplay for MarginHead {
     }
 }
 
-/// The mean cross-entropy of any [`Margin`], yours included, at a given λ.
+/// The mean cross-entropy of any [`Margin`], yours included, at a given λ: a number, or what
+/// [`Annealing::at`] gives for a step.
 ///
 /// # Shapes
 /// - features: `[batch, feature]`
@@ -290,7 +286,7 @@ pub fn margin_cross_entropy(
     weights: Tensor<2>,
     labels: Tensor<1, Int>,
     margin: Arc<dyn Margin>,
-    lambda: f64,
+    lambda: impl Into<StepLambda>,
 ) -> Result<HeadLoss, Error> {
     let [batch, found] = features.dims();
     let [classes, expected] = weights.dims();
@@ -322,8 +318,9 @@ pub fn margin_cross_entropy(
         weights,
         TargetRule {
             margin,
-            lambda,
+            lambda: lambda.into(),
             labels,
+            classes,
         },
     );
     Ok(HeadLoss { loss, targets })

@@ -144,7 +144,7 @@ mod head;
 pub mod margin;
 pub mod ops;
 
-pub use annealing::{Annealing, AnnealingError, Floor, Lambda, Room, Stage};
+pub use annealing::{Annealing, AnnealingError, Floor, Lambda, Stage, StepLambda};
 pub use head::{Error, HeadLoss, MarginHead, MarginHeadConfig, margin_cross_entropy};
 pub use margin::{Loss, Margin, MarginError};
 

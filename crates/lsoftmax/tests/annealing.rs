@@ -93,7 +93,10 @@ fn stages_of_m() {
         floor: None,
     };
     annealing.check().unwrap();
-    let at = |step| annealing.at(step, Loss::LSoftmax { m: 1 });
+    let at = |step| {
+        let (loss, lambda) = annealing.at(step, Loss::LSoftmax { m: 1 });
+        (loss, lambda.least())
+    };
     // λ has nothing to blend while m is 1.
     assert_eq!(at(0), (Loss::LSoftmax { m: 1 }, 0.0));
     assert_eq!(at(99), (Loss::LSoftmax { m: 1 }, 0.0));
@@ -102,10 +105,13 @@ fn stages_of_m() {
     assert_eq!(at(200), (Loss::LSoftmax { m: 4 }, 5.0));
     assert_eq!(at(u64::MAX), (Loss::LSoftmax { m: 4 }, 5.0));
     // A loss without m stays as it is.
-    assert_eq!(annealing.at(300, Loss::ARC_FACE), (Loss::ARC_FACE, 0.0));
+    assert_eq!(
+        annealing.at(300, Loss::ARC_FACE),
+        (Loss::ARC_FACE, 0.0.into())
+    );
     assert_eq!(
         annealing.at(300, Loss::ASoftmax { m: 3 }),
-        (Loss::ASoftmax { m: 4 }, 5.0)
+        (Loss::ASoftmax { m: 4 }, 5.0.into())
     );
 }
 
@@ -126,7 +132,7 @@ fn stretched_keeps_the_shape() {
             for share in [0.1, 0.5, 0.9] {
                 let at = |a: &Annealing, steps: u64| {
                     let step = (share * steps as f64).round() as u64 - 1;
-                    a.at(step, Loss::LSoftmax { m: 4 }).1
+                    a.at(step, Loss::LSoftmax { m: 4 }).1.least()
                 };
                 close(at(&stretched, to), at(&annealing, from), 9);
             }
@@ -153,13 +159,13 @@ fn a_floor_keeps_lambda_up_for_a_while() {
         ..Lambda::Constant { lambda: 3.0 }.into()
     };
     annealing.check().unwrap();
-    let lambda = |step| annealing.at(step, Loss::LSoftmax { m: 4 }).1;
+    let lambda = |step| annealing.at(step, Loss::LSoftmax { m: 4 }).1.least();
     assert_eq!(
         [9, 10, 11, 12, 13, 14].map(lambda),
         [3.0, 8.0, 6.0, 4.0, 3.0, 3.0]
     );
     // Nothing to keep up where there is no λ.
-    assert_eq!(annealing.at(10, Loss::Softmax).1, 0.0);
+    assert_eq!(annealing.at(10, Loss::Softmax).1, 0.0.into());
     let stretched = annealing.stretched(100, 200).floor.unwrap();
     assert_eq!((stretched.step, stretched.until), (20, 28));
     let negative = Annealing {
@@ -360,6 +366,8 @@ proptest! {
         iterations in any::<u64>(),
         step in any::<u64>(),
         m in 2..=16u32,
+        share in 0.0..=1.0f64,
+        classes in 1..100_000usize,
     ) {
         for lambda in [
             Lambda::None,
@@ -372,34 +380,59 @@ proptest! {
             if annealing.check().is_ok() {
                 for step in [step, 0, 1, step % 1000, iterations / 2, iterations] {
                     let (_, found) = annealing.at(step, Loss::LSoftmax { m });
-                    prop_assert!(found >= 0.0, "{lambda:?} at {step}: {found}");
+                    for confidence in [0.0, 0.1, share, 1.0] {
+                        let found = found.of(confidence, classes);
+                        prop_assert!(found >= 0.0, "{lambda:?} at {step}, {confidence}: {found}");
+                    }
                 }
-                prop_assert_eq!(annealing.at(step, Loss::LSoftmax { m: 1 }).1, 0.0);
+                prop_assert_eq!(annealing.at(step, Loss::LSoftmax { m: 1 }).1, 0.0.into());
             }
         }
     }
 
     #[test]
     fn auto_has_nothing_to_do_for_an_m_of_1(progress in 0.0..=1.0f64) {
-        prop_assert_eq!(lsoftmax::annealing::auto_lambda(progress * 600.0, 600.0, 1, lsoftmax::Room::Wide), 0.0);
+        prop_assert_eq!(lsoftmax::annealing::auto_lambda(progress * 600.0, 600.0, 1), 0.0);
     }
 }
 
+/// 1 / (1 + λ) = g / (1 + λ(t)), with g from 0 at 0.3 to 1 at 0.9 of the way from guessing to certainty.
 #[test]
-fn classes_are_crowded_in_the_plane_and_nowhere_that_features_are_used() {
-    use lsoftmax::Room;
-    assert_eq!(Room::of(10, 2), Room::Crowded);
-    assert_eq!(Room::of(10, 3), Room::Crowded);
-    assert_eq!(Room::of(2, 1), Room::Crowded);
-    assert_eq!(Room::of(10, 16), Room::Wide);
-    assert_eq!(Room::of(10, 256), Room::Wide);
-    assert_eq!(Room::of(1_000_000, 128), Room::Wide);
+fn auto_waits_until_the_classes_are_told_apart() {
+    let at = |annealing: &Annealing, step| annealing.at(step, Loss::LSoftmax { m: 4 }).1;
     let auto = Annealing::auto(600);
-    let loss = Loss::LSoftmax { m: 4 };
-    for step in 0..600 {
-        let (_, wide) = auto.at_with(step, loss, Room::Wide);
-        let (_, crowded) = auto.at_with(step, loss, Room::Crowded);
-        assert!(crowded >= wide, "{step}: {crowded} {wide}");
+    let lambda = at(&auto, 300);
+    let open = lambda.least();
+    assert_eq!(open, Lambda::Auto { iterations: 600 }.at(300, 4));
+    // For ten classes, c of the way is p = 0.1 + 0.9 c.
+    let of = |c: f64| lambda.of(0.1 + 0.9 * c, 10);
+    for certain in [0.9, 0.95, 1.0] {
+        close(of(certain), open, 12);
     }
-    assert_eq!(auto.at_with(599, loss, Room::Crowded), auto.at(599, loss));
+    close(of(0.6), 2.0 * (1.0 + open) - 1.0, 12);
+    close(of(0.45), 4.0 * (1.0 + open) - 1.0, 12);
+    for guessing in [-0.1, 0.0, 0.2, 0.3 - 1e-12] {
+        assert_eq!(of(guessing), 1e6);
+    }
+    // The way is as long for any number of classes; there is nothing to tell apart in one.
+    close(lambda.of(0.6 * 0.999 + 0.001, 1000), of(0.6), 12);
+    assert_eq!(lambda.of(1.0, 1), open);
+    assert!(lambda.of(f64::NAN, 10).is_nan());
+    // The other schedules say the same to every batch.
+    for other in [Lambda::None, Lambda::Constant { lambda: 3.0 }] {
+        let lambda = at(&other.into(), 300);
+        assert_eq!(lambda.of(0.1, 10), lambda.least());
+    }
+    // A floor holds behind the gate too.
+    let floor = Floor {
+        lambda: 50.0,
+        step: 0,
+        until: 600,
+    };
+    let kept_up = Annealing {
+        floor: Some(floor),
+        ..auto
+    };
+    assert_eq!(at(&kept_up, 300).least(), 25.0);
+    assert_eq!(at(&kept_up, 300).of(0.64, 10), 51.0);
 }

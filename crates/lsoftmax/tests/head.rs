@@ -7,7 +7,9 @@ use burn::nn::{Linear, LinearConfig};
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Int, Tensor};
 use common::{Problem, Random, all_losses, distance, labels_of, matrix, norm, values};
-use lsoftmax::{Annealing, Error, Loss, MarginHead, MarginHeadConfig, margin_cross_entropy};
+use lsoftmax::{
+    Annealing, Error, Loss, MarginHead, MarginHeadConfig, StepLambda, margin_cross_entropy,
+};
 use std::sync::Arc;
 
 const SHAPE: [usize; 3] = [6, 4, 5];
@@ -188,7 +190,7 @@ fn only_what_requires_a_gradient_gets_one() {
     assert_eq!(values(&w.grad(&gradients).unwrap()), both[1]);
     assert!(x.grad(&gradients).is_none());
     // The statistics beside the loss are numbers for people.
-    assert_eq!(out.targets.dims(), [batch, 3]);
+    assert_eq!(out.targets.dims(), [batch, 4]);
     assert!(!out.targets.is_require_grad());
 }
 
@@ -225,7 +227,7 @@ fn a_large_batch_repeats_its_bits() {
 }
 
 #[test]
-fn targets_are_cosine_and_norms() {
+fn targets_are_cosine_norms_and_confidence() {
     let device = Device::flex();
     let problem = problem();
     for loss in all_losses() {
@@ -238,15 +240,75 @@ fn targets_are_cosine_and_norms() {
             5.0,
         )
         .unwrap();
-        for (row, target) in values(&out.targets).chunks(3).enumerate() {
+        let normalisation = loss.margin().unwrap().normalisation();
+        for (row, target) in values(&out.targets).chunks(4).enumerate() {
+            let x = problem.feature(row);
+            let logits: Vec<f64> = (0..4)
+                .map(|class| {
+                    let w = problem.weight(class as u32);
+                    let inner: f64 = x.iter().zip(w).map(|(x, w)| x * w).sum();
+                    let of_x = normalisation.feature_scale.map_or(1.0, |s| s / norm(x));
+                    inner * of_x * normalisation.weight_factor(norm(w))
+                })
+                .collect();
+            let largest = logits.iter().copied().fold(f64::MIN, f64::max);
+            let sum: f64 = logits.iter().map(|z| (z - largest).exp()).sum();
+            let label = problem.labels[row];
             let expected = [
                 problem.target_angle(row).cos(),
-                norm(problem.feature(row)),
-                norm(problem.weight(problem.labels[row])),
+                norm(x),
+                norm(problem.weight(label)),
+                (logits[label as usize] - largest).exp() / sum,
             ];
             assert!(distance(target, &expected) < 1e-6, "{loss}");
         }
     }
+}
+
+/// Behind the gate of the default schedule the loss is the one of a fixed λ, gradients and all, and
+/// that λ is the one which the head names.
+#[test]
+fn a_batch_chooses_its_lambda_by_its_confidence() {
+    let device = Device::flex().autodiff();
+    let problem = problem();
+    let loss = Loss::LSoftmax { m: 4 };
+    let lambda = Annealing::auto(600).at(500, loss).1;
+    let labels = || labels_of(&problem.labels, &device);
+    let run = |w: &[f64], lambda: StepLambda| {
+        let x = features(&problem, &device).require_grad();
+        let w = matrix(w, [4, 5], &device, DType::F32).require_grad();
+        let margin = loss.margin().unwrap().into();
+        let out = margin_cross_entropy(x.clone(), w.clone(), labels(), margin, lambda).unwrap();
+        let gradients = out.loss.backward();
+        let gradients = [x.grad(&gradients), w.grad(&gradients)].map(|g| values(&g.unwrap()));
+        (values(&out.loss), gradients, values(&out.targets))
+    };
+    // Class weights that point to their samples, and away from them.
+    let mut seen = Vec::new();
+    for towards in [-3.0, 1.0, 3.0, 6.0, 100.0] {
+        let mut w = vec![0.0; 4 * 5];
+        for (row, &label) in problem.labels.iter().enumerate() {
+            for (w, x) in w[label as usize * 5..].iter_mut().zip(problem.feature(row)) {
+                *w += towards * x / norm(problem.feature(row));
+            }
+        }
+        let (found, gradients, targets) = run(&w, lambda);
+        let confidences: Vec<f64> = targets.iter().skip(3).step_by(4).copied().collect();
+        let mean = confidences.iter().sum::<f64>() / confidences.len() as f64;
+        let fixed = lambda.of(mean, 4);
+        let (expected, fixed_gradients, _) = run(&w, fixed.into());
+        assert!(distance(&found, &expected) < 1e-6, "{mean}: λ {fixed}");
+        for (found, expected) in gradients.iter().zip(&fixed_gradients) {
+            assert!(distance(found, expected) < 1e-5, "{mean}: λ {fixed}");
+        }
+        seen.push(fixed);
+    }
+    assert_eq!(seen[0], 1e6);
+    assert!(seen.is_sorted_by(|a, b| a >= b), "{seen:?}");
+    assert!(
+        seen.iter().any(|&l| l > 1.1 * lambda.least() && l < 1e3),
+        "{seen:?}"
+    );
 }
 
 #[test]
@@ -445,5 +507,5 @@ fn the_head_knows_its_schedule() {
     assert_eq!(head.annealing(), &annealing);
     let (loss, lambda) = head.at(50);
     assert_eq!(loss, Loss::LSoftmax { m: 2 });
-    assert!(lambda >= 0.0);
+    assert_eq!(lambda, annealing.at(50, Loss::LSoftmax { m: 2 }).1);
 }

@@ -14,7 +14,7 @@ use lsoftmax::margin::{Normalisation, Psi, Target, TargetLogit, blend};
 use lsoftmax::{
     Annealing, Error, Lambda, Loss, MarginError, MarginHead, MarginHeadConfig, margin_cross_entropy,
 };
-use lsoftmax_kernels::head::{HeadError, Sample};
+use lsoftmax_kernels::head::{HeadError, Pair, Sample};
 use std::sync::Arc;
 
 const MULTIPLIERS: std::ops::RangeInclusive<u32> = 1..=16;
@@ -165,9 +165,8 @@ fn cosine_beyond_1_by_rounding_is_nan() {
     for inner in [1.0, 1.0 + 1e-6, -1.0, -1.0 - 1e-6] {
         for loss in all_losses() {
             let margin = loss.margin().unwrap();
-            let sample = Sample::new(inner * 6.0, 2.0, 3.0, margin.normalisation(), &|t| {
-                blend(&*margin, 0.0, t)
-            });
+            let pair = Pair::new(inner * 6.0, 2.0, 3.0, margin.normalisation());
+            let sample = Sample::new(&pair, &|t| blend(&*margin, 0.0, t));
             assert_eq!(sample.target.cosine, inner.clamp(-1.0, 1.0));
             let scalars = [
                 sample.logit,
@@ -206,9 +205,8 @@ fn clamping_the_cosine_kills_the_gradient() {
     for m in MULTIPLIERS {
         let margin = Loss::LSoftmax { m }.margin().unwrap();
         for inner in [1.0, -1.0, 1.0 + 1e-6] {
-            let sample = Sample::new(inner, 1.0, 1.0, Normalisation::default(), &|t| {
-                blend(&*margin, 0.0, t)
-            });
+            let pair = Pair::new(inner, 1.0, 1.0, Normalisation::default());
+            let sample = Sample::new(&pair, &|t| blend(&*margin, 0.0, t));
             assert_eq!(sample.entry, f64::from(m * m));
         }
     }

@@ -7,7 +7,7 @@ use common::{
 };
 use lsoftmax::margin::{Normalisation, Psi, Target, TargetLogit, blend};
 use lsoftmax::{Loss, Margin};
-use lsoftmax_kernels::head::Sample;
+use lsoftmax_kernels::head::{Pair, Sample};
 use proptest::prelude::*;
 use std::f64::consts::PI;
 
@@ -256,9 +256,8 @@ proptest! {
         let Target { cosine, feature_norm, weight_norm } = target;
         let inner = cosine * feature_norm * weight_norm;
         let Normalisation { weights, feature_scale } = margin.normalisation();
-        let sample = Sample::new(inner, feature_norm, weight_norm, margin.normalisation(), &|t| {
-            blend(&*margin, lambda, t)
-        });
+        let pair = Pair::new(inner, feature_norm, weight_norm, margin.normalisation());
+        let sample = Sample::new(&pair, &|t| blend(&*margin, lambda, t));
         let size = feature_norm * weight_norm * 32.0;
         if feature_scale.is_none() {
             let along = sample.entry * inner + sample.along_feature * feature_norm.powi(2);

@@ -120,10 +120,8 @@ fn plot_annealing(
             .step_by(step as usize)
             .chain([iterations - 1])
             .map(|step| {
-                (
-                    step as f64,
-                    experiment.annealing.at(step, experiment.loss).1,
-                )
+                let (_, lambda) = experiment.annealing.at(step, experiment.loss);
+                (step as f64, lambda.least())
             })
             .collect();
         curves.push(AnnealingCurve {
@@ -135,7 +133,7 @@ fn plot_annealing(
         out,
         &format!("λ over the steps, L-Softmax m = {m}"),
         annealing_plot(&curves),
-        "A large λ is plain softmax, λ = 0 the full margin.",
+        "A large λ is plain softmax, λ = 0 the full margin. Of auto, λ where the classes are told apart.",
         &curves,
         manner,
     )

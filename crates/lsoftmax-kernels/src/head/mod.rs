@@ -31,15 +31,17 @@ mod rows;
 mod sample;
 mod single;
 mod stream;
+mod sums;
 
 pub use real::Real;
-pub use sample::Sample;
+pub use sample::{Pair, Sample};
+pub use sums::{SumExp, confidences, mean};
 
 use crate::simd::Level;
 use rayon::prelude::*;
 use rescale::Rescaled;
 use rows::{Rows, norm};
-use stream::{Plan, SumExp, Walk};
+use stream::{Plan, Walk};
 
 /// A shorter vector that is to be normalised counts as zero: its gradient, about `1 / norm`, must
 /// stay finite in f32.
@@ -90,6 +92,19 @@ pub struct TargetLogit {
     pub d_feature_norm: f64,
     /// `dF / d weight_norm`.
     pub d_weight_norm: f64,
+}
+
+/// What replaces the target logits of a batch: any function of a [`Target`] is one.
+pub trait TargetLogits: Sync {
+    /// The target logit of a sample in a batch of this mean confidence: the mean of what the plain
+    /// softmax gives the own class.
+    fn target_logit(&self, target: Target, confidence: f64) -> TargetLogit;
+}
+
+impl<F: Fn(Target) -> TargetLogit + Sync> TargetLogits for F {
+    fn target_logit(&self, target: Target, _: f64) -> TargetLogit {
+        self(target)
+    }
 }
 
 /// The arrays of one batch.
@@ -204,6 +219,8 @@ impl<'a, T: Real> Batch<'a, T> {
 pub struct Outcome {
     /// The cross-entropy averaged over the batch.
     pub loss: f64,
+    /// What the plain softmax, without margin, gives the own class: the probability of each sample.
+    pub confidences: Vec<f64>,
     /// The scalars of each sample: its angle, its norms, its target logit.
     pub samples: Vec<Sample>,
 }
@@ -219,15 +236,16 @@ pub struct Outcome {
 pub fn cross_entropy<T: Real>(
     batch: &Batch<'_, T>,
     normalisation: Normalisation,
-    margin: &(dyn Fn(Target) -> TargetLogit + Sync),
+    margin: &dyn TargetLogits,
 ) -> Outcome {
     let level = Level::get();
     enter(batch.work(), || {
         let rescaled = RescaledBatch::new(level, batch, normalisation);
         let batch = &rescaled.batch(batch);
-        let samples = Samples::new(level, batch, normalisation, margin, &rescaled);
-        let (sums, _) = Walk::new(level, batch, &samples, Plan::new(batch)).sum_exp(false);
-        samples.outcome(&sums, batch, &rescaled)
+        let pairs = Pairs::new(level, batch, normalisation, &rescaled);
+        let (others, _) = Walk::new(level, batch, &pairs, Plan::new(batch)).sum_exp(false);
+        let resolved = Resolved::new(batch, &pairs, margin, &rescaled, others);
+        resolved.outcome(batch, &rescaled)
     })
 }
 
@@ -242,7 +260,7 @@ pub fn cross_entropy<T: Real>(
 pub fn cross_entropy_with_gradient<T: Real>(
     batch: &Batch<'_, T>,
     normalisation: Normalisation,
-    margin: &(dyn Fn(Target) -> TargetLogit + Sync),
+    margin: &dyn TargetLogits,
     d_features: &mut [T],
     d_weights: &mut [T],
 ) -> Result<Outcome, HeadError> {
@@ -253,7 +271,7 @@ pub fn cross_entropy_with_gradient<T: Real>(
 fn with_plan<T: Real>(
     batch: &Batch<'_, T>,
     normalisation: Normalisation,
-    margin: &(dyn Fn(Target) -> TargetLogit + Sync),
+    margin: &dyn TargetLogits,
     d_features: &mut [T],
     d_weights: &mut [T],
     plan: Plan,
@@ -264,13 +282,19 @@ fn with_plan<T: Real>(
     Ok(enter(batch.work(), || {
         let rescaled = RescaledBatch::new(level, batch, normalisation);
         let batch = &rescaled.batch(batch);
-        let samples = Samples::new(level, batch, normalisation, margin, &rescaled);
-        let walk = Walk::new(level, batch, &samples, plan);
-        let (sums, kept) = walk.sum_exp(true);
-        walk.gradient(&sums, kept, d_features, d_weights);
-        drop(walk);
+        let pairs = Pairs::new(level, batch, normalisation, &rescaled);
+        let walk = Walk::new(level, batch, &pairs, plan);
+        let (others, kept) = walk.sum_exp(true);
+        let resolved = Resolved::new(batch, &pairs, margin, &rescaled, others);
+        walk.gradient(
+            &resolved.sums,
+            &resolved.samples,
+            kept,
+            d_features,
+            d_weights,
+        );
         rescaled.finish(batch.features.columns(), d_features, d_weights);
-        samples.outcome(&sums, batch, &rescaled)
+        resolved.outcome(batch, &rescaled)
     }))
 }
 
@@ -348,19 +372,18 @@ impl<T: Real> RescaledBatch<T> {
 }
 
 /// What is known of each sample before any matrix product.
-struct Samples {
+struct Pairs {
     normalisation: Normalisation,
-    rows: Vec<Sample>,
+    rows: Vec<Pair>,
     /// `b_j`; empty when weights are not normalised (then all are 1).
     weight_factors: Vec<f64>,
 }
 
-impl Samples {
+impl Pairs {
     fn new<T: Real>(
         level: Level,
         batch: &Batch<'_, T>,
         normalisation: Normalisation,
-        margin: &(dyn Fn(Target) -> TargetLogit + Sync),
         rescaled: &RescaledBatch<T>,
     ) -> Self {
         let norms = rescaled
@@ -377,26 +400,8 @@ impl Samples {
             |(row, &label)| {
                 let x = batch.features.row(row);
                 let w = batch.weights.row(label as usize);
-                let [of_x, of_w] = rescaled.factors(row, label);
-                // The margin sees the true norms, and its derivatives are by the rescaled ones.
-                let margin = |target: Target| {
-                    let logit = margin(target.rescaled(of_x, of_w));
-                    TargetLogit {
-                        d_feature_norm: logit.d_feature_norm * of_x,
-                        d_weight_norm: logit.d_weight_norm * of_w,
-                        ..logit
-                    }
-                };
-                let mut sample = Sample::new(
-                    T::dot(level, x, w),
-                    norm(level, x),
-                    norm(level, w),
-                    normalisation,
-                    &margin,
-                );
-                // As it will stand among the other logits: else the loss could fall below 0.
-                sample.logit = T::from_f64(sample.logit).to_f64();
-                sample
+                let inner = T::dot(level, x, w);
+                Pair::new(inner, norm(level, x), norm(level, w), normalisation)
             },
         );
         Self {
@@ -414,25 +419,71 @@ impl Samples {
     fn are_scaled(&self) -> bool {
         self.normalisation != Normalisation::default()
     }
+}
 
-    fn outcome<T: Real>(
-        mut self,
-        sums: &[SumExp],
+/// What the margin made of the samples.
+struct Resolved {
+    samples: Vec<Sample>,
+    /// Over all logits, the target's among them.
+    sums: Vec<SumExp>,
+    confidences: Vec<f64>,
+}
+
+impl Resolved {
+    /// `others`: the sums over the classes that are not the sample's own.
+    fn new<T: Real>(
         batch: &Batch<'_, T>,
+        pairs: &Pairs,
+        margin: &dyn TargetLogits,
         rescaled: &RescaledBatch<T>,
-    ) -> Outcome {
-        for (row, (sample, &label)) in self.rows.iter_mut().zip(batch.labels).enumerate() {
+        others: Vec<SumExp>,
+    ) -> Self {
+        let confidences = confidences(&others, &pairs.rows);
+        let confidence = mean(&confidences);
+        let rows = pairs.rows.iter().zip(batch.labels).enumerate();
+        let samples = spread(batch.work(), rows.collect(), |(row, (pair, &label))| {
+            let [of_x, of_w] = rescaled.factors(row, label);
+            // The margin sees the true norms, and its derivatives are by the rescaled ones.
+            let mut sample = Sample::new(pair, &|target| {
+                let logit = margin.target_logit(target.rescaled(of_x, of_w), confidence);
+                TargetLogit {
+                    d_feature_norm: logit.d_feature_norm * of_x,
+                    d_weight_norm: logit.d_weight_norm * of_w,
+                    ..logit
+                }
+            });
+            // As it would stand among the other logits.
+            sample.logit = T::from_f64(sample.logit).to_f64();
+            sample
+        });
+        let sums = others.into_iter().zip(&samples);
+        Self {
+            sums: sums
+                .map(|(others, sample)| others.with(sample.logit))
+                .collect(),
+            samples,
+            confidences,
+        }
+    }
+
+    fn outcome<T: Real>(self, batch: &Batch<'_, T>, rescaled: &RescaledBatch<T>) -> Outcome {
+        let Self {
+            mut samples,
+            sums,
+            confidences,
+        } = self;
+        for (row, (sample, &label)) in samples.iter_mut().zip(batch.labels).enumerate() {
             let [of_x, of_w] = rescaled.factors(row, label);
             sample.target = sample.target.rescaled(of_x, of_w);
         }
-        let total: f64 = sums
-            .iter()
-            .zip(&self.rows)
+        let losses = sums.iter().zip(&samples);
+        let total: f64 = losses
             .map(|(sum, sample)| -sum.log_softmax(sample.logit))
             .sum();
         Outcome {
-            loss: total / self.rows.len() as f64,
-            samples: self.rows,
+            loss: total / samples.len() as f64,
+            confidences,
+            samples,
         }
     }
 }

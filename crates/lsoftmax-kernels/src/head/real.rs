@@ -9,6 +9,9 @@ pub trait Real: sealed::Kernels {
     /// 0.
     const ZERO: Self;
 
+    /// The lowest number that is finite.
+    const LOWEST: Self;
+
     /// Rounds to the nearest value of this type.
     fn from_f64(value: f64) -> Self;
 
@@ -24,6 +27,7 @@ macro_rules! real {
     ($t:ty, $zeros:expr) => {
         impl Real for $t {
             const ZERO: Self = 0.0;
+            const LOWEST: Self = <$t>::MIN;
 
             fn from_f64(value: f64) -> Self {
                 value as $t

@@ -2,6 +2,58 @@
 
 use super::{Normalisation, TINY, Target, TargetLogit, ZERO};
 
+/// A sample before its margin: where the feature stands to its own class weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair {
+    /// What a margin sees.
+    pub target: Target,
+    /// The plain logit of the own class.
+    pub plain: f64,
+    /// `a_i`: every logit of the row carries this factor.
+    pub feature_factor: f64,
+    /// `b_y` of the own class.
+    weight_factor: f64,
+    /// Whether there is an angle: neither vector has length zero.
+    angle: bool,
+    normalisation: Normalisation,
+}
+
+impl Pair {
+    /// From `x . w` and the two lengths.
+    pub fn new(
+        inner: f64,
+        feature_norm: f64,
+        weight_norm: f64,
+        normalisation: Normalisation,
+    ) -> Self {
+        let feature_factor = normalisation
+            .feature_scale
+            .map_or(1.0, |scale| scale * inverse(feature_norm));
+        let weight_factor = normalisation.weight_factor(weight_norm);
+        let shortest = |normalised| if normalised { TINY } else { ZERO };
+        let angle = !(feature_norm < shortest(normalisation.feature_scale.is_some())
+            || weight_norm < shortest(normalisation.weights));
+        // `clamp` keeps NaN.
+        let cosine = if angle {
+            (inner / feature_norm / weight_norm).clamp(-1.0, 1.0)
+        } else {
+            0.0
+        };
+        Self {
+            target: Target {
+                cosine,
+                feature_norm,
+                weight_norm,
+            },
+            plain: feature_factor * weight_factor * inner,
+            feature_factor,
+            weight_factor,
+            angle,
+            normalisation,
+        }
+    }
+}
+
 /// What the margin makes of one sample.
 ///
 /// With `d` the derivative of the loss by the target logit, the gradient is that
@@ -14,8 +66,6 @@ pub struct Sample {
     pub target: Target,
     /// The target logit.
     pub logit: f64,
-    /// `a_i`: every logit of the row carries this factor.
-    pub feature_factor: f64,
     /// See the description of the type.
     pub entry: f64,
     /// See the description of the type.
@@ -25,44 +75,29 @@ pub struct Sample {
 }
 
 impl Sample {
-    /// Asks `margin` about a sample, given `x . w` and the two lengths.
+    /// Asks `margin` about a sample.
     ///
     /// A vector of length zero has no angle: the plain inner product stands in.
-    pub fn new(
-        inner: f64,
-        feature_norm: f64,
-        weight_norm: f64,
-        normalisation: Normalisation,
-        margin: &(dyn Fn(Target) -> TargetLogit + Sync),
-    ) -> Self {
-        let feature_factor = normalisation
-            .feature_scale
-            .map_or(1.0, |scale| scale * inverse(feature_norm));
-        let weight_factor = normalisation.weight_factor(weight_norm);
-        let shortest = |normalised| if normalised { TINY } else { ZERO };
-        if feature_norm < shortest(normalisation.feature_scale.is_some())
-            || weight_norm < shortest(normalisation.weights)
-        {
+    pub fn new(pair: &Pair, margin: &dyn Fn(Target) -> TargetLogit) -> Self {
+        let Pair {
+            target,
+            normalisation,
+            ..
+        } = *pair;
+        if !pair.angle {
             return Self {
-                target: Target {
-                    cosine: 0.0,
-                    feature_norm,
-                    weight_norm,
-                },
-                logit: feature_factor * weight_factor * inner,
-                feature_factor,
-                entry: feature_factor * weight_factor,
+                target,
+                logit: pair.plain,
+                entry: pair.feature_factor * pair.weight_factor,
                 along_feature: 0.0,
                 along_weight: 0.0,
             };
         }
-        // `clamp` keeps NaN.
-        let cosine = (inner / feature_norm / weight_norm).clamp(-1.0, 1.0);
-        let target = Target {
+        let Target {
             cosine,
             feature_norm,
             weight_norm,
-        };
+        } = target;
         let logit = margin(target);
         // The part of the cosine's gradient along a normalised vector is taken away
         // again by the projection that every one of its logits goes through.
@@ -78,7 +113,6 @@ impl Sample {
         Self {
             target,
             logit: logit.value,
-            feature_factor,
             entry: logit.d_cosine / feature_norm / weight_norm,
             along_feature: (logit.d_feature_norm - feature_turn) / feature_norm,
             along_weight: (logit.d_weight_norm - weight_turn) / weight_norm,

@@ -5,7 +5,8 @@
 //! the sizes alone, and results are joined in order, so that they do not depend on the threads.
 
 use super::sample::inverse;
-use super::{Batch, Real, Samples, spread};
+use super::sums::SumExp;
+use super::{Batch, Pairs, Real, Sample, spread};
 use crate::simd::Level;
 
 /// Logits that are kept between the two passes, in bytes: with more, the second pass computes them
@@ -47,47 +48,11 @@ impl Plan {
     }
 }
 
-/// The sum of exponentials of a sample's logits: `exp(max) * sum`.
-#[derive(Clone, Copy)]
-pub(super) struct SumExp {
-    /// The largest logit, exactly.
-    max: f64,
-    /// `sum_j exp(f_j - max)`, at least 1.
-    sum: f64,
-}
-
-impl SumExp {
-    const NOTHING: Self = Self {
-        max: f64::NEG_INFINITY,
-        sum: 0.0,
-    };
-
-    fn add(&mut self, other: Self) {
-        let max = self.max.max(other.max);
-        let rescaled = |part: Self| {
-            if part.max == max {
-                part.sum
-            } else {
-                part.sum * (part.max - max).exp()
-            }
-        };
-        *self = Self {
-            max,
-            sum: rescaled(*self) + rescaled(other),
-        };
-    }
-
-    /// The logarithm of the softmax of one logit of the row.
-    pub(super) fn log_softmax(&self, logit: f64) -> f64 {
-        logit - self.max - self.sum.ln()
-    }
-}
-
 /// All that both passes read.
 pub(super) struct Walk<'a, T: Real> {
     level: Level,
     batch: &'a Batch<'a, T>,
-    samples: &'a Samples,
+    pairs: &'a Pairs,
     packed: T::Packed,
     plan: Plan,
     /// `(label, row)` of the batch, sorted.
@@ -95,19 +60,14 @@ pub(super) struct Walk<'a, T: Real> {
 }
 
 impl<'a, T: Real> Walk<'a, T> {
-    pub(super) fn new(
-        level: Level,
-        batch: &'a Batch<'a, T>,
-        samples: &'a Samples,
-        plan: Plan,
-    ) -> Self {
+    pub(super) fn new(level: Level, batch: &'a Batch<'a, T>, pairs: &'a Pairs, plan: Plan) -> Self {
         let labels = batch.labels.iter().enumerate();
         let mut targets: Vec<_> = labels.map(|(row, &label)| (label as usize, row)).collect();
         targets.sort_unstable();
         Self {
             level,
             batch,
-            samples,
+            pairs,
             packed: T::pack(&batch.features, batch.weights.rows()),
             plan,
             targets,
@@ -135,27 +95,28 @@ impl<'a, T: Real> Walk<'a, T> {
         &self.targets[place(first)..place(end)]
     }
 
-    /// The logits of the classes `first..end`, target entries replaced, `[class, sample]`.
+    /// The logits of the classes `first..end`, `[class, sample]`, with nothing for the targets: the
+    /// lowest number, whose exponential is 0 beside any other.
     fn logits(&self, first: usize, end: usize, logits: &mut [T]) {
-        let Self { batch, samples, .. } = self;
+        let Self { batch, pairs, .. } = self;
         let weights = batch.weights.range(first, end - first);
         let packed = &self.packed;
         T::logits(self.level, &weights, &batch.features, packed, logits);
-        if samples.are_scaled() {
+        if pairs.are_scaled() {
             for (class, row) in (first..).zip(logits.chunks_exact_mut(self.size())) {
-                let b = samples.weight_factor(class);
-                for (value, sample) in row.iter_mut().zip(&samples.rows) {
-                    *value = *value * T::from_f64(sample.feature_factor * b);
+                let b = pairs.weight_factor(class);
+                for (value, pair) in row.iter_mut().zip(&pairs.rows) {
+                    *value = *value * T::from_f64(pair.feature_factor * b);
                 }
             }
         }
         for &(label, row) in self.targets(first, end) {
-            logits[(label - first) * self.size() + row] = T::from_f64(samples.rows[row].logit);
+            logits[(label - first) * self.size() + row] = T::LOWEST;
         }
     }
 
-    /// The first pass: the sum of exponentials of each sample, and all logits if they are kept
-    /// (else nothing).
+    /// The first pass: for each sample the sum of exponentials of the classes that are not its own,
+    /// and all logits if they are kept (else nothing).
     pub(super) fn sum_exp(&self, keep: bool) -> (Vec<SumExp>, Vec<T>) {
         let size = self.size();
         let classes = self.batch.weights.rows();
@@ -203,23 +164,26 @@ impl<'a, T: Real> Walk<'a, T> {
     }
 
     /// The second pass: both gradients of the mean cross-entropy.
+    ///
+    /// `sums` has the target logits too.
     pub(super) fn gradient(
         &self,
         sums: &[SumExp],
+        samples: &[Sample],
         mut kept: Vec<T>,
         d_features: &mut [T],
         d_weights: &mut [T],
     ) {
         let (size, columns) = (self.size(), self.batch.features.columns());
-        let samples = self.samples;
-        let of_rows = |value: &dyn Fn(usize) -> f64| (0..size).map(value).collect::<Vec<f64>>();
-        let rows = &samples.rows;
         let softmax = Softmax {
             max: sums.iter().map(|sum| T::from_f64(sum.max)).collect(),
-            factor: (rows.iter().zip(sums))
-                .map(|(row, sum)| T::from_f64(row.feature_factor / size as f64 / sum.sum))
+            factor: (self.pairs.rows.iter().zip(sums))
+                .map(|(pair, sum)| T::from_f64(pair.feature_factor / size as f64 / sum.sum))
                 .collect(),
-            d_target: of_rows(&|at| sums[at].log_softmax(rows[at].logit).exp_m1() / size as f64),
+            d_target: (samples.iter().zip(sums))
+                .map(|(sample, sum)| sum.log_softmax(sample.logit).exp_m1() / size as f64)
+                .collect(),
+            samples,
         };
         let part = self.plan.part;
         let parts = self.batch.weights.rows().div_ceil(part);
@@ -260,13 +224,12 @@ impl<'a, T: Real> Walk<'a, T> {
     }
 
     /// Adds what lies along the features.
-    fn finish_features(&self, softmax: &Softmax<T>, d_features: &mut [T]) {
+    fn finish_features(&self, softmax: &Softmax<'_, T>, d_features: &mut [T]) {
         let columns = self.batch.features.columns();
-        let samples = self.samples;
-        let scaled = samples.normalisation.feature_scale.is_some();
+        let scaled = self.pairs.normalisation.feature_scale.is_some();
         let rows = d_features
             .chunks_mut(columns)
-            .zip(&samples.rows)
+            .zip(softmax.samples)
             .enumerate();
         spread(
             self.batch.work(),
@@ -288,7 +251,7 @@ impl<'a, T: Real> Walk<'a, T> {
     fn gradient_of(
         &self,
         part: usize,
-        softmax: &Softmax<T>,
+        softmax: &Softmax<'_, T>,
         mut kept: Option<&mut [T]>,
         d_features: &mut [T],
         d_weights: &mut [T],
@@ -296,7 +259,7 @@ impl<'a, T: Real> Walk<'a, T> {
         let Self {
             level,
             batch,
-            samples,
+            pairs,
             ..
         } = *self;
         let (size, columns) = (self.size(), batch.features.columns());
@@ -313,9 +276,9 @@ impl<'a, T: Real> Walk<'a, T> {
                 block
             };
             T::scaled_exp(level, block, &softmax.max, &softmax.factor);
-            if samples.normalisation.weights {
+            if pairs.normalisation.weights {
                 for (class, row) in (first..).zip(block.chunks_exact_mut(size)) {
-                    let b = T::from_f64(samples.weight_factor(class));
+                    let b = T::from_f64(pairs.weight_factor(class));
                     for value in row {
                         *value = *value * b;
                     }
@@ -323,7 +286,7 @@ impl<'a, T: Real> Walk<'a, T> {
             }
             let targets = self.targets(first, end);
             for &(label, row) in targets {
-                let entry = softmax.d_target[row] * samples.rows[row].entry;
+                let entry = softmax.d_target[row] * softmax.samples[row].entry;
                 block[(label - first) * size + row] = T::from_f64(entry);
             }
             let weights = batch.weights.range(first, end - first);
@@ -340,22 +303,22 @@ impl<'a, T: Real> Walk<'a, T> {
         &self,
         first: usize,
         mut targets: &[(usize, usize)],
-        softmax: &Softmax<T>,
+        softmax: &Softmax<'_, T>,
         d_weights: &mut [T],
     ) {
-        let Self { batch, samples, .. } = self;
-        let normalised = samples.normalisation.weights;
+        let Self { batch, pairs, .. } = self;
+        let normalised = pairs.normalisation.weights;
         for (class, d_row) in (first..).zip(d_weights.chunks_exact_mut(batch.weights.columns())) {
             let mut along = 0.0;
             while let [(label, row), rest @ ..] = targets
                 && *label == class
             {
-                along += softmax.d_target[*row] * samples.rows[*row].along_weight;
+                along += softmax.d_target[*row] * softmax.samples[*row].along_weight;
                 targets = rest;
             }
             let w = batch.weights.row(class);
             if normalised {
-                let b = samples.weight_factor(class);
+                let b = pairs.weight_factor(class);
                 along -= T::dot(self.level, d_row, w) * b.powi(2);
             }
             if along != 0.0 {
@@ -366,10 +329,11 @@ impl<'a, T: Real> Walk<'a, T> {
 }
 
 /// What the second pass needs of each sample.
-struct Softmax<T> {
+struct Softmax<'a, T> {
     max: Vec<T>,
     /// Turns `exp(logit - max)` into the gradient's entry.
     factor: Vec<T>,
     /// The derivative of the loss by the target logit.
     d_target: Vec<f64>,
+    samples: &'a [Sample],
 }

@@ -2,20 +2,30 @@
 //!
 //! The scalars of each row are read back to the host, given to the margin, and sent to
 //! the device again: `O(batch)` numbers a step. All arithmetic is f32 at least.
+//!
+//! The kernel in `lsoftmax-kernels` has the formulas; names here are as there.
 
-use super::{TargetRule, cast, precision};
+use super::{TargetRule, cast, precision, statistics};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata as _};
 use burn::tensor::{
     DType, Element as _, FloatDType, IndexingUpdateOp, Scalar, Shape, TensorData, read_sync,
 };
-use lsoftmax_kernels::head::{Normalisation, Sample, TINY};
+use lsoftmax_kernels::head::{
+    Normalisation, Outcome, Pair, Sample, SumExp, TINY, TargetLogits as _, confidences, mean,
+};
+
+/// Stands for the target logit while the others are summed: far below any logit, and the logit can
+/// be taken from it without leaving f32.
+const NOTHING: f64 = f32::MIN as f64 / 2.0;
 
 pub(super) struct Forward<B: Backend> {
     pub(super) loss: FloatTensor<B>,
     pub(super) targets: FloatTensor<B>,
-    /// Logits with the target replaced, less the log-sum-exp of their row.
-    log_softmax: FloatTensor<B>,
+    /// Logits with nothing for the target: the exponential of [`NOTHING`] is 0.
+    logits: FloatTensor<B>,
+    /// Over all logits of a row, the target's among them.
+    sums: Vec<SumExp>,
     features: Side<B>,
     weights: Side<B>,
     labels: IntTensor<B>,
@@ -106,11 +116,11 @@ pub(super) fn forward<B: Backend>(
     ]
     .map(host::<B>);
     let (x_largest, w_largest) = (host::<B>(features.largest.clone()), host::<B>(own_largest));
-    let samples: Vec<Sample> = (0..batch)
+    let pairs: Vec<Pair> = (0..batch)
         .map(|i| {
             let (x, w) = (x_largest[i], w_largest[i]);
             let [inner, x, w] = [inner[i] * x * w, xx[i].sqrt() * x, ww[i].sqrt() * w];
-            Sample::new(inner, x, w, normalisation, &|t| rule.target_logit(t))
+            Pair::new(inner, x, w, normalisation)
         })
         .collect();
 
@@ -121,35 +131,51 @@ pub(super) fn forward<B: Backend>(
         None => logits,
     };
     let plain = B::float_gather(1, logits.clone(), column.clone());
-    let target = column_of::<B>(samples.iter().map(|s| s.logit), &features.rows);
-    let logits = B::float_scatter(
-        1,
-        logits,
-        column.clone(),
-        B::float_sub(target, plain),
-        IndexingUpdateOp::Add,
-    );
-    // As it stands among the others now: else the loss could fall below 0.
-    let target = B::float_gather(1, logits.clone(), column.clone());
+    let change = B::float_add_scalar(B::float_neg(plain), NOTHING.into());
+    let logits = B::float_scatter(1, logits, column.clone(), change, IndexingUpdateOp::Add);
     let max = B::float_max_dim(logits.clone(), 1);
-    let shifted = B::float_sub(logits, max.clone());
-    let log_sum = B::float_log(B::float_sum_dim(B::float_exp(shifted.clone()), 1));
-    let log_softmax = B::float_sub(shifted, log_sum.clone());
-    let losses = B::float_add(log_sum, B::float_sub(max, target));
-    let targets: Vec<f32> = samples
-        .iter()
-        .map(|sample| sample.target)
-        .flat_map(|t| [t.cosine as f32, t.feature_norm as f32, t.weight_norm as f32])
+    let sum = B::float_exp(B::float_sub(logits.clone(), max.clone()));
+    let sum = B::float_sum_dim(sum, 1);
+    let others: Vec<SumExp> = (host::<B>(max).into_iter().zip(host::<B>(sum)))
+        .map(|(max, sum)| SumExp { max, sum })
         .collect();
+
+    let confidences = confidences(&others, &pairs);
+    let confidence = mean(&confidences);
+    let samples: Vec<Sample> = (pairs.iter())
+        .map(|pair| {
+            let mut sample = Sample::new(pair, &|t| rule.target_logit(t, confidence));
+            // As it would stand among the other logits.
+            if precision == FloatDType::F32 {
+                sample.logit = f64::from(sample.logit as f32);
+            }
+            sample
+        })
+        .collect();
+    let sums: Vec<SumExp> = (others.into_iter().zip(&samples))
+        .map(|(others, sample)| others.with(sample.logit))
+        .collect();
+    let losses = sums.iter().zip(&samples);
+    let total: f64 = losses
+        .map(|(sum, sample)| -sum.log_softmax(sample.logit))
+        .sum();
+    let outcome = Outcome {
+        loss: total / batch as f64,
+        confidences,
+        samples,
+    };
+    let loss = TensorData::new(vec![outcome.loss], [1]).convert_dtype(features.rows.dtype());
+    let targets = TensorData::new(statistics(&outcome), [batch, 4]);
     Forward {
-        loss: B::float_reshape(B::float_mean(losses), Shape::new([1])),
-        targets: B::float_from_data(TensorData::new(targets, [batch, 3]), &device),
-        log_softmax,
+        loss: B::float_from_data(loss, &device),
+        targets: B::float_from_data(targets, &device),
+        logits,
+        sums,
         features,
         weights,
         labels,
         column,
-        samples,
+        samples: outcome.samples,
     }
 }
 
@@ -169,10 +195,8 @@ pub(super) fn with_gradient<B: Backend>(
         weights: unit_weights,
         feature_scale,
     } = rule.normalisation();
-    let own_log = B::float_gather(1, f.log_softmax.clone(), f.column.clone());
-    let d_target: Vec<f64> = host::<B>(own_log)
-        .into_iter()
-        .map(|log_softmax| log_softmax.exp_m1() / size)
+    let d_target: Vec<f64> = (f.sums.iter().zip(&f.samples))
+        .map(|(sum, sample)| sum.log_softmax(sample.logit).exp_m1() / size)
         .collect();
     let of_rows = |value: &dyn Fn(usize, &Sample) -> f64| {
         let values = f.samples.iter().zip(&d_target).enumerate();
@@ -182,8 +206,12 @@ pub(super) fn with_gradient<B: Backend>(
         )
     };
 
+    let rows = &f.features.rows;
+    let max = column_of::<B>(f.sums.iter().map(|sum| sum.max), rows);
+    // The rows here are unit vectors where the kernel has them as they came.
     let share = feature_scale.unwrap_or(1.0) / size;
-    let matrix = B::float_mul_scalar(B::float_exp(f.log_softmax.clone()), share.into());
+    let factor = column_of::<B>(f.sums.iter().map(|sum| share / sum.sum), rows);
+    let matrix = B::float_mul(B::float_exp(B::float_sub(f.logits, max)), factor);
     // By the unit vectors, where there are any.
     let entry = of_rows(&|_, sample| {
         let target = sample.target;
@@ -195,9 +223,7 @@ pub(super) fn with_gradient<B: Backend>(
         };
         sample.entry * of_feature * of_weight
     });
-    let there = B::float_gather(1, matrix.clone(), f.column.clone());
-    let change = B::float_sub(entry, there);
-    let matrix = B::float_scatter(1, matrix, f.column.clone(), change, IndexingUpdateOp::Add);
+    let matrix = B::float_scatter(1, matrix, f.column.clone(), entry, IndexingUpdateOp::Add);
 
     let d_features = B::float_matmul(matrix.clone(), f.weights.rows.clone());
     let transposed = B::float_swap_dims(matrix, 0, 1);

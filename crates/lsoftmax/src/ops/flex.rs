@@ -1,12 +1,12 @@
 //! The CPU backend: straight into the fused kernel.
 
-use super::{MarginBackend, TargetRule, cast, precision};
+use super::{MarginBackend, TargetRule, cast, precision, statistics};
 use burn::backend::Flex;
 use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::{Element, FloatDType, TensorData};
 use burn_flex::FlexTensor;
-use lsoftmax_kernels::head::{self, Batch, Outcome, Real};
+use lsoftmax_kernels::head::{self, Batch, Real};
 
 impl MarginBackend for Flex {
     fn margin_cross_entropy(
@@ -74,7 +74,6 @@ where
         size,
     )
     .expect("shapes and labels were checked by the caller");
-    let margin = |target| rule.target_logit(target);
 
     let (outcome, gradients) = if gradient {
         let mut d_features = T::zeros(batch * size);
@@ -82,7 +81,7 @@ where
         let outcome = head::cross_entropy_with_gradient(
             &arrays,
             rule.normalisation(),
-            &margin,
+            rule,
             &mut d_features,
             &mut d_weights,
         )
@@ -95,19 +94,14 @@ where
         (outcome, Some(gradients))
     } else {
         (
-            head::cross_entropy(&arrays, rule.normalisation(), &margin),
+            head::cross_entropy(&arrays, rule.normalisation(), rule),
             None,
         )
     };
-    let Outcome { loss, samples } = outcome;
-    let targets: Vec<f32> = samples
-        .iter()
-        .map(|sample| sample.target)
-        .flat_map(|t| [t.cosine as f32, t.feature_norm as f32, t.weight_norm as f32])
-        .collect();
+    let loss = vec![T::from_f64(outcome.loss)];
     (
-        FlexTensor::from_data(TensorData::new(vec![T::from_f64(loss)], [1])),
-        FlexTensor::from_data(TensorData::new(targets, [batch, 3])),
+        FlexTensor::from_data(TensorData::new(loss, [1])),
+        FlexTensor::from_data(TensorData::new(statistics(&outcome), [batch, 4])),
         gradients,
     )
 }

@@ -4,11 +4,12 @@ mod autodiff;
 mod composed;
 mod flex;
 
+use crate::annealing::StepLambda;
 use crate::margin::{Margin, blend};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata as _, backend_extension};
 use burn::tensor::{DType, FloatDType, Shape, Tensor};
-use lsoftmax_kernels::head::{Normalisation, Target, TargetLogit};
+use lsoftmax_kernels::head::{Normalisation, Outcome, Target, TargetLogit, TargetLogits};
 use std::sync::Arc;
 
 /// All of a margin cross-entropy that is not a tensor.
@@ -17,18 +18,23 @@ pub struct TargetRule {
     /// The scalar function.
     pub margin: Arc<dyn Margin>,
     /// Its share: see [`blend`].
-    pub lambda: f64,
+    pub lambda: StepLambda,
     /// The class of each row, each below the number of classes.
     pub labels: Arc<[u32]>,
+    /// How many classes there are.
+    pub classes: usize,
+}
+
+impl TargetLogits for TargetRule {
+    fn target_logit(&self, target: Target, confidence: f64) -> TargetLogit {
+        let lambda = self.lambda.of(confidence, self.classes);
+        blend(&*self.margin, lambda, target)
+    }
 }
 
 impl TargetRule {
     pub(crate) fn normalisation(&self) -> Normalisation {
         self.margin.normalisation()
-    }
-
-    pub(crate) fn target_logit(&self, target: Target) -> TargetLogit {
-        blend(&*self.margin, self.lambda, target)
     }
 }
 
@@ -38,8 +44,8 @@ impl TargetRule {
 /// operations that asks the same scalar function, so that the numbers agree.
 #[backend_extension(Autodiff, Flex)]
 pub trait MarginBackend: Backend {
-    /// The mean cross-entropy `[1]` and, a row, cosine, feature norm and weight norm
-    /// `[batch, 3]`.
+    /// The mean cross-entropy `[1]` and, a row, cosine, feature norm, weight norm and confidence
+    /// `[batch, 4]`.
     ///
     /// The loss is f64 if a tensor is, and f32 otherwise: half precision would lose it.
     fn margin_cross_entropy(
@@ -73,6 +79,16 @@ pub trait MarginBackend: Backend {
     }
 }
 
+/// The rows of the statistics.
+fn statistics(outcome: &Outcome) -> Vec<f32> {
+    (outcome.samples.iter().zip(&outcome.confidences))
+        .flat_map(|(sample, &confidence)| {
+            let t = sample.target;
+            [t.cosine, t.feature_norm, t.weight_norm, confidence].map(|value| value as f32)
+        })
+        .collect()
+}
+
 /// The precision of all arithmetic: at least f32.
 pub(crate) fn precision(features: DType, weights: DType) -> FloatDType {
     if features == DType::F64 || weights == DType::F64 {
@@ -91,7 +107,7 @@ pub(crate) fn cast<B: Backend>(tensor: FloatTensor<B>, precision: FloatDType) ->
     }
 }
 
-/// The differentiable call: loss `[1]` and target statistics `[batch, 3]`.
+/// The differentiable call: loss `[1]` and target statistics `[batch, 4]`.
 pub(crate) fn margin_cross_entropy(
     features: Tensor<2>,
     weights: Tensor<2>,

@@ -4,6 +4,7 @@
 mod common;
 
 use super::{MarginBackend, TargetRule, composed};
+use crate::StepLambda;
 use burn::backend::Flex;
 use burn::tensor::{DType, TensorData};
 use burn_flex::FlexTensor;
@@ -11,11 +12,12 @@ use common::{Answer, Problem, Random, Worst, all_losses, distance, golden};
 
 type Outputs = (FlexTensor, FlexTensor, FlexTensor, FlexTensor);
 
-fn rule(problem: &Problem, loss: crate::Loss, lambda: f64) -> TargetRule {
+fn rule(problem: &Problem, loss: crate::Loss, lambda: impl Into<StepLambda>) -> TargetRule {
     TargetRule {
         margin: loss.margin().unwrap().into(),
-        lambda,
+        lambda: lambda.into(),
         labels: problem.labels.as_slice().into(),
+        classes: problem.classes,
     }
 }
 
@@ -94,7 +96,9 @@ fn kernel_and_operations_agree_for_all_losses() {
     let mut random = Random(42);
     let (mut in_f64, mut in_f32) = (Worst::default(), Worst::default());
     for loss in all_losses() {
-        for lambda in [0.0, 5.0, 1000.0, f64::INFINITY] {
+        let (_, gated) = crate::Annealing::auto(600).at(500, crate::Loss::LSoftmax { m: 4 });
+        let fixed = [0.0, 5.0, 1000.0, f64::INFINITY].map(StepLambda::from);
+        for lambda in fixed.into_iter().chain([gated]) {
             for _ in 0..4 {
                 let (batch, classes) = (random.whole(1, 9), random.whole(1, 12));
                 let features = random.whole(2, 10);
@@ -104,7 +108,7 @@ fn kernel_and_operations_agree_for_all_losses() {
                     let (found, targets) = by_operations(&problem, &rule, dtype);
                     let (expected, expected_targets) = by_kernel(&problem, &rule, dtype);
                     let all = |a: &Answer| [&[1.0, a.loss], &a.dx[..], &a.dw[..]].concat();
-                    let place = format!("{loss}, {lambda}, [{batch}, {classes}, {features}]");
+                    let place = format!("{loss}, {lambda:?}, [{batch}, {classes}, {features}]");
                     worst.see(distance(&all(&found), &all(&expected)), &place);
                     worst.see(distance(&targets, &expected_targets), &place);
                 }

@@ -90,7 +90,7 @@ pub(crate) fn kernel<T: Float>(
     let batch = Batch::new(&x, &w, &problem.labels, problem.classes, problem.features).unwrap();
     let mut dx = vec![T::from_f64(f64::NAN); x.len()];
     let mut dw = vec![T::from_f64(f64::NAN); w.len()];
-    let rule = |target| blend(margin, lambda, target);
+    let rule = |target: head::Target| blend(margin, lambda, target);
     let normalisation = margin.normalisation();
     let outcome =
         head::cross_entropy_with_gradient(&batch, normalisation, &rule, &mut dx, &mut dw).unwrap();
@@ -124,7 +124,7 @@ pub(crate) fn loss_of(problem: &Problem, margin: &dyn Margin, lambda: f64) -> f6
         problem.features,
     )
     .unwrap();
-    head::cross_entropy(&batch, margin.normalisation(), &|t| {
+    head::cross_entropy(&batch, margin.normalisation(), &|t: head::Target| {
         blend(margin, lambda, t)
     })
     .loss

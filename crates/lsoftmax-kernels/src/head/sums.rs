@@ -1,0 +1,63 @@
+//! Sums of exponentials, and what the plain softmax makes of them.
+
+use super::Pair;
+
+/// The sum of exponentials of a sample's logits: `exp(max) * sum`.
+#[derive(Clone, Copy, Debug)]
+pub struct SumExp {
+    /// The largest logit, exactly.
+    pub max: f64,
+    /// `sum_j exp(f_j - max)`, at least 1.
+    pub sum: f64,
+}
+
+impl SumExp {
+    pub(super) const NOTHING: Self = Self {
+        max: f64::NEG_INFINITY,
+        sum: 0.0,
+    };
+
+    /// The same with one more logit.
+    #[must_use]
+    pub fn with(mut self, logit: f64) -> Self {
+        self.add(Self {
+            max: logit,
+            sum: 1.0,
+        });
+        self
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        let max = self.max.max(other.max);
+        let rescaled = |part: Self| {
+            if part.max == max {
+                part.sum
+            } else {
+                part.sum * (part.max - max).exp()
+            }
+        };
+        *self = Self {
+            max,
+            sum: rescaled(*self) + rescaled(other),
+        };
+    }
+
+    /// The logarithm of the softmax of one logit of the row.
+    pub fn log_softmax(&self, logit: f64) -> f64 {
+        logit - self.max - self.sum.ln()
+    }
+}
+
+/// What the plain softmax, without any margin, gives the own class: the probability of each sample.
+///
+/// `others`: the sums over the classes that are not the sample's own.
+pub fn confidences(others: &[SumExp], pairs: &[Pair]) -> Vec<f64> {
+    (others.iter().zip(pairs))
+        .map(|(others, pair)| others.with(pair.plain).log_softmax(pair.plain).exp())
+        .collect()
+}
+
+/// The mean of [`confidences`].
+pub fn mean(confidences: &[f64]) -> f64 {
+    confidences.iter().sum::<f64>() / confidences.len() as f64
+}
