@@ -99,7 +99,7 @@ impl StepLambda {
             (confidence - guess) / (1.0 - guess)
         };
         let gate = ((above - GATE[0]) / (GATE[1] - GATE[0])).clamp(0.0, 1.0);
-        let lambda = (1.0 + self.lambda) / gate - 1.0;
+        let lambda = (self.lambda + (1.0 - gate)) / gate;
         if lambda > MOST { MOST } else { lambda }
     }
 }

@@ -434,5 +434,5 @@ fn auto_waits_until_the_classes_are_told_apart() {
         ..auto
     };
     assert_eq!(at(&kept_up, 300).least(), 25.0);
-    assert_eq!(at(&kept_up, 300).of(0.64, 10), 51.0);
+    close(at(&kept_up, 300).of(0.64, 10), 51.0, 12);
 }
