@@ -23,6 +23,7 @@ pub(crate) fn scalars(progress: &Progress) -> Vec<u8> {
         ("error_percent/test", progress.test_error_percent),
         ("error_percent/held_out", progress.held_out_error_percent),
         ("annealing/lambda", progress.lambda),
+        ("confidence/train", Some(progress.confidence)),
         ("annealing/m", Some(f64::from(progress.m))),
         ("optimiser/learning_rate", Some(progress.learning_rate)),
         ("angle/target_deg", Some(progress.mean_target_angle_deg)),
