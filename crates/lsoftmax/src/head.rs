@@ -1,6 +1,7 @@
 use crate::annealing::{Annealing, AnnealingError, StepLambda};
 use crate::margin::{Loss, Margin, MarginError};
 use crate::ops::{TargetRule, margin_cross_entropy as operation};
+use crate::pairs::unit_rows;
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
 use burn::tensor::{Device, Int, Tensor};
 use lsoftmax_kernels::head::HeadError;
@@ -213,20 +214,8 @@ impl MarginHead {
     /// - features: `[batch, feature]`
     /// - output: `[batch, class]`, in [-1, 1]
     pub fn cosines(&self, features: Tensor<2>) -> Tensor<2> {
-        let unit = |rows: Tensor<2>| {
-            // The largest entry first: squares of huge and tiny values leave f32.
-            let largest = rows.clone().abs().max_dim(1).clamp_min(f32::MIN_POSITIVE);
-            let rows = rows / largest;
-            let norms = rows
-                .clone()
-                .square()
-                .sum_dim(1)
-                .sqrt()
-                .clamp_min(f32::MIN_POSITIVE);
-            rows / norms
-        };
-        unit(features)
-            .matmul(unit(self.weight.val()).transpose())
+        unit_rows(features)
+            .matmul(unit_rows(self.weight.val()).transpose())
             .clamp(-1.0, 1.0)
     }
 
@@ -326,7 +315,10 @@ pub fn margin_cross_entropy(
     Ok(HeadLoss { loss, targets })
 }
 
-fn checked_labels(labels: Tensor<1, Int>, classes: usize) -> Result<Arc<[u32]>, HeadError> {
+pub(crate) fn checked_labels(
+    labels: Tensor<1, Int>,
+    classes: usize,
+) -> Result<Arc<[u32]>, HeadError> {
     let labels = labels.into_data();
     labels
         .iter::<i64>()

@@ -145,6 +145,7 @@ pub mod annealing;
 mod head;
 pub mod margin;
 pub mod ops;
+pub mod pairs;
 
 pub use annealing::{Annealing, AnnealingError, Floor, Lambda, Stage, StepLambda};
 pub use head::{Error, HeadLoss, MarginHead, MarginHeadConfig, margin_cross_entropy};
