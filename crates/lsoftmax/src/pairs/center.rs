@@ -92,7 +92,8 @@ impl CenterLoss {
     /// # Errors
     /// As [`forward`](Self::forward).
     pub fn update(mut self, features: Tensor<2>, labels: Tensor<1, Int>) -> Result<Self, Error> {
-        let features = features.detach();
+        // Alone, `detach` leaves a leaf tracked.
+        let features = features.detach().set_require_grad(false);
         let (labels, classes) = self.checked(&features, labels)?;
         let centers = self.centers.val().detach();
         let mut counts = vec![0u32; centers.dims()[0]];
