@@ -19,6 +19,7 @@
 //!     augmentation: Augmentation::none(),
 //!     layout: MemoryLayout::Nchw,
 //!     batch: 32,
+//!     images_per_class: None,
 //!     seed: 0,
 //!     steps: 0..4,
 //! })?;
@@ -52,5 +53,5 @@ pub use file::atomic_write;
 pub use idx::load as load_idx;
 pub use loader::{LoadPlan, Loader};
 pub use preprocessing::{MemoryLayout, Preprocessing};
-pub use sampler::Sampler;
+pub use sampler::{ClassSampler, Sampler};
 pub use source::{DataSource, SourceOptions, data_root};

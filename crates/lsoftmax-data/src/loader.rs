@@ -2,7 +2,7 @@ use crate::augmentation::Augmentation;
 use crate::dataset::{Batch, Dataset};
 use crate::error::DataError;
 use crate::preprocessing::{MemoryLayout, Preprocessing};
-use crate::sampler::Sampler;
+use crate::sampler::Order;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
@@ -25,6 +25,9 @@ pub struct LoadPlan {
     pub layout: MemoryLayout,
     /// Images a batch, at least 1.
     pub batch: usize,
+    /// So many images of each class in a batch ([`ClassSampler`](crate::ClassSampler)); else as they
+    /// come ([`Sampler`](crate::Sampler)).
+    pub images_per_class: Option<usize>,
     /// Seed of order and augmentation.
     pub seed: u64,
     /// The steps to make batches for.
@@ -45,8 +48,8 @@ pub struct Loader {
 
 impl LoadPlan {
     /// The batch of one step.
-    fn batch(&self, sampler: &mut Sampler, step: u64) -> Batch {
-        let order = sampler.batch(step);
+    fn batch(&self, order: &mut Order, step: u64) -> Batch {
+        let order = order.batch(step);
         let size = self.data.image(0).len();
         let mut pixels = vec![0.0; order.len() * size];
         for (out, &(epoch, index)) in pixels.chunks_exact_mut(size).zip(&order) {
@@ -77,7 +80,8 @@ impl Loader {
     ///
     /// # Errors
     /// Preprocessing or augmentation that does not suit the images, a batch of no images or
-    /// too many for the memory of any machine, or the system gives no thread.
+    /// too many for the memory of any machine, one that cannot have so many images of each class, or
+    /// the system gives no thread.
     pub fn start(plan: LoadPlan) -> Result<Self, DataError> {
         let shape = [plan.data.channels, plan.data.height, plan.data.width];
         plan.preprocessing.check(shape)?;
@@ -90,10 +94,9 @@ impl Loader {
                 plan.batch,
             ));
         }
-        let mut sampler = Sampler::new(plan.seed, plan.data.len(), plan.batch);
-        Self::spawn(plan.steps.clone(), move |step| {
-            plan.batch(&mut sampler, step)
-        })
+        let labels = plan.data.labels();
+        let mut order = Order::new(plan.seed, labels, plan.batch, plan.images_per_class)?;
+        Self::spawn(plan.steps.clone(), move |step| plan.batch(&mut order, step))
     }
 
     fn spawn(
@@ -208,11 +211,11 @@ mod tests {
 
     #[test]
     fn a_panic_in_the_background_comes_out_as_an_error() {
-        let mut sampler = Sampler::new(0, 20, 6);
         let plan = plan(0..4);
+        let mut order = Order::new(0, plan.data.labels(), 6, None).unwrap();
         let mut loader = Loader::spawn(0..4, move |step| {
             assert!(step < 2, "no step {step}");
-            plan.batch(&mut sampler, step)
+            plan.batch(&mut order, step)
         })
         .unwrap();
         assert!(loader.next().unwrap().is_ok());

@@ -451,6 +451,7 @@ impl<'a> Training<'a> {
             },
             layout: MemoryLayout::Nhwc,
             batch: experiment.batch,
+            images_per_class: None,
             seed: experiment.seed,
             steps: self.state.step..iterations,
         })?;

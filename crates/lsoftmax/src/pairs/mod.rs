@@ -2,8 +2,8 @@
 //! are compared with.
 //!
 //! The squared distances of a batch are one matrix product, `D² = |x|² + |y|² - 2 x·y`. A loss reads
-//! them once, on the host in f64, and answers with its value and its derivative by each of them
-//! ([`Derivatives`]); the way back is then two matrix products again. Which pairs or triplets count
+//! them once, on the host in f64, and answers with its value and its derivative by each of them;
+//! the way back is then two matrix products again. Which pairs or triplets count
 //! is decided there too, so that no list of them is ever made.
 
 mod center;
