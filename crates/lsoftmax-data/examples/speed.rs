@@ -41,6 +41,7 @@ fn main() -> Result<(), DataError> {
                     augmentation,
                     layout,
                     batch: 128,
+                    images_per_class: None,
                     seed: 0,
                     steps: 0..400,
                 };
