@@ -91,7 +91,7 @@ pub(crate) fn run(dir: &Path) -> anyhow::Result<()> {
         let current = learner.take().context("an earlier step failed")?;
         let forward = current.forward(pixels.to_vec(), labels, step as u64)?;
         let loss = forward.loss;
-        learner = Some(current.update(forward, LEARNING_RATE));
+        learner = Some(current.update(forward, LEARNING_RATE)?);
         step += 1;
         Ok(loss)
     })

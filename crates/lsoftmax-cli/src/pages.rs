@@ -14,7 +14,7 @@ use std::path::Path;
 /// One line of the table, and one object of `--json`.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Row {
-    loss: &'static str,
+    loss: String,
     m: u32,
     seed: u64,
     iterations: u64,
@@ -43,7 +43,7 @@ impl Row {
         let found = &outcome.evaluation;
         let last = outcome.curve.last();
         Self {
-            loss: experiment.loss.name(),
+            loss: experiment.loss_name(),
             m: experiment.loss.multiplier(),
             seed: experiment.seed,
             iterations: last.map_or(0, |progress| progress.step),
@@ -62,13 +62,13 @@ impl Row {
             held_out_error_percent: last.and_then(|progress| progress.held_out_error_percent),
             best: outcome.best.clone(),
             remarks: outcome.remarks.clone(),
-            label: experiment.loss.to_string(),
+            label: experiment.loss_label(),
         }
     }
 
     fn summary(&self) -> RunSummary {
         RunSummary {
-            loss: self.loss.to_owned(),
+            loss: self.loss.clone(),
             m: self.m,
             label: self.label.clone(),
             network: self.network.clone(),

@@ -42,7 +42,7 @@ impl Line {
         let errors: Vec<f64> = runs.iter().map(|run| run.test_error_percent).collect();
         let angles: Vec<f64> = runs.iter().map(|run| run.mean_target_angle_deg).collect();
         Self {
-            loss: experiment.loss.to_string(),
+            loss: experiment.loss_label(),
             published,
             iterations: experiment.iterations,
             batch: experiment.batch,

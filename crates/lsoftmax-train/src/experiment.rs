@@ -2,6 +2,7 @@
 
 use crate::error::TrainError;
 use crate::network::NetworkSpec;
+use crate::objective::{self, PairTerm};
 use crate::settings::{NetworkChoice, Settings};
 use lsoftmax::{Annealing, Lambda, Loss};
 use std::path::Path;
@@ -23,8 +24,12 @@ pub struct Experiment {
     pub augment: bool,
     /// The network.
     pub network: NetworkSpec,
-    /// The loss.
+    /// The margin loss; softmax where a loss on distances stands alone.
     pub loss: Loss,
+    /// A loss on distances beside it, or in its place.
+    pub pairs: Option<PairTerm>,
+    /// Batches of so many images of each class.
+    pub images_per_class: Option<usize>,
     /// λ and m over the steps.
     pub annealing: Annealing,
     /// Steps.
@@ -161,7 +166,7 @@ impl Experiment {
         };
         let annealing = resolve_annealing(&flags, &file, iterations, written_for)?;
         let settings = flags.or(file);
-        let loss = resolve_loss(&settings)?;
+        let (loss, pairs) = objective::resolve(&settings)?;
         loss.margin().map_err(lsoftmax::Error::from)?;
         annealing.check().map_err(lsoftmax::Error::from)?;
 
@@ -187,6 +192,11 @@ impl Experiment {
         in_range("learning-rate", learning_rate, 0.0, 1e3)?;
         in_range("momentum", momentum, 0.0, 0.9999)?;
         in_range("weight-decay", weight_decay, 0.0, 1.0)?;
+        let images_per_class = match settings.images_per_class {
+            Some(0) => None,
+            Some(images) => Some(images),
+            None => pairs.and_then(|pairs| pairs.loss.images_per_class()),
+        };
         let checkpoint_every = settings
             .checkpoint_every
             .unwrap_or_else(|| iterations.div_ceil(CHECKPOINTS));
@@ -207,6 +217,8 @@ impl Experiment {
             augment: settings.augment.unwrap_or(false),
             network,
             loss,
+            pairs,
+            images_per_class,
             annealing,
             iterations,
             batch,
@@ -230,6 +242,16 @@ impl Experiment {
             .filter(|&&milestone| step >= milestone)
             .count();
         self.learning_rate * 0.1f64.powi(passed as i32)
+    }
+
+    /// The loss's name in files and on the command line, such as `softmax+contrastive`.
+    pub fn loss_name(&self) -> String {
+        objective::name(self.loss, self.pairs.as_ref())
+    }
+
+    /// The loss's name for people, such as `softmax + contrastive`.
+    pub fn loss_label(&self) -> String {
+        objective::label(self.loss, self.pairs.as_ref())
     }
 
     /// The experiment as settings: a file from which the same experiment can be run.
@@ -265,7 +287,6 @@ impl Experiment {
             test_samples: self.test_samples,
             augment: Some(self.augment),
             network: Some(NetworkChoice::Row(self.network.clone())),
-            loss: Some(self.loss.name().to_owned()),
             margin,
             scale,
             margins,
@@ -276,12 +297,14 @@ impl Experiment {
             milestones: Some(self.milestones.clone()),
             momentum: Some(self.momentum),
             weight_decay: Some(self.weight_decay),
+            images_per_class: Some(self.images_per_class.unwrap_or(0)),
             seed: Some(self.seed),
             evaluations: Some(self.evaluations),
             held_out: Some(self.held_out),
             checkpoint_every: Some(self.checkpoint_every),
             ..Settings::default()
         };
+        objective::write(self.loss, self.pairs.as_ref(), &mut settings);
         let name = match self.annealing.lambda {
             Lambda::None => "none",
             Lambda::Auto { .. } => "auto",
@@ -371,22 +394,12 @@ pub const LOSSES: &[&str] = &[
 /// The schedules that `--annealing` knows.
 pub const SCHEDULES: &[&str] = &["auto", "none", "constant", "power-law", "geometric"];
 
-fn unknown_name(name: &'static str, known: &[&'static str], found: &str) -> TrainError {
+pub(crate) fn unknown_name(name: &'static str, known: &[&'static str], found: &str) -> TrainError {
     let hint = nearest(found, known).map_or_else(String::new, |n| format!(" (did you mean {n}?)"));
     TrainError::setting(
         name,
         format!("one of {}", known.join(", ")),
         format!("{found:?}{hint}"),
-    )
-}
-
-fn resolve_loss(settings: &Settings) -> Result<Loss, TrainError> {
-    let name = settings.loss.as_deref().unwrap_or("l-softmax");
-    loss_of(
-        name,
-        settings.margin,
-        settings.scale,
-        settings.margins.as_deref(),
     )
 }
 

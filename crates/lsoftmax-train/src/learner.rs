@@ -2,7 +2,9 @@
 
 use crate::error::TrainError;
 use crate::evaluation::{host, images};
-use crate::model::Model;
+use crate::model::{Model, ModelInfo};
+use crate::objective::{PairTerm, Pairs};
+use crate::tensor_file::TensorFile;
 use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
@@ -10,12 +12,16 @@ use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
 use lsoftmax::Annealing;
 
+/// Where a checkpoint has the centres of center loss.
+const CENTERS: &str = "center.centers";
+
 /// A model while it is trained.
 pub struct Learner {
     model: Model,
     optimiser: ModuleOptimizer,
     image: [usize; 3],
     device: Device,
+    pairs: Option<Pairs>,
 }
 
 /// What the forward pass of a step found; [`Learner::update`] goes on from it.
@@ -27,6 +33,7 @@ pub struct Forward {
     pub targets: Vec<f32>,
     /// `[batch, feature]`.
     pub features: Tensor<2>,
+    labels: Tensor<1, Int>,
     tensor: Tensor<1>,
 }
 
@@ -62,7 +69,55 @@ impl Learner {
             optimiser,
             image,
             device,
+            pairs: None,
         }
+    }
+
+    /// Trains with a loss on distances too, or with that alone.
+    ///
+    /// # Errors
+    /// A number of it that is out of range.
+    pub fn with_pairs(mut self, term: Option<PairTerm>) -> Result<Self, TrainError> {
+        let [classes, feature] = self.model.head.weight.dims();
+        self.pairs = term
+            .map(|term| Pairs::new(term, classes, feature, &self.device))
+            .transpose()?;
+        Ok(self)
+    }
+
+    /// Everything that is trained or moves, and is no state of the optimiser.
+    pub(crate) fn to_file(&self, info: &ModelInfo) -> Result<TensorFile, TrainError> {
+        let mut file = self.model.to_file(info)?;
+        if let Some(centers) = self.pairs.as_ref().and_then(Pairs::centers) {
+            file.add(CENTERS, &centers);
+        }
+        Ok(file)
+    }
+
+    /// Goes on with the centres of center loss that a file has, where this training has any.
+    ///
+    /// # Errors
+    /// They are missing, or of another size.
+    pub(crate) fn with_centers(mut self, file: &TensorFile) -> Result<Self, TrainError> {
+        let shape: [usize; 2] = self.model.head.weight.dims();
+        if let Some(pairs) = &mut self.pairs
+            && pairs.moves()
+        {
+            let centers = file.tensor(CENTERS, &shape);
+            pairs.set_centers(centers.map_err(|message| TrainError::Model {
+                path: "the checkpoint".into(),
+                message,
+            })?);
+        }
+        Ok(self)
+    }
+
+    /// Puts other class weights in the place of those there are.
+    pub(crate) fn set_class_weights(&mut self, weights: Vec<f32>) {
+        let shape = self.model.head.weight.dims();
+        let weights = Tensor::from_data(TensorData::new(weights, shape), &self.device);
+        let old = self.model.head.weight.clone();
+        self.model.head.weight = old.map(|_| weights);
     }
 
     /// Goes on with another schedule of λ and m.
@@ -112,27 +167,41 @@ impl Learner {
         let out = self
             .model
             .head
-            .loss_with_targets(features.clone(), labels, step)?;
+            .loss_with_targets(features.clone(), labels.clone(), step)?;
+        let tensor = match &self.pairs {
+            None => out.loss,
+            Some(pairs) => pairs.add_to(out.loss, features.clone(), labels.clone(), step)?,
+        };
         Ok(Forward {
-            loss: out.loss.to_data().iter::<f64>().next().unwrap_or(f64::NAN),
+            loss: tensor.to_data().iter::<f64>().next().unwrap_or(f64::NAN),
             targets: host(out.targets),
             features,
-            tensor: out.loss,
+            labels,
+            tensor,
         })
     }
 
     /// The backward pass and the update of the weights.
-    #[must_use]
-    pub fn update(mut self, forward: Forward, learning_rate: f64) -> Self {
+    ///
+    /// # Errors
+    /// None that [`forward`](Self::forward) would not have had.
+    pub fn update(mut self, forward: Forward, learning_rate: f64) -> Result<Self, TrainError> {
         let Forward {
-            tensor, features, ..
+            tensor,
+            features,
+            labels,
+            ..
         } = forward;
-        // The backward pass may write over what nobody else holds.
-        drop(features);
+        if let Some(pairs) = self.pairs.as_mut().filter(|pairs| pairs.moves()) {
+            pairs.update(features, labels)?;
+        } else {
+            // The backward pass may write over what nobody else holds.
+            drop(features);
+        }
         let gradients = tensor.backward();
         let gradients = GradientsParams::from_grads(gradients, &self.model);
         self.model = self.optimiser.step(learning_rate, self.model, gradients);
-        self
+        Ok(self)
     }
 
     /// The model as it stands.

@@ -22,6 +22,7 @@ mod learner;
 mod model;
 mod network;
 mod number;
+mod objective;
 mod ops;
 mod run_folder;
 mod settings;
@@ -40,6 +41,7 @@ pub use experiment::{
 pub use learner::{Forward, Learner};
 pub use model::{Model, ModelInfo};
 pub use network::{Backbone, Block, Feature, NetworkSpec, SpecError, Stage, pooled_size};
+pub use objective::{PAIR_LOSSES, PairLoss, PairTerm};
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, METRICS_FILE, MODEL_FILE,
     OUTCOME_FILE, REPORT_FILE, RunFolder, create_new_folder,

@@ -2,12 +2,12 @@
 
 use crate::error::TrainError;
 use crate::network::{Backbone, NetworkSpec, class_weights};
+use crate::objective::PairTerm;
 use crate::tensor_file::TensorFile;
 use burn::module::{Module, Param, ParamId, RunningState};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use lsoftmax::{Annealing, Loss, MarginHead, MarginHeadConfig};
 use lsoftmax_data::{Preprocessing, atomic_write};
-use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -35,6 +35,9 @@ pub struct ModelInfo {
     pub preprocessing: Preprocessing,
     /// The loss it was trained with.
     pub loss: Loss,
+    /// The loss on distances beside it, or in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<PairTerm>,
     /// The schedule of λ and m.
     pub annealing: Annealing,
     /// Steps trained.
@@ -66,6 +69,7 @@ impl ModelInfo {
             class_names,
             preprocessing,
             loss,
+            pairs: None,
             annealing,
             step: 0,
             lambda,
@@ -247,9 +251,7 @@ impl TensorVisitor for Collect {
         name: String,
         tensor: Tensor<D>,
     ) -> Result<Tensor<D>, TrainError> {
-        let data = tensor.to_data();
-        let entry = (Dtype::F32, data.shape().to_vec(), data.bytes().to_vec());
-        self.0.tensors.insert(name, entry);
+        self.0.add(&name, &tensor.to_data());
         Ok(tensor)
     }
 }
@@ -279,28 +281,12 @@ impl TensorVisitor for Restore<'_> {
         name: String,
         tensor: Tensor<D>,
     ) -> Result<Tensor<D>, TrainError> {
-        let broken = |message: String| TrainError::Model {
-            path: self.path.to_owned(),
-            message,
-        };
-        let (dtype, found, bytes) = self
-            .file
-            .tensors
-            .get(&name)
-            .ok_or_else(|| broken(format!("it has no {name}")))?;
-        let shape = tensor.dims();
-        if *dtype != Dtype::F32 || *found != shape {
-            return Err(broken(format!(
-                "{name} must be F32 {shape:?}, found {dtype:?} {found:?}"
-            )));
-        }
-        let values: Vec<f32> = bytes
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect();
-        Ok(Tensor::from_data(
-            TensorData::new(values, shape),
-            &self.device.clone().inner(),
-        ))
+        let data = self.file.tensor(&name, &tensor.dims()).map_err(|message| {
+            TrainError::Model {
+                path: self.path.to_owned(),
+                message,
+            }
+        })?;
+        Ok(Tensor::from_data(data, &self.device.clone().inner()))
     }
 }

@@ -40,7 +40,8 @@ pub struct Settings {
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     pub feature: Option<usize>,
 
-    /// Loss: softmax, l-softmax, a-softmax, cos-face, am-softmax, arc-face, combined
+    /// Loss: softmax, l-softmax, a-softmax, cos-face, am-softmax, arc-face, combined; with
+    /// +contrastive, +triplet or +center beside it; or contrastive or triplet alone
     /// [default: l-softmax]
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     pub loss: Option<String>,
@@ -54,6 +55,21 @@ pub struct Settings {
     /// The three margins m1 m2 m3 of the combined loss [default: 1 0.3 0.2]
     #[cfg_attr(feature = "clap", arg(long, value_name = "M", num_args = 3))]
     pub margins: Option<Vec<f64>>,
+
+    /// Weight of the loss on pairs or triplets, or of center loss [default: 1; center: 0.008]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "W"))]
+    pub pair_weight: Option<f64>,
+    /// Margin of the contrastive (1) or triplet loss (0.2)
+    #[cfg_attr(feature = "clap", arg(long, value_name = "M"))]
+    pub pair_margin: Option<f64>,
+    /// Which pairs or triplets of a batch count: all, random, hard; of triplets also semi-hard,
+    /// batch-hard [default: all pairs; semi-hard triplets]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "WHICH"))]
+    pub pair_selection: Option<String>,
+    /// Batches of so many images of each of a few classes; 0: images as they come
+    /// [default: 4 for losses on pairs or triplets, else 0]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "K"))]
+    pub images_per_class: Option<usize>,
 
     /// How λ falls: auto, none, constant, power-law, geometric [default: auto]
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
@@ -184,6 +200,10 @@ impl Settings {
         "margin",
         "scale",
         "margins",
+        "pair-weight",
+        "pair-margin",
+        "pair-selection",
+        "images-per-class",
         "annealing",
         "lambda",
         "lambda-min",
@@ -214,7 +234,7 @@ impl Settings {
         }
         each!(
             data data_dir data_seed train_samples test_samples augment network feature loss
-            margin scale margins annealing lambda lambda_min gamma power factor stages
+            margin scale margins pair_weight pair_margin pair_selection images_per_class annealing lambda lambda_min gamma power factor stages
             iterations batch learning_rate milestones momentum weight_decay seed evaluations
             held_out checkpoint_every on_divergence recoveries published
         )

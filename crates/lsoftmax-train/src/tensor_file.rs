@@ -1,6 +1,7 @@
 //! Tensors and text by name, in the safetensors format.
 
 use crate::error::TrainError;
+use burn::tensor::TensorData;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,6 +16,30 @@ pub(crate) struct TensorFile {
 }
 
 impl TensorFile {
+    /// Adds a tensor of f32.
+    pub(crate) fn add(&mut self, name: &str, data: &TensorData) {
+        let entry = (Dtype::F32, data.shape().to_vec(), data.bytes().to_vec());
+        self.tensors.insert(name.to_owned(), entry);
+    }
+
+    /// A tensor of f32 of this shape.
+    pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<TensorData, String> {
+        let (dtype, found, bytes) = self
+            .tensors
+            .get(name)
+            .ok_or_else(|| format!("it has no {name}"))?;
+        if *dtype != Dtype::F32 || found != shape {
+            return Err(format!(
+                "{name} must be F32 {shape:?}, found {dtype:?} {found:?}"
+            ));
+        }
+        let values: Vec<f32> = bytes
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect();
+        Ok(TensorData::new(values, shape.to_vec()))
+    }
+
     pub(crate) fn add_bytes(&mut self, name: &str, bytes: Vec<u8>) {
         let entry = (Dtype::U8, vec![bytes.len()], bytes);
         self.tensors.insert(name.to_owned(), entry);

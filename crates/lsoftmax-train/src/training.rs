@@ -250,7 +250,7 @@ impl<'a> Training<'a> {
                 (train, Some(held_out))
             }
         };
-        let info = ModelInfo::new(
+        let mut info = ModelInfo::new(
             experiment.network.clone(),
             [data.channels, data.height, data.width],
             data.class_names.clone(),
@@ -258,6 +258,7 @@ impl<'a> Training<'a> {
             experiment.loss,
             experiment.annealing.clone(),
         );
+        info.pairs = experiment.pairs;
         let margin = experiment.loss.margin().map_err(lsoftmax::Error::from)?;
         let mut training = Self {
             experiment,
@@ -271,6 +272,7 @@ impl<'a> Training<'a> {
                 classes: info.class_names.len(),
                 iterations: experiment.iterations,
                 normalisation: margin.normalisation(),
+                distances: experiment.pairs.is_some_and(|pairs| pairs.alone),
             },
             state: TrainingState {
                 experiment: experiment.to_toml()?,
@@ -288,11 +290,11 @@ impl<'a> Training<'a> {
     /// Fresh weights.
     fn start_over(&mut self) -> Result<(), TrainError> {
         let model = Model::new(&self.info, self.experiment.seed, &self.device)?;
-        self.learner = Some(self.learner_of(model));
+        self.learner = Some(self.learner_of(model)?);
         Ok(())
     }
 
-    fn learner_of(&self, model: Model) -> Learner {
+    fn learner_of(&self, model: Model) -> Result<Learner, TrainError> {
         let experiment = self.experiment;
         Learner::new(
             model,
@@ -300,6 +302,7 @@ impl<'a> Training<'a> {
             experiment.momentum,
             experiment.weight_decay,
         )
+        .with_pairs(experiment.pairs)
     }
 
     fn learner(&self) -> &Learner {
@@ -328,7 +331,7 @@ impl<'a> Training<'a> {
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), TrainError> {
         let (model, info) = checkpoint.model(&self.device)?;
         self.info = info;
-        let learner = self.learner_of(model);
+        let learner = self.learner_of(model)?.with_centers(&checkpoint.file)?;
         self.learner = Some(learner.with_optimiser_state(checkpoint.optimiser)?);
         self.state = checkpoint.state;
         Ok(())
@@ -337,7 +340,7 @@ impl<'a> Training<'a> {
     fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
         let learner = self.learner();
         Ok(Checkpoint {
-            file: learner.model().to_file(&self.info)?,
+            file: learner.to_file(&self.info)?,
             info: self.info.clone(),
             optimiser: learner.optimiser_state()?,
             state: self.state.clone(),
@@ -451,7 +454,7 @@ impl<'a> Training<'a> {
             },
             layout: MemoryLayout::Nhwc,
             batch: experiment.batch,
-            images_per_class: None,
+            images_per_class: experiment.images_per_class,
             seed: experiment.seed,
             steps: self.state.step..iterations,
         })?;
@@ -513,7 +516,7 @@ impl<'a> Training<'a> {
         }
         let learning_rate = experiment.learning_rate_at(step);
         let learner = if loss.is_finite() {
-            learner.update(forward, learning_rate)
+            learner.update(forward, learning_rate)?
         } else {
             learner
         };
@@ -549,6 +552,7 @@ impl<'a> Training<'a> {
         progress: &mut Progress,
         observer: &mut dyn Observer,
     ) -> Result<Evaluation, TrainError> {
+        self.fit_class_weights()?;
         let model = self.learner().model();
         let found = evaluate(model, &self.info, self.test)?;
         let frame = match &self.frame {
@@ -581,6 +585,34 @@ impl<'a> Training<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// Where no margin loss trains the class weights, each is the mean direction of its class.
+    fn fit_class_weights(&mut self) -> Result<(), TrainError> {
+        if !self.experiment.pairs.is_some_and(|pairs| pairs.alone) {
+            return Ok(());
+        }
+        let some = self.train.subset(TRAIN_SAMPLES);
+        let size = self.info.network.feature;
+        let features = features(self.learner().model(), &self.info, &some)?;
+        let mut sums = vec![0f64; self.info.class_names.len() * size];
+        for (feature, &label) in features.chunks_exact(size).zip(some.labels()) {
+            let norm = feature.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
+            let scale = norm.sqrt().max(f64::MIN_POSITIVE).recip();
+            let sum = &mut sums[label as usize * size..][..size];
+            for (sum, &value) in sum.iter_mut().zip(feature) {
+                *sum += f64::from(value) * scale;
+            }
+        }
+        for sum in sums.chunks_exact_mut(size) {
+            let norm = sum.iter().map(|v| v * v).sum::<f64>().sqrt();
+            sum.iter_mut().for_each(|v| *v /= norm.max(f64::MIN_POSITIVE));
+        }
+        let weights = sums.iter().map(|&v| v as f32).collect();
+        if let Some(learner) = &mut self.learner {
+            learner.set_class_weights(weights);
+        }
+        Ok(())
     }
 
     fn finish(

@@ -46,12 +46,15 @@ pub(crate) struct Watch {
     pub(crate) iterations: u64,
     /// What the loss brings to length 1 itself.
     pub(crate) normalisation: Normalisation,
+    /// Whether only distances count: then there are no logits to die.
+    pub(crate) distances: bool,
 }
 
 impl Watch {
     /// Whether a state like this is worth coming back to.
     pub(crate) fn is_well(&self, progress: &Progress, stuck_since: Option<u64>) -> bool {
-        stuck_since.is_none() && (WELL..BLOWN_UP).contains(&self.size(progress))
+        self.distances
+            || stuck_since.is_none() && (WELL..BLOWN_UP).contains(&self.size(progress))
     }
 
     /// The size of a logit.
@@ -96,6 +99,9 @@ impl Watch {
         if !loss.is_finite() {
             return trouble(Divergence::NotFinite, "the loss is no finite number".into());
         }
+        if self.distances {
+            return None;
+        }
         let size = self.size(progress);
         if size < COLLAPSED {
             let what = format!("norm collapse: ‖w‖‖x‖ is {size:.4}, so that no logit matters");
@@ -138,6 +144,7 @@ mod tests {
             feature_scale: None,
             weights: false,
         },
+        distances: false,
     };
 
     fn progress(step: u64, loss: f64, feature_norm: f64) -> Progress {

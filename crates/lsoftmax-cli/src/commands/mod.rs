@@ -177,7 +177,7 @@ fn short_name(experiment: &Experiment) -> String {
     };
     format!(
         "{}{m}-f{}-seed{}",
-        loss.name(),
+        experiment.loss_name().replace('+', "-"),
         experiment.network.feature,
         experiment.seed
     )
@@ -206,7 +206,7 @@ fn complete(
     saved: Option<Saved>,
     manner: Manner,
 ) -> anyhow::Result<(Row, Outcome)> {
-    let name = format!("{} ({})", experiment.loss, experiment.network.name);
+    let name = format!("{} ({})", experiment.loss_label(), experiment.network.name);
     let before = saved.as_ref().map_or(0, |saved| saved.last.step());
     let display = Display::new(&name, before, experiment.iterations, manner.quiet);
     let mut watch = Watch {
@@ -223,7 +223,7 @@ fn complete(
     folder.finish(&trained)?;
     let outcome = trained.outcome;
     let row = Row::new(experiment, &outcome);
-    let title = format!("{} on {}", experiment.loss, experiment.data);
+    let title = format!("{} on {}", experiment.loss_label(), experiment.data);
     let mut page = Page::new(title, experiment, split)
         .with_run(&row, &outcome)
         .with_boundaries(boundaries(&[experiment.loss]));
