@@ -68,6 +68,90 @@ pub enum Error {
         /// What was found instead.
         found: String,
     },
+
+    /// An embedding holds a NaN or an infinity.
+    #[error("{what}: row {row} holds a NaN or an infinity")]
+    NotFinite {
+        /// The array.
+        what: &'static str,
+        /// The first such row.
+        row: usize,
+    },
+
+    /// A score cannot be put in order.
+    #[error(
+        "row {row} has the score {score}: a score is a number between {} and {}",
+        f32::MIN,
+        f32::MAX
+    )]
+    Score {
+        /// Row of the first such score.
+        row: usize,
+        /// The score.
+        score: f32,
+    },
+
+    /// A rate is no share.
+    #[error("{what} of {found}: a rate is from 0 to 1")]
+    Rate {
+        /// The rate that was asked for.
+        what: &'static str,
+        /// Its value.
+        found: f64,
+    },
+
+    /// Verification without one of the two kinds of pairs.
+    #[error(
+        "{what} holds {same} same and {different} different pairs; at least one of each is needed"
+    )]
+    PairKinds {
+        /// The pairs concerned.
+        what: String,
+        /// Pairs of one identity.
+        same: usize,
+        /// Pairs of two identities.
+        different: usize,
+    },
+
+    /// Pairs or classes cannot be split into the folds asked for.
+    #[error("{folds} folds: {expected} needed, {found} found")]
+    Folds {
+        /// The number of folds.
+        folds: usize,
+        /// What the folds need.
+        expected: String,
+        /// What there is of it.
+        found: usize,
+    },
+
+    /// A pair names a row that does not exist.
+    #[error("pair {pair} names row {row}, but there are {rows} embeddings (rows start at 0)")]
+    PairOutOfRange {
+        /// The pair.
+        pair: usize,
+        /// The row it names.
+        row: usize,
+        /// Number of embeddings.
+        rows: usize,
+    },
+
+    /// More clusters than points, or none.
+    #[error("{k} clusters of {rows} points: k is 1 to {rows}")]
+    Clusters {
+        /// The clusters asked for.
+        k: usize,
+        /// Number of points.
+        rows: usize,
+    },
+
+    /// More rows than an index of 32 bits can name.
+    #[error("{what}: {found} rows, at most {} can be told apart", u32::MAX)]
+    TooManyRows {
+        /// The array.
+        what: &'static str,
+        /// Its rows.
+        found: usize,
+    },
 }
 
 /// A result with this crate's [`Error`].

@@ -1,6 +1,6 @@
 //! Evaluation metrics for large-margin training, as pure functions of arrays.
 //!
-//! Two families live here:
+//! The families:
 //!
 //! - **Closed set**: [`ClosedSet`] counts a test set batch by batch into the
 //!   [`ConfusionMatrix`], the top-1 error and any top-k errors;
@@ -8,9 +8,16 @@
 //! - **Angles**: [`AngleStatistics`] gathers, batch by batch, how far the features lie from
 //!   their own class weight, how far the classes lie from one another and the angular Fisher
 //!   score; [`IntraAngles`] takes a second pass for the angle of each sample to its class centre.
+//! - **Verification**: [`Roc`] answers for scored pairs: AUC, EER, TAR at a FAR, the best threshold;
+//!   [`k_fold`] is the protocol of LFW, and [`VerificationPairs`] draws pairs from labels.
+//! - **Identification**: [`identify`] ranks the identities of a gallery for each probe; from it come
+//!   the CMC (closed set) and TPIR at an FPIR (open set).
+//! - **Clustering**: [`k_means`], and [`normalized_mutual_information`] and
+//!   [`adjusted_mutual_information`] with the labels.
 //!
 //! Arrays come in as a borrowed [`Matrix`], so nothing here depends on a tensor library.
-//! Sums run in `f64` in a fixed order: the same input gives the same bits.
+//! Sums run in a fixed order: the same input gives the same bits, on any number of threads. They are
+//! in `f64`, except where every row meets every other ([`identify`], [`k_means`]): there `f32`.
 //! Angles are in radians and say so in their names.
 //!
 //! ```
@@ -24,17 +31,41 @@
 //! assert_eq!(closed_set.top1_error_percent(), Some(50.0));
 //! # Ok::<(), lsoftmax_metrics::Error>(())
 //! ```
+//!
+//! Pairs are told same from different by a threshold on their score:
+//!
+//! ```
+//! use lsoftmax_metrics::{Matrix, Roc, cosine_scores};
+//!
+//! let left = [1.0, 0.0, 0.0, 1.0, 1.0, 1.0];
+//! let right = [0.9, 0.1, 1.0, 0.2, 0.8, 1.0];
+//! let scores = cosine_scores(Matrix::new(&left, 3, 2)?, Matrix::new(&right, 3, 2)?)?;
+//!
+//! let roc = Roc::new(&scores, &[true, false, true])?;
+//! assert_eq!((roc.auc(), roc.eer().rate), (1.0, 0.0));
+//! assert_eq!(roc.best_threshold().accuracy, 1.0);
+//!
+//! // One different pair says nothing about one false accept in a thousand.
+//! assert_eq!(roc.tar_at_far(1e-3)?.measured, None);
+//! # Ok::<(), lsoftmax_metrics::Error>(())
+//! ```
 
 mod angles;
 mod centres;
 mod closed_set;
+mod clustering;
 mod confusion;
 mod error;
 mod histogram;
+mod identification;
 mod matrix;
+mod pairs;
 mod pairwise;
+mod random;
 mod summary;
+mod unit;
 mod vector;
+mod verification;
 
 pub use angles::{
     AngleReport, AngleStatistics, IntraAngles, IntraReport, intra_angles, target_angles_rad,
@@ -43,9 +74,20 @@ pub use centres::{Centre, ClassCentres};
 pub use closed_set::{
     ClosedSet, ClosedSetReport, TopKError, argmax, top1_error_percent, topk_error_percent,
 };
+pub use clustering::{
+    KMeans, adjusted_mutual_information, k_means, k_means_from, normalized_mutual_information,
+};
 pub use confusion::ConfusionMatrix;
 pub use error::{Error, Result};
 pub use histogram::Histogram;
+pub use identification::{
+    Identification, MatedProbe, NonMatedProbe, OpenSetPoint, TpirAtFpir, identify,
+};
 pub use matrix::Matrix;
+pub use pairs::VerificationPairs;
 pub use pairwise::{PairwiseAngles, pairwise_angles};
 pub use summary::{Summary, quantile};
+pub use verification::{
+    BestThreshold, EqualErrorRate, Fold, KFold, OperatingPoint, Roc, TarAtFar, cosine_scores,
+    k_fold, k_fold_embeddings, probit,
+};

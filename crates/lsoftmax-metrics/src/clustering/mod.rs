@@ -1,0 +1,13 @@
+//! Clustering: do the embeddings fall into groups by themselves, and are the groups the classes?
+//!
+//! [`k_means`] with as many clusters as there are classes makes the groups;
+//! [`normalized_mutual_information`] and [`adjusted_mutual_information`] compare them with the
+//! labels.
+
+mod contingency;
+mod k_means;
+mod mutual_information;
+mod points;
+
+pub use k_means::{KMeans, k_means, k_means_from};
+pub use mutual_information::{adjusted_mutual_information, normalized_mutual_information};

@@ -1,0 +1,26 @@
+//! Verification: do two images show the same identity?
+//!
+//! A pair has a score, larger for pairs that look more alike, and is accepted when
+//! **score >= threshold**, here and everywhere in this module. Of the different pairs the share
+//! accepted is the false accept rate (FAR); of the same pairs it is the true accept rate (TAR),
+//! and `1 - TAR` is the false reject rate (FRR). Rates are shares from 0 to 1; what is in percent
+//! says so in its name.
+
+mod best_threshold;
+mod curve;
+mod k_fold;
+mod probit;
+mod roc;
+mod similarity;
+mod strict;
+
+pub use best_threshold::BestThreshold;
+pub use k_fold::{Fold, KFold, k_fold, k_fold_embeddings};
+pub use probit::probit;
+pub use roc::{EqualErrorRate, OperatingPoint, Roc, TarAtFar};
+pub use similarity::cosine_scores;
+
+pub(crate) use k_fold::k_fold_rows;
+pub(crate) use roc::share;
+pub(crate) use similarity::{PairRows, scores_of};
+pub(crate) use strict::{accepted, accepts, check_rate, rising, strict_threshold};
