@@ -86,7 +86,7 @@ proptest! {
         let found = k_means(rows(&values), k, seed, 50).unwrap();
         prop_assert!(found.converged);
         // As many clusters with points as there are different points, up to k.
-        let mut used = found.clusters.clone();
+        let mut used = found.clusters;
         used.sort_unstable();
         used.dedup();
         prop_assert_eq!(used.len(), k.min(different(&values)));
