@@ -1,8 +1,9 @@
 //! CIFAR-10 and CIFAR-100 in their binary versions.
 
-use crate::dataset::{Dataset, Split};
+use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::file::read_at_most;
+use crate::splits::Split;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -100,10 +101,10 @@ fn load(dir: &Path, format: &Format) -> Result<Split, DataError> {
     };
     let names = class_names(&dir.join(format.names), format)?;
     let train: Vec<PathBuf> = format.train.iter().map(|name| dir.join(name)).collect();
-    Ok(Split {
-        train: read(&train, format, &names)?,
-        test: read(&[dir.join(format.test)], format, &names)?,
-    })
+    Ok(Split::new(
+        read(&train, format, &names)?,
+        read(&[dir.join(format.test)], format, &names)?,
+    ))
 }
 
 /// The names of the file, or without a file the built-in ones.

@@ -1,6 +1,5 @@
 use crate::error::DataError;
 use crate::preprocessing::{MemoryLayout, Preprocessing, View};
-use crate::random::permutation;
 use std::sync::Arc;
 
 /// Labelled images, decoded once and kept as bytes. Cloning shares them.
@@ -25,18 +24,6 @@ struct Samples {
     /// `[sample, channel, height, width]`.
     images: Vec<u8>,
     labels: Vec<u32>,
-}
-
-/// Keeps the choice of held-out images apart from other random numbers of the same seed.
-const HELD_OUT: u64 = 0x6865_6c64;
-
-/// What to train on and what to test on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Split {
-    /// The images to train on.
-    pub train: Dataset,
-    /// The images to test on.
-    pub test: Dataset,
 }
 
 /// Images of a batch as numbers.
@@ -162,81 +149,41 @@ impl Dataset {
             .collect()
     }
 
-    /// The first images of each class, `count` in all (at least 1), in their old order:
-    /// as many of each class as of any other, as far as there are so many; everything if
-    /// `count` is not below the size.
-    #[must_use]
-    pub fn subset(&self, count: usize) -> Self {
-        let count = count.max(1);
-        if count >= self.len() {
-            return self.clone();
-        }
-        let mut take = self.shares(count);
-        self.select(|index| {
-            let take = &mut take[self.label(index) as usize];
-            let wanted = *take > 0;
-            *take -= usize::from(wanted);
-            wanted
+    /// The images that are wanted, in their order; at least one is.
+    pub(crate) fn select(&self, mut wanted: impl FnMut(usize) -> bool) -> Self {
+        self.select_as(self.class_names.clone(), |index| {
+            wanted(index).then(|| self.label(index))
         })
     }
 
-    /// Two parts: all but `count` images, and `count` images, as many of each class as of any other
-    /// as far as there are so many; `seed` draws them.
-    ///
-    /// # Errors
-    /// A part would be empty.
-    pub fn hold_out(&self, count: usize, seed: u64) -> Result<(Self, Self), DataError> {
-        if !(1..self.len()).contains(&count) {
-            return Err(DataError::number(
-                "held-out",
-                format!(
-                    "0, or from 1 to {} of {} images",
-                    self.len() - 1,
-                    self.len()
-                ),
-                count,
-            ));
-        }
-        let mut take = self.shares(count);
-        let mut held = vec![false; self.len()];
-        for index in permutation(seed, &[HELD_OUT], self.len()) {
-            let take = &mut take[self.label(index as usize) as usize];
-            if *take > 0 {
-                *take -= 1;
-                held[index as usize] = true;
-            }
-        }
-        let part = |wanted: bool| self.select(|index| held[index] == wanted);
-        Ok((part(false), part(true)))
-    }
-
-    /// How many of each class make up `count` images, at most all there are.
-    fn shares(&self, count: usize) -> Vec<usize> {
-        let available = self.class_counts();
-        let mut take = vec![0; available.len()];
-        let mut left = count;
-        while left > 0 {
-            for (take, &available) in take.iter_mut().zip(&available) {
-                if left > 0 && *take < available {
-                    *take += 1;
-                    left -= 1;
-                }
-            }
-        }
-        take
-    }
-
-    /// The images that are wanted, in their order; at least one is.
-    fn select(&self, mut wanted: impl FnMut(usize) -> bool) -> Self {
+    /// The images that get a label, in their order; at least one does, and each names a class.
+    pub(crate) fn select_as(
+        &self,
+        class_names: Vec<String>,
+        mut label: impl FnMut(usize) -> Option<u32>,
+    ) -> Self {
         let (mut images, mut labels) = (Vec::new(), Vec::new());
-        for (index, &label) in self.labels().iter().enumerate() {
-            if wanted(index) {
+        for index in 0..self.len() {
+            if let Some(label) = label(index) {
                 images.extend_from_slice(self.image(index));
                 labels.push(label);
             }
         }
         Self {
             samples: Arc::new(Samples { images, labels }),
+            class_names,
+            ..self.clone()
+        }
+    }
+
+    /// These images and then the others, which have the same shape and classes.
+    pub(crate) fn followed_by(&self, other: &Self) -> Self {
+        let samples = Samples {
+            images: [&self.samples.images[..], &other.samples.images].concat(),
+            labels: [self.labels(), other.labels()].concat(),
+        };
+        Self {
+            samples: Arc::new(samples),
             ..self.clone()
         }
     }
@@ -289,17 +236,6 @@ mod tests {
     }
 
     #[test]
-    fn subsets_are_balanced_and_keep_the_order() {
-        let set = tiny().subset(4);
-        assert_eq!(set.labels(), [0, 0, 1, 1]);
-        assert_eq!(set.image(2), [12, 13, 14, 15]);
-        assert_eq!(set.class_counts(), [2, 2, 0]);
-        assert_eq!(tiny().subset(5).labels(), [0, 0, 0, 1, 1]);
-        assert_eq!(tiny().subset(99), tiny());
-        assert_eq!(tiny().subset(0).len(), 1);
-    }
-
-    #[test]
     fn the_mean_image_is_a_mean_a_place() {
         assert_eq!(tiny().mean_image(), [10.0, 11.0, 12.0, 13.0]);
         assert_eq!((tiny().label(3), tiny().label(5)), (1, 0));
@@ -337,33 +273,5 @@ mod tests {
         assert_eq!(batches[1].indices, [4, 5]);
         assert_eq!(batches[1].pixels.len(), 8);
         assert_eq!(batches[1].shape, [2, 1, 2, 2]);
-    }
-
-    #[test]
-    fn what_is_held_out_is_fair_and_not_trained_on() {
-        let labels: Vec<u32> = (0..100).map(|i| u32::from(i >= 90)).collect();
-        let names = vec!["a".into(), "b".into()];
-        let data = Dataset::new((0..100).collect(), labels, [1, 1, 1], names).unwrap();
-        let (train, held) = data.hold_out(8, 3).unwrap();
-        assert_eq!((train.len(), held.class_counts()), (92, vec![4, 4]));
-        let bytes = |part: &Dataset| {
-            (0..part.len())
-                .map(|i| part.image(i)[0])
-                .collect::<Vec<_>>()
-        };
-        let mut all = [bytes(&train), bytes(&held)].concat();
-        all.sort_unstable();
-        assert_eq!(all, (0..100).collect::<Vec<u8>>());
-        assert_eq!(data.hold_out(8, 3).unwrap().1, held);
-        assert_ne!(data.hold_out(8, 4).unwrap().1, held);
-        // More than the small class has.
-        assert_eq!(data.hold_out(40, 3).unwrap().1.class_counts(), [30, 10]);
-        for count in [0, 100, 101] {
-            let message = data.hold_out(count, 3).unwrap_err().to_string();
-            assert!(
-                message.contains("held-out must be 0, or from 1 to 99"),
-                "{message}"
-            );
-        }
     }
 }

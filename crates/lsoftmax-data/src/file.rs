@@ -14,6 +14,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The path is no file name, the folder is missing or read-only, no space is left. The
 /// error names the path and the reason, and nothing stays behind.
 pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+    atomic_write_with(path, |file| file.write_all(bytes))
+}
+
+/// The same for content that is made as it is written.
+pub(crate) fn atomic_write_with(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> std::io::Result<()>,
+) -> Result<(), DataError> {
     /// Keeps apart the writers of one process.
     static WRITES: AtomicU64 = AtomicU64::new(0);
     let error = |source| DataError::file("write", path, source);
@@ -24,7 +32,7 @@ pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     // Without the name itself, which may be as long as a name can be.
     let aside = path.with_file_name(format!(".{}-{number}.part", std::process::id()));
     let written = File::create(&aside)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|mut file| write(&mut file).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&aside, path));
     written.map_err(|source| {
         fs::remove_file(&aside).ok();

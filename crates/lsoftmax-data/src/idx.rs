@@ -1,8 +1,9 @@
 //! The files of MNIST and its kin: IDX, raw or gzipped.
 
-use crate::dataset::{Dataset, Split};
+use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::file::read_at_most;
+use crate::splits::Split;
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{Read, Seek as _};
@@ -77,10 +78,10 @@ pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Spli
             ))
         }
     };
-    Ok(Split {
-        train: pair(train_labels_path, train_images, train_labels)?,
-        test: pair(test_labels_path, test_images, test_labels)?,
-    })
+    Ok(Split::new(
+        pair(train_labels_path, train_images, train_labels)?,
+        pair(test_labels_path, test_images, test_labels)?,
+    ))
 }
 
 /// The file under any of its usual names.

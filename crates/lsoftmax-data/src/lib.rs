@@ -38,20 +38,25 @@ mod error;
 mod file;
 pub mod glyphs;
 mod idx;
+pub mod images;
 mod loader;
 pub mod npy;
+#[cfg(feature = "parquet")]
+pub mod parquet_file;
 mod preprocessing;
 pub mod random;
 mod sampler;
 mod source;
+mod splits;
 
 pub use augmentation::Augmentation;
 pub use cifar::{load_cifar10, load_cifar100};
-pub use dataset::{Batch, Dataset, Split};
+pub use dataset::{Batch, Dataset};
 pub use error::DataError;
 pub use file::atomic_write;
 pub use idx::load as load_idx;
 pub use loader::{LoadPlan, Loader};
 pub use preprocessing::{MemoryLayout, Preprocessing};
 pub use sampler::{ClassSampler, Sampler};
-pub use source::{DataSource, SourceOptions, data_root};
+pub use source::{DataSource, OpenSet, SourceOptions, data_root};
+pub use splits::Split;

@@ -1,9 +1,14 @@
 use crate::cifar;
-use crate::dataset::{Dataset, Split};
+use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::glyphs::{self, Difficulty, Generated, SIDE, Stream};
 use crate::idx;
+use crate::images::{self, ImageOptions};
+use crate::splits::Split;
+use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Where images come from, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,20 +31,82 @@ pub enum DataSource {
     Cifar10,
     /// `cifar100`.
     Cifar100,
+    /// `images`: a folder with one folder of images a class, or a list of images
+    /// ([`ImageList`](crate::images::ImageList)).
+    Images,
 }
 
 /// How much of a source, and from where.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SourceOptions {
-    /// Folder of the files.
+    /// Folder of the files; of images also a list (`.csv`, `.parquet`).
     pub dir: Option<PathBuf>,
-    /// Seed of generated data.
+    /// Seed of generated data, and of what is drawn to be tested on.
     pub seed: u64,
     /// Training images: of files as many at most ([`Dataset::subset`]), all unless set; of
     /// glyphs as many, 20,000 unless set; of an alphabet the next multiple of its classes.
     pub train_samples: Option<usize>,
     /// Test images, likewise; 4,000 generated ones unless set.
     pub test_samples: Option<usize>,
+    /// Of images whose list or folder says nothing about it: the share of each class to test on
+    /// ([`Dataset::split_share`]), above 0 and below 1.
+    pub test_share: f64,
+    /// Classes to keep out of the training.
+    pub open_set: Option<OpenSet>,
+    /// How images are decoded.
+    pub images: ImageOptions,
+}
+
+impl Default for SourceOptions {
+    /// Everything there is, a fifth of it to test on, and no open set.
+    fn default() -> Self {
+        Self {
+            dir: None,
+            seed: 0,
+            train_samples: None,
+            test_samples: None,
+            test_share: 0.2,
+            open_set: None,
+            images: ImageOptions::default(),
+        }
+    }
+}
+
+/// Where the classes come from that are never trained on. Its text is a whole number, or a path
+/// (of a folder that is named by a number: `./12`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OpenSet {
+    /// So many classes of the data set, drawn by the seed, with all their images; of an alphabet
+    /// as many characters more, with 20 images each.
+    Classes(usize),
+    /// All images of a folder or a list, brought to the size and the channels of the training images.
+    Folder(PathBuf),
+}
+
+impl FromStr for OpenSet {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(classes @ 1..) if number => Ok(Self::Classes(classes)),
+            _ if number || text.trim().is_empty() => Err(DataError::number(
+                "open-set",
+                "a number of classes from 1, or a folder or list of images",
+                format!("{text:?}"),
+            )),
+            _ => Ok(Self::Folder(text.into())),
+        }
+    }
+}
+
+impl fmt::Display for OpenSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Classes(classes) => classes.fmt(f),
+            Self::Folder(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// Where data sets lie unless somebody says otherwise: in the folder that `LSOFTMAX_DATA` names, or in
@@ -51,6 +118,10 @@ pub fn data_root() -> PathBuf {
 /// Generated images, unless asked otherwise.
 const TRAIN_SAMPLES: usize = 20_000;
 const TEST_SAMPLES: usize = 4_000;
+/// Most characters of an alphabet.
+const MOST_CLASSES: u32 = 100_000;
+/// Images of each character that is not trained on, as in Omniglot.
+const OPEN_SET_SAMPLES: usize = 20;
 /// More would take 8 GB.
 const MOST_SAMPLES: usize = 10_000_000;
 
@@ -77,6 +148,7 @@ impl DataSource {
         "idx",
         "cifar10",
         "cifar100",
+        "images",
     ];
 
     /// The source of a name.
@@ -87,7 +159,7 @@ impl DataSource {
         if let Some(classes) = name.strip_prefix("alphabet") {
             let number = classes.strip_prefix(':').unwrap_or(classes);
             return match number.parse() {
-                Ok(classes @ 2..=100_000) => Ok(Self::Alphabet { classes }),
+                Ok(classes @ 2..=MOST_CLASSES) => Ok(Self::Alphabet { classes }),
                 _ => Err(DataError::number(
                     "N of alphabet:N",
                     "a number from 2 to 100000, as in alphabet:40",
@@ -102,6 +174,7 @@ impl DataSource {
             "fashion-mnist" => Ok(Self::Idx { fashion: true }),
             "cifar10" => Ok(Self::Cifar10),
             "cifar100" => Ok(Self::Cifar100),
+            "images" => Ok(Self::Images),
             _ => Err(DataError::UnknownSource {
                 name: name.to_owned(),
                 hint: Self::NAMES
@@ -124,7 +197,7 @@ impl DataSource {
     /// otherwise: that of their own archive.
     pub fn folder(self) -> Option<&'static str> {
         match self {
-            Self::Glyphs | Self::Alphabet { .. } => None,
+            Self::Glyphs | Self::Alphabet { .. } | Self::Images => None,
             Self::Idx { fashion: false } => Some("mnist"),
             Self::Idx { fashion: true } => Some("fashion-mnist"),
             Self::Cifar10 => Some("cifar-10-batches-bin"),
@@ -141,7 +214,8 @@ impl DataSource {
     /// Reads or draws the images.
     ///
     /// # Errors
-    /// Files missing or damaged, or a number of samples out of range.
+    /// Files missing or damaged, a number of samples or classes out of range; of images also what
+    /// [`ImageList`](crate::images::ImageList) refuses, and fewer than two classes to train on.
     pub fn load(self, options: &SourceOptions) -> Result<Split, DataError> {
         for (name, samples) in [
             ("train-samples", options.train_samples),
@@ -165,8 +239,8 @@ impl DataSource {
                 files,
             })
         };
-        let split = match self {
-            Self::Glyphs | Self::Alphabet { .. } => return self.generate(options),
+        let mut split = match self {
+            Self::Glyphs | Self::Alphabet { .. } => self.generate(options)?,
             Self::Idx { fashion } => {
                 let name = if fashion { "fashion-mnist" } else { "mnist" };
                 let dir: &Path = files(name, idx::FILES)?;
@@ -176,41 +250,82 @@ impl DataSource {
             }
             Self::Cifar10 => cifar::load_cifar10(files("cifar10", cifar::CIFAR10_FILES)?)?,
             Self::Cifar100 => cifar::load_cifar100(files("cifar100", cifar::CIFAR100_FILES)?)?,
+            Self::Images => {
+                let path = options.dir.as_deref().ok_or_else(|| {
+                    DataError::number(
+                        "data-dir",
+                        "a folder with one folder of images a class, or a .csv or .parquet list \
+                         of images, for --data images",
+                        "none",
+                    )
+                })?;
+                images::source::load(path, options)?
+            }
         };
-        let subset = |data: Dataset, samples: Option<usize>| {
-            samples.map_or_else(|| data.clone(), |samples| data.subset(samples))
+        match &options.open_set {
+            Some(OpenSet::Classes(count)) if !self.is_generated() => {
+                split.keep_classes_out(*count, options.seed)?;
+            }
+            Some(OpenSet::Folder(path)) => images::source::add_open_set(&mut split, path, options)?,
+            _ => {}
+        }
+        let subset = |data: Dataset, samples: Option<usize>| match samples {
+            Some(samples) => data.subset(samples),
+            None => data,
         };
-        Ok(Split {
-            train: subset(split.train, options.train_samples),
-            test: subset(split.test, options.test_samples),
-        })
+        // Drawn ones have their numbers already.
+        if !self.is_generated() {
+            split.train = subset(split.train, options.train_samples);
+            split.test = subset(split.test, options.test_samples);
+        }
+        Ok(split)
     }
 
     fn generate(self, options: &SourceOptions) -> Result<Split, DataError> {
         let difficulty = Difficulty::default();
-        let part = |stream, samples: usize| {
-            let (Generated { images, labels }, classes) = match self {
-                Self::Alphabet { classes } => {
-                    let each = samples.div_ceil(classes as usize);
-                    let range = 0..classes;
-                    let set = glyphs::alphabet(options.seed, stream, range, each, &difficulty);
-                    (set, classes)
-                }
-                _ => (
-                    glyphs::digits(options.seed, stream, samples, &difficulty),
-                    10,
-                ),
-            };
-            let names = (0..classes).map(|class| class.to_string()).collect();
+        let data_set = |Generated { images, labels }, classes: Range<u32>| {
+            let names = classes.map(|class| class.to_string()).collect();
             Dataset::new(images, labels, [1, SIDE, SIDE], names)
         };
-        Ok(Split {
-            train: part(
+        let characters = |stream, range: Range<u32>, each| {
+            let set = glyphs::alphabet(options.seed, stream, range.clone(), each, &difficulty);
+            data_set(set, range)
+        };
+        let part = |stream, samples: usize| match self {
+            Self::Alphabet { classes } => {
+                characters(stream, 0..classes, samples.div_ceil(classes as usize))
+            }
+            _ => data_set(
+                glyphs::digits(options.seed, stream, samples, &difficulty),
+                0..10,
+            ),
+        };
+        let mut split = Split::new(
+            part(
                 Stream::Train,
                 options.train_samples.unwrap_or(TRAIN_SAMPLES),
             )?,
-            test: part(Stream::Test, options.test_samples.unwrap_or(TEST_SAMPLES))?,
-        })
+            part(Stream::Test, options.test_samples.unwrap_or(TEST_SAMPLES))?,
+        );
+        if let Some(OpenSet::Classes(count)) = options.open_set {
+            let Self::Alphabet { classes } = self else {
+                return Err(DataError::number(
+                    "open-set",
+                    "left out for --data glyphs, which has no digits but ten (--data alphabet:N \
+                     has as many characters as you like)",
+                    count,
+                ));
+            };
+            let more = u32::try_from(count)
+                .ok()
+                .filter(|more| (1..=MOST_CLASSES).contains(more))
+                .ok_or_else(|| {
+                    DataError::number("open-set", format!("from 1 to {MOST_CLASSES}"), count)
+                })?;
+            let range = classes..classes + more;
+            split.open_set = Some(characters(Stream::Test, range, OPEN_SET_SAMPLES)?);
+        }
+        Ok(split)
     }
 }
 
@@ -266,6 +381,42 @@ mod tests {
         let split = DataSource::Alphabet { classes: 30 }.load(&options).unwrap();
         assert_eq!((split.train.len(), split.test.len()), (60, 30));
         assert_eq!(split.test.class_counts(), [1; 30]);
+    }
+
+    #[test]
+    fn an_open_set_is_a_number_or_a_path() {
+        for text in ["40", "faces/unseen", "./12", "list.csv", "4 people"] {
+            let open_set: OpenSet = text.parse().unwrap();
+            assert_eq!(open_set.to_string(), text);
+            assert_eq!(matches!(open_set, OpenSet::Classes(40)), text == "40");
+        }
+        for text in ["", " ", "0", "99999999999999999999999"] {
+            let message = text.parse::<OpenSet>().unwrap_err().to_string();
+            assert!(message.contains("a number of classes from 1"), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_alphabet_has_more_characters() {
+        let options = |classes| SourceOptions {
+            train_samples: Some(60),
+            test_samples: Some(30),
+            open_set: Some(OpenSet::Classes(classes)),
+            ..SourceOptions::default()
+        };
+        let alphabet = DataSource::Alphabet { classes: 30 };
+        let split = alphabet.load(&options(5)).unwrap();
+        let open_set = split.open_set.unwrap();
+        assert_eq!(open_set.class_counts(), [20; 5]);
+        assert_eq!(open_set.class_names[0], "30");
+        assert_eq!((split.train.len(), split.train.num_classes()), (60, 30));
+        // Beginning with the same characters however many there are.
+        let more = alphabet.load(&options(6)).unwrap().open_set.unwrap();
+        assert_eq!(more.image(7), open_set.image(6));
+        let message = alphabet.load(&options(0)).unwrap_err().to_string();
+        assert!(message.contains("open-set must be from 1"), "{message}");
+        let message = DataSource::Glyphs.load(&options(2)).unwrap_err();
+        assert!(message.to_string().contains("alphabet:N"), "{message}");
     }
 
     #[test]

@@ -56,7 +56,9 @@ impl ClassSampler {
         if classes.len() < classes_per_batch {
             return Err(DataError::number(
                 "classes with images",
-                format!("{classes_per_batch} at least, for batches of {batch} with {images_per_class} of each class"),
+                format!(
+                    "{classes_per_batch} at least, for batches of {batch} with {images_per_class} of each class"
+                ),
                 classes.len(),
             ));
         }
@@ -176,7 +178,9 @@ mod tests {
     #[test]
     fn what_cannot_be_done_is_refused() {
         let error = |labels: &[u32], batch, images| {
-            ClassSampler::new(0, labels, batch, images).unwrap_err().to_string()
+            ClassSampler::new(0, labels, batch, images)
+                .unwrap_err()
+                .to_string()
         };
         assert_eq!(
             error(&[0, 1], 8, 3),

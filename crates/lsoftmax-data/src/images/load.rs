@@ -1,0 +1,280 @@
+//! From a list to a data set.
+
+use super::cache::{Cache, Content};
+use super::{Broken, Channels, DecodedImage, ImageList, ImageOptions, Wrong, decode, fit};
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use fast_image_resize::Resizer;
+use rayon::prelude::*;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// How many images [`Channels::Auto`] looks at.
+const LOOKED_AT: usize = 64;
+/// How many broken images a message names.
+const NAMED: usize = 3;
+
+/// The images of a list.
+#[derive(Clone, Debug)]
+pub struct Decoded {
+    /// The images that can be read, in the order of the list, with all its classes.
+    pub dataset: Dataset,
+    /// The file of each sample.
+    pub paths: Vec<PathBuf>,
+    /// Where each sample stands in [`ImageList::entries`].
+    pub entries: Vec<usize>,
+    /// The images that cannot be read, and why.
+    pub skipped: Vec<(PathBuf, String)>,
+    /// What somebody who uses the images should know, a sentence each.
+    pub remarks: Vec<String>,
+}
+
+/// One image `[channel, height, width]`, by the very same way as those of a data set.
+///
+/// # Errors
+/// The size is out of range; the file is not there, no image, damaged, or too large (256 MiB;
+/// decoded 16,384 pixels a side and 512 MiB).
+pub fn decode_image(path: &Path, options: &ImageOptions) -> Result<Vec<u8>, DataError> {
+    options.check()?;
+    let wrong = |(expected, found): Wrong| DataError::format(path, expected, found);
+    let image = aligned(path, options).map_err(wrong)?;
+    let channels = match options.channels {
+        Channels::Grey => 1,
+        Channels::Colour => 3,
+        Channels::Auto => 3 - 2 * usize::from(image.is_grey()),
+    };
+    let mut out = vec![0; channels * options.size[0] * options.size[1]];
+    finish(image, channels, options, &mut Resizer::new(), &mut out).map_err(wrong)?;
+    Ok(out)
+}
+
+/// A file's image, after the alignment.
+fn aligned(path: &Path, options: &ImageOptions) -> Result<DecodedImage, Wrong> {
+    let image = decode::read(path)?;
+    match &options.alignment {
+        None => Ok(image),
+        Some(alignment) => (alignment.step)(path, image).map_err(|error| match error {
+            DataError::Format {
+                expected, found, ..
+            } => (expected, found),
+            other => (
+                format!("an image for {}", alignment.name),
+                other.to_string(),
+            ),
+        }),
+    }
+}
+
+/// Colour and size.
+fn finish(
+    image: DecodedImage,
+    channels: usize,
+    options: &ImageOptions,
+    resizer: &mut Resizer,
+    out: &mut [u8],
+) -> Result<(), Wrong> {
+    let image = if channels == 1 {
+        image.into_grey()
+    } else {
+        image.into_colour()
+    };
+    fit::fit(&image, options.fit, options.size, resizer, out)
+}
+
+impl ImageList {
+    /// Reads all images, on all cores.
+    ///
+    /// # Errors
+    /// The size is out of range; there is not enough memory; no image of a class can be read, or
+    /// with [`Broken::Refuse`] one cannot.
+    pub fn decode(&self, options: &ImageOptions) -> Result<Decoded, DataError> {
+        options.check()?;
+        let mut remarks = Vec::new();
+        let cache = options
+            .cache
+            .as_deref()
+            .map(|dir| Cache::new(dir, self, options));
+        let cached = cache
+            .as_ref()
+            .and_then(|cache| cache.read(self.entries.len(), options.size, &mut remarks));
+        let from_cache = cached.is_some();
+        let content = match cached {
+            Some(content) => content,
+            None => self.decode_anew(options)?,
+        };
+        self.check_broken(&content, options.broken)?;
+        if let Some(cache) = &cache
+            && !from_cache
+            && self.can_be_opened(&content.skipped)
+            && let Err(error) = cache.write(&content, options.size)
+        {
+            remarks.push(format!("the decoded images are not kept: {error}"));
+        }
+        let Content {
+            channels,
+            images,
+            skipped,
+        } = content;
+        let mut broken = skipped.iter().map(|&(entry, _)| entry as usize).peekable();
+        let entries: Vec<usize> = (0..self.entries.len())
+            .filter(|entry| broken.next_if_eq(entry).is_none())
+            .collect();
+        let labels = entries.iter().map(|&entry| self.entries[entry].label);
+        let [height, width] = options.size;
+        let dataset = Dataset::new(
+            images,
+            labels.collect(),
+            [channels, height, width],
+            self.class_names.clone(),
+        )?;
+        if !skipped.is_empty() {
+            remarks.push(format!(
+                "{} broken images skipped: {}",
+                skipped.len(),
+                self.names(&skipped)
+            ));
+        }
+        Ok(Decoded {
+            dataset,
+            paths: entries
+                .iter()
+                .map(|&entry| self.entries[entry].path.clone())
+                .collect(),
+            entries,
+            skipped: skipped
+                .into_iter()
+                .map(|(entry, reason)| (self.entries[entry as usize].path.clone(), reason))
+                .collect(),
+            remarks,
+        })
+    }
+
+    fn decode_anew(&self, options: &ImageOptions) -> Result<Content, DataError> {
+        let channels = match options.channels {
+            Channels::Grey => 1,
+            Channels::Colour => 3,
+            Channels::Auto => self.auto_channels(options),
+        };
+        let size = channels * options.size[0] * options.size[1];
+        let mut images = self
+            .entries
+            .len()
+            .checked_mul(size)
+            .and_then(|bytes| {
+                let mut images = Vec::new();
+                images.try_reserve_exact(bytes).ok()?;
+                images.resize(bytes, 0);
+                Some(images)
+            })
+            .ok_or_else(|| {
+                DataError::number(
+                    "the memory for the images",
+                    "available",
+                    format!("{} images of {size} bytes", self.entries.len()),
+                )
+            })?;
+        let outcomes: Vec<Result<(), Wrong>> = images
+            .par_chunks_exact_mut(size)
+            .zip(&self.entries)
+            .map_init(Resizer::new, |resizer, (out, entry)| {
+                let image = aligned(&entry.path, options)?;
+                finish(image, channels, options, resizer, out)
+            })
+            .collect();
+        let (mut skipped, mut kept) = (Vec::new(), 0);
+        for (entry, outcome) in outcomes.into_iter().enumerate() {
+            match outcome {
+                Ok(()) => {
+                    images.copy_within(entry * size..(entry + 1) * size, kept * size);
+                    kept += 1;
+                }
+                Err((expected, found)) => {
+                    skipped.push((entry as u32, format!("expected {expected}, found {found}")));
+                }
+            }
+        }
+        images.truncate(kept * size);
+        Ok(Content {
+            channels,
+            images,
+            skipped,
+        })
+    }
+
+    /// Whether images are broken for what is in them: one that may not be read today may be tomorrow.
+    fn can_be_opened(&self, skipped: &[(u32, String)]) -> bool {
+        skipped.iter().all(|&(entry, _)| {
+            let path = &self.entries[entry as usize].path;
+            path.is_file() && File::open(path).is_ok()
+        })
+    }
+
+    /// Grey if no image of some has a colour.
+    fn auto_channels(&self, options: &ImageOptions) -> usize {
+        let count = self.entries.len();
+        let some = count.min(LOOKED_AT);
+        let colour = (0..some).into_par_iter().any(|place| {
+            let entry = &self.entries[place * count / some];
+            aligned(&entry.path, options).is_ok_and(|image| !image.is_grey())
+        });
+        if colour { 3 } else { 1 }
+    }
+
+    /// Refuses broken images as far as they have to be.
+    fn check_broken(&self, content: &Content, broken: Broken) -> Result<(), DataError> {
+        let skipped = &content.skipped;
+        if skipped.is_empty() {
+            return Ok(());
+        }
+        if broken == Broken::Refuse || skipped.len() == self.entries.len() {
+            return Err(DataError::format(
+                &self.source,
+                "images that can be read",
+                format!(
+                    "{} broken ones of {}: {}",
+                    skipped.len(),
+                    self.entries.len(),
+                    self.names(skipped)
+                ),
+            ));
+        }
+        let mut left = vec![0usize; self.class_names.len()];
+        for entry in &self.entries {
+            left[entry.label as usize] += 1;
+        }
+        for &(entry, _) in skipped {
+            let label = self.entries[entry as usize].label;
+            left[label as usize] -= 1;
+            if left[label as usize] == 0 {
+                let of_class: Vec<_> = skipped
+                    .iter()
+                    .filter(|&&(entry, _)| self.entries[entry as usize].label == label)
+                    .cloned()
+                    .collect();
+                return Err(DataError::format(
+                    &self.source,
+                    format!(
+                        "an image of the class {:?} that can be read",
+                        self.class_names[label as usize]
+                    ),
+                    format!("{} broken ones: {}", of_class.len(), self.names(&of_class)),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of some broken images.
+    fn names(&self, skipped: &[(u32, String)]) -> String {
+        let names = skipped.iter().take(NAMED).map(|(entry, reason)| {
+            let path = &self.entries[*entry as usize].path;
+            let path = path.strip_prefix(self.base()).unwrap_or(path);
+            format!("{} ({reason})", path.display())
+        });
+        let mut text = names.collect::<Vec<_>>().join(", ");
+        if skipped.len() > NAMED {
+            text += &format!(" and {} more", skipped.len() - NAMED);
+        }
+        text
+    }
+}

@@ -1,0 +1,173 @@
+//! Folders and lists of images as what to train and to test on.
+
+use super::{Channels, Decoded, ImageList, ImageOptions, Part};
+use crate::dataset::Dataset;
+use crate::error::DataError;
+use crate::source::SourceOptions;
+use crate::splits::Split;
+use std::path::Path;
+
+/// The parts of a folder or a list, as it says or else as drawn.
+pub(crate) fn load(path: &Path, options: &SourceOptions) -> Result<Split, DataError> {
+    let (list, decoded) = read(path, &options.images)?;
+    let parts: Vec<Option<Part>> = decoded
+        .entries
+        .iter()
+        .map(|&entry| list.entries[entry].part)
+        .collect();
+    let all = decoded.dataset;
+    let train = part(&all, &parts, Part::Train);
+    let mut split = match (train, part(&all, &parts, Part::Test)) {
+        // Nothing is said about any image.
+        (None, _) if parts.iter().all(Option::is_none) => {
+            at_least_two_classes(path, &all)?;
+            let (train, test) = all.split_share(options.test_share, options.seed)?;
+            Split::new(train, test)
+        }
+        (None, _) => {
+            return Err(DataError::format(
+                path,
+                "images of the split train",
+                "only others",
+            ));
+        }
+        (Some(train), test) => {
+            let trained = has_images(&train);
+            let seen = |data: &Dataset| data.classes(&trained);
+            if let Some(test) = &test {
+                all_seen(path, test, &trained)?;
+            }
+            let train = seen(&train).unwrap_or(train);
+            at_least_two_classes(path, &train)?;
+            let (train, test) = match test.and_then(|test| seen(&test)) {
+                Some(test) => (train, test),
+                None => train.split_share(options.test_share, options.seed)?,
+            };
+            Split::new(train, test)
+        }
+    };
+    if let Some(open_set) = part(&all, &parts, Part::OpenSet) {
+        if options.open_set.is_some() {
+            return Err(DataError::format(
+                path,
+                "no images of the split open-set, as --open-set says what they are",
+                format!("{} of them", open_set.len()),
+            ));
+        }
+        let there = has_images(&open_set);
+        let names: Vec<&String> = names(&all, &there).collect();
+        if let Some(name) = names
+            .iter()
+            .find(|name| split.train.class_names.contains(name))
+        {
+            return Err(DataError::format(
+                path,
+                "other classes in the split open-set than in train",
+                format!("{name:?} in both"),
+            ));
+        }
+        split.open_set = open_set.classes(&there);
+    }
+    split.remarks = decoded.remarks;
+    if list.ignored > 0 {
+        split.remarks.push(format!(
+            "{} files or folders left aside: hidden, of other kinds, or there twice by links",
+            list.ignored
+        ));
+    }
+    let untested = split
+        .test
+        .class_counts()
+        .iter()
+        .filter(|&&count| count == 0)
+        .count();
+    if untested > 0 {
+        split.remarks.push(format!(
+            "{untested} of {} classes have no image to test on",
+            split.test.num_classes()
+        ));
+    }
+    Ok(split)
+}
+
+/// Reads all images of a folder or a list as the open set.
+pub(crate) fn add_open_set(
+    split: &mut Split,
+    path: &Path,
+    options: &SourceOptions,
+) -> Result<(), DataError> {
+    if split.open_set.is_some() {
+        return Err(DataError::format(
+            path,
+            "no images of the split open-set in the list to train on",
+            "some",
+        ));
+    }
+    let train = &split.train;
+    let options = ImageOptions {
+        size: [train.height, train.width],
+        channels: match train.channels {
+            1 => Channels::Grey,
+            _ => Channels::Colour,
+        },
+        ..options.images.clone()
+    };
+    let (_, decoded) = read(path, &options)?;
+    split.open_set = Some(decoded.dataset);
+    split.remarks.extend(decoded.remarks);
+    Ok(())
+}
+
+fn read(path: &Path, options: &ImageOptions) -> Result<(ImageList, Decoded), DataError> {
+    let list = ImageList::from_path(path)?;
+    let decoded = list.decode(options)?;
+    Ok((list, decoded))
+}
+
+/// The images of a part, with all classes.
+fn part(all: &Dataset, parts: &[Option<Part>], part: Part) -> Option<Dataset> {
+    parts
+        .contains(&Some(part))
+        .then(|| all.select(|index| parts[index] == Some(part)))
+}
+
+fn has_images(data: &Dataset) -> Vec<bool> {
+    data.class_counts().iter().map(|&count| count > 0).collect()
+}
+
+fn names<'a>(data: &'a Dataset, wanted: &'a [bool]) -> impl Iterator<Item = &'a String> {
+    let names = data.class_names.iter().zip(wanted);
+    names.filter(|&(_, &wanted)| wanted).map(|(name, _)| name)
+}
+
+fn at_least_two_classes(path: &Path, data: &Dataset) -> Result<(), DataError> {
+    let there = has_images(data);
+    let names: Vec<&String> = names(data, &there).collect();
+    match names[..] {
+        [name] => Err(DataError::format(
+            path,
+            "images of at least two classes to train on",
+            format!("one, {name:?}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses test images of classes that are not trained on.
+fn all_seen(path: &Path, test: &Dataset, trained: &[bool]) -> Result<(), DataError> {
+    let tested = has_images(test);
+    let unseen: Vec<bool> = tested.iter().zip(trained).map(|(&a, &b)| a && !b).collect();
+    let mut names = names(test, &unseen);
+    let Some(name) = names.next() else {
+        return Ok(());
+    };
+    Err(DataError::format(
+        path,
+        "test images of classes that are trained on (others are given with --open-set, or with \
+         the split open-set of a list)",
+        format!(
+            "{name:?} and {} more without training images",
+            names.count()
+        ),
+    ))
+}
