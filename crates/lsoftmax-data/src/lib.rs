@@ -35,6 +35,7 @@ mod dataset;
 #[cfg(feature = "download")]
 pub mod download;
 mod error;
+pub mod faces;
 mod file;
 pub mod glyphs;
 mod idx;

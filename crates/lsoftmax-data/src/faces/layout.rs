@@ -1,0 +1,125 @@
+//! How face data sets lie in folders: both LFW and CASIA-WebFace have a folder a person.
+
+use super::text::{LARGEST_FILE, read_text};
+use crate::error::DataError;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Endings of image files, in the order in which they are tried.
+pub const IMAGE_EXTENSIONS: [&str; 9] = [
+    "jpg", "jpeg", "png", "bmp", "webp", "ppm", "pgm", "tif", "tiff",
+];
+
+/// Where LFW has an image of a person, counted from 1: `Name/Name_0001.jpg`, relative to the
+/// folder `lfw`.
+pub fn lfw_image(name: &str, index: u32) -> String {
+    format!("{name}/{name}_{index:04}.jpg")
+}
+
+/// Names of people, such as those to leave out of training because the test knows them.
+///
+/// A text file with a name a line, spelled as the folder of the person's images is: CASIA-WebFace
+/// numbers its folders (`0000045`), and its list of names says who that is. Empty lines do not
+/// count, nor do names that are there twice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IdentityList {
+    names: BTreeSet<String>,
+}
+
+impl IdentityList {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is no UTF-8 or larger than 1 GiB; a line that no folder can
+    /// be called, with its number.
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        let text = read_text(path, LARGEST_FILE)?;
+        let mut names = BTreeSet::new();
+        for (line, name) in (1..).zip(text.lines().map(str::trim)) {
+            if name.is_empty() {
+                continue;
+            }
+            if !is_folder_name(name) {
+                let expected = format!("the name of a person's folder in line {line}");
+                return Err(DataError::format(path, expected, format!("{name:?}")));
+            }
+            names.insert(name.to_owned());
+        }
+        Ok(Self { names })
+    }
+
+    /// Whether a name is in the list; upper and lower case are not the same.
+    pub fn contains(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    /// The number of names.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no name.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// All names, in the order of their bytes.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// The names that no class has. Many of them say that the list is spelled otherwise than
+    /// the data set, and would leave out less than it should.
+    pub fn unknown<'a>(&'a self, class_names: &[String]) -> Vec<&'a str> {
+        let known: BTreeSet<&str> = class_names.iter().map(String::as_str).collect();
+        self.iter().filter(|name| !known.contains(name)).collect()
+    }
+}
+
+/// Whether a folder within another can be called that.
+pub(super) fn is_folder_name(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', '\0'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_of_lfw_have_four_digits() {
+        assert_eq!(
+            lfw_image("George_W_Bush", 10),
+            "George_W_Bush/George_W_Bush_0010.jpg"
+        );
+        assert_eq!(lfw_image("A", 12345), "A/A_12345.jpg");
+    }
+
+    #[test]
+    fn lists_are_read_and_held_against_classes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exclude.txt");
+        std::fs::write(&path, "0000045\r\n\r\n  0000102 \n0000045\nJosé\n").unwrap();
+        let list = IdentityList::read(&path).unwrap();
+        assert_eq!(
+            list.iter().collect::<Vec<_>>(),
+            ["0000045", "0000102", "José"]
+        );
+        assert!(list.contains("0000102") && !list.contains("josé"));
+        assert!(!list.is_empty() && list.len() == 3);
+        let classes = ["0000045".to_owned(), "0000099".to_owned()];
+        assert_eq!(list.unknown(&classes), ["0000102", "José"]);
+        std::fs::write(&path, "").unwrap();
+        assert!(IdentityList::read(&path).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exclude.txt");
+        for bad in ["a/b", "..", "a\\b"] {
+            std::fs::write(&path, format!("good\n{bad}\n")).unwrap();
+            let message = IdentityList::read(&path).unwrap_err().to_string();
+            assert!(message.contains("in line 2") && message.contains(&format!("{bad:?}")));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Pairs of images for verification.
+
+mod lfw;
+mod resolve;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use super::text::{LARGEST_FILE, read_text};
+use crate::error::DataError;
+use std::path::Path;
+
+pub use resolve::PairImages;
+
+/// Two images, and whether they show one person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FacePair {
+    /// The one image, relative to the folder of images, with slashes.
+    pub left: String,
+    /// The other image, likewise.
+    pub right: String,
+    /// Whether both show the same person.
+    pub same: bool,
+    /// The fold of a cross-validation, from 0.
+    pub fold: usize,
+}
+
+/// Pairs of images to verify. There is at least one, and each fold has some.
+///
+/// Two formats are read, told apart by their first line.
+///
+/// **LFW's** (G. Huang et al., "Labeled Faces in the Wild", 2007, and its README). The first
+/// line is `folds<TAB>n` in `pairs.txt` (`10<TAB>300`), or `n` alone in `pairsDevTrain.txt` and
+/// `pairsDevTest.txt`, which are one fold. Each fold has n pairs of one person,
+/// `name<TAB>i<TAB>j`, then n pairs of two people, `name<TAB>i<TAB>name<TAB>j`. Image i of a
+/// person, counted from 1, is `name/name_%04d.jpg`. In a line without tabs, runs of blanks
+/// stand between fields. Empty lines may follow the last pair.
+///
+/// **A CSV table** for pairs of your own, with the columns
+///
+/// | column | content |
+/// |---|---|
+/// | `left`, `right` | images, relative to the folder of images |
+/// | `same` | 1 or `true` for one person, 0 or `false` for two |
+/// | `fold` | may be left out; any whole numbers: the smallest is fold 0, and so on |
+///
+/// in any order; others are passed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairsFile {
+    /// The number of folds, 1 if the file has none.
+    pub folds: usize,
+    /// The pairs in the order of the file.
+    pub pairs: Vec<FacePair>,
+}
+
+impl PairsFile {
+    /// Reads a file in either format.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is larger than 1 GiB or in neither format; no pairs; more or
+    /// fewer than its first line says; a field that is not what it should be. The error names
+    /// the line.
+    pub fn read(path: &Path) -> Result<Self, DataError> {
+        Self::parse(path, &read_text(path, LARGEST_FILE)?)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, DataError> {
+        let first = text.lines().next().unwrap_or_default();
+        if let Some(header) = lfw::Header::parse(first) {
+            return lfw::parse(path, text, header);
+        }
+        let names = first.to_lowercase();
+        let mut names = names.split(',').map(|name| name.trim().trim_matches('"'));
+        if names.any(|name| name == "same") {
+            return table::parse(path, text);
+        }
+        Err(DataError::format(
+            path,
+            "a first line with the number of folds and of pairs a fold (10<TAB>300), with the \
+             number of pairs (1100), or the header left,right,same[,fold]",
+            shorten(first),
+        ))
+    }
+}
+
+/// A line of a file within quotes, cut where it gets long.
+fn shorten(line: &str) -> String {
+    let short: String = line.chars().take(60).collect();
+    let more = if short.len() < line.len() { "..." } else { "" };
+    format!("{short:?}{more}")
+}

@@ -1,0 +1,194 @@
+//! Text files: bounded, UTF-8, and tables with a header.
+
+use crate::error::DataError;
+use crate::file::read_at_most;
+use std::borrow::Borrow;
+use std::fs::File;
+use std::path::Path;
+
+/// No list of images comes near: ten million rows of 100 bytes.
+pub(super) const LARGEST_FILE: u64 = 1 << 30;
+
+/// Reads a text file of at most `limit` bytes, without a byte order mark.
+pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, DataError> {
+    let file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
+    let bytes = read_at_most(file, limit, path)?;
+    if bytes.len() as u64 > limit {
+        let expected = format!("a text file of at most {limit} bytes");
+        return Err(DataError::format(path, expected, "a longer one"));
+    }
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..place].split(|&byte| byte == b'\n').count();
+        DataError::format(path, "UTF-8 text", format!("other bytes in line {line}"))
+    })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    Ok(text)
+}
+
+/// A CSV table: what a header names, and rows of as many fields. Fields are trimmed, empty lines
+/// left out, and the case of the header does not matter.
+pub(super) struct Table<'a> {
+    path: &'a Path,
+    header: Vec<String>,
+    reader: csv::Reader<&'a [u8]>,
+}
+
+/// A line of a table.
+pub(super) struct Row<'a> {
+    path: &'a Path,
+    /// The line of the file, from 1.
+    pub(super) line: u64,
+    fields: csv::StringRecord,
+}
+
+impl<'a> Table<'a> {
+    pub(super) fn parse(path: &'a Path, text: &'a str) -> Result<Self, DataError> {
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(text.as_bytes());
+        let header = reader.headers().map_err(|error| wrong(path, &error))?;
+        let header: Vec<_> = header.iter().map(str::to_lowercase).collect();
+        Ok(Self {
+            path,
+            header,
+            reader,
+        })
+    }
+
+    /// The place of the column that has one of these names, if there is one.
+    pub(super) fn find(&self, names: &[impl Borrow<str>]) -> Result<Option<usize>, DataError> {
+        let named = |place: &usize| {
+            names
+                .iter()
+                .any(|name| name.borrow() == self.header[*place])
+        };
+        let mut places = (0..self.header.len()).filter(named);
+        let place = places.next();
+        if places.next().is_some() {
+            let expected = format!("one column {} in the header", names.join(" or "));
+            return Err(DataError::format(self.path, expected, "more than one"));
+        }
+        Ok(place)
+    }
+
+    /// The place of the column that has one of these names.
+    pub(super) fn column(&self, names: &[impl Borrow<str>]) -> Result<usize, DataError> {
+        self.find(names)?.ok_or_else(|| {
+            let expected = format!("a column {} in the header", names.join(" or "));
+            DataError::format(self.path, expected, format!("{:?}", self.header.join(",")))
+        })
+    }
+
+    /// The rows after the header.
+    pub(super) fn rows(mut self) -> impl Iterator<Item = Result<Row<'a>, DataError>> {
+        let path = self.path;
+        std::iter::from_fn(move || {
+            let mut fields = csv::StringRecord::new();
+            match self.reader.read_record(&mut fields) {
+                Ok(false) => None,
+                Ok(true) => Some(Ok(Row {
+                    path,
+                    line: fields.position().map_or(0, csv::Position::line),
+                    fields,
+                })),
+                Err(error) => Some(Err(wrong(path, &error))),
+            }
+        })
+    }
+}
+
+impl Row<'_> {
+    /// The field of a column that the table found.
+    pub(super) fn get(&self, column: usize) -> &str {
+        self.fields.get(column).unwrap_or_default()
+    }
+
+    /// A path within some folder, with slashes.
+    pub(super) fn relative_path(&self, column: usize, name: &str) -> Result<String, DataError> {
+        let text = self.get(column);
+        relative_path(text)
+            .ok_or_else(|| self.wrong(name, "a path relative to the folder of images", text))
+    }
+
+    /// The error that a field is not what it should be.
+    pub(super) fn wrong(&self, name: &str, expected: &str, found: &str) -> DataError {
+        let expected = format!("{expected} in line {}, column {name}", self.line);
+        DataError::format(self.path, expected, format!("{found:?}"))
+    }
+}
+
+/// `a/b` for `a/b`, `./a/b` and `a\b`; nothing for a path that is empty, absolute or leads
+/// upwards.
+fn relative_path(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.split(['/', '\\']).collect();
+    let absolute = parts[0].is_empty() || parts[0].ends_with(':');
+    let parts: Vec<&str> = parts.into_iter().filter(|&part| part != ".").collect();
+    let plain = |part: &&str| !part.is_empty() && *part != ".." && !part.contains('\0');
+    (!absolute && !parts.is_empty() && parts.iter().all(plain)).then(|| parts.join("/"))
+}
+
+fn wrong(path: &Path, error: &csv::Error) -> DataError {
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths {
+            pos,
+            expected_len,
+            len,
+        } => {
+            let line = pos.as_ref().map_or(0, csv::Position::line);
+            let expected = format!("{expected_len} comma-separated fields in line {line}");
+            DataError::format(path, expected, len.to_string())
+        }
+        _ => DataError::format(path, "a CSV table", error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_bounded_utf8_without_mark() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.txt");
+        std::fs::write(&path, "\u{feff}name").unwrap();
+        assert_eq!(read_text(&path, 7).unwrap(), "name");
+        let message = read_text(&path, 6).unwrap_err().to_string();
+        assert!(message.contains("at most 6 bytes"), "{message}");
+        std::fs::write(&path, b"one\ntw\xff").unwrap();
+        let message = read_text(&path, 100).unwrap_err().to_string();
+        assert!(message.contains("found other bytes in line 2"), "{message}");
+        let message = read_text(&dir.path().join("none"), 9)
+            .unwrap_err()
+            .to_string();
+        assert!(message.starts_with("cannot open "), "{message}");
+    }
+
+    #[test]
+    fn paths_stay_in_their_folder() {
+        for (text, expected) in [
+            ("a/b.jpg", "a/b.jpg"),
+            ("./a/b.jpg", "a/b.jpg"),
+            ("a\\b.jpg", "a/b.jpg"),
+            ("b c.jpg", "b c.jpg"),
+        ] {
+            assert_eq!(relative_path(text).as_deref(), Some(expected));
+        }
+        for text in [
+            "",
+            ".",
+            "/a",
+            "\\a",
+            "C:\\a",
+            "a//b",
+            "a/",
+            "../a",
+            "a/../../b",
+            "a\0b",
+        ] {
+            assert_eq!(relative_path(text), None, "{text:?}");
+        }
+    }
+}
