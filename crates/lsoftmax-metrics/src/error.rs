@@ -152,6 +152,66 @@ pub enum Error {
         /// Its rows.
         found: usize,
     },
+    /// A value is not finite, or so large that inner products leave `f32`.
+    #[error(
+        "{what}: row {row} has {found} in column {column}; values must be finite and at most \
+         {limit:e} in magnitude"
+    )]
+    Value {
+        /// The array with the value.
+        what: &'static str,
+        /// The row of the value.
+        row: usize,
+        /// The column of the value.
+        column: usize,
+        /// The value.
+        found: f32,
+        /// The largest magnitude that is allowed.
+        limit: f32,
+    },
+
+    /// The number of neighbours is zero, or more than the gallery has for each query.
+    #[error("{k} neighbours were asked for; {}", expected_neighbours(.available.as_ref()))]
+    NeighbourCount {
+        /// The `k` asked for.
+        k: usize,
+        /// Gallery rows that are candidates for each query, where they are known.
+        available: Option<usize>,
+    },
+
+    /// A row to leave out is not in the gallery.
+    #[error("query {query} leaves out row {row} of a gallery of {rows} rows (rows start at 0)")]
+    LeftOut {
+        /// The query.
+        query: usize,
+        /// The row that it leaves out.
+        row: usize,
+        /// Rows of the gallery.
+        rows: usize,
+    },
+
+    /// The gallery has more rows than a `u32` can number.
+    #[error("a gallery of {rows} rows: there may be at most {}", u32::MAX - 1)]
+    GallerySize {
+        /// Rows of the gallery.
+        rows: usize,
+    },
+
+    /// The memory that a search may use is too little for a single query.
+    #[error("the search needs {needed} bytes of memory, but may use {given}")]
+    Memory {
+        /// Bytes that are needed for one query.
+        needed: usize,
+        /// Bytes that may be used.
+        given: usize,
+    },
+}
+
+fn expected_neighbours(available: Option<&usize>) -> String {
+    match available {
+        None => "it must be at least 1".into(),
+        Some(rows) => format!("the gallery has {rows} candidates for each query"),
+    }
 }
 
 /// A result with this crate's [`Error`].

@@ -60,6 +60,7 @@ mod histogram;
 mod identification;
 mod matrix;
 mod pairs;
+mod nearest;
 mod pairwise;
 mod random;
 mod summary;
@@ -85,6 +86,7 @@ pub use identification::{
 };
 pub use matrix::Matrix;
 pub use pairs::VerificationPairs;
+pub use nearest::{Neighbours, Search, SearchOptions, nearest, unit_rows};
 pub use pairwise::{PairwiseAngles, pairwise_angles};
 pub use summary::{Summary, quantile};
 pub use verification::{

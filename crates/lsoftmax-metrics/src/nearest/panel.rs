@@ -1,0 +1,238 @@
+//! Inner products of a few queries with many rows, compared while they are in registers.
+//!
+//! A score is one chain of multiply-adds over the columns in their order, whatever its place in a
+//! tile: the bits of a score depend on its two rows alone (and on the instruction set, since not
+//! every CPU has fused multiply-adds). That is why any cut of the work gives the same result.
+
+// The kernels are generic over the instruction set: they must end up in `pulp`'s dispatch.
+#![allow(clippy::inline_always)]
+// Register tiles are indexed by row and vector, as the formulas are.
+#![allow(clippy::needless_range_loop)]
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Rows of a register tile: with the vectors of a panel as many sums as registers allow.
+pub(crate) const TILE_ROWS: usize = 6;
+/// Widest panel in vectors, where the CPU has 32 vector registers, and where it has 16.
+const VECTORS: [usize; 2] = [4, 2];
+/// A cache line, in floats.
+const LINE: usize = 16;
+
+/// The instruction set, found once, and what follows from it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    arch: Arch,
+    lanes: usize,
+    vectors: usize,
+}
+
+impl Machine {
+    pub(crate) fn detect() -> Self {
+        let arch = Arch::new();
+        let (lanes, vectors) = arch.dispatch(Sizes);
+        Self {
+            arch,
+            lanes,
+            vectors,
+        }
+    }
+
+    /// Queries of the widest panel.
+    pub(crate) fn width(self) -> usize {
+        self.lanes * self.vectors
+    }
+
+    /// The room that `queries` (at most a panel) take: whole vectors.
+    pub(crate) fn padded(self, queries: usize) -> usize {
+        queries.next_multiple_of(self.lanes)
+    }
+}
+
+struct Sizes;
+
+impl WithSimd for Sizes {
+    type Output = (usize, usize);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        (S::F32_LANES, VECTORS[usize::from(S::REGISTER_COUNT < 32)])
+    }
+}
+
+/// Up to [`Machine::width`] queries, `[column][query]` in memory.
+pub(crate) struct Panel {
+    machine: Machine,
+    packed: Vec<f32>,
+    /// Where the panel starts in `packed`: on a cache line.
+    start: usize,
+    columns: usize,
+    padded: usize,
+}
+
+impl Panel {
+    /// Packs queries, given as rows of equal length; there are at most [`Machine::width`].
+    pub(crate) fn new<'a>(
+        machine: Machine,
+        columns: usize,
+        queries: impl ExactSizeIterator<Item = &'a [f32]>,
+    ) -> Self {
+        let padded = machine.padded(queries.len());
+        let mut packed = vec![0.0; columns * padded + LINE];
+        // Where memory cannot say, unaligned loads do as well.
+        let start = packed.as_ptr().align_offset(LINE * size_of::<f32>());
+        let start = if start < LINE { start } else { 0 };
+        for (at, query) in queries.enumerate() {
+            for (column, &value) in query.iter().enumerate() {
+                packed[start + column * padded + at] = value;
+            }
+        }
+        Self {
+            machine,
+            packed,
+            start,
+            columns,
+            padded,
+        }
+    }
+
+    /// Queries with padding: the length that thresholds have.
+    pub(crate) fn padded(&self) -> usize {
+        self.padded
+    }
+
+    /// Calls `found(query, row, score, threshold)` for every pair whose score is above the query's
+    /// threshold, which `found` may raise; for one query, rows come in ascending order. Thresholds
+    /// of the padding must be `INFINITY`.
+    pub(crate) fn scan<'r>(
+        &self,
+        rows: impl Fn(usize) -> &'r [f32],
+        count: usize,
+        thresholds: &mut [f32],
+        found: impl FnMut(usize, usize, f32, &mut f32),
+    ) {
+        debug_assert_eq!(thresholds.len(), self.padded);
+        self.machine.arch.dispatch(Scan {
+            panel: self,
+            rows,
+            count,
+            thresholds,
+            found,
+        });
+    }
+}
+
+struct Scan<'s, R, F> {
+    panel: &'s Panel,
+    rows: R,
+    count: usize,
+    thresholds: &'s mut [f32],
+    found: F,
+}
+
+impl<'r, R, F> WithSimd for Scan<'_, R, F>
+where
+    R: Fn(usize) -> &'r [f32],
+    F: FnMut(usize, usize, f32, &mut f32),
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match self.panel.padded / S::F32_LANES {
+            1 => self.run::<S, 1>(simd),
+            2 => self.run::<S, 2>(simd),
+            3 => self.run::<S, 3>(simd),
+            4 => self.run::<S, 4>(simd),
+            _ => {}
+        }
+    }
+}
+
+impl<'r, R, F> Scan<'_, R, F>
+where
+    R: Fn(usize) -> &'r [f32],
+    F: FnMut(usize, usize, f32, &mut f32),
+{
+    #[inline(always)]
+    fn run<S: Simd, const W: usize>(mut self, simd: S) {
+        let (vectors, _) = S::as_simd_f32s(&self.panel.packed[self.panel.start..]);
+        let lines = &vectors.as_chunks::<W>().0[..self.panel.columns];
+        let whole = self.count - self.count % TILE_ROWS;
+        for first in (0..whole).step_by(TILE_ROWS) {
+            self.rows::<S, TILE_ROWS, W>(simd, lines, first);
+        }
+        for first in whole..self.count {
+            self.rows::<S, 1, W>(simd, lines, first);
+        }
+    }
+
+    /// `H` rows from `first` on.
+    #[inline(always)]
+    fn rows<S: Simd, const H: usize, const W: usize>(
+        &mut self,
+        simd: S,
+        lines: &[[S::f32s; W]],
+        first: usize,
+    ) {
+        let sums = tile::<S, H, W>(
+            simd,
+            std::array::from_fn(|row| (self.rows)(first + row)),
+            lines,
+        );
+        // Far most tiles end here.
+        if !any_above(simd, &sums, self.thresholds) {
+            return;
+        }
+        for row in 0..H {
+            if any_above(simd, &sums[row..=row], self.thresholds) {
+                for vector in 0..W {
+                    let mut scores = [0.0; LINE];
+                    S::as_mut_simd_f32s(&mut scores).0[0] = sums[row][vector];
+                    let from = vector * S::F32_LANES;
+                    let thresholds = &mut self.thresholds[from..from + S::F32_LANES];
+                    for (lane, threshold) in thresholds.iter_mut().enumerate() {
+                        if scores[lane] > *threshold {
+                            (self.found)(from + lane, first + row, scores[lane], threshold);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `[row][query]` inner products. The sums stay in registers.
+#[inline(always)]
+fn tile<S: Simd, const H: usize, const W: usize>(
+    simd: S,
+    rows: [&[f32]; H],
+    lines: &[[S::f32s; W]],
+) -> [[S::f32s; W]; H] {
+    let rows = rows.map(|row| &row[..lines.len()]);
+    let mut sums = [[simd.splat_f32s(0.0); W]; H];
+    for (column, line) in lines.iter().enumerate() {
+        for row in 0..H {
+            let value = simd.splat_f32s(rows[row][column]);
+            for at in 0..W {
+                sums[row][at] = simd.mul_add_e_f32s(value, line[at], sums[row][at]);
+            }
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn any_above<S: Simd, const W: usize>(
+    simd: S,
+    sums: &[[S::f32s; W]],
+    thresholds: &[f32],
+) -> bool {
+    let (thresholds, _) = S::as_simd_f32s(thresholds);
+    let mut any = simd.greater_than_f32s(sums[0][0], thresholds[0]);
+    for row in sums {
+        for at in 0..W {
+            any = simd.or_m32s(any, simd.greater_than_f32s(row[at], thresholds[at]));
+        }
+    }
+    simd.first_true_m32s(any) < S::F32_LANES
+}

@@ -1,0 +1,298 @@
+use rayon::prelude::*;
+
+use super::panel::{Machine, Panel, TILE_ROWS};
+use super::top::{self, Lists};
+use super::{Neighbours, SearchOptions, check_row, check_rows, largest_value};
+use crate::matrix::check_columns;
+use crate::{Error, Matrix, Result};
+
+/// Parts of the gallery that are searched at the same time, at most.
+const PARTS: usize = 64;
+/// Gallery rows of a part. After so many rows of all parts their lists are joined, and all go on
+/// with what the best of all parts demand.
+const PART_ROWS: usize = 1024;
+/// Bytes of gallery rows that are taken through all queries at once: they stay in a core's second
+/// cache beside a panel of queries.
+const BLOCK: usize = 256 << 10;
+/// Queries that are searched together where memory allows: fewer would read the gallery too often.
+const TOGETHER: usize = 256;
+
+/// A search whose gallery comes block by block.
+///
+/// ```
+/// use lsoftmax_metrics::{Matrix, Search, SearchOptions};
+///
+/// let probes = Matrix::new(&[1.0, 0.0, 0.0, 1.0], 2, 2)?;
+/// let mut search = Search::new(probes, 1, SearchOptions::default())?;
+/// search.push(Matrix::new(&[0.6, 0.8], 1, 2)?)?;
+/// search.push(Matrix::new(&[0.8, 0.6], 1, 2)?)?;
+/// assert_eq!(search.finish()?.indices, [1, 0]);
+/// # Ok::<(), lsoftmax_metrics::Error>(())
+/// ```
+///
+/// # Memory
+/// Beyond the arrays of the caller it holds `8 * queries * k` bytes of results (16 while
+/// [`Search::finish`] turns them into [`Neighbours`]) and, during a push, at most
+/// [`SearchOptions::memory`]: for each query that is searched at the same time its
+/// `4 * columns` bytes and, for each of up to 64 parts of the gallery, `8 * max(2 k, k + 32) + 8`.
+/// As many queries are searched at the same time as fit; the gallery is read once for each such
+/// group. Nothing grows with the gallery.
+#[derive(Debug)]
+pub struct Search<'a> {
+    queries: Matrix<'a>,
+    k: usize,
+    leave_out: Option<&'a [u32]>,
+    machine: Machine,
+    /// Parts of the gallery, and queries searched together.
+    parts: usize,
+    together: usize,
+    /// `[query, k]` keys, best first.
+    best: Vec<u64>,
+    /// Gallery rows so far.
+    rows: usize,
+    failed: Option<Error>,
+}
+
+impl<'a> Search<'a> {
+    /// A search for the `k` nearest rows of each query `[query, column]`.
+    ///
+    /// # Errors
+    /// - [`Error::NeighbourCount`] when `k` is 0.
+    /// - [`Error::Value`] when a query has a value that is not finite, or so large that inner
+    ///   products leave `f32`.
+    /// - [`Error::RowCount`] when `leave_out` does not have one entry for each query.
+    /// - [`Error::Memory`] when the memory does not suffice for one query, or the results are more
+    ///   than can be addressed.
+    pub fn new(queries: Matrix<'a>, k: usize, options: SearchOptions<'a>) -> Result<Self> {
+        if k == 0 {
+            return Err(Error::NeighbourCount { k, available: None });
+        }
+        check_rows("queries", queries)?;
+        if let Some(leave_out) = options.leave_out
+            && leave_out.len() != queries.rows()
+        {
+            return Err(Error::RowCount {
+                what: "rows to leave out",
+                expected: queries.rows(),
+                found: leave_out.len(),
+            });
+        }
+        let machine = Machine::detect();
+        let (parts, together) = plan(machine, queries, k, options.memory)?;
+        let results = queries.rows().checked_mul(k);
+        let results = results.filter(|&results| results < isize::MAX as usize / 16);
+        let best = vec![top::NONE; results.ok_or(Error::Memory { needed: usize::MAX, given: options.memory })?];
+        Ok(Self {
+            queries,
+            k,
+            leave_out: options.leave_out,
+            machine,
+            parts,
+            together,
+            best,
+            rows: 0,
+            failed: None,
+        })
+    }
+
+    /// Searches the next rows of the gallery, `[row, column]`. Rows are numbered over all blocks.
+    ///
+    /// # Errors
+    /// - [`Error::ColumnCount`] when queries have another number of columns.
+    /// - [`Error::Value`] when a row has a value that is not finite, or so large that inner
+    ///   products leave `f32`. The row is counted over all blocks. The search cannot go on then:
+    ///   whatever is asked of it gives the same error.
+    /// - [`Error::GallerySize`] when the rows are more than a `u32` can number.
+    pub fn push(&mut self, block: Matrix<'_>) -> Result<()> {
+        self.check_failed()?;
+        check_columns("gallery", block, self.queries.columns())?;
+        let total = self.rows.saturating_add(block.rows());
+        if total >= u32::MAX as usize {
+            return Err(Error::GallerySize { rows: total });
+        }
+        let mut first = 0;
+        while first < self.queries.rows() {
+            let end = self.queries.rows().min(first + self.together);
+            if let Err(error) = self.search(first, end, block) {
+                self.failed = Some(error.clone());
+                return Err(error);
+            }
+            first = end;
+        }
+        self.rows = total;
+        Ok(())
+    }
+
+    /// The neighbours.
+    ///
+    /// # Errors
+    /// - [`Error::NeighbourCount`] when the gallery had fewer than `k` rows for each query.
+    /// - [`Error::LeftOut`] when a row to leave out is past the end of the gallery.
+    pub fn finish(self) -> Result<Neighbours> {
+        self.check_failed()?;
+        let available = self.rows.saturating_sub(usize::from(self.leave_out.is_some()));
+        if self.k > available {
+            let (k, available) = (self.k, Some(available));
+            return Err(Error::NeighbourCount { k, available });
+        }
+        for (query, &row) in self.leave_out.unwrap_or_default().iter().enumerate() {
+            if row as usize >= self.rows {
+                let (row, rows) = (row as usize, self.rows);
+                return Err(Error::LeftOut { query, row, rows });
+            }
+        }
+        Ok(Neighbours {
+            k: self.k,
+            indices: self.best.iter().map(|&key| top::index(key)).collect(),
+            scores: self.best.iter().map(|&key| top::score(key)).collect(),
+        })
+    }
+
+    fn check_failed(&self) -> Result<()> {
+        self.failed.clone().map_or(Ok(()), Err)
+    }
+
+    /// Searches a block for the queries `first..end`.
+    fn search(&mut self, first: usize, end: usize, block: Matrix<'_>) -> Result<()> {
+        let (machine, columns, k) = (self.machine, block.columns(), self.k);
+        let queries = self.queries;
+        let width = machine.width();
+        let panels: Vec<Panel> = (first..end)
+            .into_par_iter()
+            .step_by(width)
+            .map(|at| {
+                let rows = at..end.min(at + width);
+                Panel::new(machine, columns, rows.map(|query| row(queries, query)))
+            })
+            .collect();
+        let count = self.parts.min(block.rows().div_ceil(PART_ROWS));
+        let part = || Part::new(first, end, &panels, k);
+        let mut parts: Vec<Part> = (0..count).map(|_| part()).collect();
+        for round in (0..block.rows()).step_by(count.max(1) * PART_ROWS) {
+            parts.par_iter_mut().enumerate().try_for_each(|(at, part)| {
+                let from = round + at * PART_ROWS;
+                part.begin(&self.best[first * k..end * k], k);
+                let rows = from.min(block.rows())..(from + PART_ROWS).min(block.rows());
+                part.search(&panels, block, rows, self.rows, self.leave_out)
+            })?;
+            self.best[first * k..end * k]
+                .par_chunks_mut(k)
+                .enumerate()
+                .for_each_init(Vec::new, |keys, (query, best)| join(keys, query, best, &parts));
+        }
+        Ok(())
+    }
+}
+
+/// Parts of the gallery and queries that are searched together in so much memory.
+fn plan(machine: Machine, queries: Matrix<'_>, k: usize, memory: usize) -> Result<(usize, usize)> {
+    let list = Lists::capacity(k).saturating_mul(size_of::<u64>());
+    let list = list.saturating_add(size_of::<f32>() + size_of::<u32>());
+    let query = queries.columns().saturating_mul(size_of::<f32>());
+    // A panel is padded, and starts on a cache line.
+    let spare = machine.padded(1).saturating_mul(query).saturating_add(4096);
+    let cost = |parts: usize| list.saturating_mul(parts).saturating_add(query);
+    let together = |parts: usize| memory.saturating_sub(spare) / cost(parts);
+    let mut parts = PARTS;
+    while parts > 1 && together(parts) < TOGETHER.min(queries.rows()) {
+        parts /= 2;
+    }
+    match together(parts) {
+        0 => Err(Error::Memory {
+            needed: spare.saturating_add(cost(1)),
+            given: memory,
+        }),
+        // Whole panels.
+        fitting if fitting > machine.width() => Ok((parts, fitting - fitting % machine.width())),
+        fitting => Ok((parts, fitting)),
+    }
+}
+
+fn row(matrix: Matrix<'_>, row: usize) -> &[f32] {
+    matrix.row(row).unwrap_or_default()
+}
+
+/// The candidates from one part of the gallery.
+struct Part {
+    /// The first query.
+    first: usize,
+    lists: Lists,
+    /// Scores that candidates have to exceed, for each query of each panel.
+    thresholds: Vec<f32>,
+}
+
+impl Part {
+    fn new(first: usize, end: usize, panels: &[Panel], k: usize) -> Self {
+        let padded = panels.iter().map(Panel::padded).sum();
+        Self {
+            first,
+            lists: Lists::new(end - first, k),
+            thresholds: vec![f32::INFINITY; padded],
+        }
+    }
+
+    /// Forgets all candidates; new ones have to exceed the last of the best.
+    fn begin(&mut self, best: &[u64], k: usize) {
+        self.lists.clear();
+        // Only the last panel is padded, so that a query's number is its place.
+        for (threshold, best) in self.thresholds.iter_mut().zip(best.chunks_exact(k)) {
+            *threshold = top::score(best[k - 1]);
+        }
+    }
+
+    fn search(
+        &mut self,
+        panels: &[Panel],
+        block: Matrix<'_>,
+        rows: std::ops::Range<usize>,
+        offset: usize,
+        leave_out: Option<&[u32]>,
+    ) -> Result<()> {
+        let limit = largest_value(block.columns());
+        let step = BLOCK / size_of::<f32>() / block.columns().max(1);
+        let step = (step - step % TILE_ROWS).max(TILE_ROWS);
+        let end = rows.end;
+        for from in rows.step_by(step) {
+            let to = end.min(from + step);
+            for at in from..to {
+                check_row("gallery", offset + at, row(block, at), limit)?;
+            }
+            let mut query = 0;
+            for panel in panels {
+                let thresholds = &mut self.thresholds[query..][..panel.padded()];
+                panel.scan(
+                    |at| row(block, from + at),
+                    to - from,
+                    thresholds,
+                    |lane, at, score, threshold| {
+                        let (query, index) = (query + lane, (offset + from + at) as u32);
+                        if leave_out.is_some_and(|rows| rows[self.first + query] == index) {
+                            return;
+                        }
+                        if let Some(last) = self.lists.push(query, top::key(score, index)) {
+                            *threshold = last;
+                        }
+                    },
+                );
+                query += panel.padded();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The best of a query from what was best before and what the parts have found.
+fn join(keys: &mut Vec<u64>, query: usize, best: &mut [u64], parts: &[Part]) {
+    keys.clear();
+    for part in parts {
+        keys.extend_from_slice(part.lists.list(query));
+    }
+    if keys.is_empty() {
+        return;
+    }
+    keys.extend_from_slice(best);
+    top::select(keys, best.len());
+    keys.truncate(best.len());
+    keys.sort_unstable_by(|a, b| b.cmp(a));
+    best.copy_from_slice(keys);
+}
