@@ -16,37 +16,9 @@ pub(crate) fn load(path: &Path, options: &SourceOptions) -> Result<Split, DataEr
         .map(|&entry| list.entries[entry].part)
         .collect();
     let all = decoded.dataset;
-    let train = part(&all, &parts, Part::Train);
-    let mut split = match (train, part(&all, &parts, Part::Test)) {
-        // Nothing is said about any image.
-        (None, _) if parts.iter().all(Option::is_none) => {
-            at_least_two_classes(path, &all)?;
-            let (train, test) = all.split_share(options.test_share, options.seed)?;
-            Split::new(train, test)
-        }
-        (None, _) => {
-            return Err(DataError::format(
-                path,
-                "images of the split train",
-                "only others",
-            ));
-        }
-        (Some(train), test) => {
-            let trained = has_images(&train);
-            let seen = |data: &Dataset| data.classes(&trained);
-            if let Some(test) = &test {
-                all_seen(path, test, &trained)?;
-            }
-            let train = seen(&train).unwrap_or(train);
-            at_least_two_classes(path, &train)?;
-            let (train, test) = match test.and_then(|test| seen(&test)) {
-                Some(test) => (train, test),
-                None => train.split_share(options.test_share, options.seed)?,
-            };
-            Split::new(train, test)
-        }
-    };
-    if let Some(open_set) = part(&all, &parts, Part::OpenSet) {
+    let [train, test, open_set] =
+        [Part::Train, Part::Test, Part::OpenSet].map(|wanted| part(&all, &parts, wanted));
+    if let Some(open_set) = &open_set {
         if options.open_set.is_some() {
             return Err(DataError::format(
                 path,
@@ -54,20 +26,49 @@ pub(crate) fn load(path: &Path, options: &SourceOptions) -> Result<Split, DataEr
                 format!("{} of them", open_set.len()),
             ));
         }
-        let there = has_images(&open_set);
-        let names: Vec<&String> = names(&all, &there).collect();
-        if let Some(name) = names
+        let trained = train.as_ref().map(has_images).unwrap_or_default();
+        let both: Vec<bool> = trained
             .iter()
-            .find(|name| split.train.class_names.contains(name))
-        {
+            .zip(has_images(open_set))
+            .map(|(&trained, there)| trained && there)
+            .collect();
+        if let Some(name) = names(open_set, &both).next() {
             return Err(DataError::format(
                 path,
                 "other classes in the split open-set than in train",
                 format!("{name:?} in both"),
             ));
         }
-        split.open_set = open_set.classes(&there);
     }
+    let mut split = match train {
+        // Nothing is said about any image.
+        None if parts.iter().all(Option::is_none) => {
+            at_least_two_classes(path, &all)?;
+            let (train, test) = all.split_share(options.test_share, options.seed)?;
+            Split::new(train, test)
+        }
+        None => {
+            return Err(DataError::format(
+                path,
+                "images of the split train",
+                "only others",
+            ));
+        }
+        Some(train) => {
+            let trained = has_images(&train);
+            if let Some(test) = &test {
+                all_seen(path, test, &trained)?;
+            }
+            at_least_two_classes(path, &train)?;
+            let train = train.classes(&trained).unwrap_or(train);
+            let (train, test) = match test.and_then(|test| test.classes(&trained)) {
+                Some(test) => (train, test),
+                None => train.split_share(options.test_share, options.seed)?,
+            };
+            Split::new(train, test)
+        }
+    };
+    split.open_set = open_set.and_then(|open_set| open_set.classes(&has_images(&open_set)));
     split.remarks = decoded.remarks;
     if list.ignored > 0 {
         split.remarks.push(format!(

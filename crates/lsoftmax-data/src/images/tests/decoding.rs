@@ -142,7 +142,7 @@ fn orientation_is_honoured() {
         .unwrap();
     let out = decode(&file, &exactly([2, 2], Channels::Grey)).unwrap();
     assert!(
-        out[0] < 20 && out[1] < 20 && out[2] > 235 && out[3] > 235,
+        out[0] < 40 && out[1] < 40 && out[2] > 215 && out[3] > 215,
         "{out:?}"
     );
 }
