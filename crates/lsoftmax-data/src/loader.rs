@@ -176,6 +176,7 @@ mod tests {
             },
             layout: MemoryLayout::Nhwc,
             batch: 6,
+            images_per_class: None,
             seed: 5,
             steps,
         }
