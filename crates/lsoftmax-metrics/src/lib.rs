@@ -1,6 +1,6 @@
 //! Evaluation metrics for large-margin training, as pure functions of arrays.
 //!
-//! Two families live here:
+//! These families live here:
 //!
 //! - **Closed set**: [`ClosedSet`] counts a test set batch by batch into the
 //!   [`ConfusionMatrix`], the top-1 error and any top-k errors;
@@ -8,6 +8,11 @@
 //! - **Angles**: [`AngleStatistics`] gathers, batch by batch, how far the features lie from
 //!   their own class weight, how far the classes lie from one another and the angular Fisher
 //!   score; [`IntraAngles`] takes a second pass for the angle of each sample to its class centre.
+//! - **Nearest neighbours**: [`nearest`] finds the gallery rows with the largest inner product,
+//!   exactly and in fixed memory; [`Search`] does it for a gallery that comes block by block;
+//!   [`unit_rows`] makes embeddings of features.
+//! - **Retrieval**: [`retrieval_leave_one_out`] and [`retrieval`] give Recall@K, Precision@1,
+//!   R-precision, MAP@R and the mean average precision of the full ranking.
 //!
 //! Arrays come in as a borrowed [`Matrix`], so nothing here depends on a tensor library.
 //! Sums run in `f64` in a fixed order: the same input gives the same bits.
@@ -34,6 +39,7 @@ mod histogram;
 mod matrix;
 mod nearest;
 mod pairwise;
+mod retrieval;
 mod summary;
 mod vector;
 
@@ -50,4 +56,5 @@ pub use histogram::Histogram;
 pub use matrix::Matrix;
 pub use nearest::{Neighbours, Search, SearchOptions, nearest, unit_rows};
 pub use pairwise::{PairwiseAngles, pairwise_angles};
+pub use retrieval::{RetrievalReport, retrieval, retrieval_leave_one_out};
 pub use summary::{Summary, quantile};

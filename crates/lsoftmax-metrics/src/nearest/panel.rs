@@ -28,7 +28,10 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn detect() -> Self {
-        let arch = Arch::new();
+        Self::new(Arch::new())
+    }
+
+    fn new(arch: Arch) -> Self {
         let (lanes, vectors) = arch.dispatch(Sizes);
         Self {
             arch,
@@ -225,4 +228,64 @@ fn tile<S: Simd, const W: usize>(
         }
     }
     any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that this machine can run.
+    fn machines() -> Vec<Machine> {
+        #[allow(unused_mut)]
+        let mut archs = vec![Arch::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        {
+            archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+            archs.extend(pulp::x86::V4::try_new().map(Arch::V4));
+        }
+        archs.into_iter().map(Machine::new).collect()
+    }
+
+    #[test]
+    fn every_pair_above_its_threshold_is_found() {
+        const COLUMNS: usize = 5;
+        let number = |at: usize| f32::from((at * 7919 % 13) as u8) - 6.0;
+        let rows: Vec<f32> = (0..20 * COLUMNS).map(number).collect();
+        for machine in machines() {
+            for (count, queries) in (0..20).zip((1..=machine.width()).cycle()) {
+                let values: Vec<f32> = (0..queries * COLUMNS).map(|at| number(at + 3)).collect();
+                let panel = Panel::new(machine, COLUMNS, values.chunks_exact(COLUMNS));
+                let mut thresholds = vec![f32::INFINITY; panel.padded()];
+                thresholds[..queries].fill(-10.0);
+                let mut found = Vec::new();
+                let row = |at: usize| &rows[at * COLUMNS..][..COLUMNS];
+                panel.scan(
+                    row,
+                    count,
+                    &mut thresholds,
+                    |query, row, score, threshold| {
+                        found.push((query, row, score));
+                        *threshold = score;
+                    },
+                );
+                found.sort_by_key(|&(query, row, _)| (query, row));
+
+                let mut expected = Vec::new();
+                for (query, values) in values.chunks_exact(COLUMNS).enumerate() {
+                    let mut threshold = -10.0;
+                    for at in 0..count {
+                        let score: f32 = values.iter().zip(row(at)).map(|(a, b)| a * b).sum();
+                        if score > threshold {
+                            threshold = score;
+                            expected.push((query, at, score));
+                        }
+                    }
+                }
+                assert_eq!(
+                    found, expected,
+                    "{machine:?}, {count} rows, {queries} queries"
+                );
+            }
+        }
+    }
 }
