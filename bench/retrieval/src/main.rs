@@ -34,10 +34,8 @@ fn main() -> anyhow::Result<()> {
         ..
     } = arguments;
     let before = status("VmRSS:");
-    let [probe_values, gallery_values] = read(
-        &arguments.file,
-        [probes * columns, gallery * columns],
-    )?;
+    let [probe_values, gallery_values] =
+        read(&arguments.file, [probes * columns, gallery * columns])?;
     let queries = Matrix::new(&probe_values, probes, columns)?;
     let rows = Matrix::new(&gallery_values, gallery, columns)?;
     let mut options = SearchOptions::default();
