@@ -39,7 +39,9 @@ pub use experiment::{
 };
 pub use learner::{Forward, Learner};
 pub use model::{Model, ModelInfo};
-pub use network::{Backbone, Block, Feature, NetworkSpec, SpecError, Stage, pooled_size};
+pub use network::{
+    Backbone, BatchNorm, Block, Feature, NetworkSpec, Normalisation, SpecError, Stage, pooled_size,
+};
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, METRICS_FILE, MODEL_FILE,
     OUTCOME_FILE, REPORT_FILE, RunFolder, create_new_folder,
