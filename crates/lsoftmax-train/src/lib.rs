@@ -42,6 +42,9 @@ pub use learner::{Forward, Learner};
 pub use model::{Model, ModelInfo};
 pub use network::{Backbone, Block, Feature, NetworkSpec, SpecError, Stage, pooled_size};
 pub use objective::{PAIR_LOSSES, PairLoss, PairTerm};
+pub use network::{
+    Backbone, BatchNorm, Block, Feature, NetworkSpec, Normalisation, SpecError, Stage, pooled_size,
+};
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, METRICS_FILE, MODEL_FILE,
     OUTCOME_FILE, REPORT_FILE, RunFolder, create_new_folder,

@@ -32,8 +32,8 @@ pub struct Settings {
     #[cfg_attr(feature = "clap", arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true"))]
     pub augment: Option<bool>,
 
-    /// Network: mnist-2d, mnist, cifar10, cifar100, lfw, compact, compact-2d, or a .toml file
-    /// [default: by data set]
+    /// Network: mnist-2d, mnist, cifar10, cifar100, lfw, sphereface-20, compact, compact-2d, or a
+    /// .toml file [default: by data set]
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME|FILE"))]
     pub network: Option<NetworkChoice>,
     /// Length of the feature [default: the network's]

@@ -4,8 +4,8 @@ use burn::module::Module as _;
 use burn::tensor::Device;
 use lsoftmax::{Lambda, Loss};
 use lsoftmax_train::{
-    Divergence, Experiment, Model, NetworkChoice, NetworkSpec, Observer, Progress, Settings, Stage,
-    TrainError, Trained, evaluate, load_data, train,
+    Divergence, Experiment, Model, NetworkChoice, NetworkSpec, Normalisation, Observer, Progress,
+    Settings, Stage, TrainError, Trained, evaluate, load_data, train,
 };
 
 fn settings(loss: &str) -> Settings {
@@ -21,6 +21,7 @@ fn settings(loss: &str) -> Settings {
                 Stage {
                     channels: 8,
                     convs: 1,
+                    units: 0,
                     kernel: 3,
                     stride: 2,
                     pool: true,
@@ -28,12 +29,14 @@ fn settings(loss: &str) -> Settings {
                 Stage {
                     channels: 16,
                     convs: 1,
+                    units: 0,
                     kernel: 3,
                     stride: 1,
                     pool: true,
                 },
             ],
             feature: 24,
+            normalisation: Normalisation::Batch,
         })),
         evaluations: Some(2),
         ..Settings::default()
