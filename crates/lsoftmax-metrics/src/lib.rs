@@ -65,8 +65,8 @@ mod error;
 mod histogram;
 mod identification;
 mod matrix;
-mod pairs;
 mod nearest;
+mod pairs;
 mod pairwise;
 mod random;
 mod retrieval;
@@ -92,8 +92,8 @@ pub use identification::{
     Identification, MatedProbe, NonMatedProbe, OpenSetPoint, TpirAtFpir, identify,
 };
 pub use matrix::Matrix;
-pub use pairs::VerificationPairs;
 pub use nearest::{Neighbours, Search, SearchOptions, nearest, unit_rows};
+pub use pairs::VerificationPairs;
 pub use pairwise::{PairwiseAngles, pairwise_angles};
 pub use retrieval::{RetrievalReport, retrieval, retrieval_leave_one_out};
 pub use summary::{Summary, quantile};

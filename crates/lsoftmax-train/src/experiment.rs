@@ -1,10 +1,12 @@
 //! An experiment with every part decided: settings over files over defaults.
 
 use crate::error::TrainError;
+use crate::image_choice::ImageChoice;
 use crate::network::NetworkSpec;
 use crate::objective::{self, PairTerm};
 use crate::settings::{NetworkChoice, Settings};
 use lsoftmax::{Annealing, Lambda, Loss};
+use lsoftmax_data::OpenSet;
 use std::path::Path;
 
 /// A training with nothing left open.
@@ -20,8 +22,15 @@ pub struct Experiment {
     pub train_samples: Option<usize>,
     /// Test images to use.
     pub test_samples: Option<usize>,
+    /// How images of folders and lists are read; counts for the data set `images`, and for an open
+    /// set of images.
+    pub images: ImageChoice,
+    /// Classes that are not trained on.
+    pub open_set: Option<OpenSet>,
     /// CIFAR10+ augmentation.
     pub augment: bool,
+    /// Embeddings of image and mirror image side by side.
+    pub mirrored: bool,
     /// The network.
     pub network: NetworkSpec,
     /// The margin loss; softmax where a loss on distances stands alone.
@@ -192,6 +201,8 @@ impl Experiment {
         in_range("learning-rate", learning_rate, 0.0, 1e3)?;
         in_range("momentum", momentum, 0.0, 0.9999)?;
         in_range("weight-decay", weight_decay, 0.0, 1.0)?;
+        let images = ImageChoice::resolve(&settings)?;
+        let open_set = settings.open_set.as_deref().map(str::parse).transpose()?;
         let images_per_class = match settings.images_per_class {
             Some(0) => None,
             Some(images) => Some(images),
@@ -214,7 +225,10 @@ impl Experiment {
             data_seed: settings.data_seed.unwrap_or(0),
             train_samples: settings.train_samples,
             test_samples: settings.test_samples,
+            images,
+            open_set,
             augment: settings.augment.unwrap_or(false),
+            mirrored: settings.mirrored.unwrap_or(false),
             network,
             loss,
             pairs,
@@ -254,6 +268,11 @@ impl Experiment {
         objective::label(self.loss, self.pairs.as_ref())
     }
 
+    /// Whether images come from folders or lists.
+    fn reads_images(&self) -> bool {
+        self.data == "images" || matches!(self.open_set, Some(OpenSet::Folder(_)))
+    }
+
     /// The experiment as settings: a file from which the same experiment can be run.
     pub fn to_settings(&self) -> Settings {
         let (mut margin, mut scale, mut margins) = (None, None, None);
@@ -286,6 +305,7 @@ impl Experiment {
             train_samples: self.train_samples,
             test_samples: self.test_samples,
             augment: Some(self.augment),
+            mirrored: Some(self.mirrored),
             network: Some(NetworkChoice::Row(self.network.clone())),
             margin,
             scale,
@@ -304,6 +324,10 @@ impl Experiment {
             checkpoint_every: Some(self.checkpoint_every),
             ..Settings::default()
         };
+        if self.reads_images() {
+            self.images.write(&mut settings);
+        }
+        settings.open_set = self.open_set.as_ref().map(ToString::to_string);
         objective::write(self.loss, self.pairs.as_ref(), &mut settings);
         let name = match self.annealing.lambda {
             Lambda::None => "none",

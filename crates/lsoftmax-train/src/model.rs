@@ -1,13 +1,15 @@
 //! Backbone and head as one module, and the one file that holds all of a trained model.
 
 use crate::error::TrainError;
-use crate::network::{Backbone, NetworkSpec, class_weights};
-use crate::objective::PairTerm;
 use crate::network::{Backbone, BatchNorm, NetworkSpec, class_weights};
+use crate::objective::PairTerm;
+use crate::open_set::Decision;
 use crate::tensor_file::TensorFile;
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::tensor::{Device, Tensor};
 use lsoftmax::{Annealing, Loss, MarginHead, MarginHeadConfig};
+use lsoftmax_data::faces::FaceTemplate;
+use lsoftmax_data::images::Fit;
 use lsoftmax_data::{Preprocessing, atomic_write};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -39,12 +41,32 @@ pub struct ModelInfo {
     /// The loss on distances beside it, or in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs: Option<PairTerm>,
+    /// How images of other sizes come to the model's.
+    #[serde(default)]
+    pub images: ImageRules,
+    /// Whether an embedding is made of the features of an image and of its mirror image.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirrored: bool,
+    /// When two images count as one class, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
     /// The schedule of λ and m.
     pub annealing: Annealing,
     /// Steps trained.
     pub step: u64,
     /// λ of the last step.
     pub lambda: f64,
+}
+
+/// How an image from a file comes to the size of the model's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageRules {
+    /// What becomes of another shape.
+    pub fit: Fit,
+    /// The face template that images are aligned to by their landmarks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub align: Option<FaceTemplate>,
 }
 
 const VERSION: u32 = 1;
@@ -71,10 +93,18 @@ impl ModelInfo {
             preprocessing,
             loss,
             pairs: None,
+            images: ImageRules::default(),
+            mirrored: false,
+            decision: None,
             annealing,
             step: 0,
             lambda,
         }
+    }
+
+    /// Length of an embedding.
+    pub fn embedding_size(&self) -> usize {
+        self.network.feature * if self.mirrored { 2 } else { 1 }
     }
 }
 
@@ -166,6 +196,29 @@ impl Model {
             )));
         }
         Ok(info)
+    }
+
+    /// SHA-256 of all that an embedding depends on: the backbone's tensors, the network's row and what
+    /// is done to an image first. Two models of one digest give the same embeddings.
+    ///
+    /// # Errors
+    /// Numbers that the format cannot hold.
+    pub fn embedding_digest(&self, info: &ModelInfo) -> Result<String, TrainError> {
+        let mut file = self.to_file(info)?;
+        file.tensors.retain(|name, _| !name.starts_with("head."));
+        let matters = (
+            &info.network,
+            info.image,
+            &info.preprocessing,
+            info.mirrored,
+            info.images,
+        );
+        let json = serde_json::to_string(&matters).map_err(|error| TrainError::Model {
+            path: "model".into(),
+            message: error.to_string(),
+        })?;
+        file.metadata.insert(METADATA.to_owned(), json);
+        Ok(file.digest())
     }
 
     pub(crate) fn from_file(
@@ -307,12 +360,13 @@ impl TensorVisitor for Restore<'_> {
         name: String,
         tensor: Tensor<D>,
     ) -> Result<Tensor<D>, TrainError> {
-        let data = self.file.tensor(&name, &tensor.dims()).map_err(|message| {
-            TrainError::Model {
-                path: self.path.to_owned(),
-                message,
-            }
-        })?;
+        let data =
+            self.file
+                .tensor(&name, &tensor.dims())
+                .map_err(|message| TrainError::Model {
+                    path: self.path.to_owned(),
+                    message,
+                })?;
         Ok(Tensor::from_data(data, &self.device.clone().inner()))
     }
 }
