@@ -36,6 +36,8 @@ pub enum Normalisation {
 }
 
 impl Normalisation {
+    // Serde asks with a reference.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -137,8 +139,9 @@ const fn residual(channels: usize, units: usize) -> Stage {
 /// The networks that a name stands for: name, stages, feature, normalisation.
 ///
 /// The first five are the columns of the paper's Table 1; its MNIST rows repeat 1-3-3-3.
-/// `sphereface-20` is the face network that the same authors published with SphereFace, for
-/// images of 112 x 96.
+/// `sphereface-20` is the face network that the same authors published with SphereFace
+/// (`sphereface_model.prototxt`), for images of 112 x 96. Theirs also decays the slopes, and learns
+/// biases at twice the rate.
 const ROWS: &[(&str, &[Stage], usize, Normalisation)] = &[
     (
         "mnist-2d",
