@@ -51,7 +51,7 @@ mod warp;
 
 pub use alignment::{Alignment, FaceTemplate};
 pub use landmarks::Landmarks;
-pub use layout::{IMAGE_EXTENSIONS, IdentityList, lfw_image};
+pub use layout::{IdentityList, lfw_image};
 pub use mirror::mirror;
 pub use pairs::{FacePair, PairImages, PairsFile};
 pub use similarity::Similarity;

@@ -2,8 +2,8 @@
 
 use crate::error::DataError;
 use crate::file::read_at_most;
+use crate::images::regular;
 use std::borrow::Borrow;
-use std::fs::File;
 use std::path::Path;
 
 /// No list of images comes near: ten million rows of 100 bytes.
@@ -11,8 +11,7 @@ pub(super) const LARGEST_FILE: u64 = 1 << 30;
 
 /// Reads a text file of at most `limit` bytes, without a byte order mark.
 pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, DataError> {
-    let file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
-    let bytes = read_at_most(file, limit, path)?;
+    let bytes = read_at_most(regular(path)?, limit, path)?;
     if bytes.len() as u64 > limit {
         let expected = format!("a text file of at most {limit} bytes");
         return Err(DataError::format(path, expected, "a longer one"));
@@ -174,6 +173,8 @@ mod tests {
         std::fs::write(&path, b"one\ntw\xff").unwrap();
         let message = read_text(&path, 100).unwrap_err().to_string();
         assert!(message.contains("found other bytes in line 2"), "{message}");
+        let message = read_text(dir.path(), 9).unwrap_err().to_string();
+        assert!(message.contains("expected a file"), "{message}");
         let message = read_text(&dir.path().join("none"), 9)
             .unwrap_err()
             .to_string();

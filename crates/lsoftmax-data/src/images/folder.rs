@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Endings of the names of images, in lower case.
-const ENDINGS: [&str; 9] = [
+pub(crate) const ENDINGS: [&str; 9] = [
     "jpg", "jpeg", "png", "webp", "bmp", "pgm", "ppm", "pbm", "pnm",
 ];
 const LAYOUT: &str = "a folder of images for each class, such as NAME/1.jpg";

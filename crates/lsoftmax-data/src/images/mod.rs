@@ -28,7 +28,7 @@ pub(crate) mod source;
 
 #[cfg(feature = "parquet")]
 pub(crate) use decode::guarded;
-#[cfg(feature = "parquet")]
+pub(crate) use folder::ENDINGS;
 pub(crate) use list::regular;
 pub use list::{ImageEntry, ImageList, Part};
 pub use load::{Decoded, decode_image};
