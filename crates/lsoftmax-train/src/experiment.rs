@@ -89,6 +89,9 @@ const PAPER_MILESTONES: [u64; 2] = [12_000, 15_000];
 /// The default training on generated data.
 const GENERATED_ITERATIONS: u64 = 600;
 
+/// The default training on a folder of images: what a laptop has done in an hour or two.
+const IMAGES_ITERATIONS: u64 = 2_000;
+
 /// Reads an experiment file.
 ///
 /// # Errors
@@ -147,10 +150,10 @@ impl Experiment {
             .or_else(|| file.data.clone())
             .unwrap_or("glyphs".into());
         let generated = data == "glyphs" || data.starts_with("alphabet");
-        let default_iterations = if generated {
-            GENERATED_ITERATIONS
-        } else {
-            PAPER_ITERATIONS
+        let default_iterations = match data.as_str() {
+            _ if generated => GENERATED_ITERATIONS,
+            "images" => IMAGES_ITERATIONS,
+            _ => PAPER_ITERATIONS,
         };
         let file_iterations = file.iterations;
         let iterations = flags
@@ -179,13 +182,14 @@ impl Experiment {
         loss.margin().map_err(lsoftmax::Error::from)?;
         annealing.check().map_err(lsoftmax::Error::from)?;
 
-        let mut network = match settings.network {
-            Some(NetworkChoice::Row(row)) => row,
-            Some(NetworkChoice::Name(name)) => read_network(&name)?,
+        let mut network = match &settings.network {
+            Some(NetworkChoice::Row(row)) => row.clone(),
+            Some(NetworkChoice::Name(name)) => read_network(name)?,
             None => NetworkSpec::named(match data.as_str() {
                 "mnist" | "fashion-mnist" | "idx" => "mnist",
                 "cifar10" => "cifar10",
                 "cifar100" => "cifar100",
+                "images" if settings.align.is_some() => "lfw",
                 _ => "compact",
             })?,
         };
@@ -193,7 +197,11 @@ impl Experiment {
             network.feature = feature;
         }
 
-        let batch = settings.batch.unwrap_or(if generated { 128 } else { 256 });
+        let batch = settings.batch.unwrap_or(if generated || data == "images" {
+            128
+        } else {
+            256
+        });
         let learning_rate = settings.learning_rate.unwrap_or(0.1);
         let momentum = settings.momentum.unwrap_or(0.9);
         let weight_decay = settings.weight_decay.unwrap_or(5e-4);

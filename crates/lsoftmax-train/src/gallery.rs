@@ -16,6 +16,8 @@ use std::path::Path;
 pub struct Gallery {
     /// The model's [`embedding_digest`](crate::Model::embedding_digest).
     pub model: String,
+    /// Where the model's file was.
+    pub model_file: String,
     /// Length of an embedding.
     pub size: usize,
     /// `[image, size]`, rows of length 1.
@@ -31,6 +33,7 @@ pub struct Gallery {
 struct Description {
     version: u32,
     model: String,
+    model_file: String,
     paths: Vec<String>,
     labels: Vec<String>,
 }
@@ -59,6 +62,7 @@ impl Gallery {
         let description = Description {
             version: VERSION,
             model: self.model.clone(),
+            model_file: self.model_file.clone(),
             paths: self.paths.clone(),
             labels: self.labels.clone(),
         };
@@ -94,6 +98,7 @@ impl Gallery {
         let Description {
             version,
             model,
+            model_file,
             paths,
             labels,
         } = description;
@@ -117,6 +122,7 @@ impl Gallery {
         let embeddings = file.tensor(EMBEDDINGS, &[count, size]).map_err(broken)?;
         Ok(Self {
             model,
+            model_file,
             size,
             embeddings: embeddings
                 .try_into_vec()
@@ -166,6 +172,7 @@ mod tests {
     fn gallery() -> Gallery {
         Gallery {
             model: "m".into(),
+            model_file: "run/model.safetensors".into(),
             size: 2,
             embeddings: vec![1.0, 0.0, 0.0, 1.0, 0.6, 0.8],
             paths: vec!["a b.png".into(), "ä/ü.png".into(), "c.png".into()],

@@ -102,6 +102,11 @@ impl ModelInfo {
         }
     }
 
+    /// The loss it was trained with, for people.
+    pub fn loss_label(&self) -> String {
+        crate::objective::label(self.loss, self.pairs.as_ref())
+    }
+
     /// Length of an embedding.
     pub fn embedding_size(&self) -> usize {
         self.network.feature * if self.mirrored { 2 } else { 1 }

@@ -129,10 +129,10 @@ pub struct Settings {
     pub stages: Option<Vec<Stage>>,
 
     /// Steps of the training; stretches milestones and annealing in proportion
-    /// [default: 18000; 600 on generated data]
+    /// [default: 18000; 2000 on images, 600 on generated data]
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     pub iterations: Option<u64>,
-    /// Images a step [default: 256; 128 on generated data]
+    /// Images a step [default: 256; 128 on images and generated data]
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     pub batch: Option<usize>,
     /// Learning rate at the start [default: 0.1]

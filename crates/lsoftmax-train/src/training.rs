@@ -663,7 +663,7 @@ impl<'a> Training<'a> {
         let model = learner.into_model();
         let some = self.train.subset(TRAIN_SAMPLES);
         let train_evaluation = evaluate(&model, &self.info, &some)?;
-        let mut best = self.state.best;
+        let mut best = self.state.best.take();
         if let (Some(best), Some(checkpoint)) = (&mut best, &self.best) {
             let (model, info) = checkpoint.model(&self.device)?;
             let found = evaluate(&model, &info, self.test)?;

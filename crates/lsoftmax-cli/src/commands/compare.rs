@@ -80,6 +80,9 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     }
     if !rows.is_empty() {
         output::line(&pages::table(&rows))?;
+        if let Some(table) = pages::open_set_table(&rows) {
+            output::line(&table)?;
+        }
     }
     if !pictures.is_empty() {
         output::line("\nwith a 2-D feature, for the pictures:")?;

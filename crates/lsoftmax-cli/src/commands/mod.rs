@@ -2,11 +2,14 @@
 
 mod compare;
 mod data;
+mod embed;
 mod eval;
+mod gallery;
 mod loss;
 mod plot;
 mod reproduce;
 mod train;
+mod verify;
 
 use crate::args::{Args, Command};
 use crate::boundary::boundaries;
@@ -53,6 +56,10 @@ fn run_command(args: Args) -> anyhow::Result<()> {
         Command::Reproduce(args) => reproduce::run(&args, manner),
         Command::Data(args) => data::run(&args, manner),
         Command::Eval(args) => eval::run(&args, manner),
+        Command::Embed(args) => embed::run(args, manner),
+        Command::Verify(args) => verify::run(args, manner),
+        Command::Index(args) => gallery::index(args, manner),
+        Command::Search(args) => gallery::search(args, manner),
         Command::Plot(args) => plot::run(&args, manner),
         Command::Loss(args) => loss::run(&args, manner),
     }

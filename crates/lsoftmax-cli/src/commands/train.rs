@@ -39,6 +39,9 @@ pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<(
         output::line(&answer.to_string())
     } else {
         output::line(&pages::table(std::slice::from_ref(&row)))?;
+        if let Some(table) = pages::open_set_table(std::slice::from_ref(&row)) {
+            output::line(&table)?;
+        }
         output::line(&format!(
             "\nrun:    {}\nreport: {}",
             path.display(),

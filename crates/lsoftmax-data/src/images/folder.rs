@@ -12,6 +12,12 @@ pub(crate) const ENDINGS: [&str; 9] = [
 ];
 const LAYOUT: &str = "a folder of images for each class, such as NAME/1.jpg";
 
+/// Whether a file is an image by its name.
+pub(crate) fn is_image(file: &Path) -> bool {
+    let ending = file.extension().unwrap_or_default().to_string_lossy();
+    ENDINGS.contains(&&*ending.to_lowercase())
+}
+
 /// What lies directly in a folder, each in the order of its name.
 #[derive(Default)]
 struct Listing {
@@ -33,8 +39,7 @@ fn list_one(dir: &Path) -> Result<Listing, DataError> {
             listing.ignored += 1;
             continue;
         }
-        let ending = path.extension().unwrap_or_default().to_string_lossy();
-        let named = ENDINGS.contains(&&*ending.to_lowercase());
+        let named = is_image(&path);
         let kind = entry.file_type().map_err(unreadable)?;
         let target = kind.is_symlink().then(|| fs::metadata(&path));
         let name = name.to_string_lossy().into_owned();

@@ -18,6 +18,7 @@
 
 mod cache;
 mod decode;
+mod files;
 mod fit;
 mod folder;
 mod jpeg;
