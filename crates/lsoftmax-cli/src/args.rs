@@ -86,7 +86,7 @@ impl Train {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Compare {
-    /// Losses, as NAME or NAME:M
+    /// Losses, as NAME or NAME:M, with @RATE for a learning rate of their own
     #[arg(
         long,
         value_name = "LOSS",

@@ -174,6 +174,15 @@ fn check_lambda(lambda: f64) -> anyhow::Result<()> {
     }
 }
 
+/// The data of an experiment, and what there is to say of them.
+fn data_of(experiment: &Experiment, manner: Manner) -> anyhow::Result<Split> {
+    let split = lsoftmax_train::load_data(experiment)?;
+    if !manner.quiet {
+        split.remarks.iter().for_each(|remark| output::note(remark));
+    }
+    Ok(split)
+}
+
 /// A short name for a folder: the loss, its m, the seed.
 fn short_name(experiment: &Experiment) -> String {
     let loss = experiment.loss;
