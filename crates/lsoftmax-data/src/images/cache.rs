@@ -71,10 +71,10 @@ impl Cache {
                 key.update(number.to_le_bytes());
             }
         }
-        let name = name.finalize();
-        let name: String = name[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(name.finalize());
+        let name = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         Self {
-            path: dir.join(format!("images-{name}.cache")),
+            path: dir.join(format!("images-{name:016x}.cache")),
             key: key.finalize().into(),
         }
     }

@@ -147,7 +147,7 @@ impl ImageList {
                 split: split.map(cell),
             });
         }
-        Self::from_rows(file, rows, "line")
+        Self::from_rows(file, &rows, "line")
     }
 
     /// The images that a Parquet file names, with the columns of [`from_csv`](Self::from_csv);
@@ -185,7 +185,7 @@ impl ImageList {
             None => vec![None; paths.len()],
             some => texts("split", some)?.into_iter().map(Some).collect(),
         };
-        let rows = paths
+        let rows: Vec<Row> = paths
             .into_iter()
             .zip(labels)
             .zip(splits)
@@ -197,10 +197,10 @@ impl ImageList {
                 split,
             })
             .collect();
-        Self::from_rows(file, rows, "row")
+        Self::from_rows(file, &rows, "row")
     }
 
-    fn from_rows(file: &Path, rows: Vec<Row>, unit: &str) -> Result<Self, DataError> {
+    fn from_rows(file: &Path, rows: &[Row], unit: &str) -> Result<Self, DataError> {
         let folder = file.parent().unwrap_or(Path::new(""));
         let wrong = |expected: &str, found: String, row: u64| {
             DataError::format(file, expected, format!("{found} in {unit} {row}"))
@@ -213,7 +213,7 @@ impl ImageList {
         class_names.dedup();
         let mut first = HashMap::new();
         let mut entries = Vec::with_capacity(rows.len());
-        for row in &rows {
+        for row in rows {
             let number = row.number;
             if row.path.is_empty() || row.label.is_empty() {
                 return Err(wrong("a path and a label", "an empty cell".into(), number));
@@ -239,7 +239,7 @@ impl ImageList {
         }
         let missing = entries
             .par_iter()
-            .zip(&rows)
+            .zip(rows)
             .find_first(|(entry, _)| !entry.path.is_file());
         if let Some((entry, row)) = missing {
             let found = format!("no file {}", entry.path.display());

@@ -271,10 +271,10 @@ impl ImageList {
             let path = path.strip_prefix(self.base()).unwrap_or(path);
             format!("{} ({reason})", path.display())
         });
-        let mut text = names.collect::<Vec<_>>().join(", ");
-        if skipped.len() > NAMED {
-            text += &format!(" and {} more", skipped.len() - NAMED);
+        let names = names.collect::<Vec<_>>().join(", ");
+        match skipped.len().saturating_sub(NAMED) {
+            0 => names,
+            more => format!("{names} and {more} more"),
         }
-        text
     }
 }

@@ -1,0 +1,212 @@
+use super::*;
+
+fn names(list: &ImageList) -> Vec<String> {
+    let base = fs::canonicalize(&list.source).unwrap();
+    list.entries
+        .iter()
+        .map(|entry| {
+            let path = fs::canonicalize(entry.path.parent().unwrap()).unwrap();
+            let path = path.join(entry.path.file_name().unwrap());
+            let path = path.strip_prefix(&base).unwrap_or(&path);
+            path.to_string_lossy().replace('\\', "/")
+        })
+        .collect()
+}
+
+#[test]
+fn classes_are_the_folders_that_hold_images() {
+    let dir = folder(&[
+        ("Latin/character02/b.PNG", png(0)),
+        ("Latin/character02/a.jpeg", png(0)),
+        ("Latin/character01/10.pgm", png(0)),
+        ("Latin/character01/9.pgm", png(0)),
+        ("Greek/character01/1.webp", png(0)),
+        ("Greek/readme.txt", vec![]),
+        ("Greek/.hidden.png", vec![]),
+        (".git/x/1.png", vec![]),
+        ("空 間/gesicht größe 1.bmp", png(0)),
+        ("top.csv", vec![]),
+    ]);
+    let list = ImageList::from_folder(dir.path()).unwrap();
+    assert_eq!(
+        list.class_names,
+        [
+            "Greek/character01",
+            "Latin/character01",
+            "Latin/character02",
+            "空 間"
+        ]
+    );
+    assert_eq!(
+        names(&list),
+        [
+            "Greek/character01/1.webp",
+            "Latin/character01/10.pgm",
+            "Latin/character01/9.pgm",
+            "Latin/character02/a.jpeg",
+            "Latin/character02/b.PNG",
+            "空 間/gesicht größe 1.bmp",
+        ]
+    );
+    let labels: Vec<u32> = list.entries.iter().map(|entry| entry.label).collect();
+    assert_eq!(labels, [0, 1, 1, 2, 2, 3]);
+    assert!(list.entries.iter().all(|entry| entry.part.is_none()));
+    assert_eq!(list.ignored, 4);
+    assert_eq!(ImageList::from_path(dir.path()).unwrap(), list);
+}
+
+#[test]
+fn what_is_no_folder_of_classes_is_named() {
+    let dir = folder(&[("a.txt", vec![]), ("empty/readme", vec![])]);
+    let from = |dir: &Path| ImageList::from_folder(dir);
+    says(from(dir.path()), &["has no images (.jpg", "NAME/1.jpg"]);
+    let dir = folder(&[("1.jpg", png(0)), ("2.jpg", png(0)), ("a/1.png", png(0))]);
+    let expected = [
+        "2 images directly in it, such as 1.jpg",
+        "a folder of images for each class",
+    ];
+    says(from(dir.path()), &expected);
+    let dir = folder(&[("1.jpg", png(0))]);
+    says(from(dir.path()), &["1 images directly in it"]);
+    says(
+        from(&dir.path().join("nowhere")),
+        &["cannot read", "nowhere"],
+    );
+    says(from(&dir.path().join("1.jpg")), &["cannot read", "1.jpg"]);
+    says(
+        ImageList::from_path(&dir.path().join("1.jpg")),
+        &["a folder of images, or a list"],
+    );
+    says(
+        ImageList::from_path(&dir.path().join("x")),
+        &["cannot open"],
+    );
+}
+
+#[test]
+fn train_and_test_are_the_parts() {
+    let dir = folder(&[
+        ("train/a/1.png", png(1)),
+        ("train/b/1.png", png(2)),
+        ("test/b/2.png", png(3)),
+        ("notes.txt", vec![]),
+    ]);
+    let list = ImageList::from_folder(dir.path()).unwrap();
+    assert_eq!(list.class_names, ["a", "b"]);
+    let parts: Vec<_> = list
+        .entries
+        .iter()
+        .map(|entry| (entry.label, entry.part))
+        .collect();
+    let (train, test) = (Some(Part::Train), Some(Part::Test));
+    assert_eq!(parts, [(0, train), (1, train), (1, test)]);
+    put(dir.path(), "val/a/9.png", &png(0));
+    says(
+        ImageList::from_folder(dir.path()),
+        &["train and test as the only folders", "test, train, val"],
+    );
+    fs::remove_dir_all(dir.path().join("test")).unwrap();
+    says(ImageList::from_folder(dir.path()), &["train, val"]);
+    // Images without classes.
+    let dir = folder(&[("train/1.png", png(1)), ("test/1.png", png(1))]);
+    says(
+        ImageList::from_folder(dir.path()),
+        &["1 images directly in it"],
+    );
+    // One more folder, and they are classes as any others.
+    let dir = folder(&[
+        ("train/1.png", png(1)),
+        ("test/1.png", png(1)),
+        ("tram/1.png", png(1)),
+    ]);
+    assert_eq!(
+        ImageList::from_folder(dir.path())
+            .unwrap()
+            .class_names
+            .len(),
+        3
+    );
+}
+
+#[cfg(unix)]
+mod links {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn are_followed_and_loops_are_left() {
+        let elsewhere = folder(&[("person/1.png", png(1)), ("one.png", png(2))]);
+        let dir = folder(&[("a/1.png", png(3)), ("b/c/1.png", png(4))]);
+        let link = |to: &Path, name: &str| symlink(to, dir.path().join(name)).unwrap();
+        link(&elsewhere.path().join("person"), "linked");
+        link(&elsewhere.path().join("one.png"), "a/2.png");
+        link(Path::new("/nonexistent.png"), "a/3.png");
+        link(Path::new("/nonexistent"), "a/4");
+        // To itself, to what it lies in, to what all lies in, and around.
+        link(&dir.path().join("a/self"), "a/self");
+        link(dir.path(), "b/c/up");
+        link(Path::new("/"), "b/all");
+        link(&dir.path().join("b"), "a/b");
+        link(&dir.path().join("a"), "b/a");
+        let list = ImageList::from_folder(dir.path()).unwrap();
+        assert_eq!(list.class_names, ["a", "b/c", "linked"]);
+        assert_eq!(list.entries.len(), 5);
+        assert_eq!(list.ignored, 6);
+        let decoded = list.decode(&small()).unwrap();
+        assert_eq!((decoded.dataset.len(), decoded.skipped.len()), (4, 1));
+        assert!(decoded.skipped[0].0.ends_with("a/3.png"));
+    }
+
+    #[test]
+    fn many_of_them_take_no_longer_than_one() {
+        let dir = folder(&[]);
+        for i in 0..12 {
+            put(dir.path(), &format!("{i:02}/1.png"), &png(i));
+        }
+        for i in 0..12 {
+            for j in 0..12 {
+                let to = dir.path().join(format!("{j:02}"));
+                symlink(to, dir.path().join(format!("{i:02}/to{j:02}"))).unwrap();
+            }
+        }
+        let list = ImageList::from_folder(dir.path()).unwrap();
+        assert_eq!((list.entries.len(), list.ignored), (12, 144));
+    }
+
+    #[test]
+    fn parts_may_lie_elsewhere() {
+        let elsewhere = classes(&[2, 2]);
+        let dir = folder(&[("train/a/1.png", png(1)), ("train/b/1.png", png(1))]);
+        symlink(elsewhere.path(), dir.path().join("test")).unwrap();
+        let list = ImageList::from_folder(dir.path()).unwrap();
+        let tests = list.entries.iter().filter(|e| e.part == Some(Part::Test));
+        assert_eq!(tests.count(), 4);
+    }
+
+    #[test]
+    fn names_need_not_be_unicode() {
+        let dir = folder(&[("a/1.png", png(1))]);
+        let class = dir.path().join(OsStr::from_bytes(b"b\xFF"));
+        // Not every file system takes such a name.
+        if fs::create_dir(&class).is_ok() {
+            fs::write(class.join(OsStr::from_bytes(b"\xFE.png")), png(2)).unwrap();
+            let list = ImageList::from_folder(dir.path()).unwrap();
+            assert_eq!(list.class_names, ["a", "b\u{FFFD}"]);
+            assert_eq!(list.decode(&small()).unwrap().dataset.len(), 2);
+        }
+    }
+
+    #[test]
+    fn pipes_are_not_waited_on() {
+        let dir = folder(&[("a/1.png", png(1)), ("b/1.png", png(1))]);
+        symlink("/dev/zero", dir.path().join("a/zero.png")).unwrap();
+        let list = ImageList::from_folder(dir.path()).unwrap();
+        assert_eq!((list.entries.len(), list.ignored), (2, 1));
+        says(
+            decode_image(&dir.path().join("a/zero.png"), &small()),
+            &["no file"],
+        );
+    }
+}
