@@ -113,12 +113,16 @@ impl Row {
     }
 }
 
+/// The rows that have figures on classes that were not trained on.
+fn open_set_entries(rows: &[Row]) -> Vec<open_set::Entry<'_>> {
+    rows.iter()
+        .filter_map(|row| Some((&*row.label, row.seed, row.open_set.as_ref()?)))
+        .collect()
+}
+
 /// The figures of the rows on classes that were not trained on, if there are any.
 pub(crate) fn open_set_table(rows: &[Row]) -> Option<String> {
-    let entries: Vec<open_set::Entry> = rows
-        .iter()
-        .filter_map(|row| Some((&*row.label, row.seed, row.open_set.as_ref()?)))
-        .collect();
+    let entries = open_set_entries(rows);
     let about = open_set::about(entries.first()?.2);
     Some(format!("\n{about}\n{}", open_set::table(&entries)))
 }
@@ -261,6 +265,14 @@ impl Page {
             }
         }
         figures
+    }
+
+    /// Adds what the rows found on classes that were not trained on.
+    pub(crate) fn with_open_set(mut self, rows: &[Row], split: &Split) -> Self {
+        if let Some(data) = &split.open_set {
+            self.0.open_set = open_set::section(&open_set_entries(rows), data);
+        }
+        self
     }
 
     /// Adds the plane of two classes.

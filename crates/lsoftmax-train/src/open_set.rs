@@ -45,6 +45,8 @@ pub struct Verification {
     pub accuracy_percent: f64,
     /// The standard error of that mean.
     pub standard_error_percent: f64,
+    /// The cosine at which most of all pairs are judged right.
+    pub threshold: f32,
     /// Equal error rate.
     pub eer_percent: f64,
     /// Area under the ROC.
@@ -188,6 +190,7 @@ impl ScoredPairs {
             folds: k_fold.folds.len(),
             accuracy_percent: k_fold.accuracy_percent,
             standard_error_percent: k_fold.standard_error_percent,
+            threshold: self.roc.best_threshold().threshold,
             eer_percent: 100.0 * self.roc.eer().rate,
             auc: self.roc.auc(),
             smallest_far: self.roc.smallest_far(),

@@ -74,6 +74,7 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
         pictures.push(row);
     }
     let report = path.join(REPORT_FILE);
+    page = page.with_open_set(&rows, &split);
     page.write(&path)?;
     if manner.json {
         let answer = serde_json::json!({ "rows": rows, "pictures": pictures, "report": report });

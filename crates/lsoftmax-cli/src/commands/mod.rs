@@ -242,6 +242,7 @@ fn complete(
     let title = format!("{} on {}", experiment.loss_label(), experiment.data);
     let mut page = Page::new(title, experiment, split)
         .with_run(&row, &outcome)
+        .with_open_set(std::slice::from_ref(&row), split)
         .with_boundaries(boundaries(&[experiment.loss]));
     if experiment.network.feature == 2 {
         page = page.with_picture(&row, &outcome);
