@@ -27,7 +27,7 @@ LOSSES = [
     "l-softmax:4",
     "arc-face",
 ]
-RATES = ["0.01", "0.03", "0.1"]
+RATES = ["0.01", "0.03", "0.1", "0.3"]
 SEEDS = "0,1,2"
 # Of the 30 alphabets of images_background, every fifth chooses the learning rates.
 EVERY = 5

@@ -141,11 +141,10 @@ impl Scale {
         let place = match self {
             Scale::Linear { low, high } => (value - low) / (high - low),
             Scale::Log { low, high } if value > 0.0 => (value / low).ln() / (high / low).ln(),
-            Scale::Log { .. } => return None,
             Scale::Probit { low, high } if value > 0.0 && value < 1.0 => {
                 (probit(value) - probit(low)) / (probit(high) - probit(low))
             }
-            Scale::Probit { .. } => return None,
+            Scale::Log { .. } | Scale::Probit { .. } => return None,
             Scale::LogZero { low, .. } if value < low => ZERO,
             Scale::LogZero { low, high } => {
                 LOG_START + (1.0 - LOG_START) * (value / low).ln() / (high / low).ln()

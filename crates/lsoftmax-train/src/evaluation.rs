@@ -5,7 +5,7 @@ use crate::model::{Model, ModelInfo};
 use crate::number;
 use burn::tensor::{Device, Tensor, TensorData};
 use lsoftmax_data::{Dataset, MemoryLayout};
-use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix};
+use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix, unit_rows};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
@@ -65,7 +65,7 @@ pub(crate) fn features(
 /// `[image, 2 feature]`, of length 1 together. A feature of zeros stays one.
 ///
 /// # Errors
-/// Images of another size than the model's.
+/// Images of another size than the model's, or a feature that is no finite number.
 pub fn embeddings(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Vec<f32>, TrainError> {
     check_size(info, data)?;
     let size = info.network.feature;
@@ -78,16 +78,8 @@ pub fn embeddings(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Vec
             .flat_map(|(plain, mirrored)| [plain, mirrored].concat())
             .collect();
     }
-    let size = info.embedding_size();
-    for row in rows.chunks_exact_mut(size) {
-        let squares = row.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
-        if squares > 0.0 {
-            let scale = squares.sqrt().recip();
-            row.iter_mut()
-                .for_each(|v| *v = (f64::from(*v) * scale) as f32);
-        }
-    }
-    Ok(rows)
+    let rows = Matrix::new(&rows, data.len(), info.embedding_size())?;
+    Ok(unit_rows(rows)?)
 }
 
 fn check_size(info: &ModelInfo, data: &Dataset) -> Result<(), TrainError> {

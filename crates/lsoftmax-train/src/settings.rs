@@ -37,7 +37,7 @@ pub struct Settings {
     /// alphabet: so many more), or another folder or list of images
     #[cfg_attr(feature = "clap", arg(long, value_name = "N|DIR|FILE"))]
     pub open_set: Option<String>,
-    /// Size of images, HEIGHTxWIDTH or one number for both [default: 112x112]
+    /// Size of images, `HEIGHTxWIDTH` or one number for both [default: 112x112]
     #[cfg_attr(feature = "clap", arg(long, value_name = "HxW"))]
     pub image_size: Option<String>,
     /// Channels of images: grey, colour, auto [default: auto]

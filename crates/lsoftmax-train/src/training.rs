@@ -12,7 +12,7 @@ use crate::watch::{Divergence, Trouble, Watch};
 use burn::tensor::Device;
 use lsoftmax::Floor;
 use lsoftmax_data::{Augmentation, Batch, Dataset, LoadPlan, Loader, MemoryLayout, Split};
-use lsoftmax_metrics::{Matrix, top1_error_percent};
+use lsoftmax_metrics::{Matrix, top1_error_percent, unit_rows};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -621,21 +621,16 @@ impl<'a> Training<'a> {
         let some = self.train.subset(TRAIN_SAMPLES);
         let size = self.info.network.feature;
         let features = features(self.learner().model(), &self.info, &some)?;
-        let mut sums = vec![0f64; self.info.class_names.len() * size];
-        for (feature, &label) in features.chunks_exact(size).zip(some.labels()) {
-            let norm = feature.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
-            let scale = norm.sqrt().max(f64::MIN_POSITIVE).recip();
+        let units = unit_rows(Matrix::new(&features, some.len(), size)?)?;
+        let classes = self.info.class_names.len();
+        let mut sums = vec![0f32; classes * size];
+        for (unit, &label) in units.chunks_exact(size).zip(some.labels()) {
             let sum = &mut sums[label as usize * size..][..size];
-            for (sum, &value) in sum.iter_mut().zip(feature) {
-                *sum += f64::from(value) * scale;
+            for (sum, &value) in sum.iter_mut().zip(unit) {
+                *sum += value;
             }
         }
-        for sum in sums.chunks_exact_mut(size) {
-            let norm = sum.iter().map(|v| v * v).sum::<f64>().sqrt();
-            sum.iter_mut()
-                .for_each(|v| *v /= norm.max(f64::MIN_POSITIVE));
-        }
-        let weights = sums.iter().map(|&v| v as f32).collect();
+        let weights = unit_rows(Matrix::new(&sums, classes, size)?)?;
         if let Some(learner) = &mut self.learner {
             learner.set_class_weights(weights);
         }

@@ -62,9 +62,10 @@ impl ImageList {
                 }
             }
             files.sort();
-            return match files.is_empty() {
-                true => Self::from_path(path),
-                false => Self::from_files(&files),
+            return if files.is_empty() {
+                Self::from_path(path)
+            } else {
+                Self::from_files(&files)
             };
         }
         if folder::is_image(path) {
