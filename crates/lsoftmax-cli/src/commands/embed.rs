@@ -63,10 +63,10 @@ pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
 
 /// The path and the label of each row.
 fn write_names(file: &Path, found: &Embedded) -> anyhow::Result<()> {
-    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let mut text = "path,label\n".to_owned();
-    for (path, label) in found.paths.iter().zip(&found.labels) {
-        text += &format!("{},{}\n", quoted(path), quoted(label));
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(["path", "label"])?;
+    for row in found.paths.iter().zip(&found.labels) {
+        table.write_record([row.0, row.1])?;
     }
-    Ok(atomic_write(file, text.as_bytes())?)
+    Ok(atomic_write(file, &table.into_inner()?)?)
 }
