@@ -34,10 +34,8 @@ fn main() -> anyhow::Result<()> {
         ..
     } = arguments;
     let before = status("VmRSS:");
-    let [probe_values, gallery_values] = read(
-        &arguments.file,
-        [probes * columns, gallery * columns],
-    )?;
+    let [probe_values, gallery_values] =
+        read(&arguments.file, [probes * columns, gallery * columns])?;
     let queries = Matrix::new(&probe_values, probes, columns)?;
     let rows = Matrix::new(&gallery_values, gallery, columns)?;
     let mut options = SearchOptions::default();
@@ -48,13 +46,15 @@ fn main() -> anyhow::Result<()> {
     let few = gallery / 10;
     let warm_up = Matrix::new(&gallery_values[..few * columns], few, columns)?;
     nearest(queries, warm_up, k, options)?;
-    let start = Instant::now();
+    let (start, before_search) = (Instant::now(), processor_seconds());
     let found = nearest(queries, rows, k, options)?;
     let seconds = start.elapsed().as_secs_f64();
+    let processor = processor_seconds().zip(before_search);
     let arrays = size_of_val(&*probe_values) + size_of_val(&*gallery_values);
     let memory = status("VmHWM:").zip(before);
     let answer = serde_json::json!({
         "seconds": seconds,
+        "processor": processor.map_or(seconds, |(after, before)| after - before),
         "memory": memory.map(|(peak, before)| peak.saturating_sub(before + arrays)),
         "indices": found.indices,
         "sum": found.scores.iter().map(|&score| f64::from(score)).sum::<f64>(),
@@ -92,4 +92,13 @@ fn status(key: &str) -> Option<usize> {
     let line = text.lines().find(|line| line.starts_with(key))?;
     let kib: usize = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib << 10)
+}
+
+/// Processor time of all threads in seconds, where the system tells, in steps of 10 ms.
+fn processor_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The name before may hold anything, but it ends with the last bracket.
+    let (_, fields) = text.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11).map(str::parse::<f64>);
+    Some((times.next()?.ok()? + times.next()?.ok()?) / 100.0)
 }

@@ -32,8 +32,16 @@ pub(crate) enum Command {
     /// Data sets: what there is, download, check
     #[command(subcommand)]
     Data(Data),
-    /// Evaluate a trained run on its test set
+    /// Evaluate a trained run on its test set, or on classes it was not trained on
     Eval(Eval),
+    /// Embeddings of images as an array or a table
+    Embed(Embed),
+    /// Whether two images show one class, or how well that works on many pairs
+    Verify(Verify),
+    /// Make a gallery of images to search in
+    Index(Index),
+    /// The images of a gallery that are nearest to an image
+    Search(Search),
     /// Draw the margin functions, or the schedules of λ
     #[command(subcommand)]
     Plot(Plot),
@@ -78,7 +86,7 @@ impl Train {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Compare {
-    /// Losses, as NAME or NAME:M
+    /// Losses, as NAME or NAME:M, with @RATE for a learning rate of their own
     #[arg(
         long,
         value_name = "LOSS",
@@ -151,6 +159,97 @@ pub(crate) struct Eval {
     /// Folder of the data set, if it has moved
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+    /// Evaluate on these images of classes that it was not trained on: a folder or a list
+    #[arg(long, value_name = "DIR|FILE", conflicts_with_all = ["data", "data_dir"])]
+    pub(crate) open_set: Option<PathBuf>,
+    /// CSV file with five landmarks an image of the open set
+    #[arg(long, value_name = "FILE", requires = "open_set")]
+    pub(crate) landmarks: Option<PathBuf>,
+}
+
+/// A trained model, and what it needs to read images.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Trained {
+    /// Run folder, or a model file
+    pub(crate) run: PathBuf,
+    /// CSV file with five landmarks an image, where the model was trained on aligned faces
+    #[arg(long, value_name = "FILE")]
+    pub(crate) landmarks: Option<PathBuf>,
+    /// End at an image that cannot be read, instead of leaving it out
+    #[arg(long)]
+    pub(crate) refuse_broken: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Embed {
+    #[command(flatten)]
+    pub(crate) trained: Trained,
+    /// Images, folders of images, or lists of images (.csv, .parquet)
+    #[arg(required = true, value_name = "IMAGES")]
+    pub(crate) images: Vec<PathBuf>,
+    /// File to write: .npy (paths and labels go beside it, as .csv), or .parquet with all three
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) trained: Trained,
+    /// Two images
+    #[arg(num_args = 0..=2, value_name = "IMAGE", conflicts_with = "pairs")]
+    pub(crate) images: Vec<PathBuf>,
+    /// Many pairs: a pairs.txt as of LFW, or a .csv with the columns left, right, same and, if you
+    /// like, fold
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pairs: Option<PathBuf>,
+    /// Folder that the pairs' images lie in [default: that of the pairs]
+    #[arg(long, value_name = "DIR", requires = "pairs")]
+    pub(crate) root: Option<PathBuf>,
+    /// Take the mean embedding of the other folds away first, as SphereFace does
+    #[arg(long, requires = "pairs")]
+    pub(crate) centred: bool,
+    /// Decide at this false accept rate [default: where most validation pairs are judged right]
+    #[arg(long, value_name = "RATE", conflicts_with_all = ["threshold", "pairs"])]
+    pub(crate) far: Option<f64>,
+    /// Decide at this cosine
+    #[arg(
+        long,
+        value_name = "COSINE",
+        allow_negative_numbers = true,
+        conflicts_with = "pairs"
+    )]
+    pub(crate) threshold: Option<f32>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Index {
+    #[command(flatten)]
+    pub(crate) trained: Trained,
+    /// Images, folders of images, or lists of images (.csv, .parquet)
+    #[arg(required = true, value_name = "IMAGES")]
+    pub(crate) images: Vec<PathBuf>,
+    /// File to write
+    #[arg(long, short, value_name = "GALLERY")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Search {
+    /// Gallery that `index` has made
+    pub(crate) gallery: PathBuf,
+    /// Images to search for
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<PathBuf>,
+    /// Images to find for each
+    #[arg(short, value_name = "N", default_value_t = 5)]
+    pub(crate) k: usize,
+    /// The model's run folder or file, if it has moved
+    #[arg(long, value_name = "RUN")]
+    pub(crate) run: Option<PathBuf>,
+    /// CSV file with five landmarks an image, where the model was trained on aligned faces
+    #[arg(long, value_name = "FILE")]
+    pub(crate) landmarks: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

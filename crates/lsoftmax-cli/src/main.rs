@@ -3,8 +3,10 @@
 mod args;
 mod boundary;
 mod commands;
+mod embedder;
 mod experiments;
 mod interrupt;
+mod open_set;
 mod output;
 mod pages;
 mod results;

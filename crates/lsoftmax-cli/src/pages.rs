@@ -1,5 +1,6 @@
 //! Trained runs as rows of a table and as a page.
 
+use crate::open_set;
 use crate::output;
 use anyhow::Context as _;
 use lsoftmax_data::Split;
@@ -7,7 +8,9 @@ use lsoftmax_report::{
     Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, Report, RunDetail, RunSummary,
     confusion_svg, feature_svg, page, pictures, write,
 };
-use lsoftmax_train::{Best, Divergence, Evaluation, Experiment, Outcome, REPORT_FILE};
+use lsoftmax_train::{
+    Best, Divergence, Evaluation, Experiment, OpenSetEvaluation, Outcome, REPORT_FILE,
+};
 use serde::Serialize;
 use std::path::Path;
 
@@ -34,6 +37,9 @@ pub(crate) struct Row {
     held_out_error_percent: Option<f64>,
     best: Option<Best>,
     remarks: Vec<String>,
+    /// On classes that were not trained on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_set: Option<OpenSetEvaluation>,
     #[serde(skip)]
     label: String,
 }
@@ -62,6 +68,7 @@ impl Row {
             held_out_error_percent: last.and_then(|progress| progress.held_out_error_percent),
             best: outcome.best.clone(),
             remarks: outcome.remarks.clone(),
+            open_set: outcome.open_set.clone(),
             label: experiment.loss_label(),
         }
     }
@@ -104,6 +111,20 @@ impl Row {
         }
         remarks.join("; ")
     }
+}
+
+/// The rows that have figures on classes that were not trained on.
+fn open_set_entries(rows: &[Row]) -> Vec<open_set::Entry<'_>> {
+    rows.iter()
+        .filter_map(|row| Some((&*row.label, row.seed, row.open_set.as_ref()?)))
+        .collect()
+}
+
+/// The figures of the rows on classes that were not trained on, if there are any.
+pub(crate) fn open_set_table(rows: &[Row]) -> Option<String> {
+    let entries = open_set_entries(rows);
+    let about = open_set::about(entries.first()?.2);
+    Some(format!("\n{about}\n{}", open_set::table(&entries)))
 }
 
 /// The rows for a terminal.
@@ -244,6 +265,14 @@ impl Page {
             }
         }
         figures
+    }
+
+    /// Adds what the rows found on classes that were not trained on.
+    pub(crate) fn with_open_set(mut self, rows: &[Row], split: &Split) -> Self {
+        if let Some(data) = &split.open_set {
+            self.0.open_set = open_set::section(&open_set_entries(rows), data);
+        }
+        self
     }
 
     /// Adds the plane of two classes.

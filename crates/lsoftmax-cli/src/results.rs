@@ -1,6 +1,6 @@
 //! The paper's tables with our figures beside the published ones.
 
-use crate::output;
+use crate::output::{self, spread};
 use lsoftmax_train::{Experiment, Outcome, Published};
 use serde::Serialize;
 
@@ -87,19 +87,6 @@ impl Line {
     }
 }
 
-/// Mean and sample standard deviation (0 for one value).
-fn spread(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let square = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
-    let deviation = if values.len() > 1 {
-        (square / (count - 1.0)).sqrt()
-    } else {
-        0.0
-    };
-    (mean, deviation)
-}
-
 const HEADER: [&str; 9] = [
     "loss",
     "article %",
@@ -158,15 +145,4 @@ pub(crate) fn markdown(command: &str, sections: &[Section]) -> String {
         }
     }
     page.join("\n\n") + "\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spread_is_that_of_a_sample() {
-        assert_eq!(spread(&[1.0, 3.0]), (2.0, 2.0f64.sqrt()));
-        assert_eq!(spread(&[1.5]), (1.5, 0.0));
-    }
 }

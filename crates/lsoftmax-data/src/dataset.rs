@@ -149,6 +149,20 @@ impl Dataset {
             .collect()
     }
 
+    /// All images, each with left and right exchanged.
+    #[must_use]
+    pub fn mirrored(&self) -> Self {
+        let mut images = self.samples.images.clone();
+        images
+            .chunks_exact_mut(self.width)
+            .for_each(<[u8]>::reverse);
+        let labels = self.labels().to_vec();
+        Self {
+            samples: Arc::new(Samples { images, labels }),
+            ..self.clone()
+        }
+    }
+
     /// The images that are wanted, in their order; at least one is.
     pub(crate) fn select(&self, mut wanted: impl FnMut(usize) -> bool) -> Self {
         self.select_as(self.class_names.clone(), |index| {

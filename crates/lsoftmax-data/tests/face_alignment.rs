@@ -1,4 +1,4 @@
-//! Faces aligned by OpenCV and scikit-image (`golden/face_alignment.py`), and ours.
+//! Faces aligned by `OpenCV` and scikit-image (`golden/face_alignment.py`), and ours.
 
 use lsoftmax_data::MemoryLayout;
 use lsoftmax_data::faces::{Alignment, FaceTemplate, FivePoints};

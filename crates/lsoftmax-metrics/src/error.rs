@@ -197,6 +197,10 @@ pub enum Error {
         rows: usize,
     },
 
+    /// A K of Recall@K is 0.
+    #[error("Recall@0 has no meaning: K is at least 1")]
+    RecallAt,
+
     /// The memory that a search may use is too little for a single query.
     #[error("the search needs {needed} bytes of memory, but may use {given}")]
     Memory {

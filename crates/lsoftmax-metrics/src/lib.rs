@@ -1,6 +1,7 @@
 //! Evaluation metrics for large-margin training, as pure functions of arrays.
 //!
 //! The families:
+//! These families live here:
 //!
 //! - **Closed set**: [`ClosedSet`] counts a test set batch by batch into the
 //!   [`ConfusionMatrix`], the top-1 error and any top-k errors;
@@ -14,6 +15,11 @@
 //!   the CMC (closed set) and TPIR at an FPIR (open set).
 //! - **Clustering**: [`k_means`], and [`normalized_mutual_information`] and
 //!   [`adjusted_mutual_information`] with the labels.
+//! - **Nearest neighbours**: [`nearest`] finds the gallery rows with the largest inner product,
+//!   exactly and in fixed memory; [`Search`] does it for a gallery that comes block by block;
+//!   [`unit_rows`] makes embeddings of features.
+//! - **Retrieval**: [`retrieval_leave_one_out`] and [`retrieval`] give Recall@K, Precision@1,
+//!   R-precision, MAP@R and the mean average precision of the full ranking.
 //!
 //! Arrays come in as a borrowed [`Matrix`], so nothing here depends on a tensor library.
 //! Sums run in a fixed order: the same input gives the same bits, on any number of threads. They are
@@ -59,10 +65,11 @@ mod error;
 mod histogram;
 mod identification;
 mod matrix;
-mod pairs;
 mod nearest;
+mod pairs;
 mod pairwise;
 mod random;
+mod retrieval;
 mod summary;
 mod unit;
 mod vector;
@@ -85,9 +92,10 @@ pub use identification::{
     Identification, MatedProbe, NonMatedProbe, OpenSetPoint, TpirAtFpir, identify,
 };
 pub use matrix::Matrix;
-pub use pairs::VerificationPairs;
 pub use nearest::{Neighbours, Search, SearchOptions, nearest, unit_rows};
+pub use pairs::VerificationPairs;
 pub use pairwise::{PairwiseAngles, pairwise_angles};
+pub use retrieval::{RetrievalReport, retrieval, retrieval_leave_one_out};
 pub use summary::{Summary, quantile};
 pub use verification::{
     BestThreshold, EqualErrorRate, Fold, KFold, OperatingPoint, Roc, TarAtFar, cosine_scores,

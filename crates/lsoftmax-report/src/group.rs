@@ -7,7 +7,9 @@ pub(crate) fn labels(report: &Report) -> Vec<&str> {
     let rows = report.rows.iter().map(|row| row.label.as_str());
     let runs = report.runs.iter().map(|run| run.label.as_str());
     let pictures = report.pictures.iter().map(|picture| picture.label.as_str());
-    distinct(rows.chain(runs).chain(pictures))
+    let open_set = report.open_set.iter();
+    let open_set = open_set.flat_map(|open_set| open_set.rows.iter().map(|row| row.label.as_str()));
+    distinct(rows.chain(runs).chain(pictures).chain(open_set))
 }
 
 /// The first appearance of each text.

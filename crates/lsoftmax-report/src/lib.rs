@@ -43,6 +43,7 @@ mod histogram;
 mod margin;
 mod model;
 mod number;
+mod open_set;
 mod page;
 mod scale;
 mod standalone;
@@ -58,6 +59,9 @@ pub use margin::{annealing_plot, margin_plot};
 pub use model::{
     AnnealingCurve, Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, MarginCurve,
     Report, RunDetail, RunSummary,
+};
+pub use open_set::{
+    ImageStrip, OpenSetRow, OpenSetSection, RocCurve, ScoreHistogram, StripRow, Thumbnail,
 };
 pub use page::{figure_page, page};
 pub use standalone::{confusion_svg, curve_svg, feature_svg, histogram_svg, pictures};

@@ -95,7 +95,7 @@ pub fn annealing_plot(curves: &[AnnealingCurve]) -> String {
     let subtitle = match y {
         Scale::LogZero { .. } => "log scale; at the bottom zero and what is nearly zero",
         Scale::Log { .. } => "log scale",
-        Scale::Linear { .. } => "",
+        Scale::Linear { .. } | Scale::Probit { .. } => "",
     };
     svg.heading("Annealing of λ", subtitle);
     legend(&mut svg, &entries, (2.0, 38.0), WIDTH);

@@ -1,6 +1,7 @@
 //! What a report is made of: plain data, filled in by the caller.
 
 use crate::number;
+use crate::open_set::OpenSetSection;
 use serde::{Deserialize, Serialize};
 
 /// One run, or several compared.
@@ -29,6 +30,8 @@ pub struct Report {
     pub runs: Vec<RunDetail>,
     /// What the margin does in the plane of two classes.
     pub boundaries: Vec<Boundary>,
+    /// How the runs do on classes they were not trained on.
+    pub open_set: Option<OpenSetSection>,
     /// Remarks, one paragraph each.
     pub notes: Vec<String>,
 }

@@ -1,6 +1,7 @@
 //! From values to places on an axis, and the ticks.
 
-use crate::number::scientific;
+use crate::number::{scientific, significant};
+use lsoftmax_metrics::probit;
 
 /// A linear or logarithmic axis; places run from 0 (low end) to 1 (high end).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,7 +12,12 @@ pub(crate) enum Scale {
     Log { low: f64, high: f64 },
     /// The same with a place of its own below, for zero and for what is less than `low`.
     LogZero { low: f64, high: f64 },
+    /// Equal steps of the normal deviate from `low` to `high`, both rates above 0 and below 1.
+    Probit { low: f64, high: f64 },
 }
+
+/// The rates that are written at an axis of normal deviates.
+const RATES: [f64; 8] = [1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6];
 
 /// A tick: its place from 0 to 1, and what is written there.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,7 +124,13 @@ impl Scale {
     }
 
     pub(crate) fn is_log(self) -> bool {
-        !matches!(self, Scale::Linear { .. })
+        matches!(self, Scale::Log { .. } | Scale::LogZero { .. })
+    }
+
+    /// Whether a value has a place between the ends.
+    pub(crate) fn holds(self, value: f64) -> bool {
+        let place = self.place(value);
+        place.is_some_and(|place| (-1e-9..=1.0 + 1e-9).contains(&place))
     }
 
     /// The place of a value; `None` when it has none (not finite, or no logarithm).
@@ -129,7 +141,10 @@ impl Scale {
         let place = match self {
             Scale::Linear { low, high } => (value - low) / (high - low),
             Scale::Log { low, high } if value > 0.0 => (value / low).ln() / (high / low).ln(),
-            Scale::Log { .. } => return None,
+            Scale::Probit { low, high } if value > 0.0 && value < 1.0 => {
+                (probit(value) - probit(low)) / (probit(high) - probit(low))
+            }
+            Scale::Log { .. } | Scale::Probit { .. } => return None,
             Scale::LogZero { low, .. } if value < low => ZERO,
             Scale::LogZero { low, high } => {
                 LOG_START + (1.0 - LOG_START) * (value / low).ln() / (high / low).ln()
@@ -166,6 +181,16 @@ impl Scale {
                 };
                 values.into_iter().filter_map(tick).collect()
             }
+            Scale::Probit { .. } => RATES
+                .into_iter()
+                .filter(|&rate| self.holds(rate))
+                .filter_map(|rate| {
+                    Some(Tick {
+                        place: self.place(rate)?,
+                        label: format!("{} %", significant(100.0 * rate)),
+                    })
+                })
+                .collect(),
             Scale::Log { low, high } | Scale::LogZero { low, high } => {
                 let mut values = log_values(low, high, count);
                 if matches!(self, Scale::LogZero { .. }) {

@@ -4,7 +4,7 @@ use crate::curves::{self, Quantity};
 use crate::group::{distinct, labels};
 use crate::histogram::{self, Angles};
 use crate::model::{FeaturePicture, Histogram, Report, RunDetail};
-use crate::{boundary_plot, confusion, feature};
+use crate::{boundary_plot, confusion, feature, open_set};
 
 /// 2-D features and class weights as an SVG file.
 pub fn feature_svg(picture: &FeaturePicture, class_names: &[String]) -> String {
@@ -64,6 +64,9 @@ pub fn pictures(report: &Report) -> Vec<(String, String)> {
             add(name, confusion_svg(&run.label, matrix, &report.class_names));
         }
     }
+    for (name, svg) in open_set::pictures(report, &labels) {
+        add(name, svg);
+    }
     if !report.boundaries.is_empty() {
         let svg = boundary_plot(&report.boundaries);
         files.push(("boundaries.svg".to_owned(), svg));
@@ -72,7 +75,7 @@ pub fn pictures(report: &Report) -> Vec<(String, String)> {
 }
 
 /// A label as a part of a file name.
-fn slug(label: &str) -> String {
+pub(crate) fn slug(label: &str) -> String {
     let lower = label.to_lowercase();
     let words = lower
         .split(|c: char| !c.is_ascii_alphanumeric())

@@ -6,7 +6,6 @@ use crate::tensor_file::TensorFile;
 use crate::training::{Frame, Progress, Window};
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::path::Path;
 
 /// Everything a training needs to go on as if it had never stopped.
@@ -63,7 +62,6 @@ pub struct Best {
 /// Names in the file.
 const OPTIMISER: &str = "optimiser";
 const TRAINING: &str = "training";
-const SHA_256: &str = "sha256";
 
 impl Checkpoint {
     /// The model as it was, and what goes with it.
@@ -116,9 +114,7 @@ impl Checkpoint {
         let mut file = self.file.clone();
         file.add_bytes(OPTIMISER, self.optimiser.clone());
         file.metadata.insert(TRAINING.into(), json);
-        let digest = digest(&file);
-        file.metadata.insert(SHA_256.into(), digest);
-        file.to_bytes()
+        file.to_sealed_bytes()
     }
 
     /// Reads a checkpoint.
@@ -131,15 +127,7 @@ impl Checkpoint {
             message,
         };
         let bytes = std::fs::read(path).map_err(|source| TrainError::file("read", path, source))?;
-        let mut file = TensorFile::parse(&bytes).map_err(damaged)?;
-        let noted = file.metadata.remove(SHA_256);
-        let noted = noted.ok_or_else(|| damaged("it has no SHA-256 of itself".into()))?;
-        let found = digest(&file);
-        if noted != found {
-            return Err(damaged(format!(
-                "its SHA-256 must be {noted}, found {found}"
-            )));
-        }
+        let mut file = TensorFile::parse_sealed(&bytes).map_err(damaged)?;
         let json = file
             .metadata
             .get(TRAINING)
@@ -155,23 +143,4 @@ impl Checkpoint {
             state,
         })
     }
-}
-
-/// SHA-256 over names, shapes and values of all tensors, and over the metadata.
-fn digest(file: &TensorFile) -> String {
-    let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    for (key, value) in &file.metadata {
-        part(key.as_bytes());
-        part(value.as_bytes());
-    }
-    for (name, (dtype, shape, values)) in &file.tensors {
-        part(name.as_bytes());
-        part(format!("{dtype:?} {shape:?}").as_bytes());
-        part(values);
-    }
-    format!("{:x}", hash.finalize())
 }

@@ -53,6 +53,25 @@ pub enum TrainError {
         /// What was expected and found.
         message: String,
     },
+    /// A file that is no gallery of this program.
+    #[error("{path} is not a gallery of lsoftmax: {message}")]
+    Gallery {
+        /// The file.
+        path: PathBuf,
+        /// What was expected and found.
+        message: String,
+    },
+    /// A gallery and a model that do not belong together.
+    #[error(
+        "the gallery was made by another model ({gallery:.12}...) than this one ({model:.12}...): \
+         make it anew with `lsoftmax index`"
+    )]
+    OtherModel {
+        /// The digest of the gallery's model.
+        gallery: String,
+        /// That of the model at hand.
+        model: String,
+    },
     /// A checkpoint that cannot be gone on from.
     #[error("the checkpoint {path} is damaged: {message}")]
     Checkpoint {

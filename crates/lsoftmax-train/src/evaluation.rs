@@ -5,7 +5,7 @@ use crate::model::{Model, ModelInfo};
 use crate::number;
 use burn::tensor::{Device, Tensor, TensorData};
 use lsoftmax_data::{Dataset, MemoryLayout};
-use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix};
+use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix, unit_rows};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
@@ -60,6 +60,40 @@ pub(crate) fn features(
     Ok(all)
 }
 
+/// The embeddings of all images: features of length 1, `[image, feature]`; with
+/// [`ModelInfo::mirrored`], those of image and mirror image side by side,
+/// `[image, 2 feature]`, of length 1 together. A feature of zeros stays one.
+///
+/// # Errors
+/// Images of another size than the model's, or a feature that is no finite number.
+pub fn embeddings(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Vec<f32>, TrainError> {
+    check_size(info, data)?;
+    let size = info.network.feature;
+    let mut rows = features(model, info, data)?;
+    if info.mirrored {
+        let mirrored = features(model, info, &data.mirrored())?;
+        rows = rows
+            .chunks_exact(size)
+            .zip(mirrored.chunks_exact(size))
+            .flat_map(|(plain, mirrored)| [plain, mirrored].concat())
+            .collect();
+    }
+    let rows = Matrix::new(&rows, data.len(), info.embedding_size())?;
+    Ok(unit_rows(rows)?)
+}
+
+fn check_size(info: &ModelInfo, data: &Dataset) -> Result<(), TrainError> {
+    let found = [data.channels, data.height, data.width];
+    if found == info.image {
+        return Ok(());
+    }
+    Err(TrainError::setting(
+        "image size",
+        format!("{:?}", info.image),
+        format!("{found:?}"),
+    ))
+}
+
 /// A batch of images as a logical `[batch, channel, height, width]` tensor over
 /// channels-last values.
 pub(crate) fn images(
@@ -86,15 +120,8 @@ pub(crate) fn host(tensor: Tensor<2>) -> Vec<f32> {
 /// # Errors
 /// Images or classes that are not the model's.
 pub fn evaluate(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Evaluation, TrainError> {
-    let found = [data.channels, data.height, data.width];
-    if found != info.image {
-        return Err(TrainError::setting(
-            "image size",
-            format!("{:?}", info.image),
-            format!("{found:?}"),
-        ));
-    }
-    info.preprocessing.check(found)?;
+    check_size(info, data)?;
+    info.preprocessing.check(info.image)?;
     let classes = info.class_names.len();
     let model = burn::module::Module::valid(model);
     let device = model.head.weight.val().device();

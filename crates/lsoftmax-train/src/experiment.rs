@@ -1,10 +1,12 @@
 //! An experiment with every part decided: settings over files over defaults.
 
 use crate::error::TrainError;
+use crate::image_choice::ImageChoice;
 use crate::network::NetworkSpec;
 use crate::objective::{self, PairTerm};
 use crate::settings::{NetworkChoice, Settings};
 use lsoftmax::{Annealing, Lambda, Loss};
+use lsoftmax_data::OpenSet;
 use std::path::Path;
 
 /// A training with nothing left open.
@@ -20,8 +22,15 @@ pub struct Experiment {
     pub train_samples: Option<usize>,
     /// Test images to use.
     pub test_samples: Option<usize>,
+    /// How images of folders and lists are read; counts for the data set `images`, and for an open
+    /// set of images.
+    pub images: ImageChoice,
+    /// Classes that are not trained on.
+    pub open_set: Option<OpenSet>,
     /// CIFAR10+ augmentation.
     pub augment: bool,
+    /// Embeddings of image and mirror image side by side.
+    pub mirrored: bool,
     /// The network.
     pub network: NetworkSpec,
     /// The margin loss; softmax where a loss on distances stands alone.
@@ -79,6 +88,9 @@ const PAPER_ITERATIONS: u64 = 18_000;
 const PAPER_MILESTONES: [u64; 2] = [12_000, 15_000];
 /// The default training on generated data.
 const GENERATED_ITERATIONS: u64 = 600;
+
+/// The default training on a folder of images: what a laptop has done in an hour or two.
+const IMAGES_ITERATIONS: u64 = 2_000;
 
 /// Reads an experiment file.
 ///
@@ -138,10 +150,10 @@ impl Experiment {
             .or_else(|| file.data.clone())
             .unwrap_or("glyphs".into());
         let generated = data == "glyphs" || data.starts_with("alphabet");
-        let default_iterations = if generated {
-            GENERATED_ITERATIONS
-        } else {
-            PAPER_ITERATIONS
+        let default_iterations = match data.as_str() {
+            _ if generated => GENERATED_ITERATIONS,
+            "images" => IMAGES_ITERATIONS,
+            _ => PAPER_ITERATIONS,
         };
         let file_iterations = file.iterations;
         let iterations = flags
@@ -170,13 +182,14 @@ impl Experiment {
         loss.margin().map_err(lsoftmax::Error::from)?;
         annealing.check().map_err(lsoftmax::Error::from)?;
 
-        let mut network = match settings.network {
-            Some(NetworkChoice::Row(row)) => row,
-            Some(NetworkChoice::Name(name)) => read_network(&name)?,
+        let mut network = match &settings.network {
+            Some(NetworkChoice::Row(row)) => row.clone(),
+            Some(NetworkChoice::Name(name)) => read_network(name)?,
             None => NetworkSpec::named(match data.as_str() {
                 "mnist" | "fashion-mnist" | "idx" => "mnist",
                 "cifar10" => "cifar10",
                 "cifar100" => "cifar100",
+                "images" if settings.align.is_some() => "lfw",
                 _ => "compact",
             })?,
         };
@@ -184,7 +197,11 @@ impl Experiment {
             network.feature = feature;
         }
 
-        let batch = settings.batch.unwrap_or(if generated { 128 } else { 256 });
+        let batch = settings.batch.unwrap_or(if generated || data == "images" {
+            128
+        } else {
+            256
+        });
         let learning_rate = settings.learning_rate.unwrap_or(0.1);
         let momentum = settings.momentum.unwrap_or(0.9);
         let weight_decay = settings.weight_decay.unwrap_or(5e-4);
@@ -192,6 +209,8 @@ impl Experiment {
         in_range("learning-rate", learning_rate, 0.0, 1e3)?;
         in_range("momentum", momentum, 0.0, 0.9999)?;
         in_range("weight-decay", weight_decay, 0.0, 1.0)?;
+        let images = ImageChoice::resolve(&settings)?;
+        let open_set = settings.open_set.as_deref().map(str::parse).transpose()?;
         let images_per_class = match settings.images_per_class {
             Some(0) => None,
             Some(images) => Some(images),
@@ -214,7 +233,10 @@ impl Experiment {
             data_seed: settings.data_seed.unwrap_or(0),
             train_samples: settings.train_samples,
             test_samples: settings.test_samples,
+            images,
+            open_set,
             augment: settings.augment.unwrap_or(false),
+            mirrored: settings.mirrored.unwrap_or(false),
             network,
             loss,
             pairs,
@@ -254,6 +276,11 @@ impl Experiment {
         objective::label(self.loss, self.pairs.as_ref())
     }
 
+    /// Whether images come from folders or lists.
+    fn reads_images(&self) -> bool {
+        self.data == "images" || matches!(self.open_set, Some(OpenSet::Folder(_)))
+    }
+
     /// The experiment as settings: a file from which the same experiment can be run.
     pub fn to_settings(&self) -> Settings {
         let (mut margin, mut scale, mut margins) = (None, None, None);
@@ -286,6 +313,7 @@ impl Experiment {
             train_samples: self.train_samples,
             test_samples: self.test_samples,
             augment: Some(self.augment),
+            mirrored: Some(self.mirrored),
             network: Some(NetworkChoice::Row(self.network.clone())),
             margin,
             scale,
@@ -304,6 +332,10 @@ impl Experiment {
             checkpoint_every: Some(self.checkpoint_every),
             ..Settings::default()
         };
+        if self.reads_images() {
+            self.images.write(&mut settings);
+        }
+        settings.open_set = self.open_set.as_ref().map(ToString::to_string);
         objective::write(self.loss, self.pairs.as_ref(), &mut settings);
         let name = match self.annealing.lambda {
             Lambda::None => "none",

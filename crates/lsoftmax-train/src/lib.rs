@@ -18,11 +18,14 @@ mod checkpoint;
 mod error;
 mod evaluation;
 mod experiment;
+mod gallery;
+mod image_choice;
 mod learner;
 mod model;
 mod network;
 mod number;
 mod objective;
+mod open_set;
 mod ops;
 mod run_folder;
 mod settings;
@@ -34,14 +37,21 @@ mod watch;
 
 pub use checkpoint::{Best, Checkpoint};
 pub use error::TrainError;
-pub use evaluation::{Evaluation, evaluate};
+pub use evaluation::{Evaluation, embeddings, evaluate};
 pub use experiment::{
     Experiment, LOSSES, OnDivergence, SCHEDULES, loss_of, nearest, parse_settings, read_settings,
 };
+pub use gallery::{Gallery, Hit};
+pub use image_choice::ImageChoice;
 pub use learner::{Forward, Learner};
-pub use model::{Model, ModelInfo};
-pub use network::{Backbone, Block, Feature, NetworkSpec, SpecError, Stage, pooled_size};
+pub use model::{ImageRules, Model, ModelInfo};
+pub use network::{
+    Backbone, BatchNorm, Block, Feature, NetworkSpec, Normalisation, SpecError, Stage, pooled_size,
+};
 pub use objective::{PAIR_LOSSES, PairLoss, PairTerm};
+pub use open_set::{
+    Decision, Mistake, Neighbourhood, OpenSetEvaluation, Verification, evaluate_open_set,
+};
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, METRICS_FILE, MODEL_FILE,
     OUTCOME_FILE, REPORT_FILE, RunFolder, create_new_folder,
@@ -58,11 +68,15 @@ use lsoftmax_data::{DataSource, SourceOptions, Split};
 /// # Errors
 /// An unknown name, files missing or damaged.
 pub fn load_data(experiment: &Experiment) -> Result<Split, TrainError> {
+    let root = experiment.data_dir.clone().unwrap_or_default();
     let options = SourceOptions {
         dir: experiment.data_dir.clone(),
         seed: experiment.data_seed,
         train_samples: experiment.train_samples,
         test_samples: experiment.test_samples,
+        test_share: experiment.images.test_share,
+        open_set: experiment.open_set.clone(),
+        images: experiment.images.options(&root)?,
     };
     Ok(DataSource::parse(&experiment.data)?.load(&options)?)
 }

@@ -1,12 +1,15 @@
 //! Backbone and head as one module, and the one file that holds all of a trained model.
 
 use crate::error::TrainError;
-use crate::network::{Backbone, NetworkSpec, class_weights};
+use crate::network::{Backbone, BatchNorm, NetworkSpec, class_weights};
 use crate::objective::PairTerm;
+use crate::open_set::Decision;
 use crate::tensor_file::TensorFile;
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::tensor::{Device, Tensor};
 use lsoftmax::{Annealing, Loss, MarginHead, MarginHeadConfig};
+use lsoftmax_data::faces::FaceTemplate;
+use lsoftmax_data::images::Fit;
 use lsoftmax_data::{Preprocessing, atomic_write};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -38,12 +41,32 @@ pub struct ModelInfo {
     /// The loss on distances beside it, or in its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs: Option<PairTerm>,
+    /// How images of other sizes come to the model's.
+    #[serde(default)]
+    pub images: ImageRules,
+    /// Whether an embedding is made of the features of an image and of its mirror image.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirrored: bool,
+    /// When two images count as one class, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
     /// The schedule of λ and m.
     pub annealing: Annealing,
     /// Steps trained.
     pub step: u64,
     /// λ of the last step.
     pub lambda: f64,
+}
+
+/// How an image from a file comes to the size of the model's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageRules {
+    /// What becomes of another shape.
+    pub fit: Fit,
+    /// The face template that images are aligned to by their landmarks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub align: Option<FaceTemplate>,
 }
 
 const VERSION: u32 = 1;
@@ -70,10 +93,23 @@ impl ModelInfo {
             preprocessing,
             loss,
             pairs: None,
+            images: ImageRules::default(),
+            mirrored: false,
+            decision: None,
             annealing,
             step: 0,
             lambda,
         }
+    }
+
+    /// The loss it was trained with, for people.
+    pub fn loss_label(&self) -> String {
+        crate::objective::label(self.loss, self.pairs.as_ref())
+    }
+
+    /// Length of an embedding.
+    pub fn embedding_size(&self) -> usize {
+        self.network.feature * if self.mirrored { 2 } else { 1 }
     }
 }
 
@@ -167,6 +203,29 @@ impl Model {
         Ok(info)
     }
 
+    /// SHA-256 of all that an embedding depends on: the backbone's tensors, the network's row and what
+    /// is done to an image first. Two models of one digest give the same embeddings.
+    ///
+    /// # Errors
+    /// Numbers that the format cannot hold.
+    pub fn embedding_digest(&self, info: &ModelInfo) -> Result<String, TrainError> {
+        let mut file = self.to_file(info)?;
+        file.tensors.retain(|name, _| !name.starts_with("head."));
+        let matters = (
+            &info.network,
+            info.image,
+            &info.preprocessing,
+            info.mirrored,
+            info.images,
+        );
+        let json = serde_json::to_string(&matters).map_err(|error| TrainError::Model {
+            path: "model".into(),
+            message: error.to_string(),
+        })?;
+        file.metadata.insert(METADATA.to_owned(), json);
+        Ok(file.digest())
+    }
+
     pub(crate) fn from_file(
         file: &TensorFile,
         path: &Path,
@@ -195,19 +254,15 @@ fn each_tensor(model: &mut Model, visitor: &mut impl TensorVisitor) -> Result<()
     for (i, block) in model.backbone.blocks.iter_mut().enumerate() {
         let name = |part: &str| format!("backbone.blocks.{i}.{part}");
         walk.param(name("weight"), &mut block.weight)?;
-        walk.param(name("gamma"), &mut block.gamma)?;
-        walk.param(name("beta"), &mut block.beta)?;
+        walk.offset(name, &mut block.norm, &mut block.bias)?;
         walk.param(name("slope"), &mut block.slope)?;
-        walk.running(name("mean"), &mut block.mean)?;
-        walk.running(name("var"), &mut block.var)?;
+        walk.statistics(name, &mut block.norm)?;
     }
     let feature = &mut model.backbone.feature;
     let name = |part: &str| format!("backbone.feature.{part}");
     walk.param(name("weight"), &mut feature.weight)?;
-    walk.param(name("gamma"), &mut feature.gamma)?;
-    walk.param(name("beta"), &mut feature.beta)?;
-    walk.running(name("mean"), &mut feature.mean)?;
-    walk.running(name("var"), &mut feature.var)?;
+    walk.offset(name, &mut feature.norm, &mut feature.bias)?;
+    walk.statistics(name, &mut feature.norm)?;
     walk.param("head.weight".into(), &mut model.head.weight)
 }
 
@@ -227,6 +282,35 @@ impl<V: TensorVisitor> Walk<'_, V> {
         *param = Param::from_tensor(Tensor::from_data(tensor.into_data(), &device));
         self.number += 1;
         param.id = ParamId::from(self.number);
+        Ok(())
+    }
+
+    /// What follows a layer's weights: the normalisation's affine map, or the bias.
+    fn offset(
+        &mut self,
+        name: impl Fn(&str) -> String,
+        norm: &mut Option<BatchNorm>,
+        bias: &mut Option<Param<Tensor<1>>>,
+    ) -> Result<(), TrainError> {
+        if let Some(norm) = norm {
+            self.param(name("gamma"), &mut norm.gamma)?;
+            self.param(name("beta"), &mut norm.beta)?;
+        }
+        if let Some(bias) = bias {
+            self.param(name("bias"), bias)?;
+        }
+        Ok(())
+    }
+
+    fn statistics(
+        &mut self,
+        name: impl Fn(&str) -> String,
+        norm: &mut Option<BatchNorm>,
+    ) -> Result<(), TrainError> {
+        if let Some(norm) = norm {
+            self.running(name("mean"), &mut norm.mean)?;
+            self.running(name("var"), &mut norm.var)?;
+        }
         Ok(())
     }
 
@@ -281,12 +365,107 @@ impl TensorVisitor for Restore<'_> {
         name: String,
         tensor: Tensor<D>,
     ) -> Result<Tensor<D>, TrainError> {
-        let data = self.file.tensor(&name, &tensor.dims()).map_err(|message| {
-            TrainError::Model {
-                path: self.path.to_owned(),
-                message,
-            }
-        })?;
+        let data =
+            self.file
+                .tensor(&name, &tensor.dims())
+                .map_err(|message| TrainError::Model {
+                    path: self.path.to_owned(),
+                    message,
+                })?;
         Ok(Tensor::from_data(data, &self.device.clone().inner()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Normalisation, Stage};
+
+    /// Name and number of dimensions of each tensor, in order.
+    struct Names(Vec<(String, usize)>);
+
+    impl TensorVisitor for Names {
+        fn visit<const D: usize>(
+            &mut self,
+            name: String,
+            tensor: Tensor<D>,
+        ) -> Result<Tensor<D>, TrainError> {
+            self.0.push((name, D));
+            Ok(tensor)
+        }
+    }
+
+    fn tensors(normalisation: Normalisation) -> Vec<(String, usize)> {
+        let network = NetworkSpec {
+            name: "own".into(),
+            stages: vec![Stage {
+                channels: 4,
+                convs: 1,
+                units: usize::from(normalisation == Normalisation::None),
+                kernel: 3,
+                stride: 1,
+                pool: true,
+            }],
+            feature: 3,
+            normalisation,
+        };
+        let classes = vec!["a".into(), "b".into()];
+        let loss = Loss::LSoftmax { m: 2 };
+        let annealing = Annealing::none();
+        let preprocessing = Preprocessing {
+            mean: vec![0.0],
+            scale: 1.0,
+        };
+        let info = ModelInfo::new(network, [1, 6, 6], classes, preprocessing, loss, annealing);
+        let mut model = Model::new(&info, 0, &Device::flex()).unwrap();
+        let mut names = Names(Vec::new());
+        each_tensor(&mut model, &mut names).unwrap();
+        names.0
+    }
+
+    #[test]
+    fn names_and_order_of_the_tensors_are_those_of_all_files() {
+        let names = |normalisation| -> Vec<String> {
+            let tensors = tensors(normalisation).into_iter();
+            tensors.map(|(name, _)| name).collect()
+        };
+        let expected = [
+            "backbone.blocks.0.weight",
+            "backbone.blocks.0.gamma",
+            "backbone.blocks.0.beta",
+            "backbone.blocks.0.slope",
+            "backbone.blocks.0.mean",
+            "backbone.blocks.0.var",
+            "backbone.feature.weight",
+            "backbone.feature.gamma",
+            "backbone.feature.beta",
+            "backbone.feature.mean",
+            "backbone.feature.var",
+            "head.weight",
+        ];
+        assert_eq!(names(Normalisation::Batch), expected);
+        let expected = [
+            "backbone.blocks.0.weight",
+            "backbone.blocks.0.bias",
+            "backbone.blocks.0.slope",
+            "backbone.blocks.1.weight",
+            "backbone.blocks.1.slope",
+            "backbone.blocks.2.weight",
+            "backbone.blocks.2.slope",
+            "backbone.feature.weight",
+            "backbone.feature.bias",
+            "head.weight",
+        ];
+        assert_eq!(names(Normalisation::None), expected);
+    }
+
+    /// The optimiser decays what is called so.
+    #[test]
+    fn only_matrices_and_kernels_are_called_weight() {
+        for normalisation in [Normalisation::Batch, Normalisation::None] {
+            for (name, dimensions) in tensors(normalisation) {
+                assert_eq!(name.ends_with(".weight"), dimensions > 1, "{name}");
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::TrainError;
 use crate::experiment::{loss_of, unknown_name};
+use crate::image_choice::named;
 use crate::settings::Settings;
 use burn::module::Module as _;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -112,7 +113,8 @@ pub(crate) fn resolve(settings: &Settings) -> Result<(Loss, Option<PairTerm>), T
     let loss = match head {
         None => Loss::Softmax,
         Some("center") => {
-            let expected = "beside another, as softmax+center: alone it draws all features together";
+            let expected =
+                "beside another, as softmax+center: alone it draws all features together";
             return Err(TrainError::setting("loss", expected, "\"center\""));
         }
         Some(head) => loss_of(
@@ -129,8 +131,13 @@ pub(crate) fn resolve(settings: &Settings) -> Result<(Loss, Option<PairTerm>), T
             ("pair-selection", settings.pair_selection.is_some()),
         ] {
             if given {
-                let expected = "left out, or given to a loss such as softmax+contrastive or triplet";
-                return Err(TrainError::setting(name, expected, format!("it with {loss}")));
+                let expected =
+                    "left out, or given to a loss such as softmax+contrastive or triplet";
+                return Err(TrainError::setting(
+                    name,
+                    expected,
+                    format!("it with {loss}"),
+                ));
             }
         }
         return Ok((loss, None));
@@ -141,7 +148,7 @@ pub(crate) fn resolve(settings: &Settings) -> Result<(Loss, Option<PairTerm>), T
             let mut config = ContrastiveLossConfig::default();
             config.margin = settings.pair_margin.unwrap_or(config.margin);
             if let Some(selection) = selection {
-                config.selection = parse(selection, PAIR_SELECTIONS)?;
+                config.selection = named("pair-selection", selection, PAIR_SELECTIONS)?;
             }
             config.seed = settings.seed.unwrap_or(0);
             (PairLoss::Contrastive(config), 1.0)
@@ -150,7 +157,7 @@ pub(crate) fn resolve(settings: &Settings) -> Result<(Loss, Option<PairTerm>), T
             let mut config = TripletLossConfig::default();
             config.margin = settings.pair_margin.unwrap_or(config.margin);
             if let Some(selection) = selection {
-                config.selection = parse(selection, TRIPLET_SELECTIONS)?;
+                config.selection = named("pair-selection", selection, TRIPLET_SELECTIONS)?;
             }
             config.seed = settings.seed.unwrap_or(0);
             (PairLoss::Triplet(config), 1.0)
@@ -171,7 +178,11 @@ pub(crate) fn resolve(settings: &Settings) -> Result<(Loss, Option<PairTerm>), T
     };
     let weight = settings.pair_weight.unwrap_or(weight);
     if !(weight > 0.0 && weight <= 1e6) {
-        return Err(TrainError::setting("pair-weight", "above 0 and at most 1e6", weight));
+        return Err(TrainError::setting(
+            "pair-weight",
+            "above 0 and at most 1e6",
+            weight,
+        ));
     }
     let alone = head.is_none();
     let term = PairTerm {
@@ -187,14 +198,6 @@ pub(crate) fn resolve(settings: &Settings) -> Result<(Loss, Option<PairTerm>), T
     }
     .map_err(lsoftmax::Error::from)?;
     Ok((loss, Some(term)))
-}
-
-fn parse<'a, T: Deserialize<'a>>(
-    text: &'a str,
-    known: &'static [&'static str],
-) -> Result<T, TrainError> {
-    let name = serde::de::value::BorrowedStrDeserializer::<serde::de::value::Error>::new(text);
-    T::deserialize(name).map_err(|_| unknown_name("pair-selection", known, text))
 }
 
 /// The settings that [`resolve`] reads this from; the margin loss's own are the caller's.

@@ -13,10 +13,12 @@ use std::path::PathBuf;
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 #[cfg_attr(feature = "clap", command(next_help_heading = "Experiment"))]
 pub struct Settings {
-    /// Data set: glyphs, alphabet:N, mnist, fashion-mnist, idx, cifar10, cifar100 [default: glyphs]
+    /// Data set: glyphs, alphabet:N, mnist, fashion-mnist, idx, cifar10, cifar100, or images (a
+    /// folder with a folder of images a class, or a list of images) [default: glyphs]
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     pub data: Option<String>,
-    /// Folder with the files of the data set
+    /// Folder with the files of the data set; of images also a list (.csv, .parquet) with the
+    /// columns path, label and, if you like, split
     #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
     pub data_dir: Option<PathBuf>,
     /// Seed of generated data [default: 0]
@@ -28,12 +30,45 @@ pub struct Settings {
     /// Use so many test images [default: all; 4000 generated]
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     pub test_samples: Option<usize>,
+    /// Of images: the share of each class to test on [default: 0.2]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "SHARE"))]
+    pub test_share: Option<f64>,
+    /// Classes never trained on, for verification and retrieval: so many of the data set (of an
+    /// alphabet: so many more), or another folder or list of images
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N|DIR|FILE"))]
+    pub open_set: Option<String>,
+    /// Size of images, `HEIGHTxWIDTH` or one number for both [default: 112x112]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "HxW"))]
+    pub image_size: Option<String>,
+    /// Channels of images: grey, colour, auto [default: auto]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "WHICH"))]
+    pub channels: Option<String>,
+    /// How images of another shape come to the size: crop, stretch, pad [default: crop]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "HOW"))]
+    pub fit: Option<String>,
+    /// Images that cannot be read: skip (and say which) or refuse [default: skip]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "WHAT"))]
+    pub broken: Option<String>,
+    /// Folder to keep decoded images in, so that the next start is quick [default: none]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
+    pub image_cache: Option<PathBuf>,
+    /// Align faces to a template, by --landmarks: 112x96, 112x112 [default: no]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "TEMPLATE"))]
+    pub align: Option<String>,
+    /// CSV file with five landmarks an image
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
+    pub landmarks: Option<PathBuf>,
+
     /// Pad by 4, crop at random, mirror at random (CIFAR10+) [default: false]
     #[cfg_attr(feature = "clap", arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true"))]
     pub augment: Option<bool>,
 
-    /// Network: mnist-2d, mnist, cifar10, cifar100, lfw, compact, compact-2d, or a .toml file
-    /// [default: by data set]
+    /// Embed an image together with its mirror image, for faces [default: false]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true"))]
+    pub mirrored: Option<bool>,
+
+    /// Network: mnist-2d, mnist, cifar10, cifar100, lfw, sphereface-20, compact, compact-2d, or a
+    /// .toml file [default: by data set]
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME|FILE"))]
     pub network: Option<NetworkChoice>,
     /// Length of the feature [default: the network's]
@@ -94,10 +129,10 @@ pub struct Settings {
     pub stages: Option<Vec<Stage>>,
 
     /// Steps of the training; stretches milestones and annealing in proportion
-    /// [default: 18000; 600 on generated data]
+    /// [default: 18000; 2000 on images, 600 on generated data]
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     pub iterations: Option<u64>,
-    /// Images a step [default: 256; 128 on generated data]
+    /// Images a step [default: 256; 128 on images and generated data]
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     pub batch: Option<usize>,
     /// Learning rate at the start [default: 0.1]
@@ -193,7 +228,17 @@ impl Settings {
         "data-seed",
         "train-samples",
         "test-samples",
+        "test-share",
+        "open-set",
+        "image-size",
+        "channels",
+        "fit",
+        "broken",
+        "image-cache",
+        "align",
+        "landmarks",
         "augment",
+        "mirrored",
         "network",
         "feature",
         "loss",
@@ -233,7 +278,8 @@ impl Settings {
             ($($field:ident)*) => { Self { $($field: self.$field.or(other.$field)),* } };
         }
         each!(
-            data data_dir data_seed train_samples test_samples augment network feature loss
+            data data_dir data_seed train_samples test_samples test_share open_set image_size channels fit broken
+            image_cache align landmarks augment mirrored network feature loss
             margin scale margins pair_weight pair_margin pair_selection images_per_class annealing lambda lambda_min gamma power factor stages
             iterations batch learning_rate milestones momentum weight_decay seed evaluations
             held_out checkpoint_every on_divergence recoveries published

@@ -3,7 +3,11 @@
 use crate::error::TrainError;
 use burn::tensor::TensorData;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
+
+/// The key of the digest in the metadata.
+const SHA_256: &str = "sha256";
 
 /// A tensor's type, shape and bytes.
 pub(crate) type Entry = (Dtype, Vec<usize>, Vec<u8>);
@@ -69,6 +73,45 @@ impl TensorFile {
             .map_err(broken)?;
         let metadata: HashMap<_, _> = self.metadata.clone().into_iter().collect();
         safetensors::serialize(views, Some(metadata)).map_err(broken)
+    }
+
+    /// The file with a SHA-256 of itself in its metadata.
+    pub(crate) fn to_sealed_bytes(&self) -> Result<Vec<u8>, TrainError> {
+        let mut file = self.clone();
+        file.metadata.insert(SHA_256.into(), self.digest());
+        file.to_bytes()
+    }
+
+    /// Reads what [`to_sealed_bytes`](Self::to_sealed_bytes) wrote, if nothing of it has changed.
+    pub(crate) fn parse_sealed(bytes: &[u8]) -> Result<Self, String> {
+        let mut file = Self::parse(bytes)?;
+        let noted = file.metadata.remove(SHA_256);
+        let noted = noted.ok_or("it has no SHA-256 of itself")?;
+        let found = file.digest();
+        if noted == found {
+            Ok(file)
+        } else {
+            Err(format!("its SHA-256 must be {noted}, found {found}"))
+        }
+    }
+
+    /// SHA-256 over names, shapes and values of all tensors, and over the metadata.
+    pub(crate) fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        for (key, value) in &self.metadata {
+            part(key.as_bytes());
+            part(value.as_bytes());
+        }
+        for (name, (dtype, shape, values)) in &self.tensors {
+            part(name.as_bytes());
+            part(format!("{dtype:?} {shape:?}").as_bytes());
+            part(values);
+        }
+        format!("{:x}", hash.finalize())
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {

@@ -2,16 +2,17 @@
 
 use crate::checkpoint::{Best, Checkpoint, TrainingState};
 use crate::error::TrainError;
-use crate::evaluation::{Evaluation, evaluate, features, host};
+use crate::evaluation::{Evaluation, embeddings, evaluate, features, host};
 use crate::experiment::{Experiment, OnDivergence};
 use crate::learner::Learner;
 use crate::model::{Model, ModelInfo};
 use crate::number;
+use crate::open_set::{Decision, OpenSetEvaluation, ScoredPairs, evaluate_open_set, labels};
 use crate::watch::{Divergence, Trouble, Watch};
 use burn::tensor::Device;
 use lsoftmax::Floor;
 use lsoftmax_data::{Augmentation, Batch, Dataset, LoadPlan, Loader, MemoryLayout, Split};
-use lsoftmax_metrics::{Matrix, top1_error_percent};
+use lsoftmax_metrics::{Matrix, top1_error_percent, unit_rows};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -141,6 +142,9 @@ pub struct Outcome {
     pub curve: Vec<Progress>,
     /// 2-D features on the way.
     pub frames: Vec<Frame>,
+    /// The last model's figures on classes it was not trained on, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_set: Option<OpenSetEvaluation>,
     /// If it died, how.
     pub divergence: Option<Divergence>,
     /// The model that was best on the held-out part, if there was one.
@@ -219,6 +223,7 @@ struct Training<'a> {
     train: Dataset,
     held_out: Option<Dataset>,
     test: &'a Dataset,
+    open_set: Option<&'a Dataset>,
     frame: Option<Dataset>,
     device: Device,
     learner: Option<Learner>,
@@ -259,12 +264,15 @@ impl<'a> Training<'a> {
             experiment.annealing.clone(),
         );
         info.pairs = experiment.pairs;
+        info.mirrored = experiment.mirrored;
+        info.images = experiment.images.rules;
         let margin = experiment.loss.margin().map_err(lsoftmax::Error::from)?;
         let mut training = Self {
             experiment,
             train,
             held_out,
             test: &split.test,
+            open_set: split.open_set.as_ref(),
             frame: (experiment.network.feature == 2).then(|| split.test.subset(FRAME_POINTS)),
             device: device.clone().autodiff(),
             learner: None,
@@ -587,6 +595,24 @@ impl<'a> Training<'a> {
         Ok(found)
     }
 
+    /// The figures on classes that were not trained on, and the threshold from their pairs; without
+    /// such classes, or with too few, a threshold from pairs of test images if there are any.
+    fn open_set_of(
+        &self,
+        model: &Model,
+    ) -> Result<(Option<OpenSetEvaluation>, Option<Decision>), TrainError> {
+        let seed = self.experiment.data_seed;
+        if let Some(unseen) = self.open_set {
+            let (found, decision) = evaluate_open_set(model, &self.info, unseen, seed)?;
+            return Ok((Some(found), Some(decision)));
+        }
+        let some = self.test.subset(TRAIN_SAMPLES);
+        let rows = embeddings(model, &self.info, &some)?;
+        let rows = Matrix::new(&rows, some.len(), self.info.embedding_size())?;
+        let pairs = ScoredPairs::new(rows, &labels(&some), seed);
+        Ok((None, pairs.ok().map(|pairs| pairs.decision(false))))
+    }
+
     /// Where no margin loss trains the class weights, each is the mean direction of its class.
     fn fit_class_weights(&mut self) -> Result<(), TrainError> {
         if !self.experiment.pairs.is_some_and(|pairs| pairs.alone) {
@@ -595,20 +621,16 @@ impl<'a> Training<'a> {
         let some = self.train.subset(TRAIN_SAMPLES);
         let size = self.info.network.feature;
         let features = features(self.learner().model(), &self.info, &some)?;
-        let mut sums = vec![0f64; self.info.class_names.len() * size];
-        for (feature, &label) in features.chunks_exact(size).zip(some.labels()) {
-            let norm = feature.iter().map(|&v| f64::from(v).powi(2)).sum::<f64>();
-            let scale = norm.sqrt().max(f64::MIN_POSITIVE).recip();
+        let units = unit_rows(Matrix::new(&features, some.len(), size)?)?;
+        let classes = self.info.class_names.len();
+        let mut sums = vec![0f32; classes * size];
+        for (unit, &label) in units.chunks_exact(size).zip(some.labels()) {
             let sum = &mut sums[label as usize * size..][..size];
-            for (sum, &value) in sum.iter_mut().zip(feature) {
-                *sum += f64::from(value) * scale;
+            for (sum, &value) in sum.iter_mut().zip(unit) {
+                *sum += value;
             }
         }
-        for sum in sums.chunks_exact_mut(size) {
-            let norm = sum.iter().map(|v| v * v).sum::<f64>().sqrt();
-            sum.iter_mut().for_each(|v| *v /= norm.max(f64::MIN_POSITIVE));
-        }
-        let weights = sums.iter().map(|&v| v as f32).collect();
+        let weights = unit_rows(Matrix::new(&sums, classes, size)?)?;
         if let Some(learner) = &mut self.learner {
             learner.set_class_weights(weights);
         }
@@ -636,12 +658,14 @@ impl<'a> Training<'a> {
         let model = learner.into_model();
         let some = self.train.subset(TRAIN_SAMPLES);
         let train_evaluation = evaluate(&model, &self.info, &some)?;
-        let mut best = self.state.best;
+        let mut best = self.state.best.take();
         if let (Some(best), Some(checkpoint)) = (&mut best, &self.best) {
             let (model, info) = checkpoint.model(&self.device)?;
             let found = evaluate(&model, &info, self.test)?;
             best.test_error_percent = Some(found.error_percent);
         }
+        let (open_set, decision) = self.open_set_of(&model)?;
+        self.info.decision = decision;
         let images = self.state.step * self.experiment.batch as u64;
         Ok(Trained {
             model,
@@ -649,6 +673,7 @@ impl<'a> Training<'a> {
             outcome: Outcome {
                 evaluation,
                 train_evaluation,
+                open_set,
                 curve: self.state.curve,
                 frames: self.state.frames,
                 divergence,

@@ -53,8 +53,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Whether a state like this is worth coming back to.
     pub(crate) fn is_well(&self, progress: &Progress, stuck_since: Option<u64>) -> bool {
-        self.distances
-            || stuck_since.is_none() && (WELL..BLOWN_UP).contains(&self.size(progress))
+        self.distances || stuck_since.is_none() && (WELL..BLOWN_UP).contains(&self.size(progress))
     }
 
     /// The size of a logit.

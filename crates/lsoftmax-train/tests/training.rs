@@ -4,8 +4,8 @@ use burn::module::Module as _;
 use burn::tensor::Device;
 use lsoftmax::{Lambda, Loss};
 use lsoftmax_train::{
-    Divergence, Experiment, Model, NetworkChoice, NetworkSpec, Observer, Progress, Settings, Stage,
-    TrainError, Trained, evaluate, load_data, train,
+    Checkpoint, Divergence, Experiment, Model, NetworkChoice, NetworkSpec, Normalisation, Observer,
+    Progress, Saved, Settings, Stage, TrainError, Trained, evaluate, load_data, resume, train,
 };
 
 fn settings(loss: &str) -> Settings {
@@ -21,6 +21,7 @@ fn settings(loss: &str) -> Settings {
                 Stage {
                     channels: 8,
                     convs: 1,
+                    units: 0,
                     kernel: 3,
                     stride: 2,
                     pool: true,
@@ -28,12 +29,14 @@ fn settings(loss: &str) -> Settings {
                 Stage {
                     channels: 16,
                     convs: 1,
+                    units: 0,
                     kernel: 3,
                     stride: 1,
                     pool: true,
                 },
             ],
             feature: 24,
+            normalisation: Normalisation::Batch,
         })),
         evaluations: Some(2),
         ..Settings::default()
@@ -59,6 +62,11 @@ fn every_loss_learns_and_keeps_its_curve() {
         "cos-face",
         "arc-face",
         "combined",
+        "contrastive",
+        "triplet",
+        "softmax+contrastive",
+        "l-softmax+triplet",
+        "softmax+center",
     ] {
         let trained = run(settings(loss));
         assert!(
@@ -77,7 +85,8 @@ fn every_loss_learns_and_keeps_its_curve() {
             .count();
         assert_eq!(evaluated, 2, "{loss}");
         let annealed = trained.outcome.curve.iter().all(|p| p.lambda.is_some());
-        assert_eq!(annealed, loss == "l-softmax" || loss == "a-softmax");
+        let multiplied = loss.starts_with("l-softmax") || loss.starts_with("a-softmax");
+        assert_eq!(annealed, multiplied, "{loss}");
     }
 }
 
@@ -181,6 +190,9 @@ fn an_experiment_reads_back_from_its_own_file() {
         "am-softmax",
         "arc-face",
         "combined",
+        "softmax+contrastive",
+        "triplet",
+        "a-softmax+center",
     ] {
         for annealing in ["auto", "none", "constant", "power-law", "geometric"] {
             let settings = Settings {
@@ -215,4 +227,84 @@ fn the_known_keys_are_those_of_the_settings() {
             "{key}: {message}"
         );
     }
+}
+
+/// Stops after a number of steps and keeps the checkpoint that is then made.
+struct StopAfter(u64, u64, Option<Checkpoint>);
+
+impl Observer for StopAfter {
+    fn step(&mut self, step: u64, _: f64) {
+        self.1 = step;
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        self.2 = Some(checkpoint.clone());
+        Ok(())
+    }
+
+    fn stops(&self) -> bool {
+        self.1 >= self.0
+    }
+}
+
+#[test]
+fn losses_on_distances_resume_to_the_same_bits() {
+    for loss in ["softmax+center", "triplet", "softmax+contrastive"] {
+        let settings = Settings {
+            pair_selection: (loss == "triplet").then(|| "random".into()),
+            ..settings(loss)
+        };
+        let experiment = Experiment::resolve(settings.clone(), Settings::default()).unwrap();
+        let split = load_data(&experiment).unwrap();
+        let mut observer = StopAfter(37, 0, None);
+        let device = Device::flex();
+        train(&experiment, &split, &device, &mut observer).unwrap_err();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c");
+        std::fs::write(&path, observer.2.unwrap().to_bytes().unwrap()).unwrap();
+        let saved = Saved {
+            last: Checkpoint::load(&path).unwrap(),
+            good: None,
+            best: None,
+        };
+        assert_eq!(saved.last.step(), 37);
+        let resumed = resume(&experiment, &split, &device, saved, &mut ()).unwrap();
+        assert!(bytes(&resumed) == bytes(&run(settings)), "{loss}");
+    }
+}
+
+#[test]
+fn a_loss_on_distances_that_cannot_be_is_refused() {
+    let message = |change: &dyn Fn(&mut Settings)| {
+        let mut settings = settings("softmax+contrastive");
+        change(&mut settings);
+        let resolved = Experiment::resolve(settings, Settings::default());
+        resolved.unwrap_err().to_string()
+    };
+    let named = |name: &str| message(&|s| s.loss = Some(name.into()));
+    assert!(named("softmax+triplets").contains("did you mean triplet?"));
+    assert!(named("center").contains("beside another"));
+    assert!(named("contrastive+softmax").contains("loss must be one of"));
+    assert!(
+        message(&|s| s.pair_selection = Some("semi-hard".into())).contains("all, random, hard")
+    );
+    assert!(message(&|s| s.pair_margin = Some(f64::NAN)).contains("margin"));
+    assert!(message(&|s| s.pair_weight = Some(-1.0)).contains("pair-weight must be above 0"));
+    let without = message(&|s| {
+        s.loss = Some("softmax".into());
+        s.pair_weight = Some(1.0);
+    });
+    assert!(
+        without.contains("pair-weight must be left out"),
+        "{without}"
+    );
+    // More classes a batch than there are.
+    let settings = Settings {
+        images_per_class: Some(2),
+        ..settings("triplet")
+    };
+    let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
+    let split = load_data(&experiment).unwrap();
+    let error = train(&experiment, &split, &Device::flex(), &mut ()).unwrap_err();
+    assert!(error.to_string().contains("16 at least"), "{error}");
 }

@@ -1,4 +1,4 @@
-use super::{Manner, Misuse, run_path, short_name, train_into};
+use super::{Manner, Misuse, data_of, run_path, short_name, train_into};
 use crate::args;
 use crate::boundary;
 use crate::interrupt;
@@ -6,7 +6,7 @@ use crate::output;
 use crate::pages;
 use anyhow::bail;
 use lsoftmax::Loss;
-use lsoftmax_train::{Experiment, REPORT_FILE, Settings, create_new_folder, load_data};
+use lsoftmax_train::{Experiment, REPORT_FILE, Settings, create_new_folder};
 
 pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     let train = &args.train;
@@ -21,11 +21,12 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     let (mut table, mut flat) = (Vec::new(), Vec::new());
     for &seed in &args.seeds {
         for loss in &args.losses {
-            let (name, m) = split_loss(loss)?;
+            let choice = Choice::parse(loss)?;
             let settings = Settings {
-                loss: Some(name.to_owned()),
-                margin: m,
+                loss: Some(choice.name.to_owned()),
+                margin: choice.margin,
                 seed: Some(seed),
+                learning_rate: choice.learning_rate.or(train.settings.learning_rate),
                 ..train.settings.clone()
             };
             if !args.no_pictures && seed == args.seeds[0] {
@@ -45,7 +46,7 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
             "compare needs at least one loss and one seed".into()
         ));
     };
-    let split = load_data(first)?;
+    let split = data_of(first, manner)?;
     let name = format!("compare-{}", first.data.replace(':', "-"));
     let path = run_path(train.out.clone(), &name);
     create_new_folder(&path)?;
@@ -73,6 +74,7 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
         pictures.push(row);
     }
     let report = path.join(REPORT_FILE);
+    page = page.with_open_set(&rows, &split);
     page.write(&path)?;
     if manner.json {
         let answer = serde_json::json!({ "rows": rows, "pictures": pictures, "report": report });
@@ -80,6 +82,9 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     }
     if !rows.is_empty() {
         output::line(&pages::table(&rows))?;
+        if let Some(table) = pages::open_set_table(&rows) {
+            output::line(&table)?;
+        }
     }
     if !pictures.is_empty() {
         output::line("\nwith a 2-D feature, for the pictures:")?;
@@ -99,15 +104,59 @@ fn distinct(losses: Vec<Loss>) -> Vec<Loss> {
     once
 }
 
-/// Reads `NAME` or `NAME:M`.
-fn split_loss(text: &str) -> anyhow::Result<(&str, Option<f64>)> {
-    let Some((name, m)) = text.split_once(':') else {
-        return Ok((text, None));
-    };
-    match m.parse() {
-        Ok(m) => Ok((name, Some(m))),
-        Err(_) => bail!(Misuse(format!(
-            "--losses takes NAME or NAME:M, such as l-softmax:4, found {text:?}"
-        ))),
+/// A loss of `--losses`.
+#[derive(Debug, PartialEq)]
+struct Choice<'a> {
+    name: &'a str,
+    margin: Option<f64>,
+    learning_rate: Option<f64>,
+}
+
+impl<'a> Choice<'a> {
+    /// Reads `NAME`, with `:M` for its margin and `@RATE` for a learning rate of its own.
+    fn parse(text: &'a str) -> anyhow::Result<Self> {
+        let (loss, learning_rate) = match text.split_once('@') {
+            Some((loss, rate)) => (loss, Some(rate)),
+            None => (text, None),
+        };
+        let (name, margin) = match loss.split_once(':') {
+            Some((name, margin)) => (name, Some(margin)),
+            None => (loss, None),
+        };
+        let number = |part: Option<&str>| part.map(str::parse).transpose();
+        match (number(margin), number(learning_rate)) {
+            (Ok(margin), Ok(learning_rate)) => Ok(Self {
+                name,
+                margin,
+                learning_rate,
+            }),
+            _ => bail!(Misuse(format!(
+                "--losses takes NAME, NAME:M, NAME@RATE or NAME:M@RATE, such as l-softmax:4 or \
+                 arc-face@0.01, found {text:?}"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_may_have_a_margin_and_a_rate_of_its_own() {
+        let parsed = |text| Choice::parse(text).unwrap();
+        let choice = |name, margin, learning_rate| Choice {
+            name,
+            margin,
+            learning_rate,
+        };
+        assert_eq!(parsed("softmax"), choice("softmax", None, None));
+        assert_eq!(parsed("l-softmax:4"), choice("l-softmax", Some(4.0), None));
+        let both = choice("softmax+center", Some(1.0), Some(0.02));
+        assert_eq!(parsed("softmax+center:1@0.02"), both);
+        for wrong in ["l-softmax:", "l-softmax:x", "triplet@", "triplet@fast:3"] {
+            let message = Choice::parse(wrong).unwrap_err().to_string();
+            assert!(message.contains(wrong), "{message}");
+        }
     }
 }

@@ -1,12 +1,20 @@
 use super::Manner;
 use crate::args;
+use crate::embedder::Embedder;
+use crate::open_set;
 use crate::output;
 use burn::tensor::Device;
 use lsoftmax_train::{
-    EXPERIMENT_FILE, Experiment, MODEL_FILE, Model, Settings, evaluate, load_data, read_settings,
+    EXPERIMENT_FILE, Experiment, MODEL_FILE, Model, Settings, evaluate, evaluate_open_set,
+    load_data, read_settings,
 };
 
+use std::path::Path;
+
 pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
+    if let Some(images) = &args.open_set {
+        return open_set(args, images, manner);
+    }
     let file = read_settings(&args.run.join(EXPERIMENT_FILE))?;
     let flags = Settings {
         data: args.data.clone(),
@@ -46,5 +54,25 @@ pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
         .into_iter()
         .map(|(name, value)| vec![name.to_owned(), value])
         .collect();
-    output::line(&output::table(&[&info.loss.to_string(), "value"], &rows))
+    output::line(&output::table(&[&info.loss_label(), "value"], &rows))
+}
+
+/// On classes that the model was not trained on.
+fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<()> {
+    let run = args.model.as_ref().unwrap_or(&args.run);
+    let embedder = Embedder::open(run, args.landmarks.clone())?;
+    let (_, decoded) = embedder.decode(images)?;
+    let info = &embedder.info;
+    let (found, _) = evaluate_open_set(&embedder.model, info, &decoded.dataset, 0)?;
+    if manner.json {
+        return output::line(&serde_json::to_string(&found)?);
+    }
+    if !manner.quiet {
+        for remark in &decoded.remarks {
+            output::note(remark);
+        }
+        output::note(&open_set::about(&found));
+    }
+    let label = info.loss_label();
+    output::line(&open_set::table(&[(&label, 0, &found)]))
 }

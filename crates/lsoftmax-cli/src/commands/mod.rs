@@ -2,11 +2,14 @@
 
 mod compare;
 mod data;
+mod embed;
 mod eval;
+mod gallery;
 mod loss;
 mod plot;
 mod reproduce;
 mod train;
+mod verify;
 
 use crate::args::{Args, Command};
 use crate::boundary::boundaries;
@@ -53,6 +56,10 @@ fn run_command(args: Args) -> anyhow::Result<()> {
         Command::Reproduce(args) => reproduce::run(&args, manner),
         Command::Data(args) => data::run(&args, manner),
         Command::Eval(args) => eval::run(&args, manner),
+        Command::Embed(args) => embed::run(args, manner),
+        Command::Verify(args) => verify::run(args, manner),
+        Command::Index(args) => gallery::index(args, manner),
+        Command::Search(args) => gallery::search(args, manner),
         Command::Plot(args) => plot::run(&args, manner),
         Command::Loss(args) => loss::run(&args, manner),
     }
@@ -167,6 +174,15 @@ fn check_lambda(lambda: f64) -> anyhow::Result<()> {
     }
 }
 
+/// The data of an experiment, and what there is to say of them.
+fn data_of(experiment: &Experiment, manner: Manner) -> anyhow::Result<Split> {
+    let split = lsoftmax_train::load_data(experiment)?;
+    if !manner.quiet {
+        split.remarks.iter().for_each(|remark| output::note(remark));
+    }
+    Ok(split)
+}
+
 /// A short name for a folder: the loss, its m, the seed.
 fn short_name(experiment: &Experiment) -> String {
     let loss = experiment.loss;
@@ -226,6 +242,7 @@ fn complete(
     let title = format!("{} on {}", experiment.loss_label(), experiment.data);
     let mut page = Page::new(title, experiment, split)
         .with_run(&row, &outcome)
+        .with_open_set(std::slice::from_ref(&row), split)
         .with_boundaries(boundaries(&[experiment.loss]));
     if experiment.network.feature == 2 {
         page = page.with_picture(&row, &outcome);

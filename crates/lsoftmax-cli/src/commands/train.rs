@@ -1,17 +1,17 @@
-use super::{Manner, Unfinished, complete, run_path, short_name};
+use super::{Manner, Unfinished, complete, data_of, run_path, short_name};
 use crate::args;
 use crate::interrupt;
 use crate::output;
 use crate::pages;
 use anyhow::{Context as _, bail};
 use lsoftmax_data::Split;
-use lsoftmax_train::{Experiment, REPORT_FILE, RunFolder, Saved, Settings, load_data};
+use lsoftmax_train::{Experiment, REPORT_FILE, RunFolder, Saved, Settings};
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<()> {
     let (folder, experiment, saved, split) = match &args.resume {
-        Some(run) => open(run, args.train.settings)?,
-        None => start(args.train)?,
+        Some(run) => open(run, args.train.settings, manner)?,
+        None => start(args.train, manner)?,
     };
     let path = folder.path().to_owned();
     if let Some(threads) = saved.as_ref().map(|saved| saved.last.threads())
@@ -39,6 +39,9 @@ pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<(
         output::line(&answer.to_string())
     } else {
         output::line(&pages::table(std::slice::from_ref(&row)))?;
+        if let Some(table) = pages::open_set_table(std::slice::from_ref(&row)) {
+            output::line(&table)?;
+        }
         output::line(&format!(
             "\nrun:    {}\nreport: {}",
             path.display(),
@@ -49,11 +52,11 @@ pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<(
 
 type Start = (RunFolder, Experiment, Option<Saved>, Split);
 
-fn start(args: args::Train) -> anyhow::Result<Start> {
+fn start(args: args::Train, manner: Manner) -> anyhow::Result<Start> {
     let file = args.file()?;
     let experiment = Experiment::resolve(args.settings, file)?;
     // Before a folder is made for it.
-    let split = load_data(&experiment)?;
+    let split = data_of(&experiment, manner)?;
     let name = format!(
         "{}-{}",
         experiment.data.replace(':', "-"),
@@ -67,7 +70,7 @@ fn start(args: args::Train) -> anyhow::Result<Start> {
 }
 
 /// A run by its folder, or by one of its checkpoints.
-fn open(run: &Path, mut settings: Settings) -> anyhow::Result<Start> {
+fn open(run: &Path, mut settings: Settings, manner: Manner) -> anyhow::Result<Start> {
     let data_dir = settings.data_dir.take();
     if settings != Settings::default() {
         bail!(super::Misuse(
@@ -85,6 +88,6 @@ fn open(run: &Path, mut settings: Settings) -> anyhow::Result<Start> {
         (folder, Some(run))
     };
     let (folder, experiment, saved) = RunFolder::open(&folder, file, data_dir)?;
-    let split = load_data(&experiment)?;
+    let split = data_of(&experiment, manner)?;
     Ok((folder, experiment, saved, split))
 }

@@ -33,8 +33,7 @@ const NAMES: [&[&str]; 5] = [
 /// An image for which no face was found has no row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Landmarks {
-    /// By path; with the line of the file.
-    images: BTreeMap<String, (FivePoints, u64)>,
+    images: BTreeMap<String, FivePoints>,
 }
 
 impl Landmarks {
@@ -72,10 +71,9 @@ impl Landmarks {
                 };
             }
             match images.entry(row.relative_path(image, "path")?) {
-                Entry::Vacant(entry) => entry.insert((points, row.line)),
+                Entry::Vacant(entry) => entry.insert(points),
                 Entry::Occupied(entry) => {
-                    let expected = format!("one row an image (it has line {})", entry.get().1);
-                    return Err(row.wrong("path", &expected, entry.key()));
+                    return Err(row.wrong("path", "an image without a row before", entry.key()));
                 }
             };
         }
@@ -84,7 +82,7 @@ impl Landmarks {
 
     /// The landmarks of an image, by its path relative to the folder of images, with slashes.
     pub fn get(&self, path: &str) -> Option<&FivePoints> {
-        self.images.get(path).map(|(points, _)| points)
+        self.images.get(path)
     }
 
     /// The number of images.
@@ -99,9 +97,7 @@ impl Landmarks {
 
     /// All images by their paths, in the order of the paths' bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &FivePoints)> {
-        self.images
-            .iter()
-            .map(|(path, (points, _))| (&**path, points))
+        self.images.iter().map(|(path, points)| (&**path, points))
     }
 }
 
@@ -193,7 +189,7 @@ mod tests {
             ),
             (
                 &format!("{SHORT}\na,{ROW}\nb,{ROW}\n./a,{ROW}"),
-                "one row an image (it has line 2) in line 4, column path",
+                "an image without a row before in line 4, column path",
                 "\"a\"",
             ),
         ] {

@@ -5,11 +5,6 @@ use crate::error::DataError;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Endings of image files, in the order in which they are tried.
-pub const IMAGE_EXTENSIONS: [&str; 9] = [
-    "jpg", "jpeg", "png", "bmp", "webp", "ppm", "pgm", "tif", "tiff",
-];
-
 /// Where LFW has an image of a person, counted from 1: `Name/Name_0001.jpg`, relative to the
 /// folder `lfw`.
 pub fn lfw_image(name: &str, index: u32) -> String {

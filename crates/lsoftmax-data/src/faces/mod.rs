@@ -45,15 +45,17 @@ mod layout;
 mod mirror;
 mod pairs;
 mod similarity;
+mod step;
 mod text;
 mod warp;
 
 pub use alignment::{Alignment, FaceTemplate};
 pub use landmarks::Landmarks;
-pub use layout::{IMAGE_EXTENSIONS, IdentityList, lfw_image};
+pub use layout::{IdentityList, lfw_image};
 pub use mirror::mirror;
 pub use pairs::{FacePair, PairImages, PairsFile};
 pub use similarity::Similarity;
+pub use step::alignment_step;
 
 /// Left eye, right eye, nose, left and right corner of the mouth: (x, y) in pixels. Left is the
 /// left of the image.

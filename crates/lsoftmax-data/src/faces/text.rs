@@ -2,8 +2,8 @@
 
 use crate::error::DataError;
 use crate::file::read_at_most;
+use crate::images::regular;
 use std::borrow::Borrow;
-use std::fs::File;
 use std::path::Path;
 
 /// No list of images comes near: ten million rows of 100 bytes.
@@ -11,15 +11,16 @@ pub(super) const LARGEST_FILE: u64 = 1 << 30;
 
 /// Reads a text file of at most `limit` bytes, without a byte order mark.
 pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, DataError> {
-    let file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
-    let bytes = read_at_most(file, limit, path)?;
+    let bytes = read_at_most(regular(path)?, limit, path)?;
     if bytes.len() as u64 > limit {
         let expected = format!("a text file of at most {limit} bytes");
         return Err(DataError::format(path, expected, "a longer one"));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..place].split(|&byte| byte == b'\n').count();
+        let line = error.as_bytes()[..place]
+            .split(|&byte| byte == b'\n')
+            .count();
         DataError::format(path, "UTF-8 text", format!("other bytes in line {line}"))
     })?;
     if text.starts_with('\u{feff}') {
@@ -32,6 +33,7 @@ pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, DataError> {
 /// left out, and the case of the header does not matter.
 pub(super) struct Table<'a> {
     path: &'a Path,
+    text: &'a str,
     header: Vec<String>,
     reader: csv::Reader<&'a [u8]>,
 }
@@ -39,20 +41,24 @@ pub(super) struct Table<'a> {
 /// A line of a table.
 pub(super) struct Row<'a> {
     path: &'a Path,
-    /// The line of the file, from 1.
-    pub(super) line: u64,
+    text: &'a str,
     fields: csv::StringRecord,
 }
 
 impl<'a> Table<'a> {
     pub(super) fn parse(path: &'a Path, text: &'a str) -> Result<Self, DataError> {
+        // Empty lines at the end, of blanks as well.
+        let text = text.trim_end();
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
             .from_reader(text.as_bytes());
-        let header = reader.headers().map_err(|error| wrong(path, &error))?;
+        let header = reader
+            .headers()
+            .map_err(|error| wrong(path, text, &error))?;
         let header: Vec<_> = header.iter().map(str::to_lowercase).collect();
         Ok(Self {
             path,
+            text,
             header,
             reader,
         })
@@ -84,17 +90,13 @@ impl<'a> Table<'a> {
 
     /// The rows after the header.
     pub(super) fn rows(mut self) -> impl Iterator<Item = Result<Row<'a>, DataError>> {
-        let path = self.path;
+        let (path, text) = (self.path, self.text);
         std::iter::from_fn(move || {
             let mut fields = csv::StringRecord::new();
             match self.reader.read_record(&mut fields) {
                 Ok(false) => None,
-                Ok(true) => Some(Ok(Row {
-                    path,
-                    line: fields.position().map_or(0, csv::Position::line),
-                    fields,
-                })),
-                Err(error) => Some(Err(wrong(path, &error))),
+                Ok(true) => Some(Ok(Row { path, text, fields })),
+                Err(error) => Some(Err(wrong(path, text, &error))),
             }
         })
     }
@@ -115,7 +117,8 @@ impl Row<'_> {
 
     /// The error that a field is not what it should be.
     pub(super) fn wrong(&self, name: &str, expected: &str, found: &str) -> DataError {
-        let expected = format!("{expected} in line {}, column {name}", self.line);
+        let line = line_of(self.text, self.fields.position());
+        let expected = format!("{expected} in line {line}, column {name}");
         DataError::format(self.path, expected, format!("{found:?}"))
     }
 }
@@ -130,14 +133,24 @@ fn relative_path(text: &str) -> Option<String> {
     (!absolute && !parts.is_empty() && parts.iter().all(plain)).then(|| parts.join("/"))
 }
 
-fn wrong(path: &Path, error: &csv::Error) -> DataError {
+/// The line, from 1, of the first character of a record. The reader's own count is that of the
+/// end of the record before, which lies before `\n` and before empty lines.
+fn line_of(text: &str, position: Option<&csv::Position>) -> usize {
+    let end = position.map_or(0, |position| position.byte() as usize);
+    let (before, after) = text.as_bytes().split_at(end.min(text.len()));
+    let skipped = after.iter().take_while(|byte| b"\r\n".contains(byte));
+    let newlines = |bytes: &[u8]| bytes.split(|&byte| byte == b'\n').count() - 1;
+    1 + newlines(before) + newlines(&after[..skipped.count()])
+}
+
+fn wrong(path: &Path, text: &str, error: &csv::Error) -> DataError {
     match error.kind() {
         csv::ErrorKind::UnequalLengths {
             pos,
             expected_len,
             len,
         } => {
-            let line = pos.as_ref().map_or(0, csv::Position::line);
+            let line = line_of(text, pos.as_ref());
             let expected = format!("{expected_len} comma-separated fields in line {line}");
             DataError::format(path, expected, len.to_string())
         }
@@ -160,6 +173,8 @@ mod tests {
         std::fs::write(&path, b"one\ntw\xff").unwrap();
         let message = read_text(&path, 100).unwrap_err().to_string();
         assert!(message.contains("found other bytes in line 2"), "{message}");
+        let message = read_text(dir.path(), 9).unwrap_err().to_string();
+        assert!(message.contains("expected a file"), "{message}");
         let message = read_text(&dir.path().join("none"), 9)
             .unwrap_err()
             .to_string();

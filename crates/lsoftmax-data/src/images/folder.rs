@@ -7,10 +7,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Endings of the names of images, in lower case.
-const ENDINGS: [&str; 9] = [
+pub(crate) const ENDINGS: [&str; 9] = [
     "jpg", "jpeg", "png", "webp", "bmp", "pgm", "ppm", "pbm", "pnm",
 ];
 const LAYOUT: &str = "a folder of images for each class, such as NAME/1.jpg";
+
+/// Whether a file is an image by its name.
+pub(crate) fn is_image(file: &Path) -> bool {
+    let ending = file.extension().unwrap_or_default().to_string_lossy();
+    ENDINGS.contains(&&*ending.to_lowercase())
+}
 
 /// What lies directly in a folder, each in the order of its name.
 #[derive(Default)]
@@ -33,8 +39,7 @@ fn list_one(dir: &Path) -> Result<Listing, DataError> {
             listing.ignored += 1;
             continue;
         }
-        let ending = path.extension().unwrap_or_default().to_string_lossy();
-        let named = ENDINGS.contains(&&*ending.to_lowercase());
+        let named = is_image(&path);
         let kind = entry.file_type().map_err(unreadable)?;
         let target = kind.is_symlink().then(|| fs::metadata(&path));
         let name = name.to_string_lossy().into_owned();

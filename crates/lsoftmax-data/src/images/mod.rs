@@ -18,6 +18,7 @@
 
 mod cache;
 mod decode;
+mod files;
 mod fit;
 mod folder;
 mod jpeg;
@@ -28,7 +29,7 @@ pub(crate) mod source;
 
 #[cfg(feature = "parquet")]
 pub(crate) use decode::guarded;
-#[cfg(feature = "parquet")]
+pub(crate) use folder::ENDINGS;
 pub(crate) use list::regular;
 pub use list::{ImageEntry, ImageList, Part};
 pub use load::{Decoded, decode_image};

@@ -2,8 +2,10 @@
 
 Run it with
 
-    python3 -m venv venv && venv/bin/pip install numpy opencv-python-headless scikit-image
+    python3 -m venv venv && venv/bin/pip install numpy opencv-python-headless "scikit-image>=0.26"
     venv/bin/python face_alignment.py
+
+(the committed files: numpy 2.4.6, OpenCV 5.0.0, scikit-image 0.26.0)
 
 landmarks.npy   [case, point, (x, y)]
 matrices.npy    [case, 2, 3]: the similarity to the template by scikit-image (Umeyama's method)

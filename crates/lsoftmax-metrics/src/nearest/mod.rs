@@ -105,7 +105,9 @@ pub(crate) fn largest_value(columns: usize) -> f32 {
 pub(crate) fn check_row(what: &'static str, row: usize, values: &[f32], limit: f32) -> Result<()> {
     // Without their sign, the bits of floats are ordered as the floats are, and NaN is the largest.
     let bits = |value: f32| value.to_bits() & (u32::MAX >> 1);
-    let largest = values.iter().fold(0, |largest, &value| bits(value).max(largest));
+    let largest = values
+        .iter()
+        .fold(0, |largest, &value| bits(value).max(largest));
     if largest <= limit.to_bits() {
         return Ok(());
     }

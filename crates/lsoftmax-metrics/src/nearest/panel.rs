@@ -28,7 +28,10 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn detect() -> Self {
-        let arch = Arch::new();
+        Self::new(Arch::new())
+    }
+
+    fn new(arch: Arch) -> Self {
         let (lanes, vectors) = arch.dispatch(Sizes);
         Self {
             arch,
@@ -157,82 +160,132 @@ where
     fn run<S: Simd, const W: usize>(mut self, simd: S) {
         let (vectors, _) = S::as_simd_f32s(&self.panel.packed[self.panel.start..]);
         let lines = &vectors.as_chunks::<W>().0[..self.panel.columns];
-        let whole = self.count - self.count % TILE_ROWS;
-        for first in (0..whole).step_by(TILE_ROWS) {
-            self.rows::<S, TILE_ROWS, W>(simd, lines, first);
-        }
-        for first in whole..self.count {
-            self.rows::<S, 1, W>(simd, lines, first);
+        let mut scores = [[simd.splat_f32s(0.0); W]; TILE_ROWS];
+        for first in (0..self.count).step_by(TILE_ROWS) {
+            let last = self.count.min(first + TILE_ROWS) - 1;
+            // Where rows end inside a tile, the last one stands for those that are missing.
+            let rows = std::array::from_fn(|row| (self.rows)(last.min(first + row)));
+            // By far most tiles end here.
+            if tile(simd, rows, lines, self.thresholds, &mut scores) {
+                for (row, scores) in (first..=last).zip(&scores) {
+                    self.report::<S>(row, scores);
+                }
+            }
         }
     }
 
-    /// `H` rows from `first` on.
+    /// Reports what is above its threshold in one row.
     #[inline(always)]
-    fn rows<S: Simd, const H: usize, const W: usize>(
-        &mut self,
-        simd: S,
-        lines: &[[S::f32s; W]],
-        first: usize,
-    ) {
-        let sums = tile::<S, H, W>(
-            simd,
-            std::array::from_fn(|row| (self.rows)(first + row)),
-            lines,
-        );
-        // Far most tiles end here.
-        if !any_above(simd, &sums, self.thresholds) {
-            return;
-        }
-        for row in 0..H {
-            if any_above(simd, &sums[row..=row], self.thresholds) {
-                for vector in 0..W {
-                    let mut scores = [0.0; LINE];
-                    S::as_mut_simd_f32s(&mut scores).0[0] = sums[row][vector];
-                    let from = vector * S::F32_LANES;
-                    let thresholds = &mut self.thresholds[from..from + S::F32_LANES];
-                    for (lane, threshold) in thresholds.iter_mut().enumerate() {
-                        if scores[lane] > *threshold {
-                            (self.found)(from + lane, first + row, scores[lane], threshold);
-                        }
-                    }
+    fn report<S: Simd>(&mut self, row: usize, scores: &[S::f32s]) {
+        let lanes = self.thresholds.chunks_exact_mut(S::F32_LANES);
+        for (vector, (&sum, thresholds)) in scores.iter().zip(lanes).enumerate() {
+            let mut scores = [0.0; LINE];
+            S::as_mut_simd_f32s(&mut scores).0[0] = sum;
+            for (lane, (threshold, &score)) in thresholds.iter_mut().zip(&scores).enumerate() {
+                if score > *threshold {
+                    (self.found)(vector * S::F32_LANES + lane, row, score, threshold);
                 }
             }
         }
     }
 }
 
-/// `[row][query]` inner products. The sums stay in registers.
+/// Computes `[row][query]` inner products. Only if one of them is above its query's threshold are
+/// they written to `scores`: as long as that takes no address of the sums, these are registers.
 #[inline(always)]
-fn tile<S: Simd, const H: usize, const W: usize>(
+fn tile<S: Simd, const W: usize>(
     simd: S,
-    rows: [&[f32]; H],
+    [a, b, c, d, e, f]: [&[f32]; TILE_ROWS],
     lines: &[[S::f32s; W]],
-) -> [[S::f32s; W]; H] {
-    let rows = rows.map(|row| &row[..lines.len()]);
-    let mut sums = [[simd.splat_f32s(0.0); W]; H];
-    for (column, line) in lines.iter().enumerate() {
-        for row in 0..H {
-            let value = simd.splat_f32s(rows[row][column]);
+    thresholds: &[f32],
+    scores: &mut [[S::f32s; W]; TILE_ROWS],
+) -> bool {
+    let mut sums = [[simd.splat_f32s(0.0); W]; TILE_ROWS];
+    // Zipped, because an index would be checked for each row and column.
+    let rows = a.iter().zip(b).zip(c).zip(d).zip(e).zip(f);
+    for (line, (((((a, b), c), d), e), f)) in lines.iter().zip(rows) {
+        let values = [*a, *b, *c, *d, *e, *f];
+        for row in 0..TILE_ROWS {
+            let value = simd.splat_f32s(values[row]);
             for at in 0..W {
                 sums[row][at] = simd.mul_add_e_f32s(value, line[at], sums[row][at]);
             }
         }
     }
-    sums
-}
-
-#[inline(always)]
-fn any_above<S: Simd, const W: usize>(
-    simd: S,
-    sums: &[[S::f32s; W]],
-    thresholds: &[f32],
-) -> bool {
-    let (thresholds, _) = S::as_simd_f32s(thresholds);
+    let thresholds = S::as_simd_f32s(thresholds).0;
     let mut any = simd.greater_than_f32s(sums[0][0], thresholds[0]);
-    for row in sums {
-        for at in 0..W {
-            any = simd.or_m32s(any, simd.greater_than_f32s(row[at], thresholds[at]));
+    for at in 0..W {
+        for row in 0..TILE_ROWS {
+            any = simd.or_m32s(any, simd.greater_than_f32s(sums[row][at], thresholds[at]));
         }
     }
-    simd.first_true_m32s(any) < S::F32_LANES
+    let any = simd.first_true_m32s(any) < S::F32_LANES;
+    if any {
+        for row in 0..TILE_ROWS {
+            for at in 0..W {
+                scores[row][at] = sums[row][at];
+            }
+        }
+    }
+    any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All that this machine can run.
+    fn machines() -> Vec<Machine> {
+        #[allow(unused_mut)]
+        let mut archs = vec![Arch::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        {
+            archs.extend(pulp::x86::V3::try_new().map(Arch::V3));
+            archs.extend(pulp::x86::V4::try_new().map(Arch::V4));
+        }
+        archs.into_iter().map(Machine::new).collect()
+    }
+
+    #[test]
+    fn every_pair_above_its_threshold_is_found() {
+        const COLUMNS: usize = 5;
+        let number = |at: usize| f32::from((at * 7919 % 13) as u8) - 6.0;
+        let rows: Vec<f32> = (0..20 * COLUMNS).map(number).collect();
+        for machine in machines() {
+            for (count, queries) in (0..20).zip((1..=machine.width()).cycle()) {
+                let values: Vec<f32> = (0..queries * COLUMNS).map(|at| number(at + 3)).collect();
+                let panel = Panel::new(machine, COLUMNS, values.chunks_exact(COLUMNS));
+                let mut thresholds = vec![f32::INFINITY; panel.padded()];
+                thresholds[..queries].fill(-10.0);
+                let mut found = Vec::new();
+                let row = |at: usize| &rows[at * COLUMNS..][..COLUMNS];
+                panel.scan(
+                    row,
+                    count,
+                    &mut thresholds,
+                    |query, row, score, threshold| {
+                        found.push((query, row, score));
+                        *threshold = score;
+                    },
+                );
+                found.sort_by_key(|&(query, row, _)| (query, row));
+
+                let mut expected = Vec::new();
+                for (query, values) in values.chunks_exact(COLUMNS).enumerate() {
+                    let mut threshold = -10.0;
+                    for at in 0..count {
+                        let score: f32 = values.iter().zip(row(at)).map(|(a, b)| a * b).sum();
+                        if score > threshold {
+                            threshold = score;
+                            expected.push((query, at, score));
+                        }
+                    }
+                }
+                assert_eq!(
+                    found, expected,
+                    "{machine:?}, {count} rows, {queries} queries"
+                );
+            }
+        }
+    }
 }

@@ -58,6 +58,7 @@ impl<'a> Search<'a> {
     ///
     /// # Errors
     /// - [`Error::NeighbourCount`] when `k` is 0.
+    /// - [`Error::ColumnCount`] when queries have no columns.
     /// - [`Error::Value`] when a query has a value that is not finite, or so large that inner
     ///   products leave `f32`.
     /// - [`Error::RowCount`] when `leave_out` does not have one entry for each query.
@@ -66,6 +67,13 @@ impl<'a> Search<'a> {
     pub fn new(queries: Matrix<'a>, k: usize, options: SearchOptions<'a>) -> Result<Self> {
         if k == 0 {
             return Err(Error::NeighbourCount { k, available: None });
+        }
+        if queries.columns() == 0 {
+            return Err(Error::ColumnCount {
+                what: "queries",
+                expected: 1,
+                found: 0,
+            });
         }
         check_rows("queries", queries)?;
         if let Some(leave_out) = options.leave_out
@@ -79,9 +87,13 @@ impl<'a> Search<'a> {
         }
         let machine = Machine::detect();
         let (parts, together) = plan(machine, queries, k, options.memory)?;
-        let results = queries.rows().checked_mul(k);
-        let results = results.filter(|&results| results < isize::MAX as usize / 16);
-        let best = vec![top::NONE; results.ok_or(Error::Memory { needed: usize::MAX, given: options.memory })?];
+        let results = queries.rows().saturating_mul(k);
+        if results > isize::MAX as usize / 16 {
+            return Err(Error::Memory {
+                needed: usize::MAX,
+                given: options.memory,
+            });
+        }
         Ok(Self {
             queries,
             k,
@@ -89,7 +101,7 @@ impl<'a> Search<'a> {
             machine,
             parts,
             together,
-            best,
+            best: vec![top::NONE; results],
             rows: 0,
             failed: None,
         })
@@ -130,7 +142,9 @@ impl<'a> Search<'a> {
     /// - [`Error::LeftOut`] when a row to leave out is past the end of the gallery.
     pub fn finish(self) -> Result<Neighbours> {
         self.check_failed()?;
-        let available = self.rows.saturating_sub(usize::from(self.leave_out.is_some()));
+        let available = self
+            .rows
+            .saturating_sub(usize::from(self.leave_out.is_some()));
         if self.k > available {
             let (k, available) = (self.k, Some(available));
             return Err(Error::NeighbourCount { k, available });
@@ -162,23 +176,36 @@ impl<'a> Search<'a> {
             .step_by(width)
             .map(|at| {
                 let rows = at..end.min(at + width);
-                Panel::new(machine, columns, rows.map(|query| row(queries, query)))
+                Panel::new(
+                    machine,
+                    columns,
+                    rows.map(|query| queries.row(query).unwrap_or_default()),
+                )
             })
             .collect();
         let count = self.parts.min(block.rows().div_ceil(PART_ROWS));
         let part = || Part::new(first, end, &panels, k);
         let mut parts: Vec<Part> = (0..count).map(|_| part()).collect();
         for round in (0..block.rows()).step_by(count.max(1) * PART_ROWS) {
-            parts.par_iter_mut().enumerate().try_for_each(|(at, part)| {
-                let from = round + at * PART_ROWS;
-                part.begin(&self.best[first * k..end * k], k);
-                let rows = from.min(block.rows())..(from + PART_ROWS).min(block.rows());
-                part.search(&panels, block, rows, self.rows, self.leave_out)
-            })?;
-            self.best[first * k..end * k]
-                .par_chunks_mut(k)
+            let best = &self.best[first * k..end * k];
+            let searched: Vec<Result<()>> = parts
+                .par_iter_mut()
                 .enumerate()
-                .for_each_init(Vec::new, |keys, (query, best)| join(keys, query, best, &parts));
+                .map(|(at, part)| {
+                    let from = (round + at * PART_ROWS).min(block.rows());
+                    let rows = from..block.rows().min(from + PART_ROWS);
+                    part.begin(best, k);
+                    part.search(&panels, block, rows, self.rows, self.leave_out)
+                })
+                .collect();
+            // The first error, not the one that was found first.
+            searched.into_iter().collect::<Result<()>>()?;
+            let best = &mut self.best[first * k..end * k];
+            best.par_chunks_mut(k)
+                .enumerate()
+                .for_each_init(Vec::new, |keys, (query, best)| {
+                    join(keys, query, best, &parts);
+                });
         }
         Ok(())
     }
@@ -206,10 +233,6 @@ fn plan(machine: Machine, queries: Matrix<'_>, k: usize, memory: usize) -> Resul
         fitting if fitting > machine.width() => Ok((parts, fitting - fitting % machine.width())),
         fitting => Ok((parts, fitting)),
     }
-}
-
-fn row(matrix: Matrix<'_>, row: usize) -> &[f32] {
-    matrix.row(row).unwrap_or_default()
 }
 
 /// The candidates from one part of the gallery.
@@ -249,19 +272,24 @@ impl Part {
         leave_out: Option<&[u32]>,
     ) -> Result<()> {
         let limit = largest_value(block.columns());
-        let step = BLOCK / size_of::<f32>() / block.columns().max(1);
+        let step = BLOCK / size_of::<f32>() / block.columns();
         let step = (step - step % TILE_ROWS).max(TILE_ROWS);
         let end = rows.end;
         for from in rows.step_by(step) {
             let to = end.min(from + step);
             for at in from..to {
-                check_row("gallery", offset + at, row(block, at), limit)?;
+                check_row(
+                    "gallery",
+                    offset + at,
+                    block.row(at).unwrap_or_default(),
+                    limit,
+                )?;
             }
             let mut query = 0;
             for panel in panels {
                 let thresholds = &mut self.thresholds[query..][..panel.padded()];
                 panel.scan(
-                    |at| row(block, from + at),
+                    |at| block.row(from + at).unwrap_or_default(),
                     to - from,
                     thresholds,
                     |lane, at, score, threshold| {

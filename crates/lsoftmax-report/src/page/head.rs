@@ -5,6 +5,7 @@ use crate::group::{distinct, groups, labels};
 use crate::headline::headline;
 use crate::model::{Report, RunSummary};
 use crate::number::grouped;
+use crate::open_set;
 
 /// The title; there always is one.
 pub(super) fn title(report: &Report) -> &str {
@@ -14,6 +15,13 @@ pub(super) fn title(report: &Report) -> &str {
     } else {
         title
     }
+}
+
+/// What came out, on known classes and on others.
+fn lead(report: &Report) -> String {
+    let unseen = report.open_set.as_ref().map(open_set::headline);
+    let parts = [headline(report), unseen.unwrap_or_default()];
+    parts.join(" ").trim().to_owned()
 }
 
 pub(super) fn head(report: &Report) -> String {
@@ -26,7 +34,7 @@ pub(super) fn head(report: &Report) -> String {
     let mut html = format!(
         "<header>\n<p class=\"kind\">lsoftmax · {kind}</p>\n<h1>{}</h1>\n<p class=\"lead\">{}</p>\n",
         unbroken(title(report)),
-        unbroken(&headline(report))
+        unbroken(&lead(report))
     );
     html.push_str("<dl class=\"facts\">");
     if labels.len() > 1 {

@@ -8,6 +8,7 @@ mod table;
 use crate::escape::{escape, put};
 use crate::group::labels;
 use crate::model::Report;
+use crate::open_set;
 use crate::theme;
 
 const PAGE_CSS: &str = include_str!("../assets/page.css");
@@ -20,6 +21,11 @@ pub fn page(report: &Report) -> String {
             id: "results",
             name: "Results",
             html: table::results(report),
+        },
+        Part {
+            id: "open-set",
+            name: "Unseen classes",
+            html: open_set::section(report, &labels(report)),
         },
         Part {
             id: "features",

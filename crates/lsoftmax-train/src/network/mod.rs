@@ -1,114 +1,47 @@
 //! The paper's networks: rows of data and the one constructor that builds them.
 
+mod init;
+mod layers;
 mod spec;
 
-pub use spec::{NetworkSpec, SpecError, Stage, pooled_size};
+pub(crate) use init::class_weights;
+pub use layers::{BatchNorm, Block, Feature};
+pub use spec::{NetworkSpec, Normalisation, SpecError, Stage, pooled_size};
 
-use crate::ops::{self, BlockParams, EPSILON, Geometry, Prepared};
-use burn::module::{Module, Param, RunningState};
-use burn::tensor::module::{batch_norm, batch_norm_train};
-use burn::tensor::{Device, Tensor, TensorData};
-use lsoftmax_data::random::Rng;
-
-/// Share of a batch in the running statistics, as in Caffe (moving average 0.9) and PyTorch.
-const MOMENTUM: f64 = 0.1;
+use crate::ops::{self, Geometry, Prepared};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use init::Init;
+use spec::CONVS_OF_A_UNIT;
 
 /// First slope of a `PReLU`, as in Caffe and PyTorch.
 const SLOPE: f32 = 0.25;
 
+/// Standard deviation of the first weights in a residual unit without normalisation, as in
+/// SphereFace.
+const UNIT_STD: f64 = 0.01;
+
 /// The convolutional part of a classifier: images in, features out.
 #[derive(Module, Debug)]
 pub struct Backbone {
-    /// Convolution blocks in order.
+    /// Convolution blocks in order, those of residual units among them.
     pub blocks: Vec<Block>,
     /// The feature layer.
     pub feature: Feature,
-    /// After which blocks a pool follows.
+    /// What stands around each block.
     #[module(skip)]
-    pools: Vec<bool>,
+    places: Vec<Place>,
 }
 
-/// Convolution without bias (the normalisation cancels it), batch normalisation, `PReLU`.
-#[derive(Module, Debug)]
-pub struct Block {
-    /// `[out, in, kernel, kernel]`.
-    pub weight: Param<Tensor<4>>,
-    /// Factor after the normalisation, `[out]`.
-    pub gamma: Param<Tensor<1>>,
-    /// Offset after the normalisation, `[out]`.
-    pub beta: Param<Tensor<1>>,
-    /// `PReLU` slope, `[out]`.
-    pub slope: Param<Tensor<1>>,
-    /// Running mean, `[out]`.
-    pub mean: RunningState<Tensor<1>>,
-    /// Running variance, `[out]`.
-    pub var: RunningState<Tensor<1>>,
-    #[module(skip)]
-    geometry: Geometry,
-    #[module(skip)]
-    prepared: Prepared,
-}
-
-/// Fully connected layer without bias and batch normalisation; nothing after it, so that
-/// features reach every quadrant.
-#[derive(Module, Debug)]
-pub struct Feature {
-    /// `[in, feature]`.
-    pub weight: Param<Tensor<2>>,
-    /// Factor, `[feature]`.
-    pub gamma: Param<Tensor<1>>,
-    /// Offset, `[feature]`.
-    pub beta: Param<Tensor<1>>,
-    /// Running mean, `[feature]`.
-    pub mean: RunningState<Tensor<1>>,
-    /// Running variance, `[feature]`.
-    pub var: RunningState<Tensor<1>>,
-}
-
-/// The random numbers of one network: each tensor is a function of the seed and its place.
-struct Init<'a> {
-    seed: u64,
-    tensors: u64,
-    device: &'a Device,
-}
-
-impl Init<'_> {
-    /// Gaussian with standard deviation sqrt(2 / `fan_in`) (He et al. 2015, "msra" in Caffe).
-    fn he<const D: usize>(&mut self, shape: [usize; D], fan_in: usize) -> Param<Tensor<D>> {
-        let mut rng = Rng::at(self.seed, &[crate::streams::INIT, self.tensors]);
-        self.tensors += 1;
-        let std = (2.0 / fan_in as f64).sqrt();
-        let count = shape.iter().product();
-        let values: Vec<f32> = (0..count).map(|_| (std * rng.normal()) as f32).collect();
-        Param::from_tensor(Tensor::from_data(
-            TensorData::new(values, shape),
-            self.device,
-        ))
-    }
-
-    fn filled(&self, len: usize, value: f32) -> Param<Tensor<1>> {
-        Param::from_tensor(Tensor::full([len], value, self.device))
-    }
-
-    fn running(&self, len: usize, value: f32) -> RunningState<Tensor<1>> {
-        RunningState::new(Tensor::full([len], value, self.device))
-    }
-}
-
-/// Class weights for a head, drawn like the network's.
-pub(crate) fn class_weights(
-    seed: u64,
-    classes: usize,
-    feature: usize,
-    device: &Device,
-) -> Param<Tensor<2>> {
-    // A place that no layer of a backbone reaches.
-    let mut init = Init {
-        seed,
-        tensors: u64::MAX / 2,
-        device,
-    };
-    init.he([classes, feature], feature)
+/// What stands around a block.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// It is the first of a residual unit.
+    opens: bool,
+    /// It is the last of a residual unit: the unit's input is added to its output.
+    closes: bool,
+    /// A pool follows.
+    pool: bool,
 }
 
 impl Backbone {
@@ -124,46 +57,57 @@ impl Backbone {
     ) -> Result<Self, SpecError> {
         spec.weights(image)?;
         let flat: usize = spec.check(image)?.iter().product();
-        let mut init = Init {
-            seed,
-            tensors: 0,
-            device,
-        };
+        let is_batch = spec.normalisation == Normalisation::Batch;
+        let mut init = Init::new(seed, 0, device);
         let mut blocks = Vec::new();
-        let mut pools = Vec::new();
+        let mut places = Vec::new();
         let mut channels = image[0];
         for stage in &spec.stages {
-            for conv in 0..stage.convs {
+            for conv in 0..stage.all_convs() {
                 let out = stage.channels;
                 let kernel = stage.kernel;
+                let shape = [out, channels, kernel, kernel];
+                let fan_in = channels * kernel * kernel;
+                // Where in a residual unit.
+                let unit = conv.checked_sub(stage.convs).map(|at| at % CONVS_OF_A_UNIT);
+                let weight = match (is_batch, unit) {
+                    (true, _) => init.he(shape, fan_in),
+                    (false, None) => init.xavier(shape, fan_in),
+                    (false, Some(_)) => init.gaussian(shape, UNIT_STD),
+                };
                 blocks.push(Block {
-                    weight: init.he([out, channels, kernel, kernel], channels * kernel * kernel),
-                    gamma: init.filled(out, 1.0),
-                    beta: init.filled(out, 0.0),
+                    weight,
+                    norm: is_batch.then(|| BatchNorm::new(&init, out)),
+                    bias: (!is_batch && unit.is_none()).then(|| init.filled(out, 0.0)),
                     slope: init.filled(out, SLOPE),
-                    mean: init.running(out, 0.0),
-                    var: init.running(out, 1.0),
                     geometry: Geometry {
                         stride: if conv == 0 { stage.stride } else { 1 },
                         padding: kernel / 2,
                     },
                     prepared: Prepared::default(),
                 });
-                pools.push(stage.pool && conv + 1 == stage.convs);
+                places.push(Place {
+                    opens: unit == Some(0),
+                    closes: unit == Some(CONVS_OF_A_UNIT - 1),
+                    pool: stage.pool && conv + 1 == stage.all_convs(),
+                });
                 channels = out;
             }
         }
+        let shape = [flat, spec.feature];
         let feature = Feature {
-            weight: init.he([flat, spec.feature], flat),
-            gamma: init.filled(spec.feature, 1.0),
-            beta: init.filled(spec.feature, 0.0),
-            mean: init.running(spec.feature, 0.0),
-            var: init.running(spec.feature, 1.0),
+            weight: if is_batch {
+                init.he(shape, flat)
+            } else {
+                init.xavier(shape, flat)
+            },
+            norm: is_batch.then(|| BatchNorm::new(&init, spec.feature)),
+            bias: (!is_batch).then(|| init.filled(spec.feature, 0.0)),
         };
         Ok(Self {
             blocks,
             feature,
-            pools,
+            places,
         })
     }
 
@@ -177,53 +121,23 @@ impl Backbone {
     /// - output: `[batch, feature]`
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut x = images;
-        for (block, &pool) in self.blocks.iter().zip(&self.pools) {
+        let mut unit_input = None;
+        for (block, place) in self.blocks.iter().zip(&self.places) {
+            if place.opens {
+                unit_input = Some(x.clone());
+            }
             x = block.forward(x);
-            if pool {
+            if place.closes
+                && let Some(input) = unit_input.take()
+            {
+                x = x + input;
+            }
+            if place.pool {
                 x = ops::pool(x);
             }
         }
         self.feature.forward(x.flatten(1, 3))
     }
-}
-
-impl Block {
-    fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let params = BlockParams {
-            weight: self.weight.val(),
-            gamma: self.gamma.val(),
-            beta: self.beta.val(),
-            slope: self.slope.val(),
-            geometry: self.geometry,
-        };
-        if !x.device().is_autodiff() {
-            let (mean, var) = (self.mean.value(), self.var.value());
-            return ops::block_inference(x, params, mean, var, self.prepared.clone());
-        }
-        let (y, mean, var) = ops::block(x, params);
-        update(&self.mean, mean);
-        update(&self.var, var);
-        y
-    }
-}
-
-impl Feature {
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let x = x.matmul(self.weight.val());
-        let (gamma, beta) = (self.gamma.val(), self.beta.val());
-        if !x.device().is_autodiff() {
-            return batch_norm(x, gamma, beta, self.mean.value(), self.var.value(), EPSILON);
-        }
-        let normed = batch_norm_train(x, gamma, beta, EPSILON);
-        update(&self.mean, normed.mean);
-        update(&self.var, normed.variance);
-        normed.output
-    }
-}
-
-fn update(running: &RunningState<Tensor<1>>, batch: Tensor<1>) {
-    let old = running.value_sync();
-    running.update(old.mul_scalar(1.0 - MOMENTUM) + batch.detach().mul_scalar(MOMENTUM));
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@ use serde::{Deserialize, Serialize};
 
 /// A convolutional network as a row of data: the paper's Table 1, or one of your own.
 ///
-/// Every convolution is followed by batch normalisation and PReLU, every pool is a 2x2
-/// maximum with stride 2 that rounds up as Caffe's does (28 -> 14 -> 7 -> 4), and the
-/// feature is a fully connected layer with batch normalisation. The class layer is not
-/// part of it: that is the head's.
+/// Every convolution is followed by what [`Normalisation`] says and a PReLU, every pool is a
+/// 2x2 maximum with stride 2 that rounds up as Caffe's does (28 -> 14 -> 7 -> 4), and the
+/// feature is a fully connected layer with the same normalisation and no activation. The class
+/// layer is not part of it: that is the head's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkSpec {
@@ -15,26 +15,66 @@ pub struct NetworkSpec {
     pub stages: Vec<Stage>,
     /// Length of the feature.
     pub feature: usize,
+    /// What follows each convolution and the feature layer. Default: `batch`.
+    #[serde(default, skip_serializing_if = "Normalisation::is_default")]
+    pub normalisation: Normalisation,
 }
 
-/// Convolutions of equal width, then perhaps a pool.
+/// What follows each layer with weights, and with it how the weights are first drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalisation {
+    /// Batch normalisation, which makes a bias idle. Weights are drawn as He et al. (2015) have
+    /// it ("msra" in Caffe).
+    #[default]
+    Batch,
+    /// None: a bias, except in residual units, which have none. As in SphereFace (Liu et al.
+    /// 2017), weights are drawn as Glorot and Bengio (2010) have it ("xavier" in Caffe, uniform,
+    /// by the number of inputs), and in residual units with a standard deviation of 0.01, so that
+    /// a unit first adds little to its input.
+    None,
+}
+
+impl Normalisation {
+    // Serde asks with a reference.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Convolutions of equal width, then perhaps residual units, then perhaps a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// Output channels of each convolution.
     pub channels: usize,
-    /// How many convolutions.
+    /// How many convolutions, those of the units not counted.
     pub convs: usize,
+    /// How many residual units follow: two convolutions each, and the unit's input is added to
+    /// what comes out of the second one's PReLU. Default: 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub units: usize,
     /// Side of the square kernel; the padding keeps the size. Default: 3.
     #[serde(default = "three", skip_serializing_if = "is_three")]
     pub kernel: usize,
     /// Stride of the first convolution. Default: 1.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub stride: usize,
-    /// Whether a pool follows. Default: no.
+    /// Whether a pool ends the stage. Default: no.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pool: bool,
 }
+
+impl Stage {
+    /// How many convolutions with those of the units.
+    pub(super) fn all_convs(&self) -> usize {
+        self.convs + CONVS_OF_A_UNIT * self.units
+    }
+}
+
+/// Convolutions of a residual unit.
+pub(super) const CONVS_OF_A_UNIT: usize = 2;
 
 fn three() -> usize {
     3
@@ -52,10 +92,16 @@ fn is_one(stride: &usize) -> bool {
     *stride == 1
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(units: &usize) -> bool {
+    *units == 0
+}
+
 const fn stage(channels: usize, convs: usize) -> Stage {
     Stage {
         channels,
         convs,
+        units: 0,
         kernel: 3,
         stride: 1,
         pool: false,
@@ -83,29 +129,43 @@ const fn strided(channels: usize, convs: usize) -> Stage {
     }
 }
 
-/// The networks that a name stands for: name, stages, feature.
+const fn residual(channels: usize, units: usize) -> Stage {
+    Stage {
+        units,
+        ..strided(channels, 1)
+    }
+}
+
+/// The networks that a name stands for: name, stages, feature, normalisation.
 ///
 /// The first five are the columns of the paper's Table 1; its MNIST rows repeat 1-3-3-3.
-const ROWS: &[(&str, &[Stage], usize)] = &[
+/// `sphereface-20` is the face network that the same authors published with SphereFace
+/// (`sphereface_model.prototxt`), for images of 112 x 96. Theirs also decays the slopes, and learns
+/// biases at twice the rate.
+const ROWS: &[(&str, &[Stage], usize, Normalisation)] = &[
     (
         "mnist-2d",
         &[pooled5(32, 2), pooled5(64, 2), pooled5(128, 2)],
         2,
+        Normalisation::Batch,
     ),
     (
         "mnist",
         &[stage(64, 1), pooled(64, 3), pooled(64, 3), pooled(64, 3)],
         256,
+        Normalisation::Batch,
     ),
     (
         "cifar10",
         &[stage(64, 1), pooled(64, 4), pooled(96, 4), pooled(128, 4)],
         256,
+        Normalisation::Batch,
     ),
     (
         "cifar100",
         &[stage(96, 1), pooled(96, 4), pooled(192, 4), pooled(384, 4)],
         512,
+        Normalisation::Batch,
     ),
     (
         "lfw",
@@ -117,16 +177,30 @@ const ROWS: &[(&str, &[Stage], usize)] = &[
             pooled(256, 4),
         ],
         512,
+        Normalisation::Batch,
+    ),
+    (
+        "sphereface-20",
+        &[
+            residual(64, 1),
+            residual(128, 2),
+            residual(256, 4),
+            residual(512, 1),
+        ],
+        512,
+        Normalisation::None,
     ),
     (
         "compact",
         &[pooled(16, 2), pooled(32, 2), pooled(64, 2)],
         128,
+        Normalisation::Batch,
     ),
     (
         "compact-2d",
         &[pooled(16, 2), pooled(32, 2), pooled(64, 2)],
         2,
+        Normalisation::Batch,
     ),
 ];
 
@@ -178,10 +252,11 @@ impl NetworkSpec {
     pub fn named(name: &str) -> Result<Self, SpecError> {
         ROWS.iter()
             .find(|row| row.0 == name)
-            .map(|&(name, stages, feature)| Self {
+            .map(|&(name, stages, feature, normalisation)| Self {
                 name: name.to_owned(),
                 stages: stages.to_vec(),
                 feature,
+                normalisation,
             })
             .ok_or_else(|| SpecError::Unknown(name.to_owned()))
     }
@@ -216,6 +291,7 @@ impl NetworkSpec {
         for (index, stage) in self.stages.iter().enumerate() {
             range("channels", stage.channels, 1, 1 << 14, "from 1 to 16384")?;
             range("convs", stage.convs, 1, 64, "from 1 to 64")?;
+            range("units", stage.units, 0, 64, "at most 64")?;
             range("kernel", stage.kernel, 1, 15, "odd and from 1 to 15")?;
             range("kernel", stage.kernel % 2, 1, 1, "odd and from 1 to 15")?;
             range("stride", stage.stride, 1, 2, "1 or 2")?;
@@ -251,7 +327,7 @@ impl NetworkSpec {
         for stage in &self.stages {
             let area = stage.kernel * stage.kernel;
             sizes.push([channels, stage.channels, area, 1]);
-            sizes.push([stage.channels, stage.channels, area, stage.convs - 1]);
+            sizes.push([stage.channels, stage.channels, area, stage.all_convs() - 1]);
             channels = stage.channels;
         }
         sizes

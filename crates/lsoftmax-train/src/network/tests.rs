@@ -1,4 +1,5 @@
 use super::*;
+use burn::tensor::TensorData;
 
 #[test]
 fn the_rows_of_table_1_flatten_as_in_caffe() {
@@ -16,12 +17,15 @@ fn the_rows_of_table_1_flatten_as_in_caffe() {
     assert_eq!(flat("cifar10", [3, 32, 32]), [128, 4, 4]);
     assert_eq!(flat("cifar100", [3, 32, 32]), [384, 4, 4]);
     assert_eq!(flat("lfw", [3, 112, 96]), [256, 4, 3]);
+    assert_eq!(flat("lfw", [3, 112, 112]), [256, 4, 4]);
+    assert_eq!(flat("sphereface-20", [3, 112, 96]), [512, 7, 6]);
+    assert_eq!(flat("sphereface-20", [3, 112, 112]), [512, 7, 7]);
 }
 
 #[test]
 fn every_named_network_trains_and_evaluates() {
     for name in NetworkSpec::names() {
-        if name == "lfw" || name == "cifar100" {
+        if ["lfw", "sphereface-20", "cifar100"].contains(&name) {
             continue; // The same constructor, but minutes of work without optimisation.
         }
         let image = if name == "cifar10" {
@@ -68,11 +72,18 @@ fn training_moves_the_running_statistics_and_evaluation_uses_them() {
     );
     backbone.forward(x.clone());
     let valid = Module::valid(&backbone);
-    let mean = valid.blocks[0].mean.value().into_data();
+    let mean = valid.blocks[0]
+        .norm
+        .as_ref()
+        .unwrap()
+        .mean
+        .value()
+        .into_data();
     assert!(mean.iter::<f32>().any(|m| m != 0.0));
-    let before = valid.feature.var.value().into_data();
+    let var = || valid.feature.norm.as_ref().unwrap().var.value().into_data();
+    let before = var();
     valid.forward(x.without_autodiff());
-    assert_eq!(before, valid.feature.var.value().into_data());
+    assert_eq!(before, var());
 }
 
 #[test]
@@ -88,6 +99,8 @@ fn rows_that_cannot_be_are_refused() {
     assert!(with(|s| s.stages[0].kernel = 4).contains("kernel must be odd"));
     assert!(with(|s| s.stages[1].stride = 3).contains("stride must be 1 or 2"));
     assert!(with(|s| s.stages[1].channels = usize::MAX).contains("channels"));
+    let units = with(|s| s.stages[2].units = usize::MAX);
+    assert!(units.contains("units must be at most 64, found"), "{units}");
     assert!(
         NetworkSpec::named("mnits")
             .unwrap_err()
@@ -103,4 +116,152 @@ fn a_row_reads_back_from_toml() {
         let text = toml::to_string(&spec).unwrap();
         assert_eq!(toml::from_str::<NetworkSpec>(&text).unwrap(), spec);
     }
+}
+
+#[test]
+fn rows_without_the_newer_keys_are_what_they_were() {
+    let text = r#"
+        name = "own"
+        feature = 8
+        stages = [{ channels = 4, convs = 2, pool = true }]
+    "#;
+    let spec: NetworkSpec = toml::from_str(text).unwrap();
+    assert_eq!(spec.normalisation, Normalisation::Batch);
+    assert_eq!(spec.stages[0].units, 0);
+    // And they are written as they were.
+    let written = toml::to_string(&spec).unwrap();
+    assert!(
+        !written.contains("units") && !written.contains("normalisation"),
+        "{written}"
+    );
+}
+
+#[test]
+fn a_residual_row_reads_from_toml_and_misspelt_ones_are_refused() {
+    let text = r#"
+        name = "own"
+        feature = 8
+        normalisation = "none"
+        stages = [{ channels = 4, convs = 1, stride = 2, units = 2 }]
+    "#;
+    let spec: NetworkSpec = toml::from_str(text).unwrap();
+    assert_eq!(spec.normalisation, Normalisation::None);
+    assert_eq!(spec.stages[0].units, 2);
+    let refused = |from: &str, to: &str| {
+        let error = toml::from_str::<NetworkSpec>(&text.replace(from, to)).unwrap_err();
+        error.to_string()
+    };
+    assert!(refused("\"none\"", "\"layer\"").contains("expected `batch` or `none`"));
+    assert!(refused("units = 2", "units = -1").contains("units"));
+    assert!(refused("units = 2", "unit = 2").contains("unknown field `unit`"));
+}
+
+#[test]
+fn sphereface_20_has_the_published_number_of_parameters() {
+    let spec = NetworkSpec::named("sphereface-20").unwrap();
+    let backbone = Backbone::new(&spec, [3, 112, 96], 0, &Device::flex()).unwrap();
+    let blocks = backbone.blocks.iter();
+    let weights: usize = blocks
+        .map(|b| b.weight.val().dims().iter().product::<usize>())
+        .sum();
+    let [flat, feature] = backbone.feature.weight.val().dims();
+    let weights = weights + flat * feature;
+    assert_eq!(spec.weights([3, 112, 96]).unwrap(), weights);
+    // Its name counts the convolutions.
+    assert_eq!(backbone.blocks.len(), 20);
+    // The authors' Caffe file has biases in the residual units too, with a learning rate of 0:
+    // two convolutions a unit.
+    let idle = 2 * (64 + 2 * 128 + 4 * 256 + 512);
+    // Open Model Zoo, "Sphereface": 22.671 million parameters.
+    let published = 22_671_000;
+    assert!((backbone.num_params() + idle).abs_diff(published) < 500);
+    assert_eq!(backbone.num_params() + idle, 22_670_656);
+}
+
+#[test]
+fn the_face_networks_take_faces() {
+    for (name, image) in [
+        ("lfw", [3, 112, 96]),
+        ("lfw", [3, 112, 112]),
+        ("sphereface-20", [3, 112, 96]),
+        ("sphereface-20", [3, 112, 112]),
+    ] {
+        let spec = NetworkSpec::named(name).unwrap();
+        let device = Device::flex();
+        let backbone = Backbone::new(&spec, image, 0, &device).unwrap();
+        let x = Tensor::<4>::ones([2, image[0], image[1], image[2]], &device);
+        let features = [x.clone(), x].map(|x| backbone.forward(x).into_data());
+        assert_eq!(features[0].shape()[..], [2, 512], "{name}");
+        assert!(features[0].iter::<f32>().all(f32::is_finite), "{name}");
+        features[0].assert_eq(&features[1], true);
+    }
+}
+
+#[test]
+fn without_normalisation_the_weights_are_spherefaces() {
+    let spec = NetworkSpec::named("sphereface-20").unwrap();
+    let backbone = Backbone::new(&spec, [3, 56, 48], 0, &Device::flex()).unwrap();
+    let values = |weight: TensorData| weight.iter::<f64>().collect::<Vec<_>>();
+    let std =
+        |values: &[f64]| (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt();
+    // The first of the second stage: uniform, by its 64 * 9 inputs.
+    let first = values(backbone.blocks[3].weight.val().into_data());
+    let bound = (3.0f64 / (64.0 * 9.0)).sqrt();
+    let largest = first.iter().fold(0.0f64, |most, v| most.max(v.abs()));
+    assert!(
+        largest <= bound * 1.000_001 && largest > 0.99 * bound,
+        "{largest} {bound}"
+    );
+    assert!((std(&first) * 24.0 - 1.0).abs() < 0.02);
+    assert!((std(&values(backbone.blocks[4].weight.val().into_data())) - 0.01).abs() < 2e-4);
+    let biases: Vec<_> = backbone.blocks.iter().map(|b| b.bias.is_some()).collect();
+    let firsts: Vec<_> = (0..20).map(|at| [0, 3, 8, 17].contains(&at)).collect();
+    assert_eq!(biases, firsts);
+    assert!(backbone.feature.bias.is_some() && backbone.feature.norm.is_none());
+}
+
+#[test]
+fn a_unit_adds_its_input_to_what_it_makes() {
+    let row = |units| NetworkSpec {
+        name: "residual".into(),
+        stages: vec![Stage {
+            channels: 4,
+            convs: 1,
+            units,
+            kernel: 3,
+            stride: 1,
+            pool: false,
+        }],
+        feature: 3,
+        normalisation: Normalisation::None,
+    };
+    let device = Device::flex();
+    let image = [2, 5, 4];
+    let mut backbone = Backbone::new(&row(1), image, 0, &device).unwrap();
+    let x = Tensor::<4>::random(
+        [2, 2, 5, 4],
+        burn::tensor::Distribution::Normal(0.0, 1.0),
+        &device,
+    );
+    let first = backbone.blocks[0].forward(x.clone());
+    let unit = backbone.blocks[2].forward(backbone.blocks[1].forward(first.clone()));
+    let expected = backbone
+        .feature
+        .forward((first + unit.clone()).flatten(1, 3));
+    let found = backbone.forward(x.clone()).into_data();
+    found.assert_eq(&expected.into_data(), true);
+    assert!(
+        unit.abs()
+            .sum()
+            .into_data()
+            .iter::<f32>()
+            .all(|sum| sum > 0.0)
+    );
+    // A unit whose weights are 0 changes nothing.
+    let plain = Backbone::new(&row(0), image, 0, &device).unwrap();
+    backbone.blocks[2].weight = backbone.blocks[2].weight.clone().map(|w| w.zeros_like());
+    backbone.blocks[0].weight = plain.blocks[0].weight.clone();
+    backbone.feature = plain.feature.clone();
+    let found = backbone.forward(x.clone()).into_data();
+    found.assert_eq(&plain.forward(x).into_data(), true);
 }

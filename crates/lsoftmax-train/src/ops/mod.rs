@@ -1,8 +1,10 @@
 //! The layers of the networks as operations: fused kernels on the CPU, Burn's own elsewhere.
 
 mod flex;
+mod prelu;
 
 pub(crate) use flex::Prepared;
+use prelu::prelu_gradient;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
@@ -39,6 +41,42 @@ pub(crate) struct BlockParams {
     pub slope: Tensor<1>,
     /// Stride and padding.
     pub geometry: Geometry,
+}
+
+/// The parameters of a convolution with `PReLU` and no normalisation.
+#[derive(Clone, Debug)]
+pub(crate) struct ConvParams {
+    /// `[out, in, kernel, kernel]`.
+    pub weight: Tensor<4>,
+    /// `[out]`.
+    pub bias: Option<Tensor<1>>,
+    /// `[out]`.
+    pub slope: Tensor<1>,
+    /// Stride and padding.
+    pub geometry: Geometry,
+}
+
+/// The convolution without normalisation of the CPU backend.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait ConvBackend: Backend {
+    /// conv -> `PReLU`; `prepared` serves off the tape.
+    fn conv_prelu(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        geometry: Geometry,
+        prepared: Prepared,
+    ) -> FloatTensor<Self>;
+
+    /// conv -> bias -> `PReLU`; `prepared` serves off the tape.
+    fn conv_bias_prelu(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        slope: FloatTensor<Self>,
+        geometry: Geometry,
+        prepared: Prepared,
+    ) -> FloatTensor<Self>;
 }
 
 /// The fused operations of the CPU backend.
@@ -148,6 +186,30 @@ pub(crate) fn inference_of_burn_operations(
 ) -> Tensor<4> {
     let z = conv2d(x, p.weight, None, conv_options(p.geometry));
     prelu(batch_norm(z, p.gamma, p.beta, mean, var, EPSILON), p.slope)
+}
+
+/// conv -> bias, if there is one -> `PReLU`; `prepared` keeps what the weights are made into for
+/// evaluation.
+pub(crate) fn conv_prelu(x: Tensor<4>, p: ConvParams, prepared: Prepared) -> Tensor<4> {
+    if !is_fused(&x.device()) {
+        return conv_prelu_of_burn_operations(x, p);
+    }
+    let (x, weight, slope) = (
+        x.into_dispatch(),
+        p.weight.into_dispatch(),
+        p.slope.into_dispatch(),
+    );
+    Tensor::from_dispatch(match p.bias.map(Tensor::into_dispatch) {
+        Some(bias) => {
+            <Dispatch as ConvBackend>::conv_bias_prelu(x, weight, bias, slope, p.geometry, prepared)
+        }
+        None => <Dispatch as ConvBackend>::conv_prelu(x, weight, slope, p.geometry, prepared),
+    })
+}
+
+pub(crate) fn conv_prelu_of_burn_operations(x: Tensor<4>, p: ConvParams) -> Tensor<4> {
+    let z = conv2d(x, p.weight, p.bias, conv_options(p.geometry));
+    prelu(z, p.slope)
 }
 
 /// The 2x2 maximum with stride 2 that rounds up, as Caffe's does.

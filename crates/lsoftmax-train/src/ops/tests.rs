@@ -1,4 +1,5 @@
 use super::*;
+use crate::network::{Backbone, NetworkSpec, Normalisation, Stage};
 use crate::{Experiment, NetworkChoice, Settings, Trained, load_data, train};
 use burn::tensor::{TensorData, Tolerance};
 use lsoftmax_data::random::Rng;
@@ -88,6 +89,112 @@ fn inference_is_the_block_with_given_statistics() {
         fused
             .into_data()
             .assert_approx_eq::<f32>(&plain.into_data(), Tolerance::rel_abs(1e-4, 1e-4));
+    }
+}
+
+fn conv_params(
+    [out, channels, kernel]: [usize; 3],
+    stride: usize,
+    has_bias: bool,
+    device: &Device,
+) -> ConvParams {
+    let p = params([out, channels, kernel], stride, device);
+    ConvParams {
+        weight: p.weight,
+        bias: has_bias.then_some(p.beta),
+        slope: p.slope,
+        geometry: p.geometry,
+    }
+}
+
+#[test]
+fn the_convolution_with_prelu_is_that_of_burn_operations_with_its_gradients() {
+    type Run = fn(Tensor<4>, ConvParams) -> Tensor<4>;
+    let fused: Run = |x, p| conv_prelu(x, p, Prepared::default());
+    for (conv, stride, has_bias) in [
+        ([8, 3, 3], 2, true),
+        ([16, 16, 3], 1, false),
+        ([16, 16, 3], 1, true),
+        ([5, 2, 5], 1, false),
+    ] {
+        let [fused, plain] = [fused, conv_prelu_of_burn_operations].map(|run| {
+            let device = Device::flex().autodiff();
+            let x = random([3, conv[1], 9, 7], 1, &device).require_grad();
+            let mut p = conv_params(conv, stride, has_bias, &device);
+            p.weight = p.weight.require_grad();
+            p.bias = p.bias.map(Tensor::require_grad);
+            p.slope = p.slope.require_grad();
+            let y = run(x.clone(), p.clone());
+            let upstream = random(y.dims(), 6, &device);
+            let gradients = (y.clone() * upstream).sum().backward();
+            let mut all = vec![
+                y.into_data(),
+                x.grad(&gradients).unwrap().into_data(),
+                p.weight.grad(&gradients).unwrap().into_data(),
+                p.slope.grad(&gradients).unwrap().into_data(),
+            ];
+            all.extend(p.bias.map(|b| b.grad(&gradients).unwrap().into_data()));
+            all
+        });
+        assert_eq!(fused.len(), 4 + usize::from(has_bias));
+        for (fused, plain) in fused.iter().zip(&plain) {
+            fused.assert_approx_eq::<f32>(plain, Tolerance::rel_abs(2e-4, 2e-4));
+        }
+    }
+}
+
+#[test]
+fn a_prepared_convolution_follows_its_tensors() {
+    let device = Device::flex();
+    let x = random([2, 6, 7, 8], 1, &device);
+    let prepared = Prepared::default();
+    for (factor, has_bias) in [(1.0, true), (2.0, true), (2.0, false), (2.0, true)] {
+        let mut p = conv_params([10, 6, 3], 1, has_bias, &device);
+        p.weight = p.weight * factor;
+        let run = || conv_prelu(x.clone(), p.clone(), prepared.clone()).into_data();
+        let fused = run();
+        run().assert_eq(&fused, true);
+        let plain = conv_prelu_of_burn_operations(x.clone(), p).into_data();
+        fused.assert_approx_eq::<f32>(&plain, Tolerance::rel_abs(1e-4, 1e-4));
+    }
+}
+
+#[test]
+fn a_residual_network_is_that_of_burn_operations_with_its_gradients() {
+    let stage = |channels, units, pool| Stage {
+        channels,
+        convs: 1,
+        units,
+        kernel: 3,
+        stride: 2,
+        pool,
+    };
+    for normalisation in [Normalisation::None, Normalisation::Batch] {
+        let spec = NetworkSpec {
+            name: "residual".into(),
+            stages: vec![stage(8, 1, false), stage(16, 2, true)],
+            feature: 5,
+            normalisation,
+        };
+        let [fused, plain] = [false, true].map(|plain| {
+            PLAIN.set(plain);
+            let device = Device::flex().autodiff();
+            let backbone = Backbone::new(&spec, [3, 14, 12], 0, &device).unwrap();
+            let y = backbone.forward(random([3, 3, 14, 12], 1, &device));
+            let gradients = (y.clone() * random([3, 5], 2, &device)).sum().backward();
+            PLAIN.set(false);
+            let mut all = vec![y.into_data()];
+            for block in &backbone.blocks {
+                let gradient = |param: Tensor<1>| param.grad(&gradients).unwrap().into_data();
+                all.push(block.weight.val().grad(&gradients).unwrap().into_data());
+                all.push(gradient(block.slope.val()));
+                all.extend(block.bias.iter().map(|bias| gradient(bias.val())));
+            }
+            all
+        });
+        for (fused, plain) in fused.iter().zip(&plain) {
+            fused.assert_approx_eq::<f32>(plain, Tolerance::rel_abs(1e-3, 1e-3));
+        }
     }
 }
 

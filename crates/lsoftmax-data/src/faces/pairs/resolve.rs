@@ -2,7 +2,7 @@
 
 use super::PairsFile;
 use crate::error::DataError;
-use crate::faces::layout::IMAGE_EXTENSIONS;
+use crate::images::ENDINGS;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -21,7 +21,8 @@ pub struct PairImages {
 
 impl PairsFile {
     /// Finds the file of each image in `root`: the file itself, or the same with another of
-    /// [`IMAGE_EXTENSIONS`], in lower or upper case; the first that exists.
+    /// the endings that [`ImageList::from_folder`](crate::images::ImageList::from_folder) knows,
+    /// in lower or upper case; the first that exists.
     ///
     /// # Errors
     /// Images without a file: how many, and the first of them.
@@ -52,7 +53,7 @@ impl PairsFile {
             hint: format!(
                 "{missed} of the {count} images of the pairs are missing, with any of the \
                  endings {}",
-                IMAGE_EXTENSIONS.join(", ")
+                ENDINGS.join(", ")
             ),
         })
     }
@@ -67,10 +68,10 @@ fn find(root: &Path, image: &str) -> Option<String> {
     }
     // What follows a dot need not be an ending: `John_D._0001`.
     let stem = match image.rsplit_once('.') {
-        Some((stem, ending)) if IMAGE_EXTENSIONS.contains(&&*ending.to_lowercase()) => stem,
+        Some((stem, ending)) if ENDINGS.contains(&&*ending.to_lowercase()) => stem,
         _ => &image,
     };
-    IMAGE_EXTENSIONS
+    ENDINGS
         .iter()
         .flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()])
         .map(|ending| format!("{stem}.{ending}"))

@@ -61,15 +61,12 @@ fn pairs_of_view_1_are_one_fold() {
 
 #[test]
 fn the_official_size() {
-    let mut text = "10\t300\n".to_owned();
+    let mut lines = vec!["10\t300".to_owned()];
     for fold in 0..10 {
-        for i in 1..=300 {
-            text += &format!("P{fold}\t{i}\t{}\n", i + 1);
-        }
-        for i in 1..=300 {
-            text += &format!("P{fold}\t{i}\tQ{fold}\t{i}\n");
-        }
+        lines.extend((1..=300).map(|i| format!("P{fold}\t{i}\t{}", i + 1)));
+        lines.extend((1..=300).map(|i| format!("P{fold}\t{i}\tQ{fold}\t{i}")));
     }
+    let text = lines.join("\n");
     let file = parse(&text).unwrap();
     assert_eq!((file.folds, file.pairs.len()), (10, 6000));
     for fold in 0..10 {
@@ -123,7 +120,7 @@ fn what_is_wrong_in_pairs_is_named_with_its_line() {
         (
             "Di\t2\t1",
             "",
-            ["name, i, j", "in line 4", "found 1 fields"],
+            ["name, i, j", "in line 4", "found 0 fields"],
         ),
         (
             "Di\t2\t1",
@@ -198,9 +195,22 @@ fn what_is_wrong_in_a_table_is_named_with_its_line() {
         "left,right,same\na,b\n",
         &["3 comma-separated fields in line 2", "found 2"],
     );
-    refused(
+    for text in [
+        "left,right,same\n\na,b,1\na,b,2\n",
         "left,right,same\na,b,1\n\na,b,2\n",
-        &["in line 4, column same", "found \"2\""],
+    ] {
+        let parts = ["in line 4, column same", "found \"2\""];
+        refused(text, &parts);
+        refused(&text.replace('\n', "\r\n"), &parts);
+        refused(
+            &text.replace(",2", ""),
+            &["3 comma-separated fields in line 4", "found 2"],
+        );
+    }
+    // A line end within a field is one of the file.
+    refused(
+        "left,right,same\r\n\"a\r\n\",b,1\r\na,b,2\r\n",
+        &["in line 4, column same"],
     );
     refused(
         "left,right,same\na,,1\n",
@@ -242,7 +252,7 @@ fn images_are_found_with_any_ending() {
     let file = parse(LFW).unwrap();
     let message = file.resolve(root.path()).unwrap_err().to_string();
     assert!(
-        message.contains("has no Cy/Cy_0001.jpg; 1 of the 6 images"),
+        message.contains("has no Cy/Cy_0001.jpg; 1 of the 7 images"),
         "{message}"
     );
     std::fs::write(root.path().join("Cy/Cy_0001.jpeg"), "").unwrap();

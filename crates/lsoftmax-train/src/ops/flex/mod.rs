@@ -3,6 +3,11 @@
 //! Activations lie channels-last in memory behind the logical `[batch, channel, height,
 //! width]`, so that no layer in between has to copy.
 
+mod conv;
+mod prepared;
+
+pub(crate) use prepared::Prepared;
+
 use super::{BlockBackend, EPSILON, Geometry, POOL};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -15,7 +20,6 @@ use lsoftmax_kernels::{
     Affine, AffineGradient, ConvShape, InferenceBlock, InputGradient, PoolShape, block_backward,
     block_forward, buffer, max_pool_backward, max_pool_forward,
 };
-use std::sync::{Arc, Mutex, PoisonError};
 
 const FITS: &str = "the network checked its shapes when it was made";
 /// Why tensors here give up their values.
@@ -83,20 +87,25 @@ impl Params {
             eps: EPSILON as f32,
         }
     }
+}
 
-    fn shape(&self, x: &FlexTensor, geometry: Geometry) -> ConvShape {
-        let x = x.layout().shape();
-        let weight = self.weight.layout().shape();
-        ConvShape::new(
-            x[0],
-            (x[1], weight[0]),
-            (x[2], x[3]),
-            weight[2],
-            geometry.stride,
-            geometry.padding,
-        )
-        .expect(FITS)
-    }
+/// The sizes of a convolution.
+fn conv_shape(x: &FlexTensor, weight: &FlexTensor, geometry: Geometry) -> ConvShape {
+    let x = x.layout().shape();
+    let weight = weight.layout().shape();
+    ConvShape::new(
+        x[0],
+        (x[1], weight[0]),
+        (x[2], x[3]),
+        weight[2],
+        geometry.stride,
+        geometry.padding,
+    )
+    .expect(FITS)
+}
+
+fn input_size(shape: &ConvShape) -> [usize; 4] {
+    [shape.batch, shape.height, shape.width, shape.in_channels]
 }
 
 fn output_size(shape: &ConvShape) -> [usize; 4] {
@@ -108,63 +117,13 @@ fn output_size(shape: &ConvShape) -> [usize; 4] {
     ]
 }
 
-/// A block made ready for inference, kept for as long as its tensors are the same.
-#[derive(Clone, Default)]
-pub(crate) struct Prepared(Arc<Mutex<Option<Kept>>>);
-
-/// The tensors a block was made of, and the block.
-type Kept = ([FlexTensor; 6], Arc<InferenceBlock>);
-
-impl Prepared {
-    fn get(
-        &self,
-        shape: &ConvShape,
-        params: Params,
-        statistics: [FlexTensor; 2],
-    ) -> Arc<InferenceBlock> {
-        let [mean, var] = statistics.map(|tensor| tensor.to_contiguous());
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((tensors, block)) = &*kept {
-            // While a tensor is kept here, nobody can change it in place.
-            let now = [
-                &params.weight,
-                &params.gamma,
-                &params.beta,
-                &params.slope,
-                &mean,
-                &var,
-            ];
-            if tensors
-                .iter()
-                .zip(now)
-                .all(|(a, b)| Arc::ptr_eq(&a.data_arc(), &b.data_arc()))
-            {
-                return block.clone();
-            }
-        }
-        let block = InferenceBlock::new(
-            shape,
-            values(&params.weight),
-            &params.affine(),
-            values(&mean),
-            values(&var),
-        );
-        let block = Arc::new(block.expect(FITS));
-        let Params {
-            weight,
-            gamma,
-            beta,
-            slope,
-        } = params;
-        *kept = Some(([weight, gamma, beta, slope, mean, var], block.clone()));
-        block
-    }
-}
-
-impl std::fmt::Debug for Prepared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Prepared").finish_non_exhaustive()
-    }
+/// A block in evaluation; all tensors contiguous.
+fn infer(block: &InferenceBlock, shape: &ConvShape, x: FlexTensor) -> FlexTensor {
+    let mut y = buffer::take(shape.output_len());
+    let x = channels_last(x);
+    block.run(shape, values(&x), &mut y).expect(FITS);
+    recycle(x);
+    image(output_size(shape), y)
 }
 
 /// All that the forward pass of a block makes.
@@ -189,7 +148,7 @@ struct Saved {
 }
 
 fn forward(x: FlexTensor, params: Params, geometry: Geometry) -> Forward {
-    let shape = params.shape(&x, geometry);
+    let shape = conv_shape(&x, &params.weight, geometry);
     let x = channels_last(x);
     let mut z = buffer::take(shape.output_len());
     let mut y = buffer::take(shape.output_len());
@@ -247,13 +206,25 @@ impl BlockBackend for Flex {
         prepared: Prepared,
     ) -> FloatTensor<Self> {
         let params = Params::new(&weight, &gamma, &beta, &slope);
-        let shape = params.shape(&x, geometry);
-        let block = prepared.get(&shape, params, [mean, var]);
-        let mut y = buffer::take(shape.output_len());
-        let x = channels_last(x);
-        block.run(&shape, values(&x), &mut y).expect(FITS);
-        recycle(x);
-        image(output_size(&shape), y)
+        let shape = conv_shape(&x, &params.weight, geometry);
+        let Params {
+            weight,
+            gamma,
+            beta,
+            slope,
+        } = params;
+        let [mean, var] = [mean, var].map(|tensor| tensor.to_contiguous());
+        let tensors = [weight, gamma, beta, slope, mean, var];
+        let block = prepared.get(&tensors, |[weight, gamma, beta, slope, mean, var]| {
+            let affine = Affine {
+                gamma,
+                beta,
+                slope: Some(slope),
+                eps: EPSILON as f32,
+            };
+            InferenceBlock::new(&shape, weight, &affine, mean, var).expect(FITS)
+        });
+        infer(&block, &shape, x)
     }
 
     fn pool(x: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -355,8 +326,7 @@ impl Backward<Flex, 5> for Block {
         recycle(x);
         recycle(dy);
         if let (Some(node), Some(dx)) = (x_node, dx) {
-            let size = [shape.batch, shape.height, shape.width, shape.in_channels];
-            grads.register::<Flex>(node.id, image(size, dx));
+            grads.register::<Flex>(node.id, image(input_size(&shape), dx));
         }
         if let Some(node) = weight_node {
             let dims = [channels, shape.in_channels, shape.kernel, shape.kernel];

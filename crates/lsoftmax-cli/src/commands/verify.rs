@@ -1,0 +1,178 @@
+use super::{Manner, Misuse};
+use crate::args;
+use crate::embedder::Embedder;
+use crate::output;
+use anyhow::{Context as _, bail};
+use lsoftmax_data::faces::PairsFile;
+use lsoftmax_metrics::{Matrix, Roc, TarAtFar, cosine_scores, k_fold_embeddings};
+use std::path::{Path, PathBuf};
+
+/// The FARs at which a TAR is told.
+const FARS: [f64; 4] = [1e-1, 1e-2, 1e-3, 1e-4];
+
+pub(super) fn run(args: args::Verify, manner: Manner) -> anyhow::Result<()> {
+    let trained = args.trained;
+    let embedder = Embedder::open(&trained.run, trained.landmarks)?.refusing(true);
+    match (&args.pairs, &args.images[..]) {
+        (Some(pairs), []) => many(&embedder, pairs, args.root, args.centred, manner),
+        (None, [left, right]) => one(&embedder, [left, right], args.far, args.threshold, manner),
+        _ => bail!(Misuse("verify takes two images, or --pairs FILE".into())),
+    }
+}
+
+/// Two images: the cosine, the threshold, and what it means.
+fn one(
+    embedder: &Embedder,
+    images: [&PathBuf; 2],
+    far: Option<f64>,
+    threshold: Option<f32>,
+    manner: Manner,
+) -> anyhow::Result<()> {
+    let found = embedder.embed(&images.map(Clone::clone))?;
+    let size = embedder.info.embedding_size();
+    if found.paths.len() != 2 {
+        bail!(Misuse(format!(
+            "verify compares two images, found {}: for many, use --pairs",
+            found.paths.len()
+        )));
+    }
+    let (left, right) = found.rows.split_at(size);
+    let score = cosine_scores(Matrix::new(left, 1, size)?, Matrix::new(right, 1, size)?)?[0];
+    let decision = embedder.info.decision.as_ref();
+    let (threshold, rates) = match (threshold, decision) {
+        (Some(threshold), _) => (threshold, None),
+        (None, None) => bail!(Misuse(
+            "this model has no threshold of its own, since it had no validation pairs (classes with \
+             two images): give one with --threshold"
+                .into()
+        )),
+        (None, Some(decision)) => {
+            let point = far.map_or(Ok(decision.best), |far| decision.at_far(far))?;
+            (point.threshold, Some((point, decision)))
+        }
+    };
+    let same = score >= threshold;
+    if manner.json {
+        let answer = serde_json::json!({
+            "score": score,
+            "threshold": threshold,
+            "same": same,
+            "false_accept_rate": rates.map(|(point, _)| point.far),
+            "true_accept_rate": rates.map(|(point, _)| point.tar),
+            "validation_classes_unseen": rates.map(|(_, decision)| decision.unseen_classes),
+            "validation_pairs": rates.map(|(_, d)| d.same_pairs + d.different_pairs),
+        });
+        return output::line(&answer.to_string());
+    }
+    let answer = if same { "the same" } else { "different" };
+    output::line(&format!(
+        "{answer}: cosine {score:.4}, threshold {threshold:.4}"
+    ))?;
+    let Some((point, decision)) = rates else {
+        return Ok(());
+    };
+    output::line(&format!(
+        "at this threshold {:.3} % of {} different pairs were taken for the same, and {:.2} % of {} \
+         same pairs were recognised; {}",
+        100.0 * point.far,
+        decision.different_pairs,
+        100.0 * point.tar,
+        decision.same_pairs,
+        if decision.unseen_classes {
+            "their classes were never trained on"
+        } else {
+            "their classes were trained on: expect more errors on others"
+        }
+    ))
+}
+
+/// A list of pairs: the figures of verification.
+fn many(
+    embedder: &Embedder,
+    file: &Path,
+    root: Option<PathBuf>,
+    centred: bool,
+    manner: Manner,
+) -> anyhow::Result<()> {
+    let pairs = PairsFile::read(file)?;
+    let root = root.unwrap_or_else(|| file.parent().map(Path::to_owned).unwrap_or_default());
+    let images = pairs.resolve(&root)?;
+    let size = embedder.info.embedding_size();
+    let rows = embedder.embed_files(&images.images, &root)?;
+    let side = |which: usize| -> Vec<f32> {
+        let places = images.pairs.iter().map(|pair| pair[which]);
+        places
+            .flat_map(|at| &rows[at * size..][..size])
+            .copied()
+            .collect()
+    };
+    let (left, right) = (side(0), side(1));
+    let count = pairs.pairs.len();
+    let left = Matrix::new(&left, count, size)?;
+    let right = Matrix::new(&right, count, size)?;
+    let same: Vec<bool> = pairs.pairs.iter().map(|pair| pair.same).collect();
+    let folds: Vec<usize> = pairs.pairs.iter().map(|pair| pair.fold).collect();
+    let scores = cosine_scores(left, right)?;
+    let roc = Roc::new(&scores, &same).with_context(|| file.display().to_string())?;
+    let k_fold = if pairs.folds > 1 {
+        Some(k_fold_embeddings(left, right, &same, &folds, centred)?)
+    } else {
+        None
+    };
+    let tars: Vec<TarAtFar> = FARS
+        .iter()
+        .map(|&far| roc.tar_at_far(far))
+        .collect::<Result<_, _>>()?;
+    let best = roc.best_threshold();
+    let own = embedder.info.decision.as_ref();
+    let own = own.map(|own| (own.best.threshold, roc.accuracy_at(own.best.threshold)));
+    if manner.json {
+        let answer = serde_json::json!({
+            "pairs": count,
+            "images": images.images.len(),
+            "k_fold": k_fold,
+            "accuracy_percent_at_models_threshold": own.map(|(_, accuracy)| 100.0 * accuracy),
+            "models_threshold": own.map(|(threshold, _)| threshold),
+            "best_threshold": best,
+            "eer_percent": 100.0 * roc.eer().rate,
+            "auc": roc.auc(),
+            "smallest_far": roc.smallest_far(),
+            "tar_at_far": tars,
+        });
+        return output::line(&answer.to_string());
+    }
+    let mut rows = vec![[
+        "pairs".to_owned(),
+        format!("{count} of {} images", images.images.len()),
+    ]];
+    if let Some(k_fold) = &k_fold {
+        let name = format!("accuracy over {} folds", k_fold.folds.len());
+        let (mean, error) = (k_fold.accuracy_percent, k_fold.standard_error_percent);
+        rows.push([name, format!("{mean:.2} ± {error:.2} %")]);
+    }
+    if let Some((threshold, accuracy)) = own {
+        let name = format!("accuracy at the model's threshold ({threshold:.4})");
+        rows.push([name, format!("{:.2} %", 100.0 * accuracy)]);
+    }
+    let name = format!("accuracy at the best threshold ({:.4})", best.threshold);
+    rows.push([name, format!("{:.2} %", 100.0 * best.accuracy)]);
+    rows.push([
+        "equal error rate".into(),
+        format!("{:.2} %", 100.0 * roc.eer().rate),
+    ]);
+    rows.push(["area under the ROC".into(), format!("{:.5}", roc.auc())]);
+    for tar in &tars {
+        let value = tar.measured.map_or_else(
+            || {
+                format!(
+                    "not measurable with {} different pairs",
+                    roc.different_pairs()
+                )
+            },
+            |point| format!("{:.2} %", 100.0 * point.tar),
+        );
+        rows.push([format!("TAR at FAR {:e}", tar.asked), value]);
+    }
+    let rows: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
+    output::line(&output::table(&["verification", "value"], &rows))
+}

@@ -1,0 +1,145 @@
+//! A trained model that reads images from files.
+
+use crate::commands::Misuse;
+use crate::output;
+use anyhow::bail;
+use burn::tensor::Device;
+use lsoftmax_data::faces::{Landmarks, alignment_step};
+use lsoftmax_data::images::{Broken, Channels, Decoded, ImageList, ImageOptions};
+use lsoftmax_train::{MODEL_FILE, Model, ModelInfo, embeddings};
+use std::path::{Path, PathBuf};
+
+pub(crate) struct Embedder {
+    pub(crate) model: Model,
+    pub(crate) info: ModelInfo,
+    /// The model's file.
+    pub(crate) file: PathBuf,
+    landmarks: Option<PathBuf>,
+    broken: Broken,
+}
+
+/// Embeddings of images that could be read.
+pub(crate) struct Embedded {
+    /// `[image, feature]`, rows of length 1.
+    pub(crate) rows: Vec<f32>,
+    pub(crate) paths: Vec<String>,
+    pub(crate) labels: Vec<String>,
+    /// The images that could not be read, and why.
+    pub(crate) skipped: Vec<(PathBuf, String)>,
+}
+
+/// The file of a model, given that or its run's folder.
+fn model_file(run: &Path) -> PathBuf {
+    if run.is_dir() {
+        run.join(MODEL_FILE)
+    } else {
+        run.to_owned()
+    }
+}
+
+impl Embedder {
+    pub(crate) fn open(run: &Path, landmarks: Option<PathBuf>) -> anyhow::Result<Self> {
+        let file = model_file(run);
+        let (model, info) = Model::load(&file, &Device::flex())?;
+        if info.images.align.is_some() && landmarks.is_none() {
+            bail!(Misuse(
+                "this model was trained on aligned faces: --landmarks has to say where the eyes, the \
+                 nose and the corners of the mouth of each image are"
+                    .into()
+            ));
+        }
+        if info.images.align.is_none() && landmarks.is_some() {
+            bail!(Misuse(
+                "--landmarks are for models that were trained with --align; this one was not"
+                    .into()
+            ));
+        }
+        Ok(Self {
+            model,
+            info,
+            file,
+            landmarks,
+            broken: Broken::Skip,
+        })
+    }
+
+    /// Refuses images that cannot be read, instead of leaving them out.
+    pub(crate) fn refusing(mut self, refuse: bool) -> Self {
+        if refuse {
+            self.broken = Broken::Refuse;
+        }
+        self
+    }
+
+    /// How the model wants its images; their paths in the landmarks' file count from `root`.
+    fn options(&self, root: &Path) -> anyhow::Result<ImageOptions> {
+        let [channels, height, width] = self.info.image;
+        let mut options = ImageOptions {
+            size: [height, width],
+            channels: if channels == 1 {
+                Channels::Grey
+            } else {
+                Channels::Colour
+            },
+            fit: self.info.images.fit,
+            broken: self.broken,
+            ..ImageOptions::default()
+        };
+        if let (Some(template), Some(file)) = (self.info.images.align, &self.landmarks) {
+            let landmarks = Landmarks::read(file)?;
+            options.alignment = Some(alignment_step(landmarks, file, root.to_owned(), template));
+        }
+        Ok(options)
+    }
+
+    /// The images of one place, as the model wants them.
+    pub(crate) fn decode(&self, place: &Path) -> anyhow::Result<(ImageList, Decoded)> {
+        let list = ImageList::from_anything(place)?;
+        let root = if place.is_dir() {
+            place
+        } else {
+            place.parent().unwrap_or(place)
+        };
+        let decoded = list.decode(&self.options(root)?)?;
+        Ok((list, decoded))
+    }
+
+    /// The embeddings of files by their paths within a folder; one that cannot be read is an error.
+    pub(crate) fn embed_files(&self, files: &[String], root: &Path) -> anyhow::Result<Vec<f32>> {
+        let files: Vec<PathBuf> = files.iter().map(|file| root.join(file)).collect();
+        let decoded = ImageList::from_files(&files)?.decode(&self.options(root)?)?;
+        Ok(embeddings(&self.model, &self.info, &decoded.dataset)?)
+    }
+
+    /// The embeddings of all images of these places.
+    pub(crate) fn embed(&self, places: &[PathBuf]) -> anyhow::Result<Embedded> {
+        let mut all = Embedded {
+            rows: Vec::new(),
+            paths: Vec::new(),
+            labels: Vec::new(),
+            skipped: Vec::new(),
+        };
+        for place in places {
+            let (_, decoded) = self.decode(place)?;
+            let data = &decoded.dataset;
+            all.rows.extend(embeddings(&self.model, &self.info, data)?);
+            let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+            all.paths.extend(decoded.paths.iter().map(text));
+            let name = |&label: &u32| data.class_names[label as usize].clone();
+            all.labels.extend(data.labels().iter().map(name));
+            all.skipped.extend(decoded.skipped);
+        }
+        Ok(all)
+    }
+}
+
+impl Embedded {
+    /// Says which images were left out.
+    pub(crate) fn note(&self, quiet: bool) {
+        if !quiet {
+            for (path, reason) in &self.skipped {
+                output::note(&format!("left out {}: {reason}", path.display()));
+            }
+        }
+    }
+}

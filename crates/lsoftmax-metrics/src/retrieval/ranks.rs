@@ -1,0 +1,202 @@
+//! The ranks of a query's references, from which all retrieval metrics follow.
+//!
+//! The references' scores come first. Then the gallery is walked once, and each row that is no
+//! reference adds one to the rank of those references that it is nearer than. Nothing is sorted but
+//! the references, and no score is kept but theirs.
+
+use rayon::prelude::*;
+
+use crate::Matrix;
+use crate::nearest::{Machine, Panel, key, score};
+
+/// References that the queries of a panel may have together, unless a single query has more.
+const REFERENCES: usize = 4 << 20;
+
+/// Gallery rows by class.
+pub(super) struct References {
+    /// `(label, row)`, in ascending order.
+    rows: Vec<(usize, u32)>,
+    leave_one_out: bool,
+}
+
+impl References {
+    /// With `leave_one_out`, query and gallery row of the same number are the same sample.
+    pub(super) fn new(labels: &[usize], leave_one_out: bool) -> Self {
+        let mut rows: Vec<(usize, u32)> = labels.iter().copied().zip(0..).collect();
+        rows.par_sort_unstable();
+        Self {
+            rows,
+            leave_one_out,
+        }
+    }
+
+    /// All rows of a class.
+    fn class(&self, label: usize) -> &[(usize, u32)] {
+        let from = self.rows.partition_point(|row| row.0 < label);
+        let count = self.rows[from..].partition_point(|row| row.0 == label);
+        &self.rows[from..from + count]
+    }
+
+    /// R of a query of this class.
+    fn count(&self, label: usize) -> usize {
+        // A sample that is left out is one of its own class.
+        self.class(label)
+            .len()
+            .saturating_sub(usize::from(self.leave_one_out))
+    }
+
+    /// Whether a row is the query itself.
+    fn is_self(&self, query: usize, row: u32) -> bool {
+        self.leave_one_out && query == row as usize
+    }
+}
+
+/// What the ranks of a query's references come to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Ranked {
+    /// Rank of the first reference, from 1.
+    pub(super) first: u32,
+    pub(super) r_precision: f64,
+    pub(super) average_precision_at_r: f64,
+    pub(super) average_precision: f64,
+}
+
+impl Ranked {
+    /// From the ranks of all references, ascending; `None` of none.
+    fn new(ranks: &[u32]) -> Option<Self> {
+        let r = ranks.len();
+        let within = ranks.partition_point(|&rank| rank as usize <= r);
+        let precisions = (1..)
+            .zip(ranks)
+            .map(|(i, &rank)| f64::from(i) / f64::from(rank));
+        let sum_at_r: f64 = precisions.clone().take(within).sum();
+        let sum = sum_at_r + precisions.skip(within).sum::<f64>();
+        Some(Self {
+            first: *ranks.first()?,
+            r_precision: within as f64 / r as f64,
+            average_precision_at_r: sum_at_r / r as f64,
+            average_precision: sum / r as f64,
+        })
+    }
+}
+
+/// Every query that has a reference, in the order of the queries.
+pub(super) fn each_query(
+    queries: Matrix<'_>,
+    labels: &[usize],
+    gallery: Matrix<'_>,
+    references: &References,
+) -> Vec<Ranked> {
+    let machine = Machine::detect();
+    // By class, so that a panel's queries have few classes between them.
+    let mut order: Vec<(usize, usize)> = labels.iter().copied().zip(0..).collect();
+    order.retain(|&(label, _)| references.count(label) > 0);
+    order.par_sort_unstable();
+    let mut ranked: Vec<(usize, Ranked)> = panels(&order, machine.width(), references)
+        .into_par_iter()
+        .flat_map_iter(|part| rank(machine, queries, gallery, part, references))
+        .collect();
+    ranked.par_sort_unstable_by_key(|&(query, _)| query);
+    ranked.into_iter().map(|(_, ranked)| ranked).collect()
+}
+
+/// Cuts the queries into panels that are not too wide and have not too many references.
+fn panels<'o>(
+    order: &'o [(usize, usize)],
+    width: usize,
+    references: &References,
+) -> Vec<&'o [(usize, usize)]> {
+    let mut panels = Vec::new();
+    let mut rest = order;
+    while let Some(&(label, _)) = rest.first() {
+        // A class after the first may be larger; then the panel is cut where it begins.
+        let most = (REFERENCES / references.count(label))
+            .clamp(1, width)
+            .min(rest.len());
+        let larger = |query: &(usize, usize)| references.count(query.0) > REFERENCES / width;
+        let end = 1 + rest[1..most]
+            .iter()
+            .position(|query| query.0 != label && larger(query))
+            .unwrap_or(most - 1);
+        let (panel, others) = rest.split_at(end);
+        panels.push(panel);
+        rest = others;
+    }
+    panels
+}
+
+/// Ranks the references of a panel's queries, given as `(label, query)` in ascending order.
+fn rank(
+    machine: Machine,
+    queries: Matrix<'_>,
+    gallery: Matrix<'_>,
+    order: &[(usize, usize)],
+    references: &References,
+) -> Vec<(usize, Ranked)> {
+    let row = |row: usize| gallery.row(row).unwrap_or_default();
+    let of_query = |&(_, query): &(usize, usize)| queries.row(query).unwrap_or_default();
+    let panel = Panel::new(machine, gallery.columns(), order.iter().map(of_query));
+    let mut thresholds = vec![f32::INFINITY; panel.padded()];
+
+    // The references' keys, best first.
+    let mut keys: Vec<Vec<u64>> = order
+        .iter()
+        .map(|&(label, _)| Vec::with_capacity(references.count(label)))
+        .collect();
+    let mut first = 0;
+    for same in order.chunk_by(|a, b| a.0 == b.0) {
+        let class = references.class(same[0].0);
+        thresholds.fill(f32::INFINITY);
+        thresholds[first..first + same.len()].fill(f32::NEG_INFINITY);
+        first += same.len();
+        panel.scan(
+            |at| row(class[at].1 as usize),
+            class.len(),
+            &mut thresholds,
+            |lane, at, score, _| {
+                let index = class[at].1;
+                if !references.is_self(order[lane].1, index) {
+                    keys[lane].push(key(score, index));
+                }
+            },
+        );
+    }
+    for keys in &mut keys {
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+    }
+
+    // For each reference the other rows that come before it, but after the one before.
+    let mut before: Vec<Vec<u32>> = keys.iter().map(|keys| vec![0; keys.len()]).collect();
+    for (threshold, keys) in thresholds.iter_mut().zip(&keys) {
+        // Rows farther than the last reference change nothing.
+        *threshold = keys
+            .last()
+            .map_or(f32::INFINITY, |&last| score(last).next_down());
+    }
+    panel.scan(
+        row,
+        gallery.rows(),
+        &mut thresholds,
+        |lane, at, score, _| {
+            let (index, keys) = (at as u32, &keys[lane]);
+            let key = key(score, index);
+            let place = keys.partition_point(|&reference| reference > key);
+            let is_reference = keys.get(place) == Some(&key);
+            if !is_reference && !references.is_self(order[lane].1, index) && place < keys.len() {
+                before[lane][place] += 1;
+            }
+        },
+    );
+    order
+        .iter()
+        .zip(before)
+        .filter_map(|(&(_, query), mut ranks)| {
+            let mut others = 0;
+            for (at, rank) in (1..).zip(&mut ranks) {
+                others += *rank;
+                *rank = at + others;
+            }
+            Some((query, Ranked::new(&ranks)?))
+        })
+        .collect()
+}

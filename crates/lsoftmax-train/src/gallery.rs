@@ -1,0 +1,225 @@
+//! Embeddings of known images, to search in.
+
+use crate::error::TrainError;
+use crate::tensor_file::TensorFile;
+use burn::tensor::TensorData;
+use lsoftmax_data::atomic_write;
+use lsoftmax_metrics::{Matrix, SearchOptions, nearest};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Embeddings with the paths and labels of their images, tied to the model that made them.
+///
+/// As a file it is a safetensors file with one tensor, `embeddings`; paths, labels and the model's
+/// digest stand in its metadata, and a SHA-256 tells a damaged one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gallery {
+    /// The model's [`embedding_digest`](crate::Model::embedding_digest).
+    pub model: String,
+    /// Where the model's file was.
+    pub model_file: String,
+    /// Length of an embedding.
+    pub size: usize,
+    /// `[image, size]`, rows of length 1.
+    pub embeddings: Vec<f32>,
+    /// Where each image was found.
+    pub paths: Vec<String>,
+    /// The class of each image.
+    pub labels: Vec<String>,
+}
+
+/// All of a gallery that is no tensor.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    version: u32,
+    model: String,
+    model_file: String,
+    paths: Vec<String>,
+    labels: Vec<String>,
+}
+
+/// An image found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Hit {
+    /// Where it was when the gallery was made.
+    pub path: String,
+    /// Its class.
+    pub label: String,
+    /// Its cosine with the image searched for.
+    pub score: f32,
+}
+
+const VERSION: u32 = 1;
+const GALLERY: &str = "gallery";
+const EMBEDDINGS: &str = "embeddings";
+
+impl Gallery {
+    /// Writes the file, aside and then renamed.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, a full disk.
+    pub fn save(&self, path: &Path) -> Result<(), TrainError> {
+        let description = Description {
+            version: VERSION,
+            model: self.model.clone(),
+            model_file: self.model_file.clone(),
+            paths: self.paths.clone(),
+            labels: self.labels.clone(),
+        };
+        let json = serde_json::to_string(&description).map_err(|error| TrainError::Gallery {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
+        let mut file = TensorFile::default();
+        file.metadata.insert(GALLERY.to_owned(), json);
+        let shape = [self.paths.len(), self.size];
+        file.add(EMBEDDINGS, &TensorData::new(self.embeddings.clone(), shape));
+        Ok(atomic_write(path, &file.to_sealed_bytes()?)?)
+    }
+
+    /// Reads a gallery.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is damaged, or is no gallery of this version.
+    pub fn load(path: &Path) -> Result<Self, TrainError> {
+        let broken = |message: String| TrainError::Gallery {
+            path: path.to_owned(),
+            message,
+        };
+        let bytes = std::fs::read(path).map_err(|source| TrainError::file("read", path, source))?;
+        let file = TensorFile::parse_sealed(&bytes).map_err(broken)?;
+        drop(bytes);
+        let json = file
+            .metadata
+            .get(GALLERY)
+            .ok_or_else(|| broken("its metadata has no entry \"gallery\"".into()))?;
+        let description: Description =
+            serde_json::from_str(json).map_err(|error| broken(error.to_string()))?;
+        let Description {
+            version,
+            model,
+            model_file,
+            paths,
+            labels,
+        } = description;
+        if version != VERSION {
+            return Err(broken(format!(
+                "version {VERSION} expected, {version} found"
+            )));
+        }
+        let Some((_, shape, _)) = file.tensors.get(EMBEDDINGS) else {
+            return Err(broken(format!("it has no {EMBEDDINGS}")));
+        };
+        let (&[count, size], true) = (&shape[..], paths.len() == labels.len()) else {
+            return Err(broken("its embeddings are no matrix".into()));
+        };
+        if count != paths.len() || count == 0 || size == 0 {
+            return Err(broken(format!(
+                "{} paths came with embeddings {shape:?}",
+                paths.len()
+            )));
+        }
+        let embeddings = file.tensor(EMBEDDINGS, &[count, size]).map_err(broken)?;
+        Ok(Self {
+            model,
+            model_file,
+            size,
+            embeddings: embeddings
+                .try_into_vec()
+                .map_err(|error| broken(format!("{error:?}")))?,
+            paths,
+            labels,
+        })
+    }
+
+    /// The `k` nearest images of each query, all of them compared.
+    ///
+    /// # Shapes
+    /// - queries: `[query, size]`, rows of length 1, made by the model with this digest
+    ///
+    /// # Errors
+    /// Another model than the gallery's, embeddings of another length, or a value that is not finite.
+    pub fn search(
+        &self,
+        model: &str,
+        queries: Matrix<'_>,
+        k: usize,
+    ) -> Result<Vec<Vec<Hit>>, TrainError> {
+        if model != self.model {
+            return Err(TrainError::OtherModel {
+                gallery: self.model.clone(),
+                model: model.to_owned(),
+            });
+        }
+        let gallery = Matrix::new(&self.embeddings, self.paths.len(), self.size)?;
+        let k = k.clamp(1, self.paths.len());
+        let found = nearest(queries, gallery, k, SearchOptions::default())?;
+        let hit = |(row, score): (u32, f32)| Hit {
+            path: self.paths[row as usize].clone(),
+            label: self.labels[row as usize].clone(),
+            score,
+        };
+        Ok((0..queries.rows())
+            .map(|query| found.of(query).into_iter().flatten().map(hit).collect())
+            .collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gallery() -> Gallery {
+        Gallery {
+            model: "m".into(),
+            model_file: "run/model.safetensors".into(),
+            size: 2,
+            embeddings: vec![1.0, 0.0, 0.0, 1.0, 0.6, 0.8],
+            paths: vec!["a b.png".into(), "ä/ü.png".into(), "c.png".into()],
+            labels: vec!["a".into(), "ä".into(), "c".into()],
+        }
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded_and_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("g.safetensors");
+        gallery().save(&path).unwrap();
+        let loaded = Gallery::load(&path).unwrap();
+        assert_eq!(loaded, gallery());
+        let query = Matrix::new(&[0.0, 1.0], 1, 2).unwrap();
+        let found = loaded.search("m", query, 2).unwrap();
+        let paths: Vec<&str> = found[0].iter().map(|hit| &*hit.path).collect();
+        assert_eq!(paths, ["ä/ü.png", "c.png"]);
+        assert_eq!(found[0][1].score, 0.8);
+        assert_eq!(loaded.search("m", query, 99).unwrap()[0].len(), 3);
+    }
+
+    #[test]
+    fn another_model_or_size_is_refused() {
+        let query = Matrix::new(&[0.0, 1.0], 1, 2).unwrap();
+        let message = gallery().search("n", query, 1).unwrap_err().to_string();
+        assert!(message.contains("another model"), "{message}");
+        let query = Matrix::new(&[0.0, 1.0, 0.0], 1, 3).unwrap();
+        assert!(gallery().search("m", query, 1).is_err());
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_or_changed_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("g.safetensors");
+        gallery().save(&path).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let message = Gallery::load(&path).unwrap_err().to_string();
+            assert!(message.contains("g.safetensors"), "{message}");
+        }
+        let mut changed = whole.clone();
+        let last = changed.len() - 1;
+        changed[last] ^= 1;
+        std::fs::write(&path, &changed).unwrap();
+        let message = Gallery::load(&path).unwrap_err().to_string();
+        assert!(message.contains("SHA-256"), "{message}");
+    }
+}

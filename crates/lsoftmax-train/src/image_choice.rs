@@ -1,0 +1,139 @@
+//! How an experiment reads folders of images.
+
+use crate::error::TrainError;
+use crate::experiment::unknown_name;
+use crate::model::ImageRules;
+use crate::settings::Settings;
+use lsoftmax_data::faces::{FaceTemplate, Landmarks, alignment_step};
+use lsoftmax_data::images::{Broken, Channels, Fit, ImageOptions};
+use serde::Deserialize;
+use serde::de::value::{BorrowedStrDeserializer, Error as NoName};
+use std::path::{Path, PathBuf};
+
+/// How images come to one size: the settings of the data set `images`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageChoice {
+    /// Rows and columns.
+    pub size: [usize; 2],
+    /// Grey or colour.
+    pub channels: Channels,
+    /// What becomes of another shape, and of faces.
+    pub rules: ImageRules,
+    /// What becomes of images that cannot be read.
+    pub broken: Broken,
+    /// A folder for what was decoded.
+    pub cache: Option<PathBuf>,
+    /// The landmarks of faces.
+    pub landmarks: Option<PathBuf>,
+    /// The share of each class to test on.
+    pub test_share: f64,
+}
+
+const DEFAULT_SIZE: [usize; 2] = [112, 112];
+const DEFAULT_SHARE: f64 = 0.2;
+
+/// One of the names of an enum, or an error that knows them all.
+pub(crate) fn named<'a, T: Deserialize<'a>>(
+    setting: &'static str,
+    text: &'a str,
+    known: &'static [&'static str],
+) -> Result<T, TrainError> {
+    T::deserialize(BorrowedStrDeserializer::<NoName>::new(text))
+        .map_err(|_| unknown_name(setting, known, text))
+}
+
+impl ImageChoice {
+    pub(crate) fn resolve(settings: &Settings) -> Result<Self, TrainError> {
+        let align: Option<FaceTemplate> = settings.align.as_deref().map(str::parse).transpose()?;
+        if align.is_some() != settings.landmarks.is_some() {
+            let expected =
+                "given together with landmarks: a template and the five points of each image";
+            return Err(TrainError::setting(
+                "align",
+                expected,
+                "one of the two alone",
+            ));
+        }
+        let size = match (&settings.image_size, align) {
+            (Some(text), _) => parse_size(text)?,
+            (None, Some(template)) => template.size(),
+            (None, None) => DEFAULT_SIZE,
+        };
+        let channels = settings
+            .channels
+            .as_deref()
+            .map_or(Ok(Channels::default()), |text| {
+                named("channels", text, &["grey", "colour", "auto"])
+            })?;
+        let fit = settings.fit.as_deref().map_or(Ok(Fit::default()), |text| {
+            named("fit", text, &["crop", "stretch", "pad"])
+        })?;
+        let broken = settings
+            .broken
+            .as_deref()
+            .map_or(Ok(Broken::default()), |text| {
+                named("broken", text, &["skip", "refuse"])
+            })?;
+        Ok(Self {
+            size,
+            channels,
+            rules: ImageRules { fit, align },
+            broken,
+            cache: settings.image_cache.clone(),
+            landmarks: settings.landmarks.clone(),
+            test_share: settings.test_share.unwrap_or(DEFAULT_SHARE),
+        })
+    }
+
+    /// The settings that [`resolve`](Self::resolve) reads this from.
+    pub(crate) fn write(&self, settings: &mut Settings) {
+        let [height, width] = self.size;
+        settings.image_size = Some(format!("{height}x{width}"));
+        let name = |value: Result<toml::Value, _>| {
+            let value: Option<toml::Value> = value.ok();
+            value.and_then(|value: toml::Value| value.as_str().map(str::to_owned))
+        };
+        settings.channels = name(toml::Value::try_from(self.channels));
+        settings.fit = name(toml::Value::try_from(self.rules.fit));
+        settings.broken = name(toml::Value::try_from(self.broken));
+        settings.image_cache.clone_from(&self.cache);
+        settings.align = self.rules.align.map(|template| template.to_string());
+        settings.landmarks.clone_from(&self.landmarks);
+        settings.test_share = Some(self.test_share);
+    }
+
+    /// The same for the reader of images, whose paths lie in `root`.
+    pub(crate) fn options(&self, root: &Path) -> Result<ImageOptions, TrainError> {
+        let mut options = ImageOptions {
+            size: self.size,
+            channels: self.channels,
+            fit: self.rules.fit,
+            broken: self.broken,
+            cache: self.cache.clone(),
+            alignment: None,
+        };
+        if let (Some(template), Some(file)) = (self.rules.align, &self.landmarks) {
+            let landmarks = Landmarks::read(file)?;
+            let root = if root.is_dir() {
+                root
+            } else {
+                root.parent().unwrap_or(root)
+            };
+            options.alignment = Some(alignment_step(landmarks, file, root.to_owned(), template));
+        }
+        Ok(options)
+    }
+}
+
+/// Reads `HEIGHTxWIDTH`, or one number for both.
+fn parse_size(text: &str) -> Result<[usize; 2], TrainError> {
+    let (height, width) = text.split_once('x').unwrap_or((text, text));
+    match (height.trim().parse(), width.trim().parse()) {
+        (Ok(height), Ok(width)) => Ok([height, width]),
+        _ => Err(TrainError::setting(
+            "image-size",
+            "HEIGHTxWIDTH, such as 112x96, or one number",
+            format!("{text:?}"),
+        )),
+    }
+}
