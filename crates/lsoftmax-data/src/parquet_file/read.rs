@@ -6,6 +6,11 @@ use parquet::record::Field;
 use parquet::schema::types::Type;
 use std::path::Path;
 
+/// A table takes at most so many times the bytes of its file, and at least these: a few bytes of a
+/// damaged file can stand for any number of rows.
+const LARGEST_EXPANSION: u64 = 1024;
+const ALWAYS_ALLOWED: u64 = 1 << 26;
+
 /// A column without empty cells.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Column {
@@ -51,8 +56,13 @@ impl Column {
         })
     }
 
-    /// Adds a value, unless it is of another kind.
-    fn push(&mut self, field: &Field) -> Option<()> {
+    /// Adds a value, unless it is of another kind, and says how many bytes it takes.
+    fn push(&mut self, field: &Field) -> Option<u64> {
+        let bytes = match field {
+            Field::Str(text) => size_of::<String>() + text.len(),
+            Field::ListInternal(list) => size_of::<f32>() * list.len().max(1),
+            _ => size_of::<f64>(),
+        };
         match (self, field) {
             (Self::Text(texts), Field::Str(text)) => texts.push(text.clone()),
             (Self::Float(numbers), field) => numbers.push(float(field)?),
@@ -67,7 +77,7 @@ impl Column {
             (Self::Integer(numbers), field) => numbers.push(integer(field)?),
             _ => return None,
         }
-        Some(())
+        Some(bytes as u64)
     }
 }
 
@@ -112,6 +122,9 @@ fn read(file: std::fs::File, names: &[&str]) -> Result<Vec<Option<Column>>, (Str
             error.to_string(),
         )
     };
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    let allowed = length.saturating_mul(LARGEST_EXPANSION).max(ALWAYS_ALLOWED);
+    let mut taken = 0;
     let reader = SerializedFileReader::new(file).map_err(damaged)?;
     let metadata = reader.metadata();
     let schema = metadata.file_metadata().schema();
@@ -149,11 +162,7 @@ fn read(file: std::fs::File, names: &[&str]) -> Result<Vec<Option<Column>>, (Str
             let kind = column
                 .as_ref()
                 .map_or("strings, numbers or lists of numbers", Column::kind);
-            if column
-                .as_mut()
-                .and_then(|column| column.push(cell))
-                .is_none()
-            {
+            let Some(bytes) = column.as_mut().and_then(|column| column.push(cell)) else {
                 let mut found: String = cell.to_string().chars().take(60).collect();
                 if matches!(cell, Field::Null) {
                     "an empty cell".clone_into(&mut found);
@@ -161,6 +170,13 @@ fn read(file: std::fs::File, names: &[&str]) -> Result<Vec<Option<Column>>, (Str
                 return Err((
                     format!("{kind} (lists of one length) in the column {name}"),
                     format!("{found} in row {number}"),
+                ));
+            };
+            taken += bytes;
+            if taken > allowed {
+                return Err((
+                    format!("at most {allowed} bytes of values in a file of {length}"),
+                    format!("more from row {number} on"),
                 ));
             }
         }

@@ -53,6 +53,18 @@ fn lengths_have_to_fit() {
     assert!(!path.exists());
 }
 
+#[test]
+fn a_bomb_is_refused() {
+    // Ten million times the same label in a few kilobytes.
+    let message = read_columns(&table("bomb.parquet"), &["label"])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("bytes of values in a file of"),
+        "{message}"
+    );
+}
+
 /// A table of `pyarrow.parquet`, made by `tables.py`.
 fn table(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

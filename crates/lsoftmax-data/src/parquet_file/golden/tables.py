@@ -3,7 +3,7 @@
     pip install pyarrow==26.0.1
     python3 tables.py
 
-It writes kinds.parquet, bad.parquet, gzip.parquet and list.parquet beside itself.
+It writes kinds.parquet, bad.parquet, bomb.parquet, gzip.parquet and list.parquet beside itself.
 """
 
 import datetime
@@ -37,6 +37,7 @@ write(
         "date": pa.array([datetime.date(2020, 1, 1)] * 3),
     },
 )
+write("bomb.parquet", {"label": pa.array(["the same label"]).take(pa.array([0] * 10_000_000))})
 write("gzip.parquet", {"text": pa.array(["a", "b"])}, compression="gzip")
 write(
     "list.parquet",

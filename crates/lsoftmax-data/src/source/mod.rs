@@ -1,14 +1,16 @@
+mod generated;
+mod open_set;
+
+pub use open_set::OpenSet;
+
 use crate::cifar;
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::glyphs::{self, Difficulty, Generated, SIDE, Stream};
 use crate::idx;
 use crate::images::{self, ImageOptions};
 use crate::splits::Split;
-use std::fmt;
-use std::ops::Range;
+use generated::MOST_CLASSES;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// Where images come from, by its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,56 +74,12 @@ impl Default for SourceOptions {
     }
 }
 
-/// Where the classes come from that are never trained on. Its text is a whole number, or a path
-/// (of a folder that is named by a number: `./12`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OpenSet {
-    /// So many classes of the data set, drawn by the seed, with all their images; of an alphabet
-    /// as many characters more, with 20 images each.
-    Classes(usize),
-    /// All images of a folder or a list, brought to the size and the channels of the training images.
-    Folder(PathBuf),
-}
-
-impl FromStr for OpenSet {
-    type Err = DataError;
-
-    fn from_str(text: &str) -> Result<Self, DataError> {
-        let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        match text.parse() {
-            Ok(classes @ 1..) if number => Ok(Self::Classes(classes)),
-            _ if number || text.trim().is_empty() => Err(DataError::number(
-                "open-set",
-                "a number of classes from 1, or a folder or list of images",
-                format!("{text:?}"),
-            )),
-            _ => Ok(Self::Folder(text.into())),
-        }
-    }
-}
-
-impl fmt::Display for OpenSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Classes(classes) => classes.fmt(f),
-            Self::Folder(path) => path.display().fmt(f),
-        }
-    }
-}
-
 /// Where data sets lie unless somebody says otherwise: in the folder that `LSOFTMAX_DATA` names, or in
 /// `data`.
 pub fn data_root() -> PathBuf {
     std::env::var_os("LSOFTMAX_DATA").map_or_else(|| "data".into(), PathBuf::from)
 }
 
-/// Generated images, unless asked otherwise.
-const TRAIN_SAMPLES: usize = 20_000;
-const TEST_SAMPLES: usize = 4_000;
-/// Most characters of an alphabet.
-const MOST_CLASSES: u32 = 100_000;
-/// Images of each character that is not trained on, as in Omniglot.
-const OPEN_SET_SAMPLES: usize = 20;
 /// More would take 8 GB.
 const MOST_SAMPLES: usize = 10_000_000;
 
@@ -280,53 +238,6 @@ impl DataSource {
         }
         Ok(split)
     }
-
-    fn generate(self, options: &SourceOptions) -> Result<Split, DataError> {
-        let difficulty = Difficulty::default();
-        let data_set = |Generated { images, labels }, classes: Range<u32>| {
-            let names = classes.map(|class| class.to_string()).collect();
-            Dataset::new(images, labels, [1, SIDE, SIDE], names)
-        };
-        let characters = |stream, range: Range<u32>, each| {
-            let set = glyphs::alphabet(options.seed, stream, range.clone(), each, &difficulty);
-            data_set(set, range)
-        };
-        let part = |stream, samples: usize| match self {
-            Self::Alphabet { classes } => {
-                characters(stream, 0..classes, samples.div_ceil(classes as usize))
-            }
-            _ => data_set(
-                glyphs::digits(options.seed, stream, samples, &difficulty),
-                0..10,
-            ),
-        };
-        let mut split = Split::new(
-            part(
-                Stream::Train,
-                options.train_samples.unwrap_or(TRAIN_SAMPLES),
-            )?,
-            part(Stream::Test, options.test_samples.unwrap_or(TEST_SAMPLES))?,
-        );
-        if let Some(OpenSet::Classes(count)) = options.open_set {
-            let Self::Alphabet { classes } = self else {
-                return Err(DataError::number(
-                    "open-set",
-                    "left out for --data glyphs, which has no digits but ten (--data alphabet:N \
-                     has as many characters as you like)",
-                    count,
-                ));
-            };
-            let more = u32::try_from(count)
-                .ok()
-                .filter(|more| (1..=MOST_CLASSES).contains(more))
-                .ok_or_else(|| {
-                    DataError::number("open-set", format!("from 1 to {MOST_CLASSES}"), count)
-                })?;
-            let range = classes..classes + more;
-            split.open_set = Some(characters(Stream::Test, range, OPEN_SET_SAMPLES)?);
-        }
-        Ok(split)
-    }
 }
 
 #[cfg(test)]
@@ -367,56 +278,6 @@ mod tests {
                     .contains("from 2 to 100000")
             );
         }
-    }
-
-    #[test]
-    fn generated_sets_have_the_sizes_asked_for() {
-        let options = SourceOptions {
-            train_samples: Some(50),
-            test_samples: Some(7),
-            ..SourceOptions::default()
-        };
-        let split = DataSource::Glyphs.load(&options).unwrap();
-        assert_eq!((split.train.len(), split.test.len()), (50, 7));
-        let split = DataSource::Alphabet { classes: 30 }.load(&options).unwrap();
-        assert_eq!((split.train.len(), split.test.len()), (60, 30));
-        assert_eq!(split.test.class_counts(), [1; 30]);
-    }
-
-    #[test]
-    fn an_open_set_is_a_number_or_a_path() {
-        for text in ["40", "faces/unseen", "./12", "list.csv", "4 people"] {
-            let open_set: OpenSet = text.parse().unwrap();
-            assert_eq!(open_set.to_string(), text);
-            assert_eq!(matches!(open_set, OpenSet::Classes(40)), text == "40");
-        }
-        for text in ["", " ", "0", "99999999999999999999999"] {
-            let message = text.parse::<OpenSet>().unwrap_err().to_string();
-            assert!(message.contains("a number of classes from 1"), "{message}");
-        }
-    }
-
-    #[test]
-    fn an_alphabet_has_more_characters() {
-        let options = |classes| SourceOptions {
-            train_samples: Some(60),
-            test_samples: Some(30),
-            open_set: Some(OpenSet::Classes(classes)),
-            ..SourceOptions::default()
-        };
-        let alphabet = DataSource::Alphabet { classes: 30 };
-        let split = alphabet.load(&options(5)).unwrap();
-        let open_set = split.open_set.unwrap();
-        assert_eq!(open_set.class_counts(), [20; 5]);
-        assert_eq!(open_set.class_names[0], "30");
-        assert_eq!((split.train.len(), split.train.num_classes()), (60, 30));
-        // Beginning with the same characters however many there are.
-        let more = alphabet.load(&options(6)).unwrap().open_set.unwrap();
-        assert_eq!(more.image(7), open_set.image(6));
-        let message = alphabet.load(&options(0)).unwrap_err().to_string();
-        assert!(message.contains("open-set must be from 1"), "{message}");
-        let message = DataSource::Glyphs.load(&options(2)).unwrap_err();
-        assert!(message.to_string().contains("alphabet:N"), "{message}");
     }
 
     #[test]
