@@ -3,8 +3,10 @@
 //! `cargo run -p lsoftmax-report --example sample_report -- FOLDER`
 
 use lsoftmax_report::{
-    AnnealingCurve, Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, MarginCurve,
-    Report, RunDetail, RunSummary, annealing_plot, figure_page, margin_plot, page, pictures, write,
+    AnnealingCurve, Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, ImageStrip,
+    MarginCurve, OpenSetRow, OpenSetSection, Report, RocCurve, RunDetail, RunSummary,
+    ScoreHistogram, StripRow, Thumbnail, annealing_plot, figure_page, margin_plot, page, pictures,
+    write,
 };
 use std::f64::consts::{PI, TAU};
 use std::path::{Path, PathBuf};
@@ -200,6 +202,7 @@ fn sample(multipliers: &[u32], seeds: u64) -> Report {
             .map(|&m| picture(m, 2.45 - 0.18 * f64::from(m)))
             .collect(),
         runs: runs().map(|(m, seed)| detail(m, seed)).collect(),
+        open_set: Some(open_set(multipliers)),
         boundaries: vec![Boundary {
             label: "m = 2, equal norms".to_owned(),
             between_deg: 72.0,
@@ -208,6 +211,82 @@ fn sample(multipliers: &[u32], seeds: u64) -> Report {
             margin_deg: [24.0, 48.0],
         }],
         notes: vec!["All numbers of this page are made up, to show what it looks like.".to_owned()],
+    }
+}
+
+/// Normally distributed cosines: of same pairs around `mean`, of different ones around 0.
+fn open_set(multipliers: &[u32]) -> OpenSetSection {
+    let curve = |m: u32| {
+        let shift = 2.0 + 0.25 * f64::from(m);
+        // The logistic distribution stands in for the normal one.
+        let points = (0..=200).map(|i| {
+            let logit = -9.0 + 18.0 * f64::from(i) / 200.0;
+            let share = |logit: f64| 1.0 / (1.0 + (-logit).exp());
+            (share(logit), share(logit + 1.7 * shift))
+        });
+        RocCurve {
+            label: label(m),
+            seed: 0,
+            smallest_far: 1e-3,
+            points: points.collect(),
+        }
+    };
+    let scores = |m: u32| {
+        let edges: Vec<f64> = (0..=40).map(|i| -1.0 + f64::from(i) / 20.0).collect();
+        let bell = |middle: f64| -> Vec<u64> {
+            let height = |edge: f64| (-((edge + 0.025 - middle) / 0.2).powi(2) / 2.0).exp();
+            edges[..40]
+                .iter()
+                .map(|&edge| (1000.0 * height(edge)) as u64)
+                .collect()
+        };
+        ScoreHistogram {
+            label: label(m),
+            seed: 0,
+            same: bell(0.45 + 0.04 * f64::from(m)),
+            different: bell(0.0),
+            edges,
+            threshold: Some(0.3),
+        }
+    };
+    let image = |shade: u8, right| Thumbnail {
+        width: 8,
+        height: 8,
+        channels: 1,
+        bytes: (0..64).map(|i| i * 3 + shade).collect(),
+        caption: format!("{shade}"),
+        right,
+    };
+    OpenSetSection {
+        about: "2,000 images of 100 classes never trained on.".to_owned(),
+        rows: multipliers
+            .iter()
+            .map(|&m| OpenSetRow {
+                label: label(m),
+                accuracy_percent: 92.0 + 0.4 * f64::from(m),
+                tar_at_1e2_percent: 62.0 + 2.0 * f64::from(m),
+                tar_at_1e3_percent: f64::NAN,
+                eer_percent: 9.0 - 0.4 * f64::from(m),
+                recall_at_1_percent: 86.0,
+                map_at_r_percent: 44.0 + 2.0 * f64::from(m),
+                nmi: 0.83,
+                seed: 0,
+            })
+            .collect(),
+        curves: multipliers.iter().map(|&m| curve(m)).collect(),
+        scores: multipliers.iter().map(|&m| scores(m)).collect(),
+        strips: vec![ImageStrip {
+            title: "Nearest neighbours".to_owned(),
+            about: "An image and the images nearest to it.".to_owned(),
+            rows: vec![StripRow {
+                caption: "7".to_owned(),
+                images: vec![
+                    image(0, None),
+                    image(20, Some(true)),
+                    image(60, Some(false)),
+                ],
+            }],
+        }],
     }
 }
 

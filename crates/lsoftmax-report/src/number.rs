@@ -17,6 +17,18 @@ pub(crate) fn lenient_pair<'de, D: Deserializer<'de>>(
     Ok(pair.map(|value| value.unwrap_or(f64::NAN)))
 }
 
+/// `#[serde(deserialize_with = "number::lenient_rates")]` for pairs of `f64`.
+pub(crate) fn lenient_rates<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<(f64, f64)>, D::Error> {
+    let pairs = Vec::<(Option<f64>, Option<f64>)>::deserialize(deserializer)?;
+    let number = |value: Option<f64>| value.unwrap_or(f64::NAN);
+    Ok(pairs
+        .into_iter()
+        .map(|(a, b)| (number(a), number(b)))
+        .collect())
+}
+
 /// `#[serde(deserialize_with = "number::lenient_points")]` for points in the plane.
 pub(crate) fn lenient_points<'de, D: Deserializer<'de>>(
     deserializer: D,

@@ -2,13 +2,63 @@
 //! whatever is put into it.
 
 use lsoftmax_report::{
-    Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, Quantity, Report, RunDetail,
-    RunSummary, annealing_plot, confusion_svg, curve_svg, feature_svg, figure_page, histogram_svg,
+    Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, ImageStrip, OpenSetRow,
+    OpenSetSection, Quantity, Report, RocCurve, RunDetail, RunSummary, ScoreHistogram, StripRow,
+    Thumbnail, annealing_plot, confusion_svg, curve_svg, feature_svg, figure_page, histogram_svg,
     margin_plot, page, pictures,
 };
 use roxmltree::{Document, Node};
 
 const HOSTILE: &str = "</title><script>alert('x')</script>&\"<svg onload=1>\u{0}\u{b}";
+
+/// Two seeds, a curve, a histogram, an image that is one and an image that is none.
+fn open_set(label: &str, value: f64) -> OpenSetSection {
+    let row = |seed| OpenSetRow {
+        label: label.to_owned(),
+        seed,
+        accuracy_percent: value,
+        tar_at_1e2_percent: value,
+        tar_at_1e3_percent: value,
+        eer_percent: value,
+        recall_at_1_percent: value,
+        map_at_r_percent: value,
+        nmi: value,
+    };
+    let image = |bytes: usize| Thumbnail {
+        width: 2,
+        height: 3,
+        channels: 3,
+        bytes: vec![100; bytes],
+        caption: label.to_owned(),
+        right: Some(bytes == 18),
+    };
+    OpenSetSection {
+        about: label.to_owned(),
+        rows: vec![row(0), row(1)],
+        curves: vec![RocCurve {
+            label: label.to_owned(),
+            seed: 0,
+            smallest_far: value,
+            points: vec![(0.0, 0.0), (0.01, 0.5), (0.1, value), (1.0, 1.0)],
+        }],
+        scores: vec![ScoreHistogram {
+            label: label.to_owned(),
+            seed: 0,
+            edges: vec![-1.0, 0.0, 1.0],
+            same: vec![1, 5],
+            different: vec![6, 2],
+            threshold: Some(value),
+        }],
+        strips: vec![ImageStrip {
+            title: label.to_owned(),
+            about: label.to_owned(),
+            rows: vec![StripRow {
+                caption: label.to_owned(),
+                images: vec![image(18), image(17)],
+            }],
+        }],
+    }
+}
 
 fn report(label: &str, value: f64) -> Report {
     let runs = [0_u64, 1].map(|seed| RunDetail {
@@ -56,6 +106,7 @@ fn report(label: &str, value: f64) -> Report {
         remark: label.to_owned(),
     };
     Report {
+        open_set: Some(open_set(label, value)),
         title: label.to_owned(),
         command: label.to_owned(),
         data: label.to_owned(),
@@ -113,12 +164,16 @@ fn check(html: &str) {
     for node in document.descendants().filter(Node::is_element) {
         let name = node.tag_name().name();
         assert!(
-            !["script", "img", "link", "iframe", "object"].contains(&name),
+            !["script", "link", "iframe", "object"].contains(&name),
             "<{name}>"
         );
         for attribute in node.attributes() {
             assert!(!attribute.name().starts_with("on"), "{attribute:?}");
-            if ["href", "src"].contains(&attribute.name()) {
+            if name == "img" && attribute.name() == "src" {
+                // The bytes themselves, and words for who cannot see them.
+                assert!(attribute.value().starts_with("data:image/png;base64,"));
+                assert!(node.attribute("alt").is_some());
+            } else if ["href", "src"].contains(&attribute.name()) {
                 assert!(attribute.value().starts_with('#'), "{attribute:?}");
             }
         }

@@ -62,6 +62,7 @@ pub struct RocCurve {
     #[serde(deserialize_with = "number::lenient")]
     pub smallest_far: f64,
     /// (FAR, TAR), both rising from 0 to 1.
+    #[serde(deserialize_with = "number::lenient_rates")]
     pub points: Vec<(f64, f64)>,
 }
 

@@ -34,7 +34,7 @@ fn thumbnail(image: &Thumbnail) -> String {
     let caption = escape(&image.caption);
     let picture = match png(image) {
         Some(bytes) => format!(
-            "<img alt=\"{caption}\" width=\"56\" src=\"data:image/png;base64,{}\">",
+            "<img alt=\"{caption}\" width=\"56\" src=\"data:image/png;base64,{}\"/>",
             STANDARD.encode(bytes)
         ),
         None => "<span class=\"missing\">no picture</span>".to_owned(),
