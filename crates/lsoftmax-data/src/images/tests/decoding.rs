@@ -59,10 +59,10 @@ fn image_bombs_are_refused_by_their_headers() {
         let path = dir.path().join("bomb.png");
         let start = Instant::now();
         let result = decode_image(&path, &small());
-        assert!(start.elapsed() < Duration::from_millis(100));
+        assert!(start.elapsed() < Duration::from_secs(1));
         says(result, &["bomb.png", "60000x60000", "16384x16384"]);
     }
-    // Within the sides, but 16 bytes a pixel... of four channels: 1 GiB.
+    // Within the sides, but 1 GiB at four bytes a pixel.
     says(
         decode(&claiming_png(16_384), &small()),
         &["16384x16384", "512 MiB"],
