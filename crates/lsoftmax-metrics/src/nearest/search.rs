@@ -37,7 +37,8 @@ const TOGETHER: usize = 256;
 /// [`SearchOptions::memory`]: for each query that is searched at the same time its
 /// `4 * columns` bytes and, for each of up to 64 parts of the gallery, `8 * max(2 k, k + 32) + 8`.
 /// As many queries are searched at the same time as fit; the gallery is read once for each such
-/// group. Nothing grows with the gallery.
+/// group. A thread that joins the lists holds those of one query once more. Nothing grows with the
+/// gallery.
 #[derive(Debug)]
 pub struct Search<'a> {
     queries: Matrix<'a>,
