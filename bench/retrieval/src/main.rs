@@ -19,29 +19,21 @@ struct Arguments {
     gallery: usize,
     columns: usize,
     k: usize,
-    /// MiB of working memory.
-    #[arg(long)]
-    memory: Option<usize>,
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
     let Arguments {
+        file,
         probes,
         gallery,
         columns,
         k,
-        ..
-    } = arguments;
+    } = Arguments::parse();
     let before = status("VmRSS:");
-    let [probe_values, gallery_values] =
-        read(&arguments.file, [probes * columns, gallery * columns])?;
+    let [probe_values, gallery_values] = read(&file, [probes * columns, gallery * columns])?;
     let queries = Matrix::new(&probe_values, probes, columns)?;
     let rows = Matrix::new(&gallery_values, gallery, columns)?;
-    let mut options = SearchOptions::default();
-    if let Some(memory) = arguments.memory {
-        options.memory = memory << 20;
-    }
+    let options = SearchOptions::default();
     // Threads are started and code is paged in by a search in a tenth of the gallery.
     let few = gallery / 10;
     let warm_up = Matrix::new(&gallery_values[..few * columns], few, columns)?;

@@ -55,6 +55,20 @@
 //! assert_eq!(roc.tar_at_far(1e-3)?.measured, None);
 //! # Ok::<(), lsoftmax_metrics::Error>(())
 //! ```
+//!
+//! Each embedding is searched among all others:
+//!
+//! ```
+//! use lsoftmax_metrics::{Matrix, retrieval_leave_one_out, unit_rows};
+//!
+//! let features = [2.0, 0.1, /* second row */ 3.0, 0.0, /* third */ 0.2, 5.0];
+//! let embeddings = unit_rows(Matrix::new(&features, 3, 2)?)?;
+//! let embeddings = Matrix::new(&embeddings, 3, 2)?;
+//! let report = retrieval_leave_one_out(embeddings, &[0, 0, 1], &[1])?;
+//! assert_eq!(report.recall_at, [(1, 1.0)]);
+//! assert_eq!(report.without_reference, 1); // the third row is alone in its class
+//! # Ok::<(), lsoftmax_metrics::Error>(())
+//! ```
 
 mod angles;
 mod centres;

@@ -8,9 +8,10 @@ use crate::{Error, Matrix, Result};
 
 /// Parts of the gallery that are searched at the same time, at most.
 const PARTS: usize = 64;
-/// Gallery rows of a part. After so many rows of all parts their lists are joined, and all go on
-/// with what the best of all parts demand.
-const PART_ROWS: usize = 1024;
+/// Gallery rows of a part in the first round and in the last. After each round the lists of all parts
+/// are joined, and all go on with what the best so far demand. While these are few, almost any row is
+/// among them: hence short rounds first, each twice as long as the one before.
+const PART_ROWS: [usize; 2] = [64, 1024];
 /// Bytes of gallery rows that are taken through all queries at once: they stay in a core's second
 /// cache beside a panel of queries.
 const BLOCK: usize = 256 << 10;
@@ -36,7 +37,8 @@ const TOGETHER: usize = 256;
 /// [`SearchOptions::memory`]: for each query that is searched at the same time its
 /// `4 * columns` bytes and, for each of up to 64 parts of the gallery, `8 * max(2 k, k + 32) + 8`.
 /// As many queries are searched at the same time as fit; the gallery is read once for each such
-/// group. Nothing grows with the gallery.
+/// group. A thread that joins the lists holds those of one query once more. Nothing grows with the
+/// gallery.
 #[derive(Debug)]
 pub struct Search<'a> {
     queries: Matrix<'a>,
@@ -183,17 +185,21 @@ impl<'a> Search<'a> {
                 )
             })
             .collect();
-        let count = self.parts.min(block.rows().div_ceil(PART_ROWS));
+        let count = self.parts.min(block.rows().div_ceil(PART_ROWS[0]));
         let part = || Part::new(first, end, &panels, k);
         let mut parts: Vec<Part> = (0..count).map(|_| part()).collect();
-        for round in (0..block.rows()).step_by(count.max(1) * PART_ROWS) {
+        let (mut done, mut longest) = (0, PART_ROWS[0]);
+        while done < block.rows() {
+            let each = (block.rows() - done).div_ceil(count).min(longest);
+            let each = each.next_multiple_of(TILE_ROWS);
+            longest = PART_ROWS[1].min(2 * longest);
             let best = &self.best[first * k..end * k];
             let searched: Vec<Result<()>> = parts
                 .par_iter_mut()
                 .enumerate()
                 .map(|(at, part)| {
-                    let from = (round + at * PART_ROWS).min(block.rows());
-                    let rows = from..block.rows().min(from + PART_ROWS);
+                    let from = block.rows().min(done + at * each);
+                    let rows = from..block.rows().min(from + each);
                     part.begin(best, k);
                     part.search(&panels, block, rows, self.rows, self.leave_out)
                 })
@@ -206,6 +212,7 @@ impl<'a> Search<'a> {
                 .for_each_init(Vec::new, |keys, (query, best)| {
                     join(keys, query, best, &parts);
                 });
+            done += count * each;
         }
         Ok(())
     }

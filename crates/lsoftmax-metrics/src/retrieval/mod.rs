@@ -43,7 +43,8 @@ pub struct RetrievalReport {
 /// [`unit_rows`](crate::unit_rows) for the cosine, which ranks as the Euclidean distance does.
 ///
 /// Inner products are those of [`nearest`](crate::nearest()). None is kept but those of references: a
-/// thread holds about 12 bytes for each reference of up to 64 queries, and these queries.
+/// thread holds up to 64 queries and 12 bytes for each of their references, and takes fewer queries
+/// where that would exceed about 100 MB. Each query and gallery row takes some tens of bytes besides.
 ///
 /// # Errors
 /// - [`Error::RowCount`] when there is not one label a row, [`Error::ColumnCount`] when the arrays
