@@ -239,6 +239,7 @@ fn a_usual_report_is_well_formed() {
     check(&html);
     for heading in [
         "Results",
+        "Unseen classes",
         "2-D features",
         "Angles",
         "Training",
@@ -250,7 +251,7 @@ fn a_usual_report_is_well_formed() {
     }
     let main = main_part(&html);
     let document = Document::parse(main).unwrap();
-    // Features, three histograms, nine curves, one matrix, the plane of two classes.
+    // Features, ROC, DET, cosines, three histograms, nine curves, one matrix, the plane of two classes.
     assert_eq!(outer_pictures(&document).count(), 18);
     assert!(main.contains("data-steps=\"100;500\""));
 }

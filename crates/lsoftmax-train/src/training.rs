@@ -621,6 +621,10 @@ impl<'a> Training<'a> {
         let some = self.train.subset(TRAIN_SAMPLES);
         let size = self.info.network.feature;
         let features = features(self.learner().model(), &self.info, &some)?;
+        // A dead model keeps the weights it had.
+        if features.iter().any(|value| !value.is_finite()) {
+            return Ok(());
+        }
         let units = unit_rows(Matrix::new(&features, some.len(), size)?)?;
         let classes = self.info.class_names.len();
         let mut sums = vec![0f32; classes * size];
@@ -664,7 +668,11 @@ impl<'a> Training<'a> {
             let found = evaluate(&model, &info, self.test)?;
             best.test_error_percent = Some(found.error_percent);
         }
-        let (open_set, decision) = self.open_set_of(&model)?;
+        let (open_set, decision) = match self.open_set_of(&model) {
+            // The features of a dead model may be no numbers, which its divergence says already.
+            Err(TrainError::Metrics(_)) if divergence.is_some() => (None, None),
+            found => found?,
+        };
         self.info.decision = decision;
         let images = self.state.step * self.experiment.batch as u64;
         Ok(Trained {

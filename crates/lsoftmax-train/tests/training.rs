@@ -163,6 +163,22 @@ fn a_loss_that_is_no_number_is_reported() {
 }
 
 #[test]
+fn a_dead_model_has_no_figures_on_unseen_classes() {
+    for loss in ["softmax", "triplet"] {
+        let trained = run(Settings {
+            data: Some("alphabet:16".into()),
+            open_set: Some("8".into()),
+            learning_rate: Some(1e3),
+            weight_decay: Some(1.0),
+            ..settings(loss)
+        });
+        let finite = trained.outcome.curve.iter().all(|p| p.loss.is_finite());
+        assert!(finite || trained.outcome.divergence.is_some(), "{loss}");
+        assert!(finite || trained.outcome.open_set.is_none(), "{loss}");
+    }
+}
+
+#[test]
 fn an_observer_that_fails_stops_the_training() {
     struct Full;
     impl Observer for Full {
