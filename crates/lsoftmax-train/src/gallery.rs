@@ -215,7 +215,7 @@ mod tests {
             let message = Gallery::load(&path).unwrap_err().to_string();
             assert!(message.contains("g.safetensors"), "{message}");
         }
-        let mut changed = whole.clone();
+        let mut changed = whole;
         let last = changed.len() - 1;
         changed[last] ^= 1;
         std::fs::write(&path, &changed).unwrap();
