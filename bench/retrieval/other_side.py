@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 
-# Gallery rows of a block: of 4,096 to 131,072 the fastest.
+# Gallery rows of a block: see README.md for other sizes.
 NUMPY_BLOCK = int(os.environ.get("NUMPY_BLOCK", 65_536))
 TORCH_BLOCK = int(os.environ.get("TORCH_BLOCK", 65_536))
 
