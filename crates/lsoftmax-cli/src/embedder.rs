@@ -93,15 +93,14 @@ impl Embedder {
     }
 
     /// The images of one place, as the model wants them.
-    pub(crate) fn decode(&self, place: &Path) -> anyhow::Result<(ImageList, Decoded)> {
+    pub(crate) fn decode(&self, place: &Path) -> anyhow::Result<Decoded> {
         let list = ImageList::from_anything(place)?;
         let root = if place.is_dir() {
             place
         } else {
             place.parent().unwrap_or(place)
         };
-        let decoded = list.decode(&self.options(root)?)?;
-        Ok((list, decoded))
+        Ok(list.decode(&self.options(root)?)?)
     }
 
     /// The embeddings of files by their paths within a folder; one that cannot be read is an error.
@@ -120,7 +119,7 @@ impl Embedder {
             skipped: Vec::new(),
         };
         for place in places {
-            let (_, decoded) = self.decode(place)?;
+            let decoded = self.decode(place)?;
             let data = &decoded.dataset;
             all.rows.extend(embeddings(&self.model, &self.info, data)?);
             let text = |path: &PathBuf| path.to_string_lossy().into_owned();

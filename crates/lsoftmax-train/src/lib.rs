@@ -50,7 +50,7 @@ pub use network::{
 };
 pub use objective::{PAIR_LOSSES, PairLoss, PairTerm};
 pub use open_set::{
-    Decision, Mistake, Neighbourhood, OpenSetEvaluation, Verification, evaluate_open_set,
+    Decision, FARS, Mistake, Neighbourhood, OpenSetEvaluation, Verification, evaluate_open_set,
 };
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, METRICS_FILE, MODEL_FILE,

@@ -15,7 +15,7 @@ const FOLDS: usize = 10;
 /// Pairs of each kind in a fold, at most.
 const PAIRS: usize = 6_000;
 /// The FARs at which a TAR is told.
-const FARS: [f64; 4] = [1e-1, 1e-2, 1e-3, 1e-4];
+pub const FARS: [f64; 4] = [1e-1, 1e-2, 1e-3, 1e-4];
 /// The K of Recall@K.
 const RECALLS: [usize; 4] = [1, 2, 4, 8];
 /// Points of a curve for drawing.

@@ -8,7 +8,6 @@ use lsoftmax_train::{
     EXPERIMENT_FILE, Experiment, MODEL_FILE, Model, Settings, evaluate, evaluate_open_set,
     load_data, read_settings,
 };
-
 use std::path::Path;
 
 pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
@@ -61,7 +60,7 @@ pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
 fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<()> {
     let run = args.model.as_ref().unwrap_or(&args.run);
     let embedder = Embedder::open(run, args.landmarks.clone())?;
-    let (_, decoded) = embedder.decode(images)?;
+    let decoded = embedder.decode(images)?;
     let info = &embedder.info;
     let (found, _) = evaluate_open_set(&embedder.model, info, &decoded.dataset, 0)?;
     if manner.json {

@@ -5,10 +5,8 @@ use crate::output;
 use anyhow::{Context as _, bail};
 use lsoftmax_data::faces::PairsFile;
 use lsoftmax_metrics::{Matrix, Roc, TarAtFar, cosine_scores, k_fold_embeddings};
+use lsoftmax_train::FARS;
 use std::path::{Path, PathBuf};
-
-/// The FARs at which a TAR is told.
-const FARS: [f64; 4] = [1e-1, 1e-2, 1e-3, 1e-4];
 
 pub(super) fn run(args: args::Verify, manner: Manner) -> anyhow::Result<()> {
     let trained = args.trained;

@@ -8,7 +8,7 @@ pub(crate) use panel::{Machine, Panel};
 pub use search::Search;
 pub(crate) use top::{key, score};
 
-use crate::vector::{has_direction, norm};
+use crate::unit::push_unit;
 use crate::{Error, Matrix, Result};
 
 /// What a search may use and what it leaves out.
@@ -89,9 +89,7 @@ pub fn unit_rows(matrix: Matrix<'_>) -> Result<Vec<f32>> {
     let mut units = Vec::with_capacity(matrix.rows() * matrix.columns());
     for (row, values) in matrix.iter_rows().enumerate() {
         check_row("unit rows", row, values, f32::MAX)?;
-        let norm = norm(values);
-        let norm = if has_direction(norm) { norm } else { 1.0 };
-        units.extend(values.iter().map(|&value| (f64::from(value) / norm) as f32));
+        push_unit(&mut units, values);
     }
     Ok(units)
 }

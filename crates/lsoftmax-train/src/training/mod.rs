@@ -6,15 +6,20 @@ use crate::evaluation::{Evaluation, embeddings, evaluate, features, host};
 use crate::experiment::{Experiment, OnDivergence};
 use crate::learner::Learner;
 use crate::model::{Model, ModelInfo};
-use crate::number;
 use crate::open_set::{Decision, OpenSetEvaluation, ScoredPairs, evaluate_open_set, labels};
 use crate::watch::{Divergence, Trouble, Watch};
 use burn::tensor::Device;
 use lsoftmax::Floor;
 use lsoftmax_data::{Augmentation, Batch, Dataset, LoadPlan, Loader, MemoryLayout, Split};
 use lsoftmax_metrics::{Matrix, top1_error_percent, unit_rows};
-use serde::{Deserialize, Serialize};
-use std::time::Instant;
+
+mod told;
+mod window;
+
+pub use told::{Frame, Observer, Outcome, Progress, Saved, Trained};
+pub(crate) use window::Window;
+
+use window::Clock;
 
 /// Points on the curve of a training.
 const CURVE_POINTS: u64 = 200;
@@ -25,159 +30,6 @@ const TRAIN_SAMPLES: usize = 10_000;
 /// λ after the first recovery; ten times as much after each further one. The authors advise to keep
 /// λ at 5 or 10 where a training does not converge.
 const FIRST_FLOOR: f64 = 5.0;
-
-/// The state of a training at one step: averages since the last one reported.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Steps done.
-    pub step: u64,
-    /// Mean loss, with the margin and λ of the steps.
-    #[serde(deserialize_with = "number::lenient")]
-    pub loss: f64,
-    /// λ at the last step, for the mean confidence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lambda: Option<f64>,
-    /// What the plain softmax gives the own class, on average.
-    #[serde(default, deserialize_with = "number::lenient")]
-    pub confidence: f64,
-    /// Angular multiplier of the last step.
-    pub m: u32,
-    /// Learning rate of the last step.
-    #[serde(deserialize_with = "number::lenient")]
-    pub learning_rate: f64,
-    /// Error on the last batch, from the plain logits before its update.
-    #[serde(deserialize_with = "number::lenient")]
-    pub train_error_percent: f64,
-    /// Mean angle to the own class weight.
-    #[serde(deserialize_with = "number::lenient")]
-    pub mean_target_angle_deg: f64,
-    /// Mean length of a feature.
-    #[serde(deserialize_with = "number::lenient")]
-    pub feature_norm: f64,
-    /// Mean length of the own class weight.
-    #[serde(deserialize_with = "number::lenient")]
-    pub weight_norm: f64,
-    /// Error on the test set, where this step was evaluated.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test_error_percent: Option<f64>,
-    /// Error on the held-out part of the training set, likewise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub held_out_error_percent: Option<f64>,
-    /// Images trained a second, evaluations left out.
-    #[serde(deserialize_with = "number::lenient")]
-    pub images_per_second: f64,
-}
-
-/// The features of a few test images after some steps, where they have two dimensions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Frame {
-    /// Steps done.
-    pub step: u64,
-    /// A feature for each of the images, which are the same in every frame.
-    pub points: Vec<[f32; 2]>,
-    /// Their labels.
-    pub labels: Vec<u32>,
-    /// The weight of each class.
-    pub class_weights: Vec<[f32; 2]>,
-}
-
-/// What a training tells while it goes on.
-pub trait Observer {
-    /// After every step.
-    fn step(&mut self, _step: u64, _images_per_second: f64) {}
-
-    /// After every stretch of the curve.
-    ///
-    /// # Errors
-    /// What was told could not be kept; the training stops.
-    fn progress(&mut self, _progress: &Progress) -> Result<(), TrainError> {
-        Ok(())
-    }
-
-    /// A checkpoint is due.
-    ///
-    /// # Errors
-    /// It could not be kept; the training stops.
-    fn checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<(), TrainError> {
-        Ok(())
-    }
-
-    /// The model is the best so far on the held-out part.
-    ///
-    /// # Errors
-    /// It could not be kept; the training stops.
-    fn best(&mut self, _checkpoint: &Checkpoint) -> Result<(), TrainError> {
-        Ok(())
-    }
-
-    /// The training is dying, and goes back to a step where its curve was this, or stops at it.
-    ///
-    /// # Errors
-    /// What was kept of later steps could not be taken back; the training stops.
-    fn rewind(
-        &mut self,
-        _message: &str,
-        _step: u64,
-        _curve: &[Progress],
-    ) -> Result<(), TrainError> {
-        Ok(())
-    }
-
-    /// Whether the training is to save itself and stop. Asked after every step.
-    fn stops(&self) -> bool {
-        false
-    }
-}
-
-impl Observer for () {}
-
-/// All figures of a finished training.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Outcome {
-    /// The last model's figures on the test set.
-    pub evaluation: Evaluation,
-    /// Its figures on the training set, or on the first 10,000 images of it.
-    pub train_evaluation: Evaluation,
-    /// The curve.
-    pub curve: Vec<Progress>,
-    /// 2-D features on the way.
-    pub frames: Vec<Frame>,
-    /// The last model's figures on classes it was not trained on, where there are any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub open_set: Option<OpenSetEvaluation>,
-    /// If it died, how.
-    pub divergence: Option<Divergence>,
-    /// The model that was best on the held-out part, if there was one.
-    pub best: Option<Best>,
-    /// What happened on the way, a line each.
-    pub remarks: Vec<String>,
-    /// Seconds of training, evaluations left out.
-    pub seconds: f64,
-    /// Images a second over these.
-    pub images_per_second: f64,
-}
-
-/// A finished training.
-#[derive(Debug)]
-pub struct Trained {
-    /// The model after the last step.
-    pub model: Model,
-    /// All that goes with it.
-    pub info: ModelInfo,
-    /// Its figures.
-    pub outcome: Outcome,
-}
-
-/// Where a training goes on from.
-#[derive(Debug)]
-pub struct Saved {
-    /// Its last state.
-    pub last: Checkpoint,
-    /// The state that a recovery goes back to, where that is another.
-    pub good: Option<Checkpoint>,
-    /// The best model on the held-out part.
-    pub best: Option<Checkpoint>,
-}
 
 /// Trains a model from scratch.
 ///
@@ -696,78 +548,4 @@ impl<'a> Training<'a> {
 
 fn pairs(values: &[f32]) -> Vec<[f32; 2]> {
     values.chunks_exact(2).map(|p| [p[0], p[1]]).collect()
-}
-
-/// Seconds of training.
-struct Clock {
-    before: f64,
-    start: Instant,
-    paused: f64,
-}
-
-impl Clock {
-    fn new(before: f64) -> Self {
-        Self {
-            before,
-            start: Instant::now(),
-            paused: 0.0,
-        }
-    }
-
-    fn seconds(&self) -> f64 {
-        self.before + self.start.elapsed().as_secs_f64() - self.paused
-    }
-
-    fn pause<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let from = Instant::now();
-        let found = work();
-        self.paused += from.elapsed().as_secs_f64();
-        found
-    }
-}
-
-/// Sums since the last report.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Window {
-    steps: f64,
-    loss: f64,
-    samples: f64,
-    angle: f64,
-    feature_norm: f64,
-    weight_norm: f64,
-    confidence: f64,
-    #[serde(skip)]
-    train_error_percent: f64,
-}
-
-impl Window {
-    fn push(&mut self, loss: f64, targets: &[f32]) {
-        self.steps += 1.0;
-        self.loss += loss;
-        for row in targets.chunks_exact(4) {
-            self.samples += 1.0;
-            self.angle += f64::from(row[0]).acos().to_degrees();
-            self.feature_norm += f64::from(row[1]);
-            self.weight_norm += f64::from(row[2]);
-            self.confidence += f64::from(row[3]);
-        }
-    }
-
-    fn progress(self, step: u64, m: u32, learning_rate: f64, rate: f64) -> Progress {
-        Progress {
-            step,
-            loss: self.loss / self.steps,
-            lambda: None,
-            confidence: self.confidence / self.samples,
-            m,
-            learning_rate,
-            train_error_percent: self.train_error_percent,
-            mean_target_angle_deg: self.angle / self.samples,
-            feature_norm: self.feature_norm / self.samples,
-            weight_norm: self.weight_norm / self.samples,
-            test_error_percent: None,
-            held_out_error_percent: None,
-            images_per_second: rate,
-        }
-    }
 }

@@ -1,0 +1,79 @@
+//! Time, and sums from one report to the next.
+
+use super::Progress;
+use serde::{Deserialize, Serialize};
+use std::time::Instant;
+
+/// Seconds of training.
+pub(super) struct Clock {
+    before: f64,
+    start: Instant,
+    paused: f64,
+}
+
+impl Clock {
+    pub(super) fn new(before: f64) -> Self {
+        Self {
+            before,
+            start: Instant::now(),
+            paused: 0.0,
+        }
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.before + self.start.elapsed().as_secs_f64() - self.paused
+    }
+
+    pub(super) fn pause<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let from = Instant::now();
+        let found = work();
+        self.paused += from.elapsed().as_secs_f64();
+        found
+    }
+}
+
+/// Sums since the last report.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Window {
+    steps: f64,
+    loss: f64,
+    samples: f64,
+    angle: f64,
+    feature_norm: f64,
+    weight_norm: f64,
+    confidence: f64,
+    #[serde(skip)]
+    pub(super) train_error_percent: f64,
+}
+
+impl Window {
+    pub(super) fn push(&mut self, loss: f64, targets: &[f32]) {
+        self.steps += 1.0;
+        self.loss += loss;
+        for row in targets.chunks_exact(4) {
+            self.samples += 1.0;
+            self.angle += f64::from(row[0]).acos().to_degrees();
+            self.feature_norm += f64::from(row[1]);
+            self.weight_norm += f64::from(row[2]);
+            self.confidence += f64::from(row[3]);
+        }
+    }
+
+    pub(super) fn progress(self, step: u64, m: u32, learning_rate: f64, rate: f64) -> Progress {
+        Progress {
+            step,
+            loss: self.loss / self.steps,
+            lambda: None,
+            confidence: self.confidence / self.samples,
+            m,
+            learning_rate,
+            train_error_percent: self.train_error_percent,
+            mean_target_angle_deg: self.angle / self.samples,
+            feature_norm: self.feature_norm / self.samples,
+            weight_norm: self.weight_norm / self.samples,
+            test_error_percent: None,
+            held_out_error_percent: None,
+            images_per_second: rate,
+        }
+    }
+}
