@@ -87,7 +87,7 @@ impl Embedder {
         };
         if let (Some(template), Some(file)) = (self.info.images.align, &self.landmarks) {
             let landmarks = Landmarks::read(file)?;
-            options.alignment = Some(alignment_step(landmarks, file, root.to_owned(), template));
+            options.alignment = Some(alignment_step(landmarks, root.to_owned(), template));
         }
         Ok(options)
     }

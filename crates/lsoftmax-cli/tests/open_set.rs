@@ -233,6 +233,13 @@ fn bad_input(dir: &Path, image: &str) {
         &["embed", "run", image, "-o", "e.npy", "--landmarks", "x"],
     );
     assert!(status == 2 && text.contains("--align"), "{text}");
+    // A list of images, from which an array of the same name would be made.
+    let list = format!("path,label\n{image},a\n");
+    fs::write(dir.join("list.csv"), &list).unwrap();
+    let (text, status) = refused(dir, &["embed", "run", "list.csv", "-o", "list.npy"]);
+    assert!(status == 2 && text.contains("one of the inputs"), "{text}");
+    assert_eq!(fs::read_to_string(dir.join("list.csv")).unwrap(), list);
+    json(dir, &["embed", "run", "list.csv", "-o", "other.npy"]);
     fs::write(
         dir.join("wrong.csv"),
         "left,right,same\na.png,b.png,1\nc.png,d.png,0\n",

@@ -119,7 +119,7 @@ impl ImageChoice {
             } else {
                 root.parent().unwrap_or(root)
             };
-            options.alignment = Some(alignment_step(landmarks, file, root.to_owned(), template));
+            options.alignment = Some(alignment_step(landmarks, root.to_owned(), template));
         }
         Ok(options)
     }

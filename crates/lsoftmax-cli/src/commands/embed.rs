@@ -17,22 +17,28 @@ pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
             args.out.display()
         ))),
     };
+    let names = (!parquet).then(|| args.out.with_extension("csv"));
+    // A list of images may well have the name of what is made of it.
+    let same = |a: &Path, b: &Path| {
+        a.canonicalize()
+            .ok()
+            .is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b))
+    };
+    for written in [Some(&args.out), names.as_ref()].into_iter().flatten() {
+        if args.images.iter().any(|input| same(input, written)) {
+            bail!(Misuse(format!(
+                "{} is one of the inputs, and would be written over: give --out another name",
+                written.display()
+            )));
+        }
+    }
     let trained = args.trained;
     let embedder = Embedder::open(&trained.run, trained.landmarks)?.refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
     found.note(manner.quiet);
     let size = embedder.info.embedding_size();
     let mut files = vec![args.out.clone()];
-    if parquet {
-        parquet_file::write_embeddings_parquet(
-            &args.out,
-            &found.rows,
-            size,
-            &found.paths,
-            &found.labels,
-        )?;
-    } else {
-        let names = args.out.with_extension("csv");
+    if let Some(names) = names {
         write_names(&names, &found)?;
         npy::write(
             &args.out,
@@ -40,6 +46,14 @@ pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
             &Values::F32(found.rows),
         )?;
         files.push(names);
+    } else {
+        parquet_file::write_embeddings_parquet(
+            &args.out,
+            &found.rows,
+            size,
+            &found.paths,
+            &found.labels,
+        )?;
     }
     if manner.json {
         let answer = serde_json::json!({

@@ -4,18 +4,27 @@ use super::{Alignment, FaceTemplate, Landmarks};
 use crate::error::DataError;
 use crate::images::{self, DecodedImage};
 use crate::preprocessing::MemoryLayout;
-use std::path::{Path, PathBuf};
+use sha2::{Digest as _, Sha256};
+use std::path::PathBuf;
 
 /// The step that aligns each image by its landmarks, for
 /// [`ImageOptions::alignment`](crate::images::ImageOptions::alignment). Landmarks are looked up by the
 /// path within `root`, with slashes; an image without any is a broken one.
 pub fn alignment_step(
     landmarks: Landmarks,
-    source: &Path,
     root: PathBuf,
     template: FaceTemplate,
 ) -> images::Alignment {
-    let name = format!("{template} by {} of {}", source.display(), landmarks.len());
+    // All that the step depends on, so that no image decoded with other landmarks is taken for its own.
+    let mut digest = Sha256::new();
+    for (path, points) in landmarks.iter() {
+        digest.update((path.len() as u64).to_le_bytes());
+        digest.update(path.as_bytes());
+        for value in points.as_flattened() {
+            digest.update(value.to_le_bytes());
+        }
+    }
+    let name = format!("{template} by {:x}", digest.finalize());
     images::Alignment::new(name, move |path, image| {
         let within = path.strip_prefix(&root).unwrap_or(path);
         let key = within.to_string_lossy().replace('\\', "/");
@@ -60,12 +69,7 @@ mod tests {
         let root = dir.path().to_owned();
         let options = ImageOptions {
             size: [112, 96],
-            alignment: Some(alignment_step(
-                landmarks,
-                &file,
-                root,
-                FaceTemplate::Sphere112x96,
-            )),
+            alignment: Some(alignment_step(landmarks, root, FaceTemplate::Sphere112x96)),
             ..ImageOptions::default()
         };
         let face = decode_image(&dir.path().join("a.pgm"), &options).unwrap();
@@ -75,5 +79,21 @@ mod tests {
             error.to_string().contains("landmarks of \"b.pgm\""),
             "{error}"
         );
+    }
+
+    #[test]
+    fn other_landmarks_are_another_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("landmarks.csv");
+        let step = |x: f64, template| {
+            let text = format!("path,x1,y1,x2,y2,x3,y3,x4,y4,x5,y5\na,{x},2,3,4,5,6,7,8,9,10\n");
+            fs::write(&file, text).unwrap();
+            let landmarks = Landmarks::read(&file).unwrap();
+            alignment_step(landmarks, PathBuf::new(), template)
+        };
+        let [sphere, arc] = FaceTemplate::ALL;
+        assert_eq!(step(1.0, sphere), step(1.0, sphere));
+        assert_ne!(step(1.0, sphere), step(1.5, sphere));
+        assert_ne!(step(1.0, sphere), step(1.0, arc));
     }
 }
