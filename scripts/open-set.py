@@ -27,14 +27,14 @@ LOSSES = [
     "l-softmax:4",
     "arc-face",
 ]
-RATES = ["0.01", "0.03", "0.1", "0.3"]
+RATES = ["0.01", "0.03", "0.1", "0.3", "1"]
 SEEDS = "0,1,2"
 # Of the 30 alphabets of images_background, every fifth chooses the learning rates.
 EVERY = 5
 
 TASKS = {
     "alphabet": {
-        "choose": "--data alphabet:200 --data-seed 100 --open-set 100 --iterations 400",
+        "choose": "--data alphabet:200 --data-seed 100 --open-set 100 --iterations 600",
         "final": "--data alphabet:200 --open-set 100",
     },
     "omniglot": {

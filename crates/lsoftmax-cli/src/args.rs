@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use lsoftmax_train::{Settings, TrainError, read_settings};
 use std::path::PathBuf;
 
@@ -165,6 +165,9 @@ pub(crate) struct Eval {
     /// CSV file with five landmarks an image of the open set
     #[arg(long, value_name = "FILE", requires = "open_set")]
     pub(crate) landmarks: Option<PathBuf>,
+    /// Folder for a page with the curves, the worst mistakes and some neighbours
+    #[arg(long, value_name = "DIR", requires = "open_set")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// A trained model, and what it needs to read images.
@@ -209,6 +212,9 @@ pub(crate) struct Verify {
     /// Take the mean embedding of the other folds away first, as SphereFace does
     #[arg(long, requires = "pairs")]
     pub(crate) centred: bool,
+    /// Folder for a page with the curves and the worst mistakes
+    #[arg(long, value_name = "DIR", requires = "pairs")]
+    pub(crate) out: Option<PathBuf>,
     /// Decide at this false accept rate [default: where most validation pairs are judged right]
     #[arg(long, value_name = "RATE", conflicts_with_all = ["threshold", "pairs"])]
     pub(crate) far: Option<f64>,
@@ -232,6 +238,17 @@ pub(crate) struct Index {
     /// File to write
     #[arg(long, short, value_name = "GALLERY")]
     pub(crate) out: PathBuf,
+    /// Build an approximate index too; auto: from 100000 images on, where the feature usearch is
+    /// built in
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Approximate::Auto)]
+    pub(crate) approximate: Approximate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Approximate {
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Debug, clap::Args)]
@@ -244,6 +261,9 @@ pub(crate) struct Search {
     /// Images to find for each
     #[arg(short, value_name = "N", default_value_t = 5)]
     pub(crate) k: usize,
+    /// Compare with all images, even where the gallery has an approximate index
+    #[arg(long)]
+    pub(crate) exact: bool,
     /// The model's run folder or file, if it has moved
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<PathBuf>,

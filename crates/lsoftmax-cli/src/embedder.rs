@@ -4,6 +4,7 @@ use crate::commands::Misuse;
 use crate::output;
 use anyhow::bail;
 use burn::tensor::Device;
+use lsoftmax_data::Dataset;
 use lsoftmax_data::faces::{Landmarks, alignment_step};
 use lsoftmax_data::images::{Broken, Channels, Decoded, ImageList, ImageOptions};
 use lsoftmax_train::{MODEL_FILE, Model, ModelInfo, embeddings};
@@ -71,7 +72,8 @@ impl Embedder {
         self
     }
 
-    /// How the model wants its images; their paths in the landmarks' file count from `root`.
+    /// How the model wants its images. Their paths in the landmarks' file count from `root`; of a
+    /// single image the file has to tell.
     fn options(&self, root: &Path) -> anyhow::Result<ImageOptions> {
         let [channels, height, width] = self.info.image;
         let mut options = ImageOptions {
@@ -87,7 +89,8 @@ impl Embedder {
         };
         if let (Some(template), Some(file)) = (self.info.images.align, &self.landmarks) {
             let landmarks = Landmarks::read(file)?;
-            options.alignment = Some(alignment_step(landmarks, root.to_owned(), template));
+            let root = landmarks.root_of(root).unwrap_or_else(|| root.to_owned());
+            options.alignment = Some(alignment_step(landmarks, root, template));
         }
         Ok(options)
     }
@@ -95,19 +98,30 @@ impl Embedder {
     /// The images of one place, as the model wants them.
     pub(crate) fn decode(&self, place: &Path) -> anyhow::Result<Decoded> {
         let list = ImageList::from_anything(place)?;
-        let root = if place.is_dir() {
-            place
-        } else {
+        let is_list = place.extension().is_some_and(|ending| {
+            ["csv", "parquet"]
+                .iter()
+                .any(|list| ending.eq_ignore_ascii_case(list))
+        });
+        let root = if is_list {
             place.parent().unwrap_or(place)
+        } else {
+            place
         };
         Ok(list.decode(&self.options(root)?)?)
     }
 
-    /// The embeddings of files by their paths within a folder; one that cannot be read is an error.
-    pub(crate) fn embed_files(&self, files: &[String], root: &Path) -> anyhow::Result<Vec<f32>> {
+    /// The embeddings of files by their paths within a folder, and the images; one that cannot be read
+    /// is an error.
+    pub(crate) fn embed_files(
+        &self,
+        files: &[String],
+        root: &Path,
+    ) -> anyhow::Result<(Vec<f32>, Dataset)> {
         let files: Vec<PathBuf> = files.iter().map(|file| root.join(file)).collect();
         let decoded = ImageList::from_files(&files)?.decode(&self.options(root)?)?;
-        Ok(embeddings(&self.model, &self.info, &decoded.dataset)?)
+        let rows = embeddings(&self.model, &self.info, &decoded.dataset)?;
+        Ok((rows, decoded.dataset))
     }
 
     /// The embeddings of all images of these places.

@@ -5,7 +5,8 @@ use lsoftmax_data::Dataset;
 use lsoftmax_report::{
     ImageStrip, OpenSetRow, OpenSetSection, RocCurve, ScoreHistogram, StripRow, Thumbnail,
 };
-use lsoftmax_train::{OpenSetEvaluation, Verification};
+use lsoftmax_train::{Mistake, Neighbourhood, OpenSetEvaluation, Verification};
+use std::fmt::Write as _;
 
 const HEADER: [&str; 10] = [
     "loss",
@@ -23,20 +24,14 @@ const HEADER: [&str; 10] = [
 /// A run's label, seed and figures.
 pub(crate) type Entry<'a> = (&'a str, u64, &'a OpenSetEvaluation);
 
-/// TAR at a FAR in per cent, if it was measurable.
-fn tar(found: &Verification, far: f64) -> Option<f64> {
-    let point = found.tar_at_far.iter().find(|tar| tar.asked == far)?;
-    point.measured.map(|point| 100.0 * point.tar)
-}
-
 /// The columns from the third on; none where it was not measured.
 fn values(found: &OpenSetEvaluation) -> [Option<f64>; 8] {
     let verification = &found.verification;
     let recall = found.retrieval.recall_at.first().map(|&(_, share)| share);
     [
         Some(verification.accuracy_percent),
-        tar(verification, 1e-2),
-        tar(verification, 1e-3),
+        verification.tar_percent(1e-2),
+        verification.tar_percent(1e-3),
         Some(verification.eer_percent),
         Some(verification.auc),
         recall.map(|share| 100.0 * share),
@@ -113,54 +108,134 @@ pub(crate) fn about(found: &OpenSetEvaluation) -> String {
     )
 }
 
-/// The figures of a run for the page.
-fn row(&(label, seed, found): &Entry) -> OpenSetRow {
-    let value = |column: usize| values(found)[column].unwrap_or(f64::NAN);
+/// Identification in a sentence, where it was measured.
+pub(crate) fn identification(found: &OpenSetEvaluation) -> Option<String> {
+    let rates = found.identification.as_ref()?;
+    let mut text = format!(
+        "identification: {} classes enrolled with one image each, {} images of them searched for: ",
+        rates.enrolled, rates.mated_probes
+    );
+    let ranks = rates.cmc.iter();
+    let ranks: Vec<String> = ranks
+        .map(|(rank, share)| format!("{:.2} % within rank {rank}", 100.0 * share))
+        .collect();
+    text.push_str(&ranks.join(", "));
+    for tpir in &rates.tpir_at_fpir {
+        if let Some(point) = tpir.measured {
+            write!(
+                text,
+                "; {:.2} % first and reported where {:.2} % of {} strangers are (cosine {:.4})",
+                100.0 * point.tpir,
+                100.0 * point.fpir,
+                rates.non_mated_probes,
+                point.threshold
+            )
+            .ok();
+        }
+    }
+    Some(text)
+}
+
+/// The figures of pairs for the page; those that need whole classes are missing.
+fn pairs_row(label: &str, seed: u64, found: &Verification) -> OpenSetRow {
     OpenSetRow {
         label: label.to_owned(),
         seed,
-        accuracy_percent: value(0),
-        tar_at_1e2_percent: value(1),
-        tar_at_1e3_percent: value(2),
-        eer_percent: value(3),
-        recall_at_1_percent: value(5),
-        map_at_r_percent: value(6),
-        nmi: value(7),
+        accuracy_percent: found.accuracy_percent,
+        standard_error_percent: found.standard_error_percent,
+        tar_at_1e2_percent: found.tar_percent(1e-2).unwrap_or(f64::NAN),
+        tar_at_1e3_percent: found.tar_percent(1e-3).unwrap_or(f64::NAN),
+        eer_percent: found.eer_percent,
+        recall_at_1_percent: f64::NAN,
+        map_at_r_percent: f64::NAN,
+        rank_1_percent: f64::NAN,
+        tpir_at_1e2_percent: f64::NAN,
+        nmi: f64::NAN,
+        ami: f64::NAN,
+    }
+}
+
+/// The figures of a run for the page.
+fn row(&(label, seed, found): &Entry) -> OpenSetRow {
+    let percent = |share: Option<f64>| 100.0 * share.unwrap_or(f64::NAN);
+    let identification = found.identification.as_ref();
+    let tpir = identification.and_then(|rates| {
+        let point = rates.tpir_at_fpir.iter().find(|tpir| tpir.asked == 1e-2)?;
+        point.measured.map(|point| point.tpir)
+    });
+    let first = |shares: &[(usize, f64)]| shares.first().map(|&(_, share)| share);
+    OpenSetRow {
+        recall_at_1_percent: percent(first(&found.retrieval.recall_at)),
+        map_at_r_percent: 100.0 * found.retrieval.map_at_r,
+        rank_1_percent: percent(identification.and_then(|rates| first(&rates.cmc))),
+        tpir_at_1e2_percent: percent(tpir),
+        nmi: found.nmi.unwrap_or(f64::NAN),
+        ami: found.ami.unwrap_or(f64::NAN),
+        ..pairs_row(label, seed, &found.verification)
+    }
+}
+
+fn curve(label: &str, seed: u64, found: &Verification) -> RocCurve {
+    RocCurve {
+        label: label.to_owned(),
+        seed,
+        smallest_far: found.smallest_far,
+        points: found.points.iter().map(|p| (p.far, p.tar)).collect(),
+    }
+}
+
+fn scores(label: &str, seed: u64, found: &Verification) -> ScoreHistogram {
+    ScoreHistogram {
+        label: label.to_owned(),
+        seed,
+        edges: found.score_edges.clone(),
+        same: found.same_counts.clone(),
+        different: found.different_counts.clone(),
+        threshold: Some(found.threshold.into()),
     }
 }
 
 /// The part of the page; images come from the data set that the figures are of.
 pub(crate) fn section(entries: &[Entry], data: &Dataset) -> Option<OpenSetSection> {
     let about = about(entries.first()?.2);
-    let curve = |&(label, seed, found): &Entry| RocCurve {
-        label: label.to_owned(),
-        seed,
-        smallest_far: found.verification.smallest_far,
-        points: found
-            .verification
-            .points
-            .iter()
-            .map(|point| (point.far, point.tar))
-            .collect(),
-    };
-    let scores = |&(label, seed, found): &Entry| ScoreHistogram {
-        label: label.to_owned(),
-        seed,
-        edges: found.verification.score_edges.clone(),
-        same: found.verification.same_counts.clone(),
-        different: found.verification.different_counts.clone(),
-        threshold: Some(found.verification.threshold.into()),
-    };
+    let each = entries
+        .iter()
+        .map(|&(label, seed, found)| (label, seed, &found.verification));
     // Pictures of the first and the last loss: what is compared, and with what.
     let mut shown = vec![entries.first()?];
     shown.extend(entries.iter().rfind(|entry| entry.0 != shown[0].0));
     Some(OpenSetSection {
         about: format!("{about}."),
         rows: entries.iter().map(row).collect(),
-        curves: entries.iter().map(curve).collect(),
-        scores: entries.iter().map(scores).collect(),
-        strips: shown.iter().flat_map(|entry| strips(entry, data)).collect(),
+        curves: each.clone().map(|(a, b, c)| curve(a, b, c)).collect(),
+        scores: each.map(|(a, b, c)| scores(a, b, c)).collect(),
+        strips: shown
+            .iter()
+            .flat_map(|(label, _, found)| {
+                [
+                    mistakes(label, &found.mistakes, data),
+                    neighbours(label, &found.neighbourhoods, data),
+                ]
+            })
+            .collect(),
     })
+}
+
+/// The part of the page on pairs that somebody brought.
+pub(crate) fn pairs_section(
+    label: &str,
+    about: String,
+    found: &Verification,
+    worst: &[Mistake],
+    data: &Dataset,
+) -> OpenSetSection {
+    OpenSetSection {
+        about,
+        rows: vec![pairs_row(label, 0, found)],
+        curves: vec![curve(label, 0, found)],
+        scores: vec![scores(label, 0, found)],
+        strips: vec![mistakes(label, worst, data)],
+    }
 }
 
 fn thumbnail(data: &Dataset, index: u32, caption: String, right: Option<bool>) -> Thumbnail {
@@ -179,15 +254,15 @@ fn thumbnail(data: &Dataset, index: u32, caption: String, right: Option<bool>) -
     }
 }
 
-/// The worst mistakes of a run, and the neighbours of a few images.
-fn strips(&(label, _, found): &Entry, data: &Dataset) -> [ImageStrip; 2] {
-    let class = |index: u32| -> String {
-        let label = data.labels().get(index as usize);
-        let name = label.and_then(|&label| data.class_names.get(label as usize));
-        name.cloned().unwrap_or_default()
-    };
-    let image = |index: u32| thumbnail(data, index, class(index), None);
-    let mistakes = found.mistakes.iter().map(|mistake| StripRow {
+fn class_name(data: &Dataset, index: u32) -> String {
+    let label = data.labels().get(index as usize);
+    let name = label.and_then(|&label| data.class_names.get(label as usize));
+    name.cloned().unwrap_or_default()
+}
+
+fn mistakes(label: &str, mistakes: &[Mistake], data: &Dataset) -> ImageStrip {
+    let image = |index: u32| thumbnail(data, index, class_name(data, index), None);
+    let rows = mistakes.iter().map(|mistake| StripRow {
         caption: format!(
             "{}, cosine {:.3}",
             if mistake.same {
@@ -199,33 +274,35 @@ fn strips(&(label, _, found): &Entry, data: &Dataset) -> [ImageStrip; 2] {
         ),
         images: vec![image(mistake.left), image(mistake.right)],
     });
-    let neighbours = found.neighbourhoods.iter().map(|near| {
-        let mut images = vec![image(near.probe)];
+    ImageStrip {
+        title: format!("Worst mistakes of {label}"),
+        about:
+            "Pairs of different classes with the largest cosines, and pairs of one class with the \
+                smallest, among the pairs that were judged."
+                .into(),
+        rows: rows.collect(),
+    }
+}
+
+fn neighbours(label: &str, neighbourhoods: &[Neighbourhood], data: &Dataset) -> ImageStrip {
+    let rows = neighbourhoods.iter().map(|near| {
+        let own = class_name(data, near.probe);
+        let mut images = vec![thumbnail(data, near.probe, own.clone(), None)];
         images.extend(near.nearest.iter().map(|&(index, score)| {
-            let caption = format!("{score:.3} {}", class(index));
-            let right = class(index) == class(near.probe);
-            thumbnail(data, index, caption, Some(right))
+            let class = class_name(data, index);
+            let right = class == own;
+            thumbnail(data, index, format!("{score:.3} {class}"), Some(right))
         }));
         StripRow {
-            caption: class(near.probe),
+            caption: own,
             images,
         }
     });
-    [
-        ImageStrip {
-            title: format!("Worst mistakes of {label}"),
-            about:
-                "Pairs of different classes with the largest cosines, and pairs of one class with \
-                    the smallest, among the pairs that were drawn."
-                    .into(),
-            rows: mistakes.collect(),
-        },
-        ImageStrip {
-            title: format!("Nearest neighbours by {label}"),
-            about: "An image, and the images nearest to it among all others: ✓ of its class, ✗ of \
-                    another."
+    ImageStrip {
+        title: format!("Nearest neighbours by {label}"),
+        about:
+            "An image, and the images nearest to it among all others: ✓ of its class, ✗ of another."
                 .into(),
-            rows: neighbours.collect(),
-        },
-    ]
+        rows: rows.collect(),
+    }
 }

@@ -1,12 +1,13 @@
 //! Trained runs as rows of a table and as a page.
 
+use crate::commands::Manner;
 use crate::open_set;
 use crate::output;
 use anyhow::Context as _;
 use lsoftmax_data::Split;
 use lsoftmax_report::{
-    Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, Report, RunDetail, RunSummary,
-    confusion_svg, feature_svg, page, pictures, write,
+    Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, OpenSetSection, Report,
+    RunDetail, RunSummary, confusion_svg, feature_svg, page, pictures, write,
 };
 use lsoftmax_train::{
     Best, Divergence, Evaluation, Experiment, OpenSetEvaluation, Outcome, REPORT_FILE,
@@ -175,6 +176,24 @@ pub(crate) fn create_folder(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the folder {}", path.display()))
 }
 
+/// Says where a page lies, if one was asked for.
+pub(crate) fn told_page(folder: Option<&Path>, manner: Manner) -> anyhow::Result<()> {
+    match folder {
+        Some(folder) if !manner.quiet => {
+            output::line(&format!("page: {}", folder.join(REPORT_FILE).display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn command() -> String {
+    std::env::args().collect::<Vec<_>>().join(" ")
+}
+
+fn created() -> String {
+    format!("lsoftmax {}", env!("CARGO_PKG_VERSION"))
+}
+
 /// A page in the making.
 pub(crate) struct Page(Report);
 
@@ -183,7 +202,7 @@ impl Page {
         let (train, test) = (&split.train, &split.test);
         Self(Report {
             title,
-            command: std::env::args().collect::<Vec<_>>().join(" "),
+            command: command(),
             data: format!(
                 "{}: {} training and {} test images, {}x{}, {} classes; network {}, {} iterations of {} images",
                 experiment.data,
@@ -196,8 +215,19 @@ impl Page {
                 experiment.iterations,
                 experiment.batch,
             ),
-            created: format!("lsoftmax {}", env!("CARGO_PKG_VERSION")),
+            created: created(),
             class_names: train.class_names.clone(),
+            ..Report::default()
+        })
+    }
+
+    /// The page of a trained model on images of classes that it may never have seen.
+    pub(crate) fn of_model(title: String, part: OpenSetSection) -> Self {
+        Self(Report {
+            title,
+            command: command(),
+            created: created(),
+            open_set: Some(part),
             ..Report::default()
         })
     }

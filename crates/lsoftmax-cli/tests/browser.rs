@@ -203,6 +203,10 @@ fn the_page_of_a_comparison_works_in_a_browser() {
             "--quiet",
             "--losses",
             "softmax,l-softmax:2",
+            "--data",
+            "alphabet:10",
+            "--open-set",
+            "10",
         ])
         .args([
             "--train-samples",
@@ -239,12 +243,13 @@ fn the_page_of_a_comparison_works_in_a_browser() {
 }
 
 fn check(browser: &mut Browser, view: &str) {
-    // From disk, and nothing else; no script fails.
+    // From disk, and nothing else but what the page itself holds; no script fails.
     let asked: Vec<String> = browser
         .events
         .iter()
         .filter(|event| event["method"] == "Network.requestWillBeSent")
         .map(|event| event["params"]["request"]["url"].to_string())
+        .filter(|url| !url.starts_with("\"data:"))
         .collect();
     assert!(
         asked.len() == 1 && asked[0].ends_with("report.html\""),
@@ -274,6 +279,18 @@ fn check(browser: &mut Browser, view: &str) {
     let drawn = "[...document.querySelectorAll('#features .step.now .dots')].every(path => \
         path.getBoundingClientRect().width > 0)";
     assert_eq!(browser.value(drawn), true, "{view}");
+
+    // Unseen classes: ROC and DET, the cosines of both losses, images of mistakes and neighbours.
+    let pictures = browser.value("document.querySelectorAll('#open-set svg[role=img]').length");
+    assert_eq!(pictures, 4, "{view}");
+    let images = "[...document.querySelectorAll('#open-set .strip img, #open-set img')].filter(image => \
+        image.complete && image.naturalWidth > 0 && image.alt !== null).length";
+    let shown = browser.value(images).as_u64().unwrap();
+    assert!(shown >= 40, "{view}: {shown} images");
+    let curves = "[...document.querySelectorAll('#open-set svg[role=img] path')].filter(path => \
+        path.getBoundingClientRect().width > 50).length";
+    let curves = browser.value(curves).as_u64().unwrap();
+    assert!(curves >= 4, "{view}: {curves} curves");
 
     // The slider moves every picture, and says where it is.
     let shown = "[...document.querySelectorAll('#features .step')].filter(step => \

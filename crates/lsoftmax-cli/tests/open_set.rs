@@ -117,6 +117,32 @@ fn a_folder_of_images_becomes_a_model_for_classes_it_has_never_seen() {
         found["verification"]["auc"],
         open_set["verification"]["auc"]
     );
+    let known = &found["identification"];
+    assert_eq!(
+        (&known["enrolled"], &known["mated_probes"]),
+        (&3.into(), &57.into())
+    );
+    assert_eq!(known["non_mated_probes"], 60);
+    assert!(known["cmc"][0][1].as_f64().unwrap() > 0.5, "{known}");
+    assert!(found["ami"].as_f64().unwrap() <= found["nmi"].as_f64().unwrap());
+    json(
+        dir,
+        &["eval", "run", "--open-set", "unknown ü", "--out", "page"],
+    );
+    let page = fs::read_to_string(dir.join("page/report.html")).unwrap();
+    for part in [
+        "On classes never trained on",
+        "Worst mistakes",
+        "Nearest neighbours",
+        "Rank 1",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(
+        !page.contains("no finished run"),
+        "a page without a table of runs"
+    );
+    assert!(dir.join("page/figures/open-set-roc.svg").is_file());
 
     let npy = json(dir, &["embed", "run", "unknown ü", "-o", "e.npy"]);
     assert_eq!(
@@ -158,6 +184,19 @@ fn a_folder_of_images_becomes_a_model_for_classes_it_has_never_seen() {
         many["auc"], 1.0,
         "nothing is more alike than an image and itself"
     );
+    json(
+        dir,
+        &[
+            "verify",
+            "run",
+            "--pairs",
+            "pairs.csv",
+            "--out",
+            "pairs page",
+        ],
+    );
+    let page = fs::read_to_string(dir.join("pairs page/report.html")).unwrap();
+    assert!(page.contains("4 pairs of 3 images") && page.contains("Worst mistakes"));
 
     let index = json(dir, &["index", "run", "unknown ü", "-o", "gallery"]);
     assert_eq!(index["images"], 120);
@@ -169,6 +208,32 @@ fn a_folder_of_images_becomes_a_model_for_classes_it_has_never_seen() {
         hits[0]["path"].as_str().unwrap().ends_with(image),
         "{found}"
     );
+    let always = [
+        "index",
+        "run",
+        "unknown ü",
+        "-o",
+        "indexed",
+        "--approximate",
+        "always",
+    ];
+    if cfg!(feature = "usearch") {
+        let index = json(dir, &always);
+        let recall = index["approximate"]["recall_at_10"].as_f64().unwrap();
+        assert!(recall > 0.9, "{index}");
+        let near = json(dir, &["search", "indexed", image, "-k", "3"]);
+        assert_eq!(near["searches"], found["searches"]);
+        assert_eq!(near["approximate"], index["approximate"]);
+        let exact = json(dir, &["search", "indexed", image, "-k", "3", "--exact"]);
+        assert_eq!(
+            (&exact["searches"], &exact["approximate"]),
+            (&found["searches"], &Value::Null)
+        );
+    } else {
+        let (text, status) = refused(dir, &always);
+        assert!(status == 2 && text.contains("feature usearch"), "{text}");
+        assert!(!dir.join("indexed").exists());
+    }
     bad_input(dir, image);
 }
 

@@ -264,12 +264,16 @@ fn open_set(multipliers: &[u32]) -> OpenSetSection {
             .map(|&m| OpenSetRow {
                 label: label(m),
                 accuracy_percent: 92.0 + 0.4 * f64::from(m),
+                standard_error_percent: 0.4,
                 tar_at_1e2_percent: 62.0 + 2.0 * f64::from(m),
                 tar_at_1e3_percent: f64::NAN,
                 eer_percent: 9.0 - 0.4 * f64::from(m),
                 recall_at_1_percent: 86.0,
                 map_at_r_percent: 44.0 + 2.0 * f64::from(m),
+                rank_1_percent: 80.0 + f64::from(m),
+                tpir_at_1e2_percent: 40.0 + 2.0 * f64::from(m),
                 nmi: 0.83,
+                ami: 0.78,
                 seed: 0,
             })
             .collect(),

@@ -10,7 +10,11 @@ use crate::number::fixed;
 pub fn headline(report: &Report) -> String {
     let groups = groups(&report.rows);
     let Some(first) = groups.first() else {
-        return "No finished run yet.".to_owned();
+        // A model by itself, on other classes, has no row here.
+        return match report.open_set {
+            None => "No finished run yet.".to_owned(),
+            Some(_) => String::new(),
+        };
     };
     if groups.len() == 1 {
         return alone(first);
@@ -168,7 +172,7 @@ fn against(best: &Group<'_>, softmax: &Group<'_>) -> String {
 }
 
 /// Whether two means over seeds lie within one joint standard deviation.
-fn within_spread(a: Stat, b: Stat) -> bool {
+pub(crate) fn within_spread(a: Stat, b: Stat) -> bool {
     match (a.deviation, b.deviation) {
         (Some(left), Some(right)) => (a.mean - b.mean).abs() <= left.hypot(right),
         _ => false,

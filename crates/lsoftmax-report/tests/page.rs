@@ -17,12 +17,16 @@ fn open_set(label: &str, value: f64) -> OpenSetSection {
         label: label.to_owned(),
         seed,
         accuracy_percent: value,
+        standard_error_percent: value,
         tar_at_1e2_percent: value,
         tar_at_1e3_percent: value,
         eer_percent: value,
         recall_at_1_percent: value,
         map_at_r_percent: value,
+        rank_1_percent: value,
+        tpir_at_1e2_percent: value,
         nmi: value,
+        ami: value,
     };
     let image = |bytes: usize| Thumbnail {
         width: 2,

@@ -61,6 +61,12 @@ pub enum TrainError {
         /// What was expected and found.
         message: String,
     },
+    /// An approximate index that could not be built or opened.
+    #[error("the gallery's approximate index: {message}; --exact searches without it")]
+    Index {
+        /// What happened.
+        message: String,
+    },
     /// A gallery and a model that do not belong together.
     #[error(
         "the gallery was made by another model ({gallery:.12}...) than this one ({model:.12}...): \

@@ -25,6 +25,8 @@ pub struct ImageChoice {
     pub cache: Option<PathBuf>,
     /// The landmarks of faces.
     pub landmarks: Option<PathBuf>,
+    /// A file with the names of classes to leave out.
+    pub exclude: Option<PathBuf>,
     /// The share of each class to test on.
     pub test_share: f64,
 }
@@ -81,6 +83,7 @@ impl ImageChoice {
             broken,
             cache: settings.image_cache.clone(),
             landmarks: settings.landmarks.clone(),
+            exclude: settings.exclude.clone(),
             test_share: settings.test_share.unwrap_or(DEFAULT_SHARE),
         })
     }
@@ -99,6 +102,7 @@ impl ImageChoice {
         settings.image_cache.clone_from(&self.cache);
         settings.align = self.rules.align.map(|template| template.to_string());
         settings.landmarks.clone_from(&self.landmarks);
+        settings.exclude.clone_from(&self.exclude);
         settings.test_share = Some(self.test_share);
     }
 

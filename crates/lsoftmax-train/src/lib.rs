@@ -41,7 +41,9 @@ pub use evaluation::{Evaluation, embeddings, evaluate};
 pub use experiment::{
     Experiment, LOSSES, OnDivergence, SCHEDULES, loss_of, nearest, parse_settings, read_settings,
 };
-pub use gallery::{Gallery, Hit};
+#[cfg(feature = "usearch")]
+pub use gallery::ApproximateSearch;
+pub use gallery::{Gallery, Hit, INDEX_FROM, IndexPart};
 pub use image_choice::ImageChoice;
 pub use learner::{Forward, Learner};
 pub use model::{ImageRules, Model, ModelInfo};
@@ -50,7 +52,8 @@ pub use network::{
 };
 pub use objective::{PAIR_LOSSES, PairLoss, PairTerm};
 pub use open_set::{
-    Decision, FARS, Mistake, Neighbourhood, OpenSetEvaluation, Verification, evaluate_open_set,
+    Decision, FARS, IdentificationRates, Mistake, Neighbourhood, OpenSetEvaluation, Verification,
+    evaluate_open_set, worst_mistakes,
 };
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, METRICS_FILE, MODEL_FILE,
@@ -76,6 +79,7 @@ pub fn load_data(experiment: &Experiment) -> Result<Split, TrainError> {
         test_samples: experiment.test_samples,
         test_share: experiment.images.test_share,
         open_set: experiment.open_set.clone(),
+        exclude: experiment.images.exclude.clone(),
         images: experiment.images.options(&root)?,
     };
     Ok(DataSource::parse(&experiment.data)?.load(&options)?)

@@ -37,6 +37,10 @@ pub struct Settings {
     /// alphabet: so many more), or another folder or list of images
     #[cfg_attr(feature = "clap", arg(long, value_name = "N|DIR|FILE"))]
     pub open_set: Option<String>,
+    /// Of images: a text file with the names of classes to leave out, a line each, such as people
+    /// that the test knows
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
+    pub exclude: Option<PathBuf>,
     /// Size of images, `HEIGHTxWIDTH` or one number for both [default: 112x112]
     #[cfg_attr(feature = "clap", arg(long, value_name = "HxW"))]
     pub image_size: Option<String>,
@@ -230,6 +234,7 @@ impl Settings {
         "test-samples",
         "test-share",
         "open-set",
+        "exclude",
         "image-size",
         "channels",
         "fit",
@@ -278,7 +283,7 @@ impl Settings {
             ($($field:ident)*) => { Self { $($field: self.$field.or(other.$field)),* } };
         }
         each!(
-            data data_dir data_seed train_samples test_samples test_share open_set image_size channels fit broken
+            data data_dir data_seed train_samples test_samples test_share open_set exclude image_size channels fit broken
             image_cache align landmarks augment mirrored network feature loss
             margin scale margins pair_weight pair_margin pair_selection images_per_class annealing lambda lambda_min gamma power factor stages
             iterations batch learning_rate milestones momentum weight_decay seed evaluations

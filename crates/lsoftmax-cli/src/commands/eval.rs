@@ -3,6 +3,7 @@ use crate::args;
 use crate::embedder::Embedder;
 use crate::open_set;
 use crate::output;
+use crate::pages::{Page, told_page};
 use burn::tensor::Device;
 use lsoftmax_train::{
     EXPERIMENT_FILE, Experiment, MODEL_FILE, Model, Settings, evaluate, evaluate_open_set,
@@ -63,6 +64,14 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
     let decoded = embedder.decode(images)?;
     let info = &embedder.info;
     let (found, _) = evaluate_open_set(&embedder.model, info, &decoded.dataset, 0)?;
+    let label = info.loss_label();
+    let entries = [(&*label, 0, &found)];
+    if let Some(folder) = &args.out {
+        let title = format!("{label} on {}", images.display());
+        if let Some(part) = open_set::section(&entries, &decoded.dataset) {
+            Page::of_model(title, part).write(folder)?;
+        }
+    }
     if manner.json {
         return output::line(&serde_json::to_string(&found)?);
     }
@@ -72,6 +81,9 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
         }
         output::note(&open_set::about(&found));
     }
-    let label = info.loss_label();
-    output::line(&open_set::table(&[(&label, 0, &found)]))
+    output::line(&open_set::table(&entries))?;
+    if let Some(sentence) = open_set::identification(&found) {
+        output::line(&sentence)?;
+    }
+    told_page(args.out.as_deref(), manner)
 }

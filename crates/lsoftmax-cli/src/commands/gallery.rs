@@ -1,12 +1,12 @@
 //! Making a gallery, and searching in it.
 
 use super::{Manner, Misuse};
-use crate::args;
+use crate::args::{self, Approximate};
 use crate::embedder::Embedder;
 use crate::output;
 use anyhow::{Context as _, bail};
 use lsoftmax_metrics::Matrix;
-use lsoftmax_train::Gallery;
+use lsoftmax_train::{Gallery, Hit, INDEX_FROM, IndexPart};
 
 pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
     let trained = args.trained;
@@ -14,20 +14,25 @@ pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
     let found = embedder.embed(&args.images)?;
     found.note(manner.quiet);
     let whole = embedder.file.canonicalize().unwrap_or(embedder.file);
-    let gallery = Gallery {
+    let mut gallery = Gallery {
         model: embedder.model.embedding_digest(&embedder.info)?,
         model_file: whole.to_string_lossy().into_owned(),
         size: embedder.info.embedding_size(),
         embeddings: found.rows,
         paths: found.paths,
         labels: found.labels,
+        index: None,
     };
+    if wants_index(args.approximate, gallery.paths.len(), manner)? {
+        build_index(&mut gallery)?;
+    }
     gallery.save(&args.out)?;
     if manner.json {
         let answer = serde_json::json!({
             "gallery": args.out,
             "images": gallery.paths.len(),
             "left_out": found.skipped.len(),
+            "approximate": gallery.index,
         });
         return output::line(&answer.to_string());
     }
@@ -35,7 +40,82 @@ pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
         "{} images in {}",
         gallery.paths.len(),
         args.out.display()
-    ))
+    ))?;
+    if let Some(index) = &gallery.index {
+        output::line(&recall(index))?;
+    }
+    Ok(())
+}
+
+/// Whether an index is to be built, which takes a feature.
+fn wants_index(when: Approximate, images: usize, manner: Manner) -> anyhow::Result<bool> {
+    let wanted = match when {
+        Approximate::Always => true,
+        Approximate::Auto => images >= INDEX_FROM,
+        Approximate::Never => false,
+    };
+    if !wanted || cfg!(feature = "usearch") {
+        return Ok(wanted);
+    }
+    let without = "this lsoftmax was built without the feature usearch (cargo install --path \
+                   crates/lsoftmax-cli --features usearch; it needs a C++ compiler)";
+    if when == Approximate::Always {
+        bail!(Misuse(format!("no approximate index: {without}")));
+    }
+    if !manner.quiet {
+        output::note(&format!(
+            "{images} images without an approximate index: {without}"
+        ));
+    }
+    Ok(false)
+}
+
+#[cfg(feature = "usearch")]
+fn build_index(gallery: &mut Gallery) -> anyhow::Result<()> {
+    Ok(gallery.build_index()?)
+}
+
+#[cfg(not(feature = "usearch"))]
+fn build_index(_: &mut Gallery) -> anyhow::Result<()> {
+    Ok(())
+}
+
+/// How much an index can be trusted, in a sentence.
+fn recall(index: &IndexPart) -> String {
+    format!(
+        "approximate index: finds {:.1} % of the ten nearest, measured on {} images of the gallery",
+        100.0 * index.recall_at_10,
+        index.probes
+    )
+}
+
+/// What was found, and whether by the index.
+type Found = (Vec<Vec<Hit>>, bool);
+
+#[cfg(feature = "usearch")]
+fn find(
+    gallery: &Gallery,
+    model: &str,
+    queries: Matrix<'_>,
+    k: usize,
+    exact: bool,
+) -> anyhow::Result<Found> {
+    let index = if exact { None } else { gallery.approximate()? };
+    Ok(match index {
+        Some(index) => (index.search(model, queries, k)?, true),
+        None => (gallery.search(model, queries, k)?, false),
+    })
+}
+
+#[cfg(not(feature = "usearch"))]
+fn find(
+    gallery: &Gallery,
+    model: &str,
+    queries: Matrix<'_>,
+    k: usize,
+    _: bool,
+) -> anyhow::Result<Found> {
+    Ok((gallery.search(model, queries, k)?, false))
 }
 
 pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
@@ -53,7 +133,8 @@ pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
     let size = embedder.info.embedding_size();
     let digest = embedder.model.embedding_digest(&embedder.info)?;
     let queries = Matrix::new(&found.rows, found.paths.len(), size)?;
-    let hits = gallery.search(&digest, queries, args.k)?;
+    let (hits, by_index) = find(&gallery, &digest, queries, args.k, args.exact)?;
+    let index = gallery.index.as_ref().filter(|_| by_index);
     if manner.json {
         let answers: Vec<_> = found
             .paths
@@ -61,7 +142,11 @@ pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
             .zip(&hits)
             .map(|(image, hits)| serde_json::json!({ "image": image, "hits": hits }))
             .collect();
-        return output::line(&serde_json::json!({ "searches": answers }).to_string());
+        let answer = serde_json::json!({ "searches": answers, "approximate": index });
+        return output::line(&answer.to_string());
+    }
+    if let (Some(index), false) = (index, manner.quiet) {
+        output::note(&recall(index));
     }
     for (image, hits) in found.paths.iter().zip(&hits) {
         let rows: Vec<Vec<String>> = hits

@@ -1,18 +1,30 @@
 use super::{Manner, Misuse};
 use crate::args;
 use crate::embedder::Embedder;
+use crate::open_set;
 use crate::output;
+use crate::pages::{Page, told_page};
 use anyhow::{Context as _, bail};
 use lsoftmax_data::faces::PairsFile;
-use lsoftmax_metrics::{Matrix, Roc, TarAtFar, cosine_scores, k_fold_embeddings};
-use lsoftmax_train::FARS;
+use lsoftmax_metrics::{Matrix, Roc, cosine_scores, k_fold_embeddings};
+use lsoftmax_train::{Verification, worst_mistakes};
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: args::Verify, manner: Manner) -> anyhow::Result<()> {
     let trained = args.trained;
     let embedder = Embedder::open(&trained.run, trained.landmarks)?.refusing(true);
     match (&args.pairs, &args.images[..]) {
-        (Some(pairs), []) => many(&embedder, pairs, args.root, args.centred, manner),
+        (Some(pairs), []) => {
+            let root = args.root.unwrap_or_else(|| folder_of(pairs));
+            many(
+                &embedder,
+                pairs,
+                &root,
+                args.centred,
+                args.out.as_deref(),
+                manner,
+            )
+        }
         (None, [left, right]) => one(&embedder, [left, right], args.far, args.threshold, manner),
         _ => bail!(Misuse("verify takes two images, or --pairs FILE".into())),
     }
@@ -84,19 +96,24 @@ fn one(
     ))
 }
 
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> PathBuf {
+    file.parent().map(Path::to_owned).unwrap_or_default()
+}
+
 /// A list of pairs: the figures of verification.
 fn many(
     embedder: &Embedder,
     file: &Path,
-    root: Option<PathBuf>,
+    root: &Path,
     centred: bool,
+    out: Option<&Path>,
     manner: Manner,
 ) -> anyhow::Result<()> {
     let pairs = PairsFile::read(file)?;
-    let root = root.unwrap_or_else(|| file.parent().map(Path::to_owned).unwrap_or_default());
-    let images = pairs.resolve(&root)?;
+    let images = pairs.resolve(root)?;
     let size = embedder.info.embedding_size();
-    let rows = embedder.embed_files(&images.images, &root)?;
+    let (rows, data) = embedder.embed_files(&images.images, root)?;
     let side = |which: usize| -> Vec<f32> {
         let places = images.pairs.iter().map(|pair| pair[which]);
         places
@@ -117,10 +134,15 @@ fn many(
     } else {
         None
     };
-    let tars: Vec<TarAtFar> = FARS
-        .iter()
-        .map(|&far| roc.tar_at_far(far))
-        .collect::<Result<_, _>>()?;
+    let verification = Verification::new(&roc, k_fold.as_ref())?;
+    if let Some(folder) = out {
+        let label = embedder.info.loss_label();
+        let place = |at: usize| images.pairs[at].map(|image| image as u32);
+        let worst = worst_mistakes(&scores, &same, place);
+        let about = format!("{count} pairs of {} images.", images.images.len());
+        let part = open_set::pairs_section(&label, about, &verification, &worst, &data);
+        Page::of_model(format!("{label} on {}", file.display()), part).write(folder)?;
+    }
     let best = roc.best_threshold();
     let own = embedder.info.decision.as_ref();
     let own = own.map(|own| (own.best.threshold, roc.accuracy_at(own.best.threshold)));
@@ -135,7 +157,7 @@ fn many(
             "eer_percent": 100.0 * roc.eer().rate,
             "auc": roc.auc(),
             "smallest_far": roc.smallest_far(),
-            "tar_at_far": tars,
+            "tar_at_far": verification.tar_at_far,
         });
         return output::line(&answer.to_string());
     }
@@ -159,7 +181,7 @@ fn many(
         format!("{:.2} %", 100.0 * roc.eer().rate),
     ]);
     rows.push(["area under the ROC".into(), format!("{:.5}", roc.auc())]);
-    for tar in &tars {
+    for tar in &verification.tar_at_far {
         let value = tar.measured.map_or_else(
             || {
                 format!(
@@ -172,5 +194,6 @@ fn many(
         rows.push([format!("TAR at FAR {:e}", tar.asked), value]);
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
-    output::line(&output::table(&["verification", "value"], &rows))
+    output::line(&output::table(&["verification", "value"], &rows))?;
+    told_page(out, manner)
 }

@@ -5,7 +5,7 @@ use super::text::{LARGEST_FILE, Table, read_text};
 use crate::error::DataError;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What the columns of each point are called, less `_x` and `_y`.
 const NAMES: [&[&str]; 5] = [
@@ -34,6 +34,12 @@ const NAMES: [&[&str]; 5] = [
 #[derive(Clone, Debug, PartialEq)]
 pub struct Landmarks {
     images: BTreeMap<String, FivePoints>,
+}
+
+/// How an image within a folder is called in the file.
+pub(super) fn key(image: &Path, root: &Path) -> String {
+    let within = image.strip_prefix(root).unwrap_or(image);
+    within.to_string_lossy().replace('\\', "/")
 }
 
 impl Landmarks {
@@ -83,6 +89,15 @@ impl Landmarks {
     /// The landmarks of an image, by its path relative to the folder of images, with slashes.
     pub fn get(&self, path: &str) -> Option<&FivePoints> {
         self.images.get(path)
+    }
+
+    /// The folder that the paths count from, told by an image that has landmarks: the highest one
+    /// from which its path is in the file.
+    pub fn root_of(&self, image: &Path) -> Option<PathBuf> {
+        let above: Vec<&Path> = image.ancestors().skip(1).collect();
+        let mut roots = above.into_iter().rev();
+        let root = roots.find(|root| self.get(&key(image, root)).is_some())?;
+        Some(root.to_owned())
     }
 
     /// The number of images.

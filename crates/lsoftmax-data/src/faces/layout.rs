@@ -11,11 +11,12 @@ pub fn lfw_image(name: &str, index: u32) -> String {
     format!("{name}/{name}_{index:04}.jpg")
 }
 
-/// Names of people, such as those to leave out of training because the test knows them.
+/// Names of people or other classes, such as those to leave out of training because the test knows
+/// them.
 ///
-/// A text file with a name a line, spelled as the folder of the person's images is: CASIA-WebFace
-/// numbers its folders (`0000045`), and its list of names says who that is. Empty lines do not
-/// count, nor do names that are there twice.
+/// A text file with a name a line, spelled as the class is, which is the folder of its images or the
+/// way to it (`Latin/character01`): CASIA-WebFace numbers its folders (`0000045`), and its list of
+/// names says who that is. Empty lines do not count, nor do names that are there twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdentityList {
     names: BTreeSet<String>,
@@ -34,8 +35,8 @@ impl IdentityList {
             if name.is_empty() {
                 continue;
             }
-            if !is_folder_name(name) {
-                let expected = format!("the name of a person's folder in line {line}");
+            if !name.split('/').all(is_folder_name) {
+                let expected = format!("the name of a class's folder in line {line}");
                 return Err(DataError::format(path, expected, format!("{name:?}")));
             }
             names.insert(name.to_owned());
@@ -111,7 +112,7 @@ mod tests {
     fn what_is_no_name_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exclude.txt");
-        for bad in ["a/b", "..", "a\\b"] {
+        for bad in ["a/../b", "..", "a\\b", "/a"] {
             std::fs::write(&path, format!("good\n{bad}\n")).unwrap();
             let message = IdentityList::read(&path).unwrap_err().to_string();
             assert!(message.contains("in line 2") && message.contains(&format!("{bad:?}")));

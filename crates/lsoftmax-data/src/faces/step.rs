@@ -1,5 +1,6 @@
 //! Alignment as a step of decoding.
 
+use super::landmarks::key;
 use super::{Alignment, FaceTemplate, Landmarks};
 use crate::error::DataError;
 use crate::images::{self, DecodedImage};
@@ -26,8 +27,7 @@ pub fn alignment_step(
     }
     let name = format!("{template} by {:x}", digest.finalize());
     images::Alignment::new(name, move |path, image| {
-        let within = path.strip_prefix(&root).unwrap_or(path);
-        let key = within.to_string_lossy().replace('\\', "/");
+        let key = key(path, &root);
         let points = landmarks.get(&key).ok_or_else(|| {
             DataError::format(path, format!("landmarks of {key:?}"), "none in the file")
         })?;
@@ -79,6 +79,11 @@ mod tests {
             error.to_string().contains("landmarks of \"b.pgm\""),
             "{error}"
         );
+        // Of a single image the file says what its paths count from.
+        let landmarks = Landmarks::read(&file).unwrap();
+        let root = landmarks.root_of(&dir.path().join("a.pgm"));
+        assert_eq!(root.as_deref(), Some(dir.path()));
+        assert_eq!(landmarks.root_of(&dir.path().join("b.pgm")), None);
     }
 
     #[test]

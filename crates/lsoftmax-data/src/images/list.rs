@@ -1,5 +1,6 @@
 use super::folder;
 use crate::error::DataError;
+use crate::faces::IdentityList;
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::fs::File;
@@ -251,6 +252,26 @@ impl ImageList {
             entries,
             ignored: 0,
         })
+    }
+
+    /// The list without the classes of these names, and the names that no class has.
+    pub fn without(mut self, names: &IdentityList) -> (Self, Vec<String>) {
+        let unknown = names.unknown(&self.class_names);
+        let unknown = unknown.into_iter().map(str::to_owned).collect();
+        let kept = |name: &String| !names.contains(name);
+        let mut places = Vec::with_capacity(self.class_names.len());
+        let mut next = 0;
+        for name in &self.class_names {
+            places.push(kept(name).then_some(next));
+            next += u32::from(kept(name));
+        }
+        self.class_names.retain(kept);
+        self.entries.retain_mut(|entry| {
+            let place = places[entry.label as usize];
+            entry.label = place.unwrap_or(entry.label);
+            place.is_some()
+        });
+        (self, unknown)
     }
 
     /// The folder that the paths are below.

@@ -1,15 +1,21 @@
 //! Folders and lists of images as what to train and to test on.
 
-use super::{Channels, Decoded, ImageList, ImageOptions, Part};
+use super::{Channels, ImageList, ImageOptions, Part};
 use crate::dataset::Dataset;
 use crate::error::DataError;
+use crate::faces::IdentityList;
 use crate::source::SourceOptions;
 use crate::splits::Split;
 use std::path::Path;
 
 /// The parts of a folder or a list, as it says or else as drawn.
 pub(crate) fn load(path: &Path, options: &SourceOptions) -> Result<Split, DataError> {
-    let (list, decoded) = read(path, &options.images)?;
+    let mut list = ImageList::from_path(path)?;
+    let mut remarks = Vec::new();
+    if let Some(file) = &options.exclude {
+        list = left_out(list, file, &mut remarks)?;
+    }
+    let decoded = list.decode(&options.images)?;
     let parts: Vec<Option<Part>> = decoded
         .entries
         .iter()
@@ -69,7 +75,8 @@ pub(crate) fn load(path: &Path, options: &SourceOptions) -> Result<Split, DataEr
         }
     };
     split.open_set = open_set.and_then(|open_set| open_set.classes(&has_images(&open_set)));
-    split.remarks = decoded.remarks;
+    split.remarks = remarks;
+    split.remarks.extend(decoded.remarks);
     if list.ignored > 0 {
         split.remarks.push(format!(
             "{} files or folders left aside: hidden, of other kinds, or there twice by links",
@@ -113,16 +120,40 @@ pub(crate) fn add_open_set(
         },
         ..options.images.clone()
     };
-    let (_, decoded) = read(path, &options)?;
+    let decoded = ImageList::from_path(path)?.decode(&options)?;
     split.open_set = Some(decoded.dataset);
     split.remarks.extend(decoded.remarks);
     Ok(())
 }
 
-fn read(path: &Path, options: &ImageOptions) -> Result<(ImageList, Decoded), DataError> {
-    let list = ImageList::from_path(path)?;
-    let decoded = list.decode(options)?;
-    Ok((list, decoded))
+/// The list without the classes that a file names.
+fn left_out(
+    list: ImageList,
+    file: &Path,
+    remarks: &mut Vec<String>,
+) -> Result<ImageList, DataError> {
+    let before = list.class_names.len();
+    let (list, unknown) = list.without(&IdentityList::read(file)?);
+    if list.class_names.is_empty() {
+        return Err(DataError::format(
+            file,
+            "some classes of the images not in the list",
+            format!("all {before} in it"),
+        ));
+    }
+    remarks.push(format!(
+        "{} of {before} classes left out by {}",
+        before - list.class_names.len(),
+        file.display()
+    ));
+    if let Some(first) = unknown.first() {
+        remarks.push(format!(
+            "{} names in {} are no classes, {first:?} for one: are they spelled as the folders are?",
+            unknown.len(),
+            file.display()
+        ));
+    }
+    Ok(list)
 }
 
 /// The images of a part, with all classes.

@@ -55,6 +55,9 @@ pub struct SourceOptions {
     pub test_share: f64,
     /// Classes to keep out of the training.
     pub open_set: Option<OpenSet>,
+    /// Of images: a file with the names of classes to leave out
+    /// ([`IdentityList`](crate::faces::IdentityList)); not of those of another folder's open set.
+    pub exclude: Option<PathBuf>,
     /// How images are decoded.
     pub images: ImageOptions,
 }
@@ -69,6 +72,7 @@ impl Default for SourceOptions {
             test_samples: None,
             test_share: 0.2,
             open_set: None,
+            exclude: None,
             images: ImageOptions::default(),
         }
     }

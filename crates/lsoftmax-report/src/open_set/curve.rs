@@ -51,7 +51,7 @@ pub(crate) fn draw(rates: Rates, curves: &[RocCurve], labels: &[&str], with_lege
     } else {
         Vec::new()
     };
-    let width = 400.0;
+    let width = 360.0;
     let top = 40.0 + legend_height(&entries, width);
     let first = |label: &str| curves.iter().find(|curve| curve.label == label);
     let described: Vec<String> = labels

@@ -30,6 +30,9 @@ pub struct OpenSetRow {
     /// Verification accuracy over the folds.
     #[serde(deserialize_with = "number::lenient")]
     pub accuracy_percent: f64,
+    /// The standard error of that accuracy over the folds.
+    #[serde(deserialize_with = "number::lenient")]
+    pub standard_error_percent: f64,
     /// TAR at FAR 1e-2.
     #[serde(deserialize_with = "number::lenient")]
     pub tar_at_1e2_percent: f64,
@@ -45,9 +48,18 @@ pub struct OpenSetRow {
     /// Mean average precision at R.
     #[serde(deserialize_with = "number::lenient")]
     pub map_at_r_percent: f64,
+    /// Share of the images of enrolled classes whose nearest enrolled image is of their class.
+    #[serde(deserialize_with = "number::lenient")]
+    pub rank_1_percent: f64,
+    /// Share of them that are also reported where one of a hundred strangers is.
+    #[serde(deserialize_with = "number::lenient")]
+    pub tpir_at_1e2_percent: f64,
     /// Normalised mutual information of k-means clusters and classes, 0 to 1.
     #[serde(deserialize_with = "number::lenient")]
     pub nmi: f64,
+    /// The same less the agreement of chance.
+    #[serde(deserialize_with = "number::lenient")]
+    pub ami: f64,
 }
 
 /// A ROC: shares of accepted pairs.

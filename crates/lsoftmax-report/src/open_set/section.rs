@@ -3,6 +3,7 @@
 use super::{OpenSetRow, OpenSetSection, Rates, curve, scores, strip};
 use crate::escape::{escape, put, unbroken};
 use crate::group::{Stat, distinct};
+use crate::headline::within_spread;
 use crate::model::Report;
 use crate::number::{MISSING, fixed};
 use crate::svg::Svg;
@@ -10,7 +11,7 @@ use crate::svg::Svg;
 /// A column: its name, its hint, its digits, and its number in a row.
 type Column = (&'static str, &'static str, usize, fn(&OpenSetRow) -> f64);
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [Column; 10] = [
     ("Accuracy", "pairs, %", 2, |row| row.accuracy_percent),
     ("TAR at 1e-2", "of same pairs, %", 2, |row| {
         row.tar_at_1e2_percent
@@ -23,7 +24,12 @@ const COLUMNS: [Column; 7] = [
         row.recall_at_1_percent
     }),
     ("MAP@R", "all of a class, %", 2, |row| row.map_at_r_percent),
+    ("Rank 1", "of the enrolled, %", 2, |row| row.rank_1_percent),
+    ("TPIR at 1e-2", "and not a stranger, %", 2, |row| {
+        row.tpir_at_1e2_percent
+    }),
     ("NMI", "k-means, 0 to 1", 3, |row| row.nmi),
+    ("AMI", "less chance", 3, |row| row.ami),
 ];
 
 /// A number of the runs of a label, over the seeds.
@@ -63,10 +69,36 @@ pub(crate) fn headline(open_set: &OpenSetSection) -> String {
         "On classes never trained on, {best} verifies best: {} % of the pairs",
         written(Some(found), 2)
     );
-    if let Some(softmax) = accuracy("softmax").filter(|_| best != "softmax") {
-        put!(text, ", softmax {} %", written(Some(softmax), 2));
+    if let [_] = labels[..] {
+        return format!(
+            "On classes never trained on, {best} judges {} % of the pairs right.",
+            written(Some(found), 2)
+        );
     }
-    text.push('.');
+    let softmax = labels
+        .iter()
+        .find(|label| label.eq_ignore_ascii_case("softmax") && **label != best);
+    let Some((softmax, theirs)) = softmax.and_then(|label| Some((label, accuracy(label)?))) else {
+        text.push('.');
+        return text;
+    };
+    put!(text, ", {softmax} {} %.", written(Some(theirs), 2));
+    if within_spread(found, theirs) {
+        text.push_str(" The difference is within the spread of the seeds.");
+    } else if (found.count, theirs.count) == (1, 1) {
+        let error = |label: &str| {
+            let rows = open_set.rows.iter().filter(|row| row.label == label);
+            rows.map(|row| row.standard_error_percent).next()
+        };
+        // A comparison with NaN is false: an error that is not known raises no doubt.
+        if let (Some(a), Some(b)) = (error(best), error(softmax))
+            && (found.mean - theirs.mean).abs() <= a.hypot(b)
+        {
+            text.push_str(
+                " With one seed each, the difference is within the error over the folds.",
+            );
+        }
+    }
     text
 }
 
@@ -133,4 +165,61 @@ fn table(open_set: &OpenSetSection) -> String {
     }
     html.push_str("</tbody></table></div>\n");
     html
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(rows: &[(&str, f64, f64)]) -> String {
+        let row =
+            |&(label, accuracy_percent, standard_error_percent): &(&str, f64, f64)| OpenSetRow {
+                label: label.to_owned(),
+                accuracy_percent,
+                standard_error_percent,
+                ..OpenSetRow::default()
+            };
+        headline(&OpenSetSection {
+            rows: rows.iter().map(row).collect(),
+            ..OpenSetSection::default()
+        })
+    }
+
+    #[test]
+    fn the_best_is_named_with_its_doubt() {
+        assert_eq!(say(&[]), "");
+        assert_eq!(
+            say(&[("L", 93.0, 0.4)]),
+            "On classes never trained on, L judges 93.00 % of the pairs right."
+        );
+        let clear = say(&[("Softmax", 92.0, 0.3), ("L", 93.0, 0.4)]);
+        assert!(
+            clear.ends_with("L verifies best: 93.00 % of the pairs, Softmax 92.00 %."),
+            "{clear}"
+        );
+        let folds = say(&[("Softmax", 92.6, 0.3), ("L", 93.0, 0.4)]);
+        assert!(
+            folds.ends_with("within the error over the folds."),
+            "{folds}"
+        );
+        // An error that nobody measured raises no doubt.
+        let unknown = say(&[("Softmax", 92.6, f64::NAN), ("L", 93.0, 0.4)]);
+        assert!(unknown.ends_with("92.60 %."), "{unknown}");
+        let seeds = [
+            ("Softmax", 92.0, 0.3),
+            ("Softmax", 92.8, 0.3),
+            ("L", 92.4, 0.1),
+            ("L", 92.9, 0.1),
+        ];
+        assert!(
+            say(&seeds).ends_with("within the spread of the seeds."),
+            "{}",
+            say(&seeds)
+        );
+        let softmax = say(&[("Softmax", 92.0, 0.3), ("L", 91.0, 0.4)]);
+        assert!(
+            softmax.ends_with("Softmax verifies best: 92.00 % of the pairs."),
+            "{softmax}"
+        );
+    }
 }

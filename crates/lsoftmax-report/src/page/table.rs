@@ -124,6 +124,10 @@ pub(super) fn series_mark(index: usize) -> String {
 pub(super) fn results(report: &Report) -> String {
     let groups = groups(&report.rows);
     if groups.is_empty() {
+        // A model by itself, on other classes.
+        if report.open_set.is_some() {
+            return String::new();
+        }
         return "<p>There are no finished runs in this report.</p>\n".to_owned();
     }
     let labels = labels(report);

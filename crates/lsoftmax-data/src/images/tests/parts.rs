@@ -217,3 +217,44 @@ fn a_list_says_what_each_image_is_for() {
         says(load(&format!("path,label,split\n{text}"), None), parts);
     }
 }
+
+#[test]
+fn classes_of_a_list_of_names_are_left_out() {
+    let dir = classes(&[5, 5, 5]);
+    let names = dir.path().join("exclude.txt");
+    std::fs::write(&names, "b\nnobody\n").unwrap();
+    let with = |exclude| {
+        DataSource::Images.load(&SourceOptions {
+            exclude: Some(exclude),
+            ..options(dir.path())
+        })
+    };
+    let split = with(names.clone()).unwrap();
+    assert_eq!(split.train.class_names, ["a", "c"]);
+    assert_eq!(split.train.class_counts(), [4, 4]);
+    // Images keep their classes: those of a class have values of their own.
+    let all = load(dir.path()).unwrap().train;
+    let of = |data: &crate::Dataset, class: u32| -> Vec<u8> {
+        let values = values(data).into_iter().zip(data.labels());
+        values
+            .filter(|&(_, &l)| l == class)
+            .map(|(v, _)| v)
+            .collect()
+    };
+    assert_eq!(of(&split.train, 1).len(), of(&all, 2).len());
+    assert!(
+        of(&split.train, 1)
+            .iter()
+            .all(|value| !of(&all, 1).contains(value))
+    );
+    assert!(split.remarks[0].starts_with("1 of 3 classes left out by "));
+    assert!(
+        split.remarks[1].contains("\"nobody\""),
+        "{:?}",
+        split.remarks
+    );
+
+    std::fs::write(&names, "a\nb\nc\n").unwrap();
+    says(with(names), &["exclude.txt", "all 3 in it"]);
+    says(with(dir.path().join("none.txt")), &["none.txt"]);
+}

@@ -1,12 +1,17 @@
 //! A model on classes that it was not trained on: verification, retrieval, clustering.
 
+mod identification;
+
+pub use identification::IdentificationRates;
+
 use crate::error::TrainError;
 use crate::evaluation::embeddings;
 use crate::model::{Model, ModelInfo};
 use lsoftmax_data::Dataset;
 use lsoftmax_metrics::{
-    Matrix, OperatingPoint, RetrievalReport, Roc, SearchOptions, TarAtFar, VerificationPairs,
-    k_means, nearest, normalized_mutual_information, retrieval_leave_one_out,
+    KFold, Matrix, OperatingPoint, RetrievalReport, Roc, SearchOptions, TarAtFar,
+    VerificationPairs, adjusted_mutual_information, k_means, nearest,
+    normalized_mutual_information, retrieval_leave_one_out,
 };
 use serde::{Deserialize, Serialize};
 
@@ -39,9 +44,9 @@ pub struct Verification {
     pub same_pairs: usize,
     /// Pairs of different classes.
     pub different_pairs: usize,
-    /// Folds, which share no class.
+    /// Folds, which share no class; 0 for pairs that came without.
     pub folds: usize,
-    /// Accuracy with the threshold from all other folds, the mean over the folds.
+    /// Accuracy with the threshold from all other folds, the mean over the folds; NaN without folds.
     pub accuracy_percent: f64,
     /// The standard error of that mean.
     pub standard_error_percent: f64,
@@ -63,6 +68,42 @@ pub struct Verification {
     pub same_counts: Vec<u64>,
     /// Pairs of different classes in each bin.
     pub different_counts: Vec<u64>,
+}
+
+impl Verification {
+    /// The figures of scored pairs, and of their folds if they have any.
+    ///
+    /// # Errors
+    /// None are known.
+    pub fn new(roc: &Roc, k_fold: Option<&KFold>) -> Result<Self, TrainError> {
+        // A cosine of 1 belongs into the last bin.
+        let (same, different) = roc.histograms(-1.0, 1.0 + 1e-6, BINS)?;
+        Ok(Self {
+            same_pairs: roc.same_pairs(),
+            different_pairs: roc.different_pairs(),
+            folds: k_fold.map_or(0, |k_fold| k_fold.folds.len()),
+            accuracy_percent: k_fold.map_or(f64::NAN, |k_fold| k_fold.accuracy_percent),
+            standard_error_percent: k_fold.map_or(f64::NAN, |k_fold| k_fold.standard_error_percent),
+            threshold: roc.best_threshold().threshold,
+            eer_percent: 100.0 * roc.eer().rate,
+            auc: roc.auc(),
+            smallest_far: roc.smallest_far(),
+            tar_at_far: FARS
+                .iter()
+                .map(|&far| roc.tar_at_far(far))
+                .collect::<Result<_, _>>()?,
+            points: roc.points(POINTS),
+            score_edges: same.edges().to_vec(),
+            same_counts: same.counts().to_vec(),
+            different_counts: different.counts().to_vec(),
+        })
+    }
+
+    /// TAR at one of [`FARS`] in per cent, if it was measurable.
+    pub fn tar_percent(&self, far: f64) -> Option<f64> {
+        let point = self.tar_at_far.iter().find(|tar| tar.asked == far)?;
+        point.measured.map(|point| 100.0 * point.tar)
+    }
 }
 
 /// When two images count as one class: part of a trained model.
@@ -137,6 +178,12 @@ pub struct OpenSetEvaluation {
     /// How well k-means with the true number of classes finds them; none for a large set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nmi: Option<f64>,
+    /// The same agreement, less that of chance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ami: Option<f64>,
+    /// Known or a stranger, and who; none where a set is too small for both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identification: Option<IdentificationRates>,
     /// The different pairs with the largest cosines, and the same pairs with the smallest.
     pub mistakes: Vec<Mistake>,
     /// A few images and their neighbours.
@@ -182,52 +229,41 @@ impl ScoredPairs {
 
     fn verification(&self, embeddings: Matrix<'_>) -> Result<Verification, TrainError> {
         let k_fold = self.pairs.k_fold(embeddings, false)?;
-        // A cosine of 1 belongs into the last bin.
-        let (same, different) = self.roc.histograms(-1.0, 1.0 + 1e-6, BINS)?;
-        Ok(Verification {
-            same_pairs: self.roc.same_pairs(),
-            different_pairs: self.roc.different_pairs(),
-            folds: k_fold.folds.len(),
-            accuracy_percent: k_fold.accuracy_percent,
-            standard_error_percent: k_fold.standard_error_percent,
-            threshold: self.roc.best_threshold().threshold,
-            eer_percent: 100.0 * self.roc.eer().rate,
-            auc: self.roc.auc(),
-            smallest_far: self.roc.smallest_far(),
-            tar_at_far: FARS
-                .iter()
-                .map(|&far| self.roc.tar_at_far(far))
-                .collect::<Result<_, _>>()?,
-            points: self.roc.points(POINTS),
-            score_edges: same.edges().to_vec(),
-            same_counts: same.counts().to_vec(),
-            different_counts: different.counts().to_vec(),
-        })
+        Verification::new(&self.roc, Some(&k_fold))
     }
 
-    /// The pairs that are judged most wrongly, half of them of each kind.
     fn mistakes(&self) -> Vec<Mistake> {
-        let mut order: Vec<usize> = (0..self.scores.len()).collect();
-        // Equal scores in the order of the pairs.
-        order.sort_by(|&a, &b| self.scores[b].total_cmp(&self.scores[a]));
-        let kind = |same: bool| move |&at: &usize| self.pairs.same[at] == same;
-        let alike = order.iter().copied().filter(kind(false)).take(MISTAKES);
-        let apart = order
-            .iter()
-            .rev()
-            .copied()
-            .filter(kind(true))
-            .take(MISTAKES);
-        alike
-            .chain(apart)
-            .map(|at| Mistake {
-                left: self.pairs.left[at],
-                right: self.pairs.right[at],
-                same: self.pairs.same[at],
-                score: self.scores[at],
-            })
-            .collect()
+        let images = |at: usize| [self.pairs.left[at], self.pairs.right[at]];
+        worst_mistakes(&self.scores, &self.pairs.same, images)
     }
+}
+
+/// The pairs that are judged most wrongly, as many of different classes as of one.
+///
+/// # Shapes
+/// - scores, same: `[pair]`; images: the two of a pair
+pub fn worst_mistakes(
+    scores: &[f32],
+    same: &[bool],
+    images: impl Fn(usize) -> [u32; 2],
+) -> Vec<Mistake> {
+    let mut order: Vec<usize> = (0..scores.len().min(same.len())).collect();
+    // Equal scores in the order of the pairs.
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let kind = |wanted: bool| move |&at: &usize| same[at] == wanted;
+    let alike = order.iter().copied().filter(kind(false)).take(MISTAKES);
+    let apart = order.iter().rev().copied();
+    let apart = apart.filter(kind(true)).take(MISTAKES);
+    let mistake = |at: usize| {
+        let [left, right] = images(at);
+        Mistake {
+            left,
+            right,
+            same: same[at],
+            score: scores[at],
+        }
+    };
+    alike.chain(apart).map(mistake).collect()
 }
 
 /// Ten folds where there are classes for as many: each needs two, one of them with two images.
@@ -263,11 +299,14 @@ pub fn evaluate_open_set(
     let labels = labels(data);
     let pairs = ScoredPairs::new(matrix, &labels, seed)?;
     let classes = data.class_counts().iter().filter(|&&n| n > 0).count();
-    let nmi = if data.len() <= CLUSTERED {
+    let [nmi, ami] = if data.len() <= CLUSTERED {
         let clusters = k_means(matrix, classes, seed, CLUSTER_ROUNDS)?.clusters;
-        Some(normalized_mutual_information(&labels, &clusters)?)
+        [
+            Some(normalized_mutual_information(&labels, &clusters)?),
+            Some(adjusted_mutual_information(&labels, &clusters)?),
+        ]
     } else {
-        None
+        [None, None]
     };
     let evaluation = OpenSetEvaluation {
         images: data.len(),
@@ -275,6 +314,8 @@ pub fn evaluate_open_set(
         verification: pairs.verification(matrix)?,
         retrieval: retrieval_leave_one_out(matrix, &labels, &RECALLS)?,
         nmi,
+        ami,
+        identification: identification::identification(&rows, size, &labels)?,
         mistakes: pairs.mistakes(),
         neighbourhoods: neighbourhoods(&rows, data.len(), size)?,
     };
