@@ -1,6 +1,6 @@
 use crate::annealing::{Annealing, AnnealingError, StepLambda};
 use crate::margin::{Loss, Margin, MarginError};
-use crate::ops::{TargetRule, margin_cross_entropy as operation};
+use crate::ops::{TargetRule, margin_cross_entropy as operation, serves};
 use crate::pairs::unit_rows;
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
 use burn::tensor::{Device, Int, Tensor};
@@ -90,7 +90,10 @@ pub enum Error {
         expected: usize,
     },
     /// A device whose backend the operation has not been registered for.
-    #[error("the device {0} is not supported yet: move features and head to Device::flex()")]
+    #[error(
+        "the head is not built for the device {0}: move features and head to Device::flex(), or \
+         build lsoftmax with its feature cuda, metal, vulkan or webgpu"
+    )]
     Device(String),
     /// Features and labels of different number.
     #[error("{features} features came with {labels} labels")]
@@ -297,8 +300,7 @@ pub fn margin_cross_entropy(
     if batch == 0 {
         return Err(HeadError::Empty("the batch").into());
     }
-    // The operation is registered for this backend alone so far; any other would panic.
-    if features.device() != Device::flex() {
+    if !serves(&features.device()) {
         return Err(Error::Device(format!("{:?}", features.device())));
     }
     let labels = checked_labels(labels, classes)?;

@@ -10,7 +10,8 @@ use lsoftmax_train::Gallery;
 
 pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
     let trained = args.trained;
-    let embedder = Embedder::open(&trained.run, trained.landmarks)?.refusing(trained.refuse_broken);
+    let embedder = Embedder::open(&trained.run, trained.landmarks, manner.device)?
+        .refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
     found.note(manner.quiet);
     let whole = embedder.file.canonicalize().unwrap_or(embedder.file);
@@ -46,7 +47,7 @@ pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
     let run = args
         .run
         .unwrap_or_else(|| gallery.model_file.clone().into());
-    let embedder = Embedder::open(&run, args.landmarks)
+    let embedder = Embedder::open(&run, args.landmarks, manner.device)
         .with_context(|| "cannot open the gallery's model (--run says where it is now)")?
         .refusing(true);
     let found = embedder.embed(&args.images)?;
