@@ -61,7 +61,7 @@ fn backbone(normalisation: Normalisation, device: &Device) -> Vec<TensorData> {
         all.push(block.weight.val().grad(&gradients).unwrap().into_data());
         all.push(of(block.slope.val()));
         all.extend(block.bias.iter().map(|bias| of(bias.val())));
-        for norm in &block.norm {
+        if let Some(norm) = &block.norm {
             all.push(of(norm.gamma.val()));
             all.push(of(norm.beta.val()));
             all.push(norm.mean.value_sync().into_data());
