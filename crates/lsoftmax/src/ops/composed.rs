@@ -270,7 +270,7 @@ impl<'a, B: MarginBackend> Head<'a, B> {
                 max: sum[0],
                 sum: sum[1],
             });
-            let all = sums.reduce(|all, sum| all.and(sum));
+            let all = sums.reduce(SumExp::and);
             others.push(all.expect("at least one class"));
         }
 
