@@ -1,4 +1,6 @@
 //! The command on a graphics device beside the CPU; runs where `LSOFTMAX_GPU_TESTS` names the device.
+// A test that was skipped says so.
+#![allow(clippy::print_stderr)]
 
 use serde_json::Value;
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! Networks, losses and trainings on a graphics device beside the CPU, which has kernels of its own
 //! for all of it. These run where `LSOFTMAX_GPU_TESTS` names the device.
 #![cfg(feature = "_gpu")]
+// A test that was skipped says so.
+#![allow(clippy::print_stderr)]
 
 use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
 use lsoftmax::pairs::{CenterLossConfig, ContrastiveLossConfig, TripletLossConfig};

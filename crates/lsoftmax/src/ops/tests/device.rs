@@ -1,5 +1,7 @@
 //! The head on a graphics device beside the kernel of the CPU. These run where
 //! `LSOFTMAX_GPU_TESTS` is set, on `Device::default()`.
+// A test that was skipped says so.
+#![allow(clippy::print_stderr)]
 
 use super::*;
 use burn::backend::ops::FloatTensorOps as _;
