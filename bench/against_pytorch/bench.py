@@ -37,9 +37,12 @@ class Worker:
     seconds: list[float] = field(default_factory=list)
     memory: int | None = None
     count: int = 1
+    # Of a step, by the device's own clock: graphics processors only.
+    device_seconds: float | None = None
 
-    def steps(self, count: int, timed: bool = True) -> None:
-        self.process.stdin.write(json.dumps({"steps": count}) + "\n")
+    def steps(self, count: int, timed: bool = True, profile: bool = False) -> None:
+        command = {"steps": count, "profile": profile}
+        self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
@@ -47,6 +50,8 @@ class Worker:
         answer = json.loads(line)
         self.values += answer["values"]
         self.memory = answer["memory"]
+        if profile and answer.get("device_seconds"):
+            self.device_seconds = answer["device_seconds"] / count
         if timed:
             self.seconds += answer["seconds"]
 
@@ -214,7 +219,10 @@ def machine(threads: int) -> dict:
     model = platform.processor()
     with contextlib.suppress(OSError, StopIteration), open("/proc/cpuinfo") as file:
         model = next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
-    versions = {name: metadata.version(name) for name in ["torch", "onnxruntime", "numpy"]}
+    versions = {}
+    for name in ["torch", "onnxruntime", "numpy"]:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
     return {"processor": model, "threads": threads, "versions": versions}
 
 

@@ -3,7 +3,8 @@
     python torch_side.py MODE train|inference DIR
     python torch_side.py MODE head BATCH FEATURE CLASSES M LAMBDA
 
-MODE is eager, channels-last, compile, compile-channels-last or, for inference, onnxruntime.
+MODE is eager, channels-last, compile, compile-channels-last or, for inference, onnxruntime; with
+TORCH_DEVICE=cuda also with -tf32 or -bf16 behind it.
 """
 
 import json
@@ -19,6 +20,8 @@ from networks import load
 from torch.nn import functional as F
 
 LEARNING_RATE = 0.0001  # see train.rs
+DEVICE = torch.device(os.environ.get("TORCH_DEVICE", "cpu"))
+ON_GPU = DEVICE.type == "cuda"
 
 
 def status(key: str) -> int | None:
@@ -32,14 +35,39 @@ def status(key: str) -> int | None:
 
 def serve(baseline: int | None, step: Callable[[], float]) -> None:
     for line in sys.stdin:
+        command = json.loads(line)
         seconds, values = [], []
-        for _ in range(json.loads(line)["steps"]):
+        profile = ON_GPU and command.get("profile")
+        if profile:
+            events = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+            events[0].record()
+        for _ in range(command["steps"]):
             start = time.perf_counter()
             values.append(step())
             seconds.append(time.perf_counter() - start)
-        peak = status("VmHWM:")
-        memory = None if peak is None or baseline is None else peak - baseline
-        print(json.dumps({"seconds": seconds, "values": values, "memory": memory}), flush=True)
+        answer = {"seconds": seconds, "values": values, "memory": memory_above(baseline)}
+        if profile:
+            events[1].record()
+        if ON_GPU:
+            # What is still queued belongs to the last step.
+            start = time.perf_counter()
+            torch.cuda.synchronize()
+            seconds[-1] += time.perf_counter() - start
+        if profile:
+            answer["device_seconds"] = events[0].elapsed_time(events[1]) / 1e3
+        print(json.dumps(answer), flush=True)
+
+
+def memory_above(baseline: int | None) -> int | None:
+    if ON_GPU:
+        return torch.cuda.max_memory_reserved()
+    peak = status("VmHWM:")
+    return None if peak is None or baseline is None else peak - baseline
+
+
+def autocast(mode: str) -> torch.autocast:
+    """bf16 where the mode says so: weights, loss and optimiser stay f32."""
+    return torch.autocast(DEVICE.type, torch.bfloat16, enabled=mode.endswith("-bf16"))
 
 
 def batches(folder: str, mode: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -47,7 +75,8 @@ def batches(folder: str, mode: str) -> list[tuple[torch.Tensor, torch.Tensor]]:
     pixels = torch.from_numpy(np.load(f"{folder}/pixels.npy")).permute(0, 1, 4, 2, 3)
     labels = torch.from_numpy(np.load(f"{folder}/labels.npy")).long()
     layout = torch.channels_last if "channels-last" in mode else torch.contiguous_format
-    return [(x.contiguous(memory_format=layout), y) for x, y in zip(pixels, labels, strict=True)]
+    pairs = zip(pixels.to(DEVICE), labels.to(DEVICE), strict=True)
+    return [(x.contiguous(memory_format=layout), y) for x, y in pairs]
 
 
 def prepared(module: torch.nn.Module, mode: str) -> torch.nn.Module:
@@ -57,7 +86,7 @@ def prepared(module: torch.nn.Module, mode: str) -> torch.nn.Module:
 
 
 def train(mode: str, folder: str) -> Callable[[], float]:
-    network = load(f"{folder}/model.safetensors")
+    network = load(f"{folder}/model.safetensors").to(DEVICE)
     optimiser = torch.optim.SGD(network.groups(5e-4), LEARNING_RATE, momentum=0.9, fused=True)
     network = prepared(network, mode)
     data = batches(folder, mode)
@@ -68,7 +97,9 @@ def train(mode: str, folder: str) -> Callable[[], float]:
         x, y = data[count % len(data)]
         count += 1
         optimiser.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(network(x), y)
+        with autocast(mode):
+            logits = network(x)
+        loss = F.cross_entropy(logits.float(), y)
         loss.backward()
         optimiser.step()
         return loss.item()
@@ -140,14 +171,15 @@ def l_softmax(x: torch.Tensor, w: torch.Tensor, y: torch.Tensor, m: int, lam: fl
 def head(mode: str, sizes: list[str]) -> Callable[[], float]:
     batch, feature, classes, m = map(int, sizes[:4])
     lam = float(sizes[4])
-    x = noise(batch * feature, 0, 1.0).view(batch, feature).requires_grad_()
-    w = noise(classes * feature, 12_345, 0.05).view(classes, feature).requires_grad_()
-    y = torch.arange(batch) * 7919 % classes
+    x = noise(batch * feature, 0, 1.0).view(batch, feature).to(DEVICE).requires_grad_()
+    w = noise(classes * feature, 12_345, 0.05).view(classes, feature).to(DEVICE).requires_grad_()
+    y = (torch.arange(batch) * 7919 % classes).to(DEVICE)
 
     def loss_of(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(F.linear(x, w), y) if m == 1 else l_softmax(x, w, y, m, lam)
+        with autocast(mode):
+            return F.cross_entropy(F.linear(x, w), y) if m == 1 else l_softmax(x, w, y, m, lam)
 
-    if mode == "compile":
+    if mode.startswith("compile"):
         loss_of = torch.compile(loss_of)
 
     def step() -> float:
@@ -162,6 +194,10 @@ def head(mode: str, sizes: list[str]) -> Callable[[], float]:
 def main() -> None:
     mode, case, *rest = sys.argv[1:]
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    # cuDNN takes TF32 unless it is told not to.
+    torch.backends.cuda.matmul.allow_tf32 = mode.endswith("-tf32")
+    torch.backends.cudnn.allow_tf32 = mode.endswith("-tf32")
+    torch.backends.cudnn.benchmark = True
     baseline = status("VmRSS:")
     if case == "head":
         serve(baseline, head(mode, rest))

@@ -17,14 +17,13 @@ fn noise(count: usize, offset: u32, scale: f32) -> Vec<f32> {
 }
 
 pub(crate) fn run(
-    batch: usize,
-    feature: usize,
-    classes: usize,
+    [batch, feature, classes]: [usize; 3],
     m: u32,
     lambda: f64,
+    device: &Device,
 ) -> anyhow::Result<()> {
-    let baseline = worker::resident();
-    let device = Device::flex().autodiff();
+    let baseline = worker::baseline(device);
+    let device = device.clone().autodiff();
     let loss = if m == 1 {
         Loss::Softmax
     } else {
@@ -40,7 +39,7 @@ pub(crate) fn run(
     let features = tensor(noise(batch * feature, 0, 1.0), [batch, feature]).require_grad();
     let labels: Vec<i64> = (0..batch).map(|i| (i * 7919 % classes) as i64).collect();
     let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [batch]), &device);
-    worker::serve(baseline, || {
+    worker::serve(baseline, &device, || {
         let loss = head.loss(features.clone(), labels.clone(), 0)?;
         let gradients = loss.backward();
         let of_weights = head.weight.val().grad(&gradients);

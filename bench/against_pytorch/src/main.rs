@@ -8,10 +8,14 @@ mod train;
 mod worker;
 
 use clap::{Parser, Subcommand};
+use lsoftmax_train::DeviceChoice;
 use std::path::PathBuf;
 
 #[derive(Parser)]
 struct Arguments {
+    /// Where to compute, as of the command `lsoftmax`.
+    #[arg(long, default_value_t = DeviceChoice::CPU)]
+    device: DeviceChoice,
     #[command(subcommand)]
     case: Case,
 }
@@ -39,26 +43,27 @@ enum Case {
 }
 
 fn main() -> anyhow::Result<()> {
-    let case = Arguments::parse().case;
+    let arguments = Arguments::parse();
     // As the command `lsoftmax` does.
-    rayon::scope(|_| run(case))
+    rayon::scope(|_| run(arguments))
 }
 
-fn run(case: Case) -> anyhow::Result<()> {
+fn run(Arguments { device, case }: Arguments) -> anyhow::Result<()> {
+    let device = device.open()?;
     match case {
         Case::Prepare {
             network,
             batch,
             dir,
         } => train::prepare(&network, batch, &dir),
-        Case::Train { dir } => train::run(&dir),
-        Case::Inference { dir } => inference::run(&dir),
+        Case::Train { dir } => train::run(&dir, &device),
+        Case::Inference { dir } => inference::run(&dir, &device),
         Case::Head {
             batch,
             feature,
             classes,
             m,
             lambda,
-        } => head::run(batch, feature, classes, m, lambda),
+        } => head::run([batch, feature, classes], m, lambda, &device),
     }
 }

@@ -79,14 +79,14 @@ impl Batches {
     }
 }
 
-pub(crate) fn run(dir: &Path) -> anyhow::Result<()> {
-    let baseline = worker::resident();
+pub(crate) fn run(dir: &Path, device: &Device) -> anyhow::Result<()> {
+    let baseline = worker::baseline(device);
     let batches = Batches::read(dir)?;
-    let device = Device::flex().autodiff();
+    let device = device.clone().autodiff();
     let (model, info) = Model::load(&dir.join("model.safetensors"), &device)?;
     let mut learner = Some(Learner::new(model, info.image, 0.9, 5e-4));
     let mut step = 0;
-    worker::serve(baseline, || {
+    worker::serve(baseline, &device, || {
         let (pixels, labels) = batches.at(step);
         let current = learner.take().context("an earlier step failed")?;
         let forward = current.forward(pixels.to_vec(), labels, step as u64)?;

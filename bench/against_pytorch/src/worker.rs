@@ -1,6 +1,8 @@
 //! The protocol: `{"steps": n}` is answered by the seconds and the value of each step, and by the
-//! memory used so far.
+//! memory used so far; with `"profile": true` also by the seconds that the device itself worked.
 
+use anyhow::Context as _;
+use burn::tensor::{Device, ProfileOptions, read_sync};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead as _, Write as _};
 use std::time::Instant;
@@ -8,37 +10,61 @@ use std::time::Instant;
 #[derive(Deserialize)]
 struct Command {
     steps: usize,
+    #[serde(default)]
+    profile: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Answer {
     seconds: Vec<f64>,
     values: Vec<f64>,
-    /// Bytes above what the process held before model and data were made.
+    /// Bytes above what there was before model and data were made: of the process on the CPU, of
+    /// Burn's pools on a graphics processor.
     memory: Option<u64>,
+    /// By the device's clock, for all steps together.
+    device_seconds: Option<f64>,
 }
 
-/// Serves commands until the input ends. `baseline` is [`resident`] before anything was made.
+/// Serves commands until the input ends. `before` is [`baseline`].
 pub(crate) fn serve(
-    baseline: Option<u64>,
-    mut step: impl FnMut() -> anyhow::Result<f64>,
+    before: Option<u64>,
+    device: &Device,
+    mut step: impl FnMut() -> anyhow::Result<f64> + Send,
 ) -> anyhow::Result<()> {
     for line in std::io::stdin().lock().lines() {
         let command: Command = serde_json::from_str(&line?)?;
-        let (mut seconds, mut values) = (Vec::new(), Vec::new());
-        for _ in 0..command.steps {
+        let mut answer = Answer::default();
+        let mut run = || -> anyhow::Result<()> {
+            for _ in 0..command.steps {
+                let start = Instant::now();
+                answer.values.push(step()?);
+                answer.seconds.push(start.elapsed().as_secs_f64());
+            }
+            // What is still queued belongs to the last step.
             let start = Instant::now();
-            values.push(step()?);
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-        let memory = status("VmHWM:")
-            .zip(baseline)
-            .map(|(peak, base)| peak - base);
-        let answer = Answer {
-            seconds,
-            values,
-            memory,
+            device.sync()?;
+            if let Some(last) = answer.seconds.last_mut() {
+                *last += start.elapsed().as_secs_f64();
+            }
+            Ok(())
         };
+        if command.profile {
+            let options = ProfileOptions::default().flush();
+            let (done, duration) = device.profile_with(options, run)?;
+            done?;
+            let ticks = read_sync(duration.resolve()).context("the device measured nothing")?;
+            answer.device_seconds = Some(ticks.duration().as_secs_f64());
+        } else {
+            run()?;
+        }
+        let peak = if *device == Device::flex() {
+            status("VmHWM:")
+        } else {
+            pools(device)
+        };
+        answer.memory = peak
+            .zip(before)
+            .map(|(peak, before)| peak.saturating_sub(before));
         let mut out = std::io::stdout().lock();
         writeln!(out, "{}", serde_json::to_string(&answer)?)?;
         out.flush()?;
@@ -46,9 +72,18 @@ pub(crate) fn serve(
     Ok(())
 }
 
-/// Memory of the process in bytes, where the system tells.
-pub(crate) fn resident() -> Option<u64> {
-    status("VmRSS:")
+/// Memory in bytes before anything was made, where it is told.
+pub(crate) fn baseline(device: &Device) -> Option<u64> {
+    if *device == Device::flex() {
+        status("VmRSS:")
+    } else {
+        pools(device)
+    }
+}
+
+/// What Burn has taken from a graphics processor. Its pools grow, and hardly ever shrink.
+fn pools(device: &Device) -> Option<u64> {
+    device.memory_pool_usage().map(|usage| usage.bytes_reserved)
 }
 
 fn status(key: &str) -> Option<u64> {

@@ -1,7 +1,7 @@
 //! What can be typed.
 
 use clap::{Parser, Subcommand, ValueEnum};
-use lsoftmax_train::{Settings, TrainError, read_settings};
+use lsoftmax_train::{DeviceChoice, Settings, TrainError, read_settings};
 use std::path::PathBuf;
 
 /// Large-margin softmax: train, compare, evaluate, plot.
@@ -16,6 +16,10 @@ pub(crate) struct Args {
     /// Threads to compute with [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
+    /// Where models compute: cpu, cuda, metal, vulkan, webgpu, with :N for another than the first
+    /// of several, or auto; all but cpu need a build with the feature of that name [default: cpu]
+    #[arg(long, global = true, value_name = "DEVICE")]
+    pub(crate) device: Option<DeviceChoice>,
     /// No progress on stderr
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,

@@ -3,11 +3,10 @@
 use crate::commands::Misuse;
 use crate::output;
 use anyhow::bail;
-use burn::tensor::Device;
 use lsoftmax_data::Dataset;
 use lsoftmax_data::faces::{Landmarks, alignment_step};
 use lsoftmax_data::images::{Broken, Channels, Decoded, ImageList, ImageOptions};
-use lsoftmax_train::{MODEL_FILE, Model, ModelInfo, embeddings};
+use lsoftmax_train::{DeviceChoice, MODEL_FILE, Model, ModelInfo, embeddings};
 use std::path::{Path, PathBuf};
 
 pub(crate) struct Embedder {
@@ -39,9 +38,13 @@ fn model_file(run: &Path) -> PathBuf {
 }
 
 impl Embedder {
-    pub(crate) fn open(run: &Path, landmarks: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub(crate) fn open(
+        run: &Path,
+        landmarks: Option<PathBuf>,
+        device: DeviceChoice,
+    ) -> anyhow::Result<Self> {
         let file = model_file(run);
-        let (model, info) = Model::load(&file, &Device::flex())?;
+        let (model, info) = Model::load(&file, &device.open()?)?;
         if info.images.align.is_some() && landmarks.is_none() {
             bail!(Misuse(
                 "this model was trained on aligned faces: --landmarks has to say where the eyes, the \

@@ -33,7 +33,8 @@ pub struct Forward {
     pub targets: Vec<f32>,
     /// `[batch, feature]`.
     pub features: Tensor<2>,
-    labels: Tensor<1, Int>,
+    /// Where a loss on distances needs them.
+    labels: Option<Tensor<1, Int>>,
     tensor: Tensor<1>,
 }
 
@@ -161,16 +162,18 @@ impl Learner {
     ) -> Result<Forward, TrainError> {
         let count = labels.len();
         let x = images(pixels, count, self.image, &self.device);
-        let labels: Vec<i64> = labels.iter().map(|&label| label.into()).collect();
-        let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [count]), &self.device);
         let features = self.model.backbone.forward(x);
-        let out = self
-            .model
-            .head
-            .loss_with_targets(features.clone(), labels.clone(), step)?;
-        let tensor = match &self.pairs {
-            None => out.loss,
-            Some(pairs) => pairs.add_to(out.loss, features.clone(), labels.clone(), step)?,
+        let head = &self.model.head;
+        let out = head.loss_with_host_labels(features.clone(), labels, step)?;
+        let (tensor, labels) = match &self.pairs {
+            None => (out.loss, None),
+            Some(pairs) => {
+                let labels: Vec<i64> = labels.iter().map(|&label| label.into()).collect();
+                let labels = TensorData::new(labels, [count]);
+                let labels = Tensor::<1, Int>::from_data(labels, &self.device);
+                let both = pairs.add_to(out.loss, features.clone(), labels.clone(), step)?;
+                (both, Some(labels))
+            }
         };
         Ok(Forward {
             loss: tensor.to_data().iter::<f64>().next().unwrap_or(f64::NAN),
@@ -192,7 +195,8 @@ impl Learner {
             labels,
             ..
         } = forward;
-        if let Some(pairs) = self.pairs.as_mut().filter(|pairs| pairs.moves()) {
+        let moving = self.pairs.as_mut().filter(|pairs| pairs.moves());
+        if let (Some(pairs), Some(labels)) = (moving, labels) {
             pairs.update(features, labels)?;
         } else {
             // The backward pass may write over what nobody else holds.

@@ -15,6 +15,7 @@
 //! ```
 
 mod checkpoint;
+mod device;
 mod error;
 mod evaluation;
 mod experiment;
@@ -36,6 +37,7 @@ mod training;
 mod watch;
 
 pub use checkpoint::{Best, Checkpoint};
+pub use device::DeviceChoice;
 pub use error::TrainError;
 pub use evaluation::{Evaluation, embeddings, evaluate};
 pub use experiment::{

@@ -1,6 +1,6 @@
 use crate::annealing::{Annealing, AnnealingError, StepLambda};
 use crate::margin::{Loss, Margin, MarginError};
-use crate::ops::{TargetRule, margin_cross_entropy as operation};
+use crate::ops::{TargetRule, margin_cross_entropy as operation, serves};
 use crate::pairs::unit_rows;
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
 use burn::tensor::{Device, Int, Tensor};
@@ -90,7 +90,10 @@ pub enum Error {
         expected: usize,
     },
     /// A device whose backend the operation has not been registered for.
-    #[error("the device {0} is not supported yet: move features and head to Device::flex()")]
+    #[error(
+        "the head is not built for the device {0}: move features and head to Device::flex(), or \
+         build lsoftmax with its feature cuda, metal, vulkan or webgpu"
+    )]
     Device(String),
     /// Features and labels of different number.
     #[error("{features} features came with {labels} labels")]
@@ -199,6 +202,31 @@ impl MarginHead {
         )
     }
 
+    /// [`loss_with_targets`](Self::loss_with_targets) for labels that the host has: no device is
+    /// asked for them.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn loss_with_host_labels(
+        &self,
+        features: Tensor<2>,
+        labels: &[u32],
+        step: u64,
+    ) -> Result<HeadLoss, Error> {
+        let (loss, lambda) = self.at(step);
+        let weights = self.weight.val();
+        check(&features, &weights, labels.len())?;
+        let classes = weights.dims()[0];
+        let labels = checked_labels(labels.iter().map(|&label| label.into()), classes)?;
+        Ok(cross_entropy(
+            features,
+            weights,
+            labels,
+            loss.margin()?.into(),
+            lambda,
+        ))
+    }
+
     /// The plain inner products `w_j · x`: for accuracy and inference.
     ///
     /// # Shapes
@@ -277,6 +305,21 @@ pub fn margin_cross_entropy(
     margin: Arc<dyn Margin>,
     lambda: impl Into<StepLambda>,
 ) -> Result<HeadLoss, Error> {
+    let [count] = labels.dims();
+    check(&features, &weights, count)?;
+    let classes = weights.dims()[0];
+    let labels = checked_labels(labels.into_data().iter::<i64>(), classes)?;
+    Ok(cross_entropy(
+        features,
+        weights,
+        labels,
+        margin,
+        lambda.into(),
+    ))
+}
+
+/// Whether these can go together.
+fn check(features: &Tensor<2>, weights: &Tensor<2>, labels: usize) -> Result<(), Error> {
     let [batch, found] = features.dims();
     let [classes, expected] = weights.dims();
     if found != expected {
@@ -287,41 +330,44 @@ pub fn margin_cross_entropy(
             expected,
         });
     }
-    let [count] = labels.dims();
-    if count != batch {
+    if labels != batch {
         return Err(Error::BatchSize {
             features: batch,
-            labels: count,
+            labels,
         });
     }
     if batch == 0 {
         return Err(HeadError::Empty("the batch").into());
     }
-    // The operation is registered for this backend alone so far; any other would panic.
-    if features.device() != Device::flex() {
+    if !serves(&features.device()) {
         return Err(Error::Device(format!("{:?}", features.device())));
     }
-    let labels = checked_labels(labels, classes)?;
-    let (loss, targets) = operation(
-        features,
-        weights,
-        TargetRule {
-            margin,
-            lambda: lambda.into(),
-            labels,
-            classes,
-        },
-    );
-    Ok(HeadLoss { loss, targets })
+    Ok(())
+}
+
+/// The operation on what was checked.
+fn cross_entropy(
+    features: Tensor<2>,
+    weights: Tensor<2>,
+    labels: Arc<[u32]>,
+    margin: Arc<dyn Margin>,
+    lambda: StepLambda,
+) -> HeadLoss {
+    let rule = TargetRule {
+        margin,
+        lambda,
+        labels,
+        classes: weights.dims()[0],
+    };
+    let (loss, targets) = operation(features, weights, rule);
+    HeadLoss { loss, targets }
 }
 
 pub(crate) fn checked_labels(
-    labels: Tensor<1, Int>,
+    labels: impl Iterator<Item = i64>,
     classes: usize,
 ) -> Result<Arc<[u32]>, HeadError> {
-    let labels = labels.into_data();
     labels
-        .iter::<i64>()
         .enumerate()
         .map(|(row, label)| match u32::try_from(label) {
             Ok(class) if (class as usize) < classes => Ok(class),

@@ -133,9 +133,10 @@
 //! # Backends
 //!
 //! On the CPU (`flex`) the whole loss is one fused kernel that holds a block of logits at a
-//! time, whatever the number of classes. Elsewhere it is made of Burn's own operations and asks the
-//! same scalar functions. Features may be f16 or bf16: all arithmetic and the loss are f32 then.
-//! Equal inputs give equal bits.
+//! time, whatever the number of classes; equal inputs give equal bits. On graphics processors
+//! (features `cuda`, `metal`, `vulkan`, `webgpu`) it is matrix products and two kernels of its own, a
+//! block of logits at a time too, and asks the same scalar functions. Features may be f16 or bf16:
+//! all arithmetic and the loss are f32 then.
 
 // The tests in tests/ and those in here share their problems.
 #[cfg(test)]

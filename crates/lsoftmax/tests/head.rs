@@ -265,6 +265,28 @@ fn targets_are_cosine_norms_and_confidence() {
     }
 }
 
+#[test]
+fn labels_of_the_host_are_those_of_the_device() {
+    let device = Device::flex();
+    let problem = problem();
+    let head = head(Loss::LSoftmax { m: 4 }, &device);
+    let by_tensor = |labels: &[u32]| {
+        let tensor = labels_of(labels, &device);
+        head.loss_with_targets(features(&problem, &device), tensor, 3)
+    };
+    let by_host =
+        |labels: &[u32]| head.loss_with_host_labels(features(&problem, &device), labels, 3);
+    let (found, expected) = (by_host(&problem.labels), by_tensor(&problem.labels));
+    let (found, expected) = (found.unwrap(), expected.unwrap());
+    assert_eq!(values(&found.loss), values(&expected.loss));
+    assert_eq!(values(&found.targets), values(&expected.targets));
+    let mut out_of_range = problem.labels.clone();
+    out_of_range[2] = 4;
+    for wrong in [&out_of_range[..], &problem.labels[1..], &[]] {
+        assert_eq!(by_host(wrong).unwrap_err(), by_tensor(wrong).unwrap_err());
+    }
+}
+
 /// Behind the gate of the default schedule the loss is the one of a fixed λ, gradients and all, and
 /// that λ is the one which the head names.
 #[test]

@@ -33,7 +33,8 @@ pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
         }
     }
     let trained = args.trained;
-    let embedder = Embedder::open(&trained.run, trained.landmarks)?.refusing(trained.refuse_broken);
+    let embedder = Embedder::open(&trained.run, trained.landmarks, manner.device)?
+        .refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
     found.note(manner.quiet);
     let size = embedder.info.embedding_size();

@@ -4,7 +4,6 @@ use crate::embedder::Embedder;
 use crate::open_set;
 use crate::output;
 use crate::pages::{Page, told_page};
-use burn::tensor::Device;
 use lsoftmax_train::{
     EXPERIMENT_FILE, Experiment, MODEL_FILE, Model, Settings, evaluate, evaluate_open_set,
     load_data, read_settings,
@@ -24,7 +23,7 @@ pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
     let experiment = Experiment::resolve(flags, file)?;
     let own = args.run.join(MODEL_FILE);
     let file = args.model.as_ref().unwrap_or(&own);
-    let (model, info) = Model::load(file, &Device::flex())?;
+    let (model, info) = Model::load(file, &manner.device.open()?)?;
     let split = load_data(&experiment)?;
     let found = evaluate(&model, &info, &split.test)?;
     if manner.json {
@@ -60,7 +59,7 @@ pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
 /// On classes that the model was not trained on.
 fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<()> {
     let run = args.model.as_ref().unwrap_or(&args.run);
-    let embedder = Embedder::open(run, args.landmarks.clone())?;
+    let embedder = Embedder::open(run, args.landmarks.clone(), manner.device)?;
     let decoded = embedder.decode(images)?;
     let info = &embedder.info;
     let (found, _) = evaluate_open_set(&embedder.model, info, &decoded.dataset, 0)?;

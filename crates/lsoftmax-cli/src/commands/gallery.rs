@@ -10,11 +10,12 @@ use lsoftmax_train::{Gallery, Hit, INDEX_FROM, IndexPart};
 
 pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
     let trained = args.trained;
-    let embedder = Embedder::open(&trained.run, trained.landmarks)?.refusing(trained.refuse_broken);
+    let embedder = Embedder::open(&trained.run, trained.landmarks, manner.device)?
+        .refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
     found.note(manner.quiet);
     let whole = embedder.file.canonicalize().unwrap_or(embedder.file);
-    let mut gallery = Gallery {
+    let gallery = Gallery {
         model: embedder.model.embedding_digest(&embedder.info)?,
         model_file: whole.to_string_lossy().into_owned(),
         size: embedder.info.embedding_size(),
@@ -23,9 +24,7 @@ pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
         labels: found.labels,
         index: None,
     };
-    if wants_index(args.approximate, gallery.paths.len(), manner)? {
-        build_index(&mut gallery)?;
-    }
+    let gallery = indexed(gallery, args.approximate, manner)?;
     gallery.save(&args.out)?;
     if manner.json {
         let answer = serde_json::json!({
@@ -47,37 +46,38 @@ pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether an index is to be built, which takes a feature.
-fn wants_index(when: Approximate, images: usize, manner: Manner) -> anyhow::Result<bool> {
-    let wanted = match when {
+fn wants_index(gallery: &Gallery, when: Approximate) -> bool {
+    match when {
         Approximate::Always => true,
-        Approximate::Auto => images >= INDEX_FROM,
+        Approximate::Auto => gallery.paths.len() >= INDEX_FROM,
         Approximate::Never => false,
-    };
-    if !wanted || cfg!(feature = "usearch") {
-        return Ok(wanted);
     }
+}
+
+/// The gallery with an approximate index, if it is to have one.
+#[cfg(feature = "usearch")]
+fn indexed(mut gallery: Gallery, when: Approximate, _: Manner) -> anyhow::Result<Gallery> {
+    if wants_index(&gallery, when) {
+        gallery.build_index()?;
+    }
+    Ok(gallery)
+}
+
+/// Says that this takes a feature, if the gallery is to have an approximate index.
+#[cfg(not(feature = "usearch"))]
+fn indexed(gallery: Gallery, when: Approximate, manner: Manner) -> anyhow::Result<Gallery> {
     let without = "this lsoftmax was built without the feature usearch (cargo install --path \
                    crates/lsoftmax-cli --features usearch; it needs a C++ compiler)";
     if when == Approximate::Always {
         bail!(Misuse(format!("no approximate index: {without}")));
     }
-    if !manner.quiet {
+    if wants_index(&gallery, when) && !manner.quiet {
+        let images = gallery.paths.len();
         output::note(&format!(
             "{images} images without an approximate index: {without}"
         ));
     }
-    Ok(false)
-}
-
-#[cfg(feature = "usearch")]
-fn build_index(gallery: &mut Gallery) -> anyhow::Result<()> {
-    Ok(gallery.build_index()?)
-}
-
-#[cfg(not(feature = "usearch"))]
-fn build_index(_: &mut Gallery) -> anyhow::Result<()> {
-    Ok(())
+    Ok(gallery)
 }
 
 /// How much an index can be trusted, in a sentence.
@@ -126,7 +126,7 @@ pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
     let run = args
         .run
         .unwrap_or_else(|| gallery.model_file.clone().into());
-    let embedder = Embedder::open(&run, args.landmarks)
+    let embedder = Embedder::open(&run, args.landmarks, manner.device)
         .with_context(|| "cannot open the gallery's model (--run says where it is now)")?
         .refusing(true);
     let found = embedder.embed(&args.images)?;

@@ -16,9 +16,8 @@ use crate::boundary::boundaries;
 use crate::output::{self, Display, Watch};
 use crate::pages::{Page, Row};
 use anyhow::{Context as _, bail};
-use burn::tensor::Device;
 use lsoftmax_data::{DataError, Split};
-use lsoftmax_train::{Experiment, Outcome, RunFolder, Saved, TrainError};
+use lsoftmax_train::{DeviceChoice, Experiment, Outcome, RunFolder, Saved, TrainError};
 use std::path::{Path, PathBuf};
 
 /// How to answer.
@@ -26,6 +25,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Manner {
     pub(crate) json: bool,
     pub(crate) quiet: bool,
+    pub(crate) device: DeviceChoice,
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
@@ -49,6 +49,7 @@ fn run_command(args: Args) -> anyhow::Result<()> {
     let manner = Manner {
         json: args.json,
         quiet: args.quiet,
+        device: device(&args)?,
     };
     match args.command {
         Command::Train(args) => train::run(args, manner),
@@ -63,6 +64,27 @@ fn run_command(args: Args) -> anyhow::Result<()> {
         Command::Plot(args) => plot::run(&args, manner),
         Command::Loss(args) => loss::run(&args, manner),
     }
+}
+
+/// The device asked for, known to work before anything is written.
+fn device(args: &Args) -> anyhow::Result<DeviceChoice> {
+    let Some(asked) = args.device else {
+        return Ok(DeviceChoice::CPU);
+    };
+    if matches!(
+        args.command,
+        Command::Data(_) | Command::Plot(_) | Command::Loss(_)
+    ) {
+        bail!(Misuse(
+            "--device is for commands that compute with a model; this one does not".into()
+        ));
+    }
+    let device = asked.resolve();
+    device.open()?;
+    if asked.is_auto() && !args.quiet {
+        output::note(&format!("computes on {device}"));
+    }
+    Ok(device)
 }
 
 /// Something typed that cannot be.
@@ -98,6 +120,8 @@ pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
         | TrainError::RunExists(_)
         | TrainError::Finished(_)
         | TrainError::Running(_)
+        | TrainError::DeviceNotBuilt { .. }
+        | TrainError::NoDevice { .. }
         | TrainError::Network(_) => true,
         TrainError::Head(error) => head(error),
         TrainError::Data(error) => data(error),
@@ -229,7 +253,7 @@ fn complete(
         display,
         folder: &mut folder,
     };
-    let device = Device::flex();
+    let device = manner.device.open()?;
     let trained = match saved {
         None => lsoftmax_train::train(experiment, split, &device, &mut watch),
         Some(saved) => lsoftmax_train::resume(experiment, split, &device, saved, &mut watch),

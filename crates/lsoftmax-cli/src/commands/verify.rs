@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: args::Verify, manner: Manner) -> anyhow::Result<()> {
     let trained = args.trained;
-    let embedder = Embedder::open(&trained.run, trained.landmarks)?.refusing(true);
+    let embedder = Embedder::open(&trained.run, trained.landmarks, manner.device)?.refusing(true);
     match (&args.pairs, &args.images[..]) {
         (Some(pairs), []) => {
             let root = args.root.unwrap_or_else(|| folder_of(pairs));

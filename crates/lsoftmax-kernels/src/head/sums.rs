@@ -27,6 +27,13 @@ impl SumExp {
         self
     }
 
+    /// The sum over the logits of both.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.add(other);
+        self
+    }
+
     pub(super) fn add(&mut self, other: Self) {
         let max = self.max.max(other.max);
         let rescaled = |part: Self| {

@@ -3,6 +3,7 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
+use super::composed::BLOCK;
 use super::{MarginBackend, TargetRule, composed};
 use crate::StepLambda;
 use burn::backend::Flex;
@@ -50,13 +51,24 @@ fn bits(values: &[f64]) -> Vec<u64> {
 }
 
 fn by_operations(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer, Vec<f64>) {
-    let [x, w] = arrays(problem, dtype);
-    let found = answer(composed::with_gradient::<Flex>(x.clone(), w.clone(), rule));
+    let found = in_blocks(problem, rule, dtype, BLOCK);
     // The forward pass alone says the same.
-    let alone = composed::forward::<Flex>(x, w, rule);
-    assert_eq!(values(alone.loss)[0].to_bits(), found.0.loss.to_bits());
-    assert_eq!(bits(&values(alone.targets)), bits(&found.1));
+    let [x, w] = arrays(problem, dtype);
+    let (loss, targets) = composed::forward::<Flex>(x, w, rule, BLOCK);
+    assert_eq!(values(loss)[0].to_bits(), found.0.loss.to_bits());
+    assert_eq!(bits(&values(targets)), bits(&found.1));
     found
+}
+
+/// The composed operations, with so many logits in a block.
+fn in_blocks(
+    problem: &Problem,
+    rule: &TargetRule,
+    dtype: DType,
+    block: usize,
+) -> (Answer, Vec<f64>) {
+    let [x, w] = arrays(problem, dtype);
+    answer(composed::with_gradient::<Flex>(x, w, rule, block))
 }
 
 fn by_kernel(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer, Vec<f64>) {
@@ -111,6 +123,13 @@ fn kernel_and_operations_agree_for_all_losses() {
                     let place = format!("{loss}, {lambda:?}, [{batch}, {classes}, {features}]");
                     worst.see(distance(&all(&found), &all(&expected)), &place);
                     worst.see(distance(&targets, &expected_targets), &place);
+                    // Blocks of three classes, of which the last may be shorter, and of one.
+                    for block in [3 * batch, 1] {
+                        let (found, targets) = in_blocks(&problem, &rule, dtype, block);
+                        let place = format!("{place}, {block} logits a block");
+                        worst.see(distance(&all(&found), &all(&expected)), &place);
+                        worst.see(distance(&targets, &expected_targets), &place);
+                    }
                 }
             }
         }
@@ -234,7 +253,7 @@ fn half_precision_is_widened_for_all_arithmetic() {
         for dtype in [DType::F16, DType::BF16] {
             let [x, w] = arrays(&problem, dtype);
             let (loss_tensor, _, dx, dw) =
-                composed::with_gradient::<Flex>(x.clone(), w.clone(), &rule);
+                composed::with_gradient::<Flex>(x.clone(), w.clone(), &rule, BLOCK);
             assert_eq!(
                 [loss_tensor.dtype(), dx.dtype(), dw.dtype()],
                 [DType::F32; 3]
@@ -245,3 +264,6 @@ fn half_precision_is_widened_for_all_arithmetic() {
         }
     }
 }
+
+#[cfg(feature = "_gpu")]
+mod device;

@@ -136,7 +136,7 @@ impl CenterLoss {
         if batch == 0 {
             return Err(HeadError::Empty("the batch").into());
         }
-        let on_host = checked_labels(labels.clone(), classes)?;
+        let on_host = checked_labels(labels.to_data().iter::<i64>(), classes)?;
         Ok((labels, on_host.to_vec()))
     }
 }

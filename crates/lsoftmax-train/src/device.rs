@@ -1,0 +1,259 @@
+//! Where a model computes.
+
+use crate::error::TrainError;
+use burn::tensor::{Device, Tensor};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::str::FromStr;
+
+/// A device by its name: `cpu`, `vulkan`, `cuda:1`, or `auto`.
+///
+/// It is no part of an experiment, as little as the number of threads is: it says where a model is
+/// trained, not which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceChoice {
+    kind: Kind,
+    /// Which of several.
+    index: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Auto,
+    Cpu,
+    Cuda,
+    Metal,
+    Vulkan,
+    WebGpu,
+}
+
+impl Kind {
+    const ALL: [Self; 6] = [
+        Self::Auto,
+        Self::Cpu,
+        Self::Cuda,
+        Self::Metal,
+        Self::Vulkan,
+        Self::WebGpu,
+    ];
+    /// What `auto` looks for, the best first.
+    const PROCESSORS: [Self; 4] = [Self::Cuda, Self::Metal, Self::Vulkan, Self::WebGpu];
+
+    /// The name, which is also that of the Cargo feature.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::Metal => "metal",
+            Self::Vulkan => "vulkan",
+            Self::WebGpu => "webgpu",
+        }
+    }
+
+    /// The devices of this kind on this machine; nothing if the build does not know the kind.
+    fn devices(self) -> Option<Vec<Device>> {
+        #[cfg(feature = "_gpu")]
+        use burn::tensor::DeviceType;
+        match self {
+            Self::Auto | Self::Cpu => Some(vec![Device::flex()]),
+            #[cfg(feature = "cuda")]
+            Self::Cuda => Some(Device::enumerate(DeviceType::Cuda).into_vec()),
+            #[cfg(feature = "metal")]
+            Self::Metal => Some(Device::enumerate(DeviceType::Metal).into_vec()),
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan => Some(Device::enumerate(DeviceType::Vulkan).into_vec()),
+            #[cfg(feature = "webgpu")]
+            Self::WebGpu => Some(Device::enumerate(DeviceType::Wgpu).into_vec()),
+            // Those that the build leaves out.
+            #[allow(unreachable_patterns)]
+            _ => None,
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// The CPU, which every build has.
+    pub const CPU: Self = Self {
+        kind: Kind::Cpu,
+        index: 0,
+    };
+
+    /// Whether it is left to [`resolve`](Self::resolve).
+    pub fn is_auto(self) -> bool {
+        self.kind == Kind::Auto
+    }
+
+    /// `auto` becomes the first graphics processor that answers, or the CPU; any other choice stays
+    /// as it is. Graphics drivers that compute on the CPU are passed over: the kernels for the CPU
+    /// are faster.
+    #[must_use]
+    pub fn resolve(self) -> Self {
+        if !self.is_auto() {
+            return self;
+        }
+        let found = Kind::PROCESSORS.into_iter().find_map(|kind| {
+            let devices = kind.devices()?;
+            let answers = |device: &Device| !is_software(device) && probe(device).is_ok();
+            let index = devices.iter().position(answers)?;
+            Some(Self { kind, index })
+        });
+        found.unwrap_or(Self::CPU)
+    }
+
+    /// The device, after it has answered.
+    ///
+    /// # Errors
+    /// A build without this kind of device, no such device, or one that does not work.
+    pub fn open(self) -> Result<Device, TrainError> {
+        let choice = self.resolve();
+        let name = choice.kind.name();
+        let devices = choice
+            .kind
+            .devices()
+            .ok_or(TrainError::DeviceNotBuilt { name })?;
+        let count = devices.len();
+        let missing = || TrainError::NoDevice {
+            device: choice.to_string(),
+            found: match count {
+                0 => format!("no {name} device"),
+                1 => format!("{name}:0"),
+                _ => format!("{name}:0 to {name}:{}", count - 1),
+            },
+        };
+        let device = devices.into_iter().nth(choice.index).ok_or_else(missing)?;
+        probe(&device).map_err(|message| TrainError::Device {
+            device: choice.to_string(),
+            message,
+        })?;
+        Ok(device)
+    }
+}
+
+/// A graphics driver that computes on the CPU.
+#[cfg(any(feature = "metal", feature = "vulkan", feature = "webgpu"))]
+fn is_software(device: &Device) -> bool {
+    use burn::backend::{CubeDevice, DispatchDevice, WgpuDeviceKind};
+    let DispatchDevice::Cube(CubeDevice::Wgpu(device)) = device.as_dispatch() else {
+        return false;
+    };
+    device.kind == WgpuDeviceKind::Cpu
+}
+
+#[cfg(not(any(feature = "metal", feature = "vulkan", feature = "webgpu")))]
+fn is_software(_device: &Device) -> bool {
+    false
+}
+
+/// Adds two numbers there. Drivers that are broken show themselves at the first call, and Burn
+/// panics then.
+fn probe(device: &Device) -> Result<(), String> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    let answer = catch_unwind(AssertUnwindSafe(|| {
+        let sum = Tensor::<1>::ones([2], device).sum().into_data();
+        sum.iter::<f32>().next()
+    }));
+    std::panic::set_hook(hook);
+    match answer {
+        Ok(Some(2.0)) => Ok(()),
+        Ok(other) => Err(format!("1 + 1 gave {other:?}")),
+        Err(panic) => Err(panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .and_then(|message| message.lines().next())
+            .unwrap_or("it does not answer")
+            .to_owned()),
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Auto | Kind::Cpu => f.write_str(self.kind.name()),
+            kind => write!(f, "{}:{}", kind.name(), self.index),
+        }
+    }
+}
+
+impl FromStr for DeviceChoice {
+    type Err = TrainError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || {
+            let expected = "cpu, auto, cuda, metal, vulkan or webgpu, the last four with :N for \
+                            another than the first";
+            TrainError::setting("device", expected, format!("{text:?}"))
+        };
+        let (name, index) = match text.split_once(':') {
+            Some((name, index)) => (name, Some(index.parse().map_err(|_| wrong())?)),
+            None => (text, None),
+        };
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+        match (kind, index) {
+            (None, _) | (Some(Kind::Auto | Kind::Cpu), Some(_)) => Err(wrong()),
+            (Some(kind), index) => Ok(Self {
+                kind,
+                index: index.unwrap_or(0),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_written() {
+        for (text, written) in [
+            ("cpu", "cpu"),
+            ("auto", "auto"),
+            ("cuda", "cuda:0"),
+            ("vulkan:3", "vulkan:3"),
+        ] {
+            let choice: DeviceChoice = text.parse().unwrap();
+            assert_eq!(choice.to_string(), written);
+        }
+        for wrong in [
+            "", "gpu", "cpu:1", "auto:0", "cuda:", "cuda:-1", "cuda:x", "CUDA",
+        ] {
+            let error = wrong.parse::<DeviceChoice>().unwrap_err().to_string();
+            assert!(error.contains(&format!("{wrong:?}")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_cpu_is_always_there() {
+        assert_eq!(DeviceChoice::CPU.open().unwrap(), Device::flex());
+    }
+
+    #[test]
+    fn a_device_that_is_not_there_is_no_panic() {
+        for name in ["cuda:99", "metal:99", "vulkan:99", "webgpu:99"] {
+            let choice: DeviceChoice = name.parse().unwrap();
+            let error = choice.open().unwrap_err();
+            let message = error.to_string();
+            let feature = name.trim_end_matches(":99");
+            match error {
+                TrainError::DeviceNotBuilt { .. } => {
+                    assert!(
+                        message.contains(&format!("--features {feature}")),
+                        "{message}"
+                    );
+                }
+                TrainError::NoDevice { .. } => assert!(message.contains(name), "{message}"),
+                _ => panic!("{message}"),
+            }
+        }
+    }
+
+    #[test]
+    fn auto_finds_something() {
+        let auto: DeviceChoice = "auto".parse().unwrap();
+        let found = auto.resolve();
+        assert!(!found.is_auto());
+        assert!(!is_software(&found.open().unwrap()));
+    }
+}

@@ -1,0 +1,156 @@
+//! Networks, losses and trainings on a graphics device beside the CPU, which has kernels of its own
+//! for all of it. These run where `LSOFTMAX_GPU_TESTS` names the device.
+#![cfg(feature = "_gpu")]
+// A test that was skipped says so.
+#![allow(clippy::print_stderr)]
+
+use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
+use lsoftmax::pairs::{CenterLossConfig, ContrastiveLossConfig, TripletLossConfig};
+use lsoftmax_data::random::Rng;
+use lsoftmax_train::{
+    Backbone, DeviceChoice, Experiment, NetworkChoice, NetworkSpec, Normalisation, Settings, Stage,
+    Trained, load_data, train,
+};
+
+fn device() -> Option<Device> {
+    let Ok(name) = std::env::var("LSOFTMAX_GPU_TESTS") else {
+        eprintln!("skipped: LSOFTMAX_GPU_TESTS is not set");
+        return None;
+    };
+    Some(name.parse::<DeviceChoice>().unwrap().open().unwrap())
+}
+
+fn random<const D: usize>(shape: [usize; D], place: u64, device: &Device) -> Tensor<D> {
+    let mut rng = Rng::at(1, &[place]);
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|_| rng.normal() as f32)
+        .collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+fn stage(channels: usize, kernel: usize, stride: usize, units: usize) -> Stage {
+    Stage {
+        channels,
+        convs: 1,
+        units,
+        kernel,
+        stride,
+        pool: true,
+    }
+}
+
+fn network(normalisation: Normalisation) -> NetworkSpec {
+    NetworkSpec {
+        name: "tiny".into(),
+        stages: vec![stage(6, 5, 1, 0), stage(8, 3, 2, 1)],
+        feature: 7,
+        normalisation,
+    }
+}
+
+/// Features in training and evaluation, and the gradients of all weights.
+fn backbone(normalisation: Normalisation, device: &Device) -> Vec<TensorData> {
+    let device = device.clone().autodiff();
+    // Odd sizes: the pools round up. Channels-last in memory, as a loader has them.
+    let images = |device: &Device| random([4, 15, 13, 3], 1, device).permute([0, 3, 1, 2]);
+    let backbone = Backbone::new(&network(normalisation), [3, 15, 13], 0, &device).unwrap();
+    let y = backbone.forward(images(&device));
+    let upstream = random([4, 7], 2, &device);
+    let gradients = (y.clone() * upstream).sum().backward();
+    let mut all = vec![y.into_data()];
+    let of = |param: Tensor<1>| param.grad(&gradients).unwrap().into_data();
+    for block in &backbone.blocks {
+        all.push(block.weight.val().grad(&gradients).unwrap().into_data());
+        all.push(of(block.slope.val()));
+        all.extend(block.bias.iter().map(|bias| of(bias.val())));
+        if let Some(norm) = &block.norm {
+            all.push(of(norm.gamma.val()));
+            all.push(of(norm.beta.val()));
+            all.push(norm.mean.value_sync().into_data());
+            all.push(norm.var.value_sync().into_data());
+        }
+    }
+    let weight = backbone.feature.weight.val();
+    all.push(weight.grad(&gradients).unwrap().into_data());
+    let trained = burn::module::Module::valid(&backbone);
+    let plain = device.without_autodiff();
+    all.push(trained.forward(images(&plain)).into_data());
+    all
+}
+
+#[test]
+fn networks_on_the_device_have_the_features_and_gradients_of_the_cpu() {
+    let Some(device) = device() else { return };
+    for normalisation in [Normalisation::Batch, Normalisation::None] {
+        let found = backbone(normalisation, &device);
+        let expected = backbone(normalisation, &Device::flex());
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(&expected) {
+            found.assert_approx_eq::<f32>(expected, Tolerance::rel_abs(1e-3, 1e-3));
+        }
+    }
+}
+
+/// Value and gradient of each loss on distances.
+fn distances(device: &Device) -> Vec<TensorData> {
+    let device = device.clone().autodiff();
+    let labels = || Tensor::<1, Int>::from_data([0, 0, 1, 1, 2, 2], &device);
+    let contrastive = ContrastiveLossConfig::default().init().unwrap();
+    let triplet = TripletLossConfig::default().init().unwrap();
+    let center = CenterLossConfig::new(3, 5).init(&device).unwrap();
+    let losses: [&dyn Fn(Tensor<2>) -> Tensor<1>; 3] = [
+        &|x| contrastive.forward(x, labels(), 0).unwrap().loss,
+        &|x| triplet.forward(x, labels(), 0).unwrap().loss,
+        &|x| center.forward(x, labels()).unwrap(),
+    ];
+    let mut all = Vec::new();
+    for loss in losses {
+        let x = random([6, 5], 3, &device).require_grad();
+        let value = loss(x.clone());
+        let gradients = value.backward();
+        all.push(value.into_data());
+        all.push(x.grad(&gradients).unwrap().into_data());
+    }
+    let moved = center.update(random([6, 5], 3, &device), labels()).unwrap();
+    all.push(moved.centers.val().into_data());
+    all
+}
+
+#[test]
+fn losses_on_distances_on_the_device_are_those_of_the_cpu() {
+    let Some(device) = device() else { return };
+    for (found, expected) in distances(&device).iter().zip(&distances(&Device::flex())) {
+        found.assert_approx_eq::<f32>(expected, Tolerance::rel_abs(1e-4, 1e-4));
+    }
+}
+
+fn trained(loss: &str, device: &Device) -> Trained {
+    let settings = Settings {
+        loss: Some(loss.to_owned()),
+        train_samples: Some(64),
+        test_samples: Some(32),
+        iterations: Some(6),
+        batch: Some(16),
+        network: Some(NetworkChoice::Row(network(Normalisation::Batch))),
+        evaluations: Some(1),
+        ..Settings::default()
+    };
+    let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
+    let split = load_data(&experiment).unwrap();
+    train(&experiment, &split, device, &mut ()).unwrap()
+}
+
+#[test]
+fn a_training_on_the_device_goes_the_way_of_the_cpu() {
+    let Some(device) = device() else { return };
+    for loss in ["l-softmax", "arc-face", "softmax+center"] {
+        let found = trained(loss, &device);
+        let expected = trained(loss, &Device::flex());
+        let curves = found.outcome.curve.iter().zip(&expected.outcome.curve);
+        assert_eq!(found.outcome.curve.len(), 6);
+        for (found, expected) in curves {
+            let far = (found.loss / expected.loss - 1.0).abs();
+            assert!(far < 1e-2, "{loss}: {} and {}", found.loss, expected.loss);
+        }
+    }
+}

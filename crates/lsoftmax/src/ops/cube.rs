@@ -1,0 +1,181 @@
+//! The two passes over a block of logits as kernels for graphics processors.
+//!
+//! All arithmetic is f32, which is what the logits come in.
+
+// The expansion of `#[cube]` has casts and copies of its own.
+#![allow(clippy::pedantic)]
+
+use super::{MarginBackend, composed};
+use burn::backend::TensorMetadata as _;
+use burn::backend::ops::FloatTensorOps as _;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::tensor::{DType, FloatDType, Shape};
+use burn_cubecl::CubeBackend;
+use cubecl::prelude::*;
+
+/// Units that work on one row together, at most.
+const UNITS: u32 = 1024;
+
+/// Cubes in flight at most; more rows than these take turns. WebGPU allows 65535.
+const CUBES: usize = 1 << 14;
+
+/// See [`composed::NOTHING`]. There is no infinity in WGSL.
+const NOTHING: f32 = composed::NOTHING as f32;
+
+/// Largest logit and sum of exponentials of each row, without the own class: one cube a row.
+///
+/// Each unit goes through its share of the row with a running maximum; the shares come together in
+/// the same order every time.
+#[cube(launch)]
+fn sums_kernel(
+    logits: &Tensor<f32>,
+    column: &Tensor<i32>,
+    inside: &Tensor<f32>,
+    sums: &mut Tensor<f32>,
+    #[comptime] units: u32,
+) {
+    let unit = UNIT_POS_X as usize;
+    let width = comptime!(units as usize);
+    let mut maxima = Shared::<[f32]>::new_slice(width);
+    let mut totals = Shared::<[f32]>::new_slice(width);
+    let (batch, classes) = (logits.shape(0), logits.shape(1));
+    let mut row = CUBE_POS_X as usize;
+    while row < batch {
+        let own = column[row * column.stride(0)] as usize;
+        let is_inside = inside[row * inside.stride(0)] > 0.5f32;
+        let mut max = NOTHING.runtime();
+        let mut total = 0.0f32.runtime();
+        let mut class = unit;
+        while class < classes {
+            if class != own || !is_inside {
+                let logit = logits[row * logits.stride(0) + class * logits.stride(1)];
+                if logit > max {
+                    total = total * (max - logit).exp() + 1.0f32;
+                    max = logit;
+                } else {
+                    // A logit that is no number gets here too, and stays.
+                    total += (logit - max).exp();
+                }
+            }
+            class += width;
+        }
+        maxima[unit] = max;
+        totals[unit] = total;
+        sync_cube();
+        let mut half = (width / 2).runtime();
+        while half > 0 {
+            if unit < half {
+                let (left, right) = (maxima[unit], maxima[unit + half]);
+                let both = if right > left { right } else { left };
+                totals[unit] =
+                    totals[unit] * (left - both).exp() + totals[unit + half] * (right - both).exp();
+                maxima[unit] = both;
+            }
+            sync_cube();
+            half /= 2;
+        }
+        if unit == 0 {
+            let (at, next) = (row * sums.stride(0), sums.stride(1));
+            sums[at] = maxima[0];
+            sums[at + next] = totals[0];
+        }
+        sync_cube();
+        row += CUBE_COUNT_X as usize;
+    }
+}
+
+/// `exp(logit - max) * factor`, or the entry at the own class: one cube a row.
+#[cube(launch)]
+fn matrix_kernel(
+    logits: &Tensor<f32>,
+    column: &Tensor<i32>,
+    inside: &Tensor<f32>,
+    of_row: &Tensor<f32>,
+    matrix: &mut Tensor<f32>,
+    #[comptime] units: u32,
+) {
+    let width = comptime!(units as usize);
+    let (batch, classes) = (logits.shape(0), logits.shape(1));
+    let mut row = CUBE_POS_X as usize;
+    while row < batch {
+        let own = column[row * column.stride(0)] as usize;
+        let is_inside = inside[row * inside.stride(0)] > 0.5f32;
+        let (start, next) = (row * of_row.stride(0), of_row.stride(1));
+        let max = of_row[start];
+        let factor = of_row[start + next];
+        let entry = of_row[start + 2 * next];
+        let mut class = UNIT_POS_X as usize;
+        while class < classes {
+            let at = row * matrix.stride(0) + class * matrix.stride(1);
+            if class == own && is_inside {
+                matrix[at] = entry;
+            } else {
+                let logit = logits[row * logits.stride(0) + class * logits.stride(1)];
+                matrix[at] = (logit - max).exp() * factor;
+            }
+            class += width;
+        }
+        row += CUBE_COUNT_X as usize;
+    }
+}
+
+/// How many cubes of how many units go through `[batch, class]`.
+fn grid(logits: &FloatTensor<CubeBackend>) -> (CubeCount, u32) {
+    let [batch, classes] = logits.shape().dims();
+    let most = logits.client.properties().hardware.max_cube_dim.0;
+    let units = (classes as u32).next_power_of_two().min(UNITS);
+    // A power of two, which the tree of sums needs.
+    let units = units.min(1 << most.ilog2());
+    (CubeCount::Static(batch.min(CUBES) as u32, 1, 1), units)
+}
+
+impl MarginBackend for CubeBackend {
+    fn sums(
+        logits: FloatTensor<Self>,
+        column: IntTensor<Self>,
+        inside: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if logits.dtype() != DType::F32 || column.dtype() != DType::I32 {
+            return composed::sums::<Self>(logits, &super::OwnClass { column, inside });
+        }
+        let (count, units) = grid(&logits);
+        let shape = Shape::new([logits.shape()[0], 2]);
+        let sums = Self::float_empty(shape, &logits.device, FloatDType::F32);
+        sums_kernel::launch(
+            &logits.client.clone(),
+            count,
+            CubeDim::new_1d(units),
+            logits.into_tensor_arg(),
+            column.into_tensor_arg(),
+            inside.into_tensor_arg(),
+            sums.clone().into_tensor_arg(),
+            units,
+        );
+        sums
+    }
+
+    fn matrix(
+        logits: FloatTensor<Self>,
+        column: IntTensor<Self>,
+        inside: FloatTensor<Self>,
+        row: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        if logits.dtype() != DType::F32 || column.dtype() != DType::I32 {
+            return composed::matrix::<Self>(logits, &super::OwnClass { column, inside }, &row);
+        }
+        let (count, units) = grid(&logits);
+        let matrix = Self::float_empty(logits.shape(), &logits.device, FloatDType::F32);
+        matrix_kernel::launch(
+            &logits.client.clone(),
+            count,
+            CubeDim::new_1d(units),
+            logits.into_tensor_arg(),
+            column.into_tensor_arg(),
+            inside.into_tensor_arg(),
+            row.into_tensor_arg(),
+            matrix.clone().into_tensor_arg(),
+            units,
+        );
+        matrix
+    }
+}
