@@ -145,13 +145,32 @@ fn is_software(_device: &Device) -> bool {
     false
 }
 
-/// Adds two numbers there. Drivers that are broken show themselves at the first call, and Burn
-/// panics then.
+/// Burn reads the state of an optimiser on its default device, which in a build for graphics
+/// processors is one of these, and moves it to the model's at the next step.
+///
+/// # Errors
+/// That device does not work.
+#[cfg(feature = "_gpu")]
+pub(crate) fn check_default() -> Result<(), TrainError> {
+    let default = || Tensor::<1>::ones([2], &Device::default());
+    answer(default).map_err(|message| TrainError::Device {
+        device: "on which Burn reads the optimiser's state".into(),
+        message: format!("{message}; set BURN_DEVICE=flex in the environment"),
+    })
+}
+
+/// Adds two numbers there.
 fn probe(device: &Device) -> Result<(), String> {
+    answer(|| Tensor::<1>::ones([2], device))
+}
+
+/// The sum of two ones, as a test. Drivers that are broken show themselves at the first call, and
+/// Burn panics then.
+fn answer(ones: impl FnOnce() -> Tensor<1>) -> Result<(), String> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));
     let answer = catch_unwind(AssertUnwindSafe(|| {
-        let sum = Tensor::<1>::ones([2], device).sum().into_data();
+        let sum = ones().sum().into_data();
         sum.iter::<f32>().next()
     }));
     std::panic::set_hook(hook);

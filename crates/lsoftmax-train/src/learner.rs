@@ -141,6 +141,8 @@ impl Learner {
     /// # Errors
     /// It is no such state.
     pub(crate) fn with_optimiser_state(mut self, state: Vec<u8>) -> Result<Self, TrainError> {
+        #[cfg(feature = "_gpu")]
+        crate::device::check_default()?;
         let state = Bytes::from_bytes_vec(state);
         self.optimiser = self.optimiser.from_bytes(state).map_err(optimiser_error)?;
         Ok(self)
