@@ -14,7 +14,7 @@ pub(crate) struct Embedder {
     pub(crate) info: ModelInfo,
     /// The model's file.
     pub(crate) file: PathBuf,
-    landmarks: Option<PathBuf>,
+    landmarks: Option<Landmarks>,
     broken: Broken,
 }
 
@@ -40,7 +40,7 @@ fn model_file(run: &Path) -> PathBuf {
 impl Embedder {
     pub(crate) fn open(
         run: &Path,
-        landmarks: Option<PathBuf>,
+        landmarks: Option<&Path>,
         device: DeviceChoice,
     ) -> anyhow::Result<Self> {
         let file = model_file(run);
@@ -58,6 +58,7 @@ impl Embedder {
                     .into()
             ));
         }
+        let landmarks = landmarks.map(Landmarks::read).transpose()?;
         Ok(Self {
             model,
             info,
@@ -75,9 +76,8 @@ impl Embedder {
         self
     }
 
-    /// How the model wants its images. Their paths in the landmarks' file count from `root`; of a
-    /// single image the file has to tell.
-    fn options(&self, root: &Path) -> anyhow::Result<ImageOptions> {
+    /// How the model wants its images; their paths in the landmarks' file count from `root`.
+    fn options(&self, root: &Path) -> ImageOptions {
         let [channels, height, width] = self.info.image;
         let mut options = ImageOptions {
             size: [height, width],
@@ -90,28 +90,20 @@ impl Embedder {
             broken: self.broken,
             ..ImageOptions::default()
         };
-        if let (Some(template), Some(file)) = (self.info.images.align, &self.landmarks) {
-            let landmarks = Landmarks::read(file)?;
-            let root = landmarks.root_of(root).unwrap_or_else(|| root.to_owned());
-            options.alignment = Some(alignment_step(landmarks, root, template));
+        if let (Some(template), Some(landmarks)) = (self.info.images.align, &self.landmarks) {
+            let step = alignment_step(landmarks.clone(), root.to_owned(), template);
+            options.alignment = Some(step);
         }
-        Ok(options)
+        options
     }
 
     /// The images of one place, as the model wants them.
     pub(crate) fn decode(&self, place: &Path) -> anyhow::Result<Decoded> {
         let list = ImageList::from_anything(place)?;
-        let is_list = place.extension().is_some_and(|ending| {
-            ["csv", "parquet"]
-                .iter()
-                .any(|list| ending.eq_ignore_ascii_case(list))
-        });
-        let root = if is_list {
-            place.parent().unwrap_or(place)
-        } else {
-            place
-        };
-        Ok(list.decode(&self.options(root)?)?)
+        // Where a single image's path counts from only the landmarks can tell.
+        let root = self.landmarks.as_ref().and_then(|it| it.root_of(place));
+        let root = root.unwrap_or_else(|| list.base().to_owned());
+        Ok(list.decode(&self.options(&root))?)
     }
 
     /// The embeddings of files by their paths within a folder, and the images; one that cannot be read
@@ -122,7 +114,7 @@ impl Embedder {
         root: &Path,
     ) -> anyhow::Result<(Vec<f32>, Dataset)> {
         let files: Vec<PathBuf> = files.iter().map(|file| root.join(file)).collect();
-        let decoded = ImageList::from_files(&files)?.decode(&self.options(root)?)?;
+        let decoded = ImageList::from_files(&files)?.decode(&self.options(root))?;
         let rows = embeddings(&self.model, &self.info, &decoded.dataset)?;
         Ok((rows, decoded.dataset))
     }

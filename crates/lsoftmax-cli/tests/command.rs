@@ -1,9 +1,12 @@
 //! The real program in temporary folders.
 
+mod common;
+
+use common::{answer, lsoftmax};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 /// A training that takes a second.
 const SMALL: &[&str] = &[
@@ -21,22 +24,13 @@ const SMALL: &[&str] = &[
     "16",
 ];
 
-fn lsoftmax(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lsoftmax"))
-        .current_dir(dir)
-        .args(args)
-        .env_remove("LSOFTMAX_DATA")
-        .output()
-        .expect("the program starts")
-}
-
 /// The program's JSON, after it succeeded.
 fn json(dir: &Path, args: &[&str]) -> Value {
     let output = lsoftmax(dir, &[args, &["--json", "--quiet"]].concat());
+    let answer = answer(args, &output);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {stderr}");
     assert_eq!(stderr, "", "--quiet is quiet");
-    serde_json::from_slice(&output.stdout).expect("one JSON object")
+    answer
 }
 
 /// The one line that the program complains with, after it failed with this status.

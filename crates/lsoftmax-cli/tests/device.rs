@@ -2,24 +2,15 @@
 // A test that was skipped says so.
 #![allow(clippy::print_stderr)]
 
+mod common;
+
+use common::{answer, lsoftmax};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn lsoftmax(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lsoftmax"))
-        .current_dir(dir)
-        .args(args)
-        .env_remove("LSOFTMAX_DATA")
-        .output()
-        .expect("the program starts")
-}
 
 fn json(dir: &Path, args: &[&str]) -> Value {
     let output = lsoftmax(dir, &[args, &["--json", "--quiet"]].concat());
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {stderr}");
-    serde_json::from_slice(&output.stdout).expect("one JSON object")
+    answer(args, &output)
 }
 
 #[test]

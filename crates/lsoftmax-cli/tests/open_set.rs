@@ -1,11 +1,13 @@
 //! From a folder of images to a model that tells apart classes it has never seen.
 
+mod common;
+
 use lsoftmax_data::glyphs::SIDE;
 use lsoftmax_data::{DataSource, Dataset, SourceOptions};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// Characters to train on, and further ones.
 fn write_folders(dir: &Path) {
@@ -39,22 +41,12 @@ fn first_of(dir: &Path, class: u32) -> String {
 }
 
 fn lsoftmax(dir: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_lsoftmax"))
-        .args(args)
-        .args(["--threads", "2"])
-        .current_dir(dir)
-        .output()
-        .unwrap()
+    common::lsoftmax(dir, &[args, &["--threads", "2"]].concat())
 }
 
 fn json(dir: &Path, args: &[&str]) -> Value {
     let output = lsoftmax(dir, &[args, &["--json"]].concat());
-    assert!(
-        output.status.success(),
-        "{args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    serde_json::from_slice(&output.stdout).unwrap()
+    common::answer(args, &output)
 }
 
 /// The one line of an error, and the exit status.

@@ -5,7 +5,7 @@ use crate::experiment::unknown_name;
 use crate::model::ImageRules;
 use crate::settings::Settings;
 use lsoftmax_data::faces::{FaceTemplate, Landmarks, alignment_step};
-use lsoftmax_data::images::{Broken, Channels, Fit, ImageOptions};
+use lsoftmax_data::images::{Broken, Channels, Fit, ImageOptions, base};
 use serde::Deserialize;
 use serde::de::value::{BorrowedStrDeserializer, Error as NoName};
 use std::path::{Path, PathBuf};
@@ -118,12 +118,8 @@ impl ImageChoice {
         };
         if let (Some(template), Some(file)) = (self.rules.align, &self.landmarks) {
             let landmarks = Landmarks::read(file)?;
-            let root = if root.is_dir() {
-                root
-            } else {
-                root.parent().unwrap_or(root)
-            };
-            options.alignment = Some(alignment_step(landmarks, root.to_owned(), template));
+            let root = base(root).to_owned();
+            options.alignment = Some(alignment_step(landmarks, root, template));
         }
         Ok(options)
     }

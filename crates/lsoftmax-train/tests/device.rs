@@ -4,9 +4,11 @@
 // A test that was skipped says so.
 #![allow(clippy::print_stderr)]
 
+mod common;
+
 use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
+use common::random;
 use lsoftmax::pairs::{CenterLossConfig, ContrastiveLossConfig, TripletLossConfig};
-use lsoftmax_data::random::Rng;
 use lsoftmax_train::{
     Backbone, DeviceChoice, Experiment, NetworkChoice, NetworkSpec, Normalisation, Settings, Stage,
     Trained, load_data, train,
@@ -18,14 +20,6 @@ fn device() -> Option<Device> {
         return None;
     };
     Some(name.parse::<DeviceChoice>().unwrap().open().unwrap())
-}
-
-fn random<const D: usize>(shape: [usize; D], place: u64, device: &Device) -> Tensor<D> {
-    let mut rng = Rng::at(1, &[place]);
-    let values: Vec<f32> = (0..shape.iter().product())
-        .map(|_| rng.normal() as f32)
-        .collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 fn stage(channels: usize, kernel: usize, stride: usize, units: usize) -> Stage {

@@ -33,7 +33,7 @@ pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
         }
     }
     let trained = args.trained;
-    let embedder = Embedder::open(&trained.run, trained.landmarks, manner.device)?
+    let embedder = Embedder::open(&trained.run, trained.landmarks.as_deref(), manner.device)?
         .refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
     found.note(manner.quiet);

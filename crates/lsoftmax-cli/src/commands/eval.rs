@@ -59,7 +59,7 @@ pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
 /// On classes that the model was not trained on.
 fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<()> {
     let run = args.model.as_ref().unwrap_or(&args.run);
-    let embedder = Embedder::open(run, args.landmarks.clone(), manner.device)?;
+    let embedder = Embedder::open(run, args.landmarks.as_deref(), manner.device)?;
     let decoded = embedder.decode(images)?;
     let info = &embedder.info;
     let (found, _) = evaluate_open_set(&embedder.model, info, &decoded.dataset, 0)?;

@@ -10,7 +10,7 @@ use lsoftmax_train::{Gallery, Hit, INDEX_FROM, IndexPart};
 
 pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
     let trained = args.trained;
-    let embedder = Embedder::open(&trained.run, trained.landmarks, manner.device)?
+    let embedder = Embedder::open(&trained.run, trained.landmarks.as_deref(), manner.device)?
         .refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
     found.note(manner.quiet);
@@ -92,7 +92,7 @@ fn recall(index: &IndexPart) -> String {
 /// What was found, and whether by the index.
 type Found = (Vec<Vec<Hit>>, bool);
 
-#[cfg(feature = "usearch")]
+#[cfg_attr(not(feature = "usearch"), allow(unused_variables))]
 fn find(
     gallery: &Gallery,
     model: &str,
@@ -100,21 +100,10 @@ fn find(
     k: usize,
     exact: bool,
 ) -> anyhow::Result<Found> {
-    let index = if exact { None } else { gallery.approximate()? };
-    Ok(match index {
-        Some(index) => (index.search(model, queries, k)?, true),
-        None => (gallery.search(model, queries, k)?, false),
-    })
-}
-
-#[cfg(not(feature = "usearch"))]
-fn find(
-    gallery: &Gallery,
-    model: &str,
-    queries: Matrix<'_>,
-    k: usize,
-    _: bool,
-) -> anyhow::Result<Found> {
+    #[cfg(feature = "usearch")]
+    if !exact && let Some(index) = gallery.approximate()? {
+        return Ok((index.search(model, queries, k)?, true));
+    }
     Ok((gallery.search(model, queries, k)?, false))
 }
 
@@ -126,7 +115,7 @@ pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
     let run = args
         .run
         .unwrap_or_else(|| gallery.model_file.clone().into());
-    let embedder = Embedder::open(&run, args.landmarks, manner.device)
+    let embedder = Embedder::open(&run, args.landmarks.as_deref(), manner.device)
         .with_context(|| "cannot open the gallery's model (--run says where it is now)")?
         .refusing(true);
     let found = embedder.embed(&args.images)?;

@@ -6,16 +6,18 @@ use crate::output;
 use crate::pages::{Page, told_page};
 use anyhow::{Context as _, bail};
 use lsoftmax_data::faces::PairsFile;
+use lsoftmax_data::images::base;
 use lsoftmax_metrics::{Matrix, Roc, cosine_scores, k_fold_embeddings};
 use lsoftmax_train::{Verification, worst_mistakes};
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: args::Verify, manner: Manner) -> anyhow::Result<()> {
     let trained = args.trained;
-    let embedder = Embedder::open(&trained.run, trained.landmarks, manner.device)?.refusing(true);
+    let embedder =
+        Embedder::open(&trained.run, trained.landmarks.as_deref(), manner.device)?.refusing(true);
     match (&args.pairs, &args.images[..]) {
         (Some(pairs), []) => {
-            let root = args.root.unwrap_or_else(|| folder_of(pairs));
+            let root = args.root.unwrap_or_else(|| base(pairs).to_owned());
             many(
                 &embedder,
                 pairs,
@@ -96,11 +98,6 @@ fn one(
     ))
 }
 
-/// The folder that a file lies in.
-fn folder_of(file: &Path) -> PathBuf {
-    file.parent().map(Path::to_owned).unwrap_or_default()
-}
-
 /// A list of pairs: the figures of verification.
 fn many(
     embedder: &Embedder,
@@ -154,9 +151,9 @@ fn many(
             "accuracy_percent_at_models_threshold": own.map(|(_, accuracy)| 100.0 * accuracy),
             "models_threshold": own.map(|(threshold, _)| threshold),
             "best_threshold": best,
-            "eer_percent": 100.0 * roc.eer().rate,
-            "auc": roc.auc(),
-            "smallest_far": roc.smallest_far(),
+            "eer_percent": verification.eer_percent,
+            "auc": verification.auc,
+            "smallest_far": verification.smallest_far,
             "tar_at_far": verification.tar_at_far,
         });
         return output::line(&answer.to_string());
@@ -178,9 +175,12 @@ fn many(
     rows.push([name, format!("{:.2} %", 100.0 * best.accuracy)]);
     rows.push([
         "equal error rate".into(),
-        format!("{:.2} %", 100.0 * roc.eer().rate),
+        format!("{:.2} %", verification.eer_percent),
     ]);
-    rows.push(["area under the ROC".into(), format!("{:.5}", roc.auc())]);
+    rows.push([
+        "area under the ROC".into(),
+        format!("{:.5}", verification.auc),
+    ]);
     for tar in &verification.tar_at_far {
         let value = tar.measured.map_or_else(
             || {

@@ -275,12 +275,17 @@ impl ImageList {
     }
 
     /// The folder that the paths are below.
-    pub(crate) fn base(&self) -> &Path {
-        if self.source.is_dir() {
-            &self.source
-        } else {
-            self.source.parent().unwrap_or(Path::new(""))
-        }
+    pub fn base(&self) -> &Path {
+        base(&self.source)
+    }
+}
+
+/// The folder that the paths of images count from, given that folder, or a list or an image in it.
+pub fn base(source: &Path) -> &Path {
+    if source.is_dir() {
+        source
+    } else {
+        source.parent().unwrap_or(Path::new(""))
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) mod source;
 pub(crate) use decode::guarded;
 pub(crate) use folder::ENDINGS;
 pub(crate) use list::regular;
-pub use list::{ImageEntry, ImageList, Part};
+pub use list::{ImageEntry, ImageList, Part, base};
 pub use load::{Decoded, decode_image};
 pub use pixels::DecodedImage;
 

@@ -2,6 +2,7 @@
 
 use super::{Gallery, Hit, IndexPart};
 use crate::error::TrainError;
+use crate::open_set::{Neighbourhood, neighbourhoods};
 use lsoftmax_metrics::{Matrix, SearchOptions, nearest};
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
@@ -164,25 +165,13 @@ impl ApproximateSearch<'_> {
         if k == 0 {
             return Ok((1.0, probes));
         }
-        let own: Vec<u32> = (0..probes).map(|i| (i * images / probes) as u32).collect();
-        let row =
-            |&image: &u32| &gallery.embeddings[image as usize * gallery.size..][..gallery.size];
-        let queries: Vec<f32> = own.iter().flat_map(row).copied().collect();
-        let exact = nearest(
-            Matrix::new(&queries, probes, gallery.size)?,
-            Matrix::new(&gallery.embeddings, images, gallery.size)?,
-            k,
-            SearchOptions {
-                leave_out: Some(&own),
-                ..SearchOptions::default()
-            },
-        )?;
+        let exact = neighbourhoods(&gallery.embeddings, images, gallery.size, [probes, k])?;
         let mut found = 0;
-        for (place, image) in own.iter().enumerate() {
-            let near = self.nearest(row(image), k + 1)?;
+        for Neighbourhood { probe, nearest } in exact {
+            let row = &gallery.embeddings[probe as usize * gallery.size..][..gallery.size];
+            let near = self.nearest(row, k + 1)?;
             let near: Vec<u32> = near.into_iter().map(|(row, _)| row).collect();
-            let truth = exact.of(place).into_iter().flatten();
-            found += truth.filter(|(row, _)| near.contains(row)).count();
+            found += nearest.iter().filter(|(row, _)| near.contains(row)).count();
         }
         Ok((found as f64 / (probes * k) as f64, probes))
     }

@@ -74,6 +74,16 @@ pub struct Hit {
     pub score: f32,
 }
 
+impl IndexPart {
+    /// What is written about it.
+    fn without_bytes(&self) -> Self {
+        Self {
+            bytes: Vec::new(),
+            ..*self
+        }
+    }
+}
+
 const VERSION: u32 = 1;
 const GALLERY: &str = "gallery";
 const EMBEDDINGS: &str = "embeddings";
@@ -91,7 +101,7 @@ impl Gallery {
             model_file: self.model_file.clone(),
             paths: self.paths.clone(),
             labels: self.labels.clone(),
-            index: self.index.clone(),
+            index: self.index.as_ref().map(IndexPart::without_bytes),
         };
         let json = serde_json::to_string(&description).map_err(|error| TrainError::Gallery {
             path: path.to_owned(),

@@ -317,20 +317,20 @@ pub fn evaluate_open_set(
         ami,
         identification: identification::identification(&rows, size, &labels)?,
         mistakes: pairs.mistakes(),
-        neighbourhoods: neighbourhoods(&rows, data.len(), size)?,
+        neighbourhoods: neighbourhoods(&rows, data.len(), size, [PROBES, NEIGHBOURS])?,
     };
     Ok((evaluation, pairs.decision(true)))
 }
 
-/// A few images, evenly from all, with their nearest others.
-fn neighbourhoods(
+/// So many images at most, evenly from all, with so many of their nearest others.
+pub(crate) fn neighbourhoods(
     rows: &[f32],
     images: usize,
     size: usize,
+    [probes, neighbours]: [usize; 2],
 ) -> Result<Vec<Neighbourhood>, TrainError> {
-    let probes: Vec<u32> = (0..PROBES.min(images))
-        .map(|i| (i * images / PROBES.min(images)) as u32)
-        .collect();
+    let probes = probes.min(images);
+    let probes: Vec<u32> = (0..probes).map(|i| (i * images / probes) as u32).collect();
     let queries: Vec<f32> = probes
         .iter()
         .flat_map(|&probe| &rows[probe as usize * size..][..size])
@@ -338,7 +338,7 @@ fn neighbourhoods(
         .collect();
     let queries = Matrix::new(&queries, probes.len(), size)?;
     let gallery = Matrix::new(rows, images, size)?;
-    let k = NEIGHBOURS.min(images.saturating_sub(1)).max(1);
+    let k = neighbours.min(images.saturating_sub(1)).max(1);
     let options = SearchOptions {
         leave_out: Some(&probes),
         ..SearchOptions::default()

@@ -1,16 +1,11 @@
+#[path = "../../tests/common/mod.rs"]
+mod common;
+
 use super::*;
 use crate::network::{Backbone, NetworkSpec, Normalisation, Stage};
 use crate::{Experiment, NetworkChoice, Settings, Trained, load_data, train};
 use burn::tensor::{TensorData, Tolerance};
-use lsoftmax_data::random::Rng;
-
-fn random<const D: usize>(shape: [usize; D], place: u64, device: &Device) -> Tensor<D> {
-    let mut rng = Rng::at(1, &[place]);
-    let values: Vec<f32> = (0..shape.iter().product())
-        .map(|_| rng.normal() as f32)
-        .collect();
-    Tensor::from_data(TensorData::new(values, shape), device)
-}
+use common::random;
 
 fn params([out, channels, kernel]: [usize; 3], stride: usize, device: &Device) -> BlockParams {
     BlockParams {

@@ -9,7 +9,7 @@
 //! answers go to the device as columns. All arithmetic is f32 at least.
 
 use super::{MarginBackend, OwnClass, TargetRule, cast, precision, statistics};
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata as _};
 use burn::tensor::{
     Element as _, FloatDType, IndexingUpdateOp, Scalar, Shape, Slice, TensorData, read_sync,
@@ -93,6 +93,8 @@ struct Head<'a, B: MarginBackend> {
     scaled: FloatTensor<B>,
     /// `[class, feature]`, in the precision they came in.
     weights: FloatTensor<B>,
+    /// `[batch]`.
+    labels: IntTensor<B>,
     /// The weight of each sample's own class.
     own: Even<B>,
     /// Classes of a block, the last of which may be shorter.
@@ -104,6 +106,7 @@ struct Block<B: Backend> {
     weights: Side<B>,
     /// `[batch, class of the block]`.
     logits: FloatTensor<B>,
+    own: OwnClass<B>,
 }
 
 /// What the margin made of the batch.
@@ -172,7 +175,7 @@ impl<'a, B: MarginBackend> Head<'a, B> {
         };
         let labels: Vec<i32> = rule.labels.iter().map(|&label| label as i32).collect();
         let labels = B::int_from_data(TensorData::new(labels, [batch]), &scaled.device());
-        let own = B::float_select(weights.clone(), 0, labels);
+        let own = B::float_select(weights.clone(), 0, labels.clone());
         let classes = (block / batch).max(1);
         let starts = (0..rule.classes).step_by(classes);
         Self {
@@ -183,6 +186,7 @@ impl<'a, B: MarginBackend> Head<'a, B> {
             feature_side,
             scaled,
             weights,
+            labels,
             own: Even::new(cast::<B>(own, precision)),
             blocks: starts
                 .map(|start| start..(start + classes).min(rule.classes))
@@ -210,6 +214,7 @@ impl<'a, B: MarginBackend> Head<'a, B> {
         Block {
             logits: B::float_matmul(self.scaled.clone(), transposed),
             weights,
+            own: self.own_class(classes),
         }
     }
 
@@ -242,8 +247,12 @@ impl<'a, B: MarginBackend> Head<'a, B> {
         let mut kept = None;
         for classes in &self.blocks {
             let block = self.block(classes);
-            let own = self.own_class(classes);
-            columns.push(B::sums(block.logits.clone(), own.column, own.inside));
+            let OwnClass { column, inside } = &block.own;
+            columns.push(B::sums(
+                block.logits.clone(),
+                column.clone(),
+                inside.clone(),
+            ));
             if keep && self.blocks.len() == 1 {
                 kept = Some(block);
             }
@@ -343,8 +352,8 @@ impl<'a, B: MarginBackend> Head<'a, B> {
         let mut d_weights = None;
         for classes in &self.blocks {
             let block = kept.take().unwrap_or_else(|| self.block(classes));
-            let own = self.own_class(classes);
-            let matrix = B::matrix(block.logits, own.column, own.inside, row.clone());
+            let OwnClass { column, inside } = block.own;
+            let matrix = B::matrix(block.logits, column, inside, row.clone());
             let part = B::float_matmul(matrix.clone(), block.weights.rows.clone());
             d_features = Some(match d_features.take() {
                 None => part,
@@ -373,9 +382,7 @@ impl<'a, B: MarginBackend> Head<'a, B> {
 
         let along = of_rows(&|i, sample| sample.along_weight * found.largest[i][1]);
         let along = B::float_mul(self.own.rows.clone(), along);
-        let labels: Vec<i32> = self.rule.labels.iter().map(|&label| label as i32).collect();
-        let labels = TensorData::new(labels, [self.batch()]);
-        let labels = B::int_from_data(labels, &d_weights.device());
+        let labels = self.labels.clone();
         let d_weights = B::float_select_assign(d_weights, 0, labels, along, IndexingUpdateOp::Add);
         [d_features, d_weights]
     }
