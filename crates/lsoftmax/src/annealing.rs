@@ -54,9 +54,9 @@ pub struct StepLambda {
 }
 
 /// The confidence above guessing at which the margin begins, and at which all of it is there.
-const GATE: [f64; 2] = [0.3, 0.9];
+pub(crate) const GATE: [f64; 2] = [0.3, 0.9];
 /// The largest λ behind the gate: no margin, to the last bits of f32.
-const MOST: f64 = 1e6;
+pub(crate) const MOST: f64 = 1e6;
 
 impl From<f64> for StepLambda {
     fn from(lambda: f64) -> Self {
@@ -71,6 +71,12 @@ impl StepLambda {
     /// The least λ that a batch can have at this step: that of one whose classes are told apart.
     pub fn least(&self) -> f64 {
         self.lambda
+    }
+
+    /// Whether the gate of [`of`](Self::of) stands before it.
+    #[cfg(feature = "_gpu")]
+    pub(crate) fn is_gated(&self) -> bool {
+        self.gated
     }
 
     /// λ for a batch of so many classes to which the **plain** softmax, without any margin, gives

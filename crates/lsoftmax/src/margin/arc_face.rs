@@ -1,4 +1,6 @@
-use super::{Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale};
+use super::{
+    Beyond, Curve, Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale,
+};
 use std::f64::consts::PI;
 
 /// Additive angular margin (Deng et al., CVPR 2019, arXiv 1801.07698).
@@ -13,6 +15,7 @@ use std::f64::consts::PI;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ArcFace {
     scale: f64,
+    angle: f64,
     sin: f64,
     cos: f64,
     /// cos(π - m): at a smaller cosine, θ + m is beyond π.
@@ -35,6 +38,7 @@ impl ArcFace {
         let (sin, cos) = margin.sin_cos();
         Ok(Self {
             scale,
+            angle: margin,
             sin,
             cos,
             threshold: -cos,
@@ -68,6 +72,14 @@ impl Margin for ArcFace {
             d_cosine: self.scale * slope,
             ..TargetLogit::default()
         }
+    }
+
+    fn curve(&self) -> Option<Curve> {
+        Some(Curve::Turned {
+            angle: self.angle,
+            shift: 0.0,
+            beyond: Beyond::Cosine { drop: self.beyond },
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 use super::arc_face::inverse_sine;
-use super::{Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale};
+use super::{
+    Beyond, Curve, Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale,
+};
 use std::f64::consts::PI;
 
 /// The combined margin of the `ArcFace` paper (arXiv 1801.07698, section 2.3): all three
@@ -61,5 +63,13 @@ impl Margin for Combined {
             d_cosine: self.scale * sign * self.multiplier * u.sin() * inverse_sine(target.cosine),
             ..TargetLogit::default()
         }
+    }
+
+    fn curve(&self) -> Option<Curve> {
+        (self.multiplier == 1.0).then_some(Curve::Turned {
+            angle: self.angle,
+            shift: self.cosine,
+            beyond: Beyond::Fold,
+        })
     }
 }

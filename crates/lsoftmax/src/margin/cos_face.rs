@@ -1,4 +1,6 @@
-use super::{Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale};
+use super::{
+    Beyond, Curve, Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale,
+};
 
 /// Additive cosine margin: `CosFace` (Wang et al., arXiv 1801.09414), also AM-Softmax
 /// (arXiv 1801.05599).
@@ -40,5 +42,13 @@ impl Margin for CosFace {
             d_cosine: self.scale,
             ..TargetLogit::default()
         }
+    }
+
+    fn curve(&self) -> Option<Curve> {
+        Some(Curve::Turned {
+            angle: 0.0,
+            shift: self.margin,
+            beyond: Beyond::Fold,
+        })
     }
 }

@@ -8,6 +8,7 @@
 mod arc_face;
 mod combined;
 mod cos_face;
+mod curve;
 mod loss;
 mod psi;
 mod softmax;
@@ -16,6 +17,7 @@ mod sphere;
 pub use arc_face::ArcFace;
 pub use combined::Combined;
 pub use cos_face::CosFace;
+pub use curve::{Beyond, Curve};
 pub use loss::Loss;
 pub use lsoftmax_kernels::head::{Normalisation, Target, TargetLogit};
 pub use psi::{MAX_MULTIPLIER, Psi};
@@ -35,6 +37,12 @@ pub trait Margin: Send + Sync + std::fmt::Debug {
     /// `target` comes with both norms above zero and a cosine in [-1, 1] (or NaN, which
     /// has to stay NaN).
     fn target_logit(&self, target: Target) -> TargetLogit;
+
+    /// The same as a [`Curve`], if it is one, so that a graphics processor computes it without asking
+    /// the host: [`target_logit`](Self::target_logit) costs one wait for the device a step.
+    fn curve(&self) -> Option<Curve> {
+        None
+    }
 }
 
 /// The logit that a plain inner product gives under a normalisation.

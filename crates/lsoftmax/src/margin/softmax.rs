@@ -1,4 +1,4 @@
-use super::{Margin, Normalisation, Target, TargetLogit, plain_logit};
+use super::{Curve, Margin, Normalisation, Target, TargetLogit, plain_logit};
 
 /// Softmax without a margin: the target logit is the inner product `w · x`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -11,5 +11,9 @@ impl Margin for Softmax {
 
     fn target_logit(&self, target: Target) -> TargetLogit {
         plain_logit(self.normalisation(), target)
+    }
+
+    fn curve(&self) -> Option<Curve> {
+        Some(Curve::Psi { m: 1 })
     }
 }

@@ -1,4 +1,4 @@
-use super::{Margin, MarginError, Normalisation, Psi, Target, TargetLogit};
+use super::{Curve, Margin, MarginError, Normalisation, Psi, Target, TargetLogit};
 
 /// Large-margin softmax (Liu et al., ICML 2016, arXiv 1612.02295).
 ///
@@ -51,6 +51,11 @@ impl Margin for LSoftmax {
             d_weight_norm: target.feature_norm * psi,
         }
     }
+
+    fn curve(&self) -> Option<Curve> {
+        let m = self.0.multiplier();
+        Some(Curve::Psi { m })
+    }
 }
 
 impl Margin for ASoftmax {
@@ -69,5 +74,10 @@ impl Margin for ASoftmax {
             d_feature_norm: psi,
             d_weight_norm: 0.0,
         }
+    }
+
+    fn curve(&self) -> Option<Curve> {
+        let m = self.0.multiplier();
+        Some(Curve::Psi { m })
     }
 }

@@ -1,14 +1,17 @@
 //! The loss and its gradient on any backend.
 //!
 //! Classes are walked in blocks, as in `lsoftmax-kernels`, which has the formulas; names here are as
-//! there. A block is a matrix product and one pass over its logits, [`MarginBackend::sums`]; going
-//! back it is the product again, one pass, [`MarginBackend::matrix`], and two products. Where one
+//! there. A block is a matrix product and one pass over its logits, [`HeadPasses::sums`]; going
+//! back it is the product again, one pass, [`HeadPasses::matrix`], and two products. Where one
 //! block is enough its logits are kept in between.
 //!
-//! What a margin is asked about is read back to the host, `O(batch)` numbers, in one read a step; the
-//! answers go to the device as columns. All arithmetic is f32 at least.
+//! Between the two stands the margin, `O(batch)` numbers. A device that knows its curve computes it
+//! there, [`HeadPasses::apply`]; else the numbers are read back to the host, in one read a step,
+//! and the answers go to the device as columns. All arithmetic is f32 at least.
 
-use super::{MarginBackend, OwnClass, TargetRule, cast, precision, statistics};
+use super::{TargetRule, cast, precision, statistics};
+use crate::annealing::StepLambda;
+use crate::margin::Curve;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata as _};
 use burn::tensor::{
@@ -21,6 +24,98 @@ use std::ops::Range;
 
 /// Logits of a block: 32 MiB of f32.
 pub(super) const BLOCK: usize = 1 << 23;
+
+/// The steps between the matrix products; here of Burn's operations.
+pub(super) trait HeadPasses: Backend {
+    /// Of each row of a block of logits, the largest but that of the own class, and the sum of the
+    /// exponentials of the differences to it: `[batch, 2]`.
+    ///
+    /// # Shapes
+    /// - logits: `[batch, class of the block]`
+    /// - labels: `[batch]`, counted from the first class of all
+    /// - start: the first class of the block
+    fn sums(
+        logits: FloatTensor<Self>,
+        labels: &IntTensor<Self>,
+        start: usize,
+    ) -> FloatTensor<Self> {
+        sums::<Self>(logits, labels, start)
+    }
+
+    /// What both matrix products of the gradient take: `exp(logit - max) * factor`, and the entry of
+    /// the row at its own class, `[batch, class of the block]`.
+    ///
+    /// # Shapes
+    /// - logits, labels, start: as of [`sums`](Self::sums)
+    /// - row: max, factor and entry of each row, `[batch, 3]`
+    fn matrix(
+        logits: FloatTensor<Self>,
+        labels: &IntTensor<Self>,
+        start: usize,
+        row: &FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        matrix::<Self>(logits, labels, start, row)
+    }
+
+    /// The margin of a batch, if the device computes it itself.
+    ///
+    /// # Shapes
+    /// - table: [`PAIR`] columns and then two for each block, `[batch, columns]`
+    fn apply(table: &FloatTensor<Self>, rule: &CurveRule) -> Option<Margined<Self>> {
+        let _ = (table, rule);
+        None
+    }
+}
+
+/// What a device needs to know to compute a margin itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CurveRule {
+    pub(super) curve: Curve,
+    pub(super) normalisation: Normalisation,
+    pub(super) lambda: StepLambda,
+    pub(super) classes: usize,
+}
+
+/// Columns of the table before those of the blocks: of the rows with their largest entry divided out,
+/// feature times class weight, feature and class weight squared; the largest entries of both.
+pub(super) const PAIR: usize = 5;
+
+/// What the margin made of the batch.
+pub(super) struct Margined<B: Backend> {
+    /// `[1]`.
+    pub(super) loss: FloatTensor<B>,
+    /// `[batch, 4]`: see [`HeadLoss`](crate::HeadLoss).
+    pub(super) targets: FloatTensor<B>,
+    /// Max, factor and entry of each row for [`HeadPasses::matrix`], `[batch, 3]`.
+    pub(super) row: FloatTensor<B>,
+    /// How much of the own feature its gradient gets, and of the own class weight its own, both with
+    /// their largest entry divided out, `[batch, 2]`.
+    pub(super) along: FloatTensor<B>,
+}
+
+/// Where in a block of classes the own class of each sample stands.
+struct OwnClass<B: Backend> {
+    /// Any column if elsewhere, `[batch, 1]`.
+    column: IntTensor<B>,
+    /// 1 if it stands in the block, else 0, `[batch, 1]`.
+    inside: FloatTensor<B>,
+}
+
+impl<B: Backend> OwnClass<B> {
+    fn new(labels: &IntTensor<B>, start: usize, logits: &FloatTensor<B>) -> Self {
+        let [batch, classes] = logits.shape().dims();
+        let last = classes as i64 - 1;
+        let bool_dtype = burn::backend::get_device_settings::<B>(&logits.device()).bool_dtype;
+        let place = B::int_reshape(labels.clone(), Shape::new([batch, 1]));
+        let place = B::int_sub_scalar(place, (start as i64).into());
+        let column = B::int_clamp(place.clone(), 0i64.into(), last.into());
+        let inside = B::int_equal(place, column.clone(), bool_dtype);
+        Self {
+            column,
+            inside: B::bool_into_float(inside, logits.dtype().into()),
+        }
+    }
+}
 
 /// Rows with their largest entry divided out: squares of huge and tiny values leave f32.
 struct Even<B: Backend> {
@@ -83,7 +178,7 @@ impl<B: Backend> Side<B> {
 }
 
 /// A batch on its device.
-struct Head<'a, B: MarginBackend> {
+struct Head<'a, B: HeadPasses> {
     rule: &'a TargetRule,
     normalisation: Normalisation,
     precision: FloatDType,
@@ -106,35 +201,22 @@ struct Block<B: Backend> {
     weights: Side<B>,
     /// `[batch, class of the block]`.
     logits: FloatTensor<B>,
-    own: OwnClass<B>,
-}
-
-/// What the margin made of the batch.
-struct Resolved<B: Backend> {
-    loss: FloatTensor<B>,
-    targets: FloatTensor<B>,
-    /// Over all logits of a row, the target's among them.
-    sums: Vec<SumExp>,
-    samples: Vec<Sample>,
-    /// Of each feature and its own class weight.
-    largest: Vec<[f64; 2]>,
-    kept: Option<Block<B>>,
 }
 
 /// Loss and statistics.
-pub(super) fn forward<B: MarginBackend>(
+pub(super) fn forward<B: HeadPasses>(
     features: FloatTensor<B>,
     weights: FloatTensor<B>,
     rule: &TargetRule,
     block: usize,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let head = Head::<B>::new(features, weights, rule, block);
-    let resolved = head.forward(false);
-    (resolved.loss, resolved.targets)
+    let (found, _) = head.forward(false);
+    (found.loss, found.targets)
 }
 
 /// Loss, statistics, and the gradients by features and class weights.
-pub(super) fn with_gradient<B: MarginBackend>(
+pub(super) fn with_gradient<B: HeadPasses>(
     features: FloatTensor<B>,
     weights: FloatTensor<B>,
     rule: &TargetRule,
@@ -146,13 +228,12 @@ pub(super) fn with_gradient<B: MarginBackend>(
     FloatTensor<B>,
 ) {
     let head = Head::<B>::new(features, weights, rule, block);
-    let mut resolved = head.forward(true);
-    let kept = resolved.kept.take();
-    let [d_features, d_weights] = head.gradient(&resolved, kept);
-    (resolved.loss, resolved.targets, d_features, d_weights)
+    let (found, kept) = head.forward(true);
+    let [d_features, d_weights] = head.gradient(&found, kept);
+    (found.loss, found.targets, d_features, d_weights)
 }
 
-impl<'a, B: MarginBackend> Head<'a, B> {
+impl<'a, B: HeadPasses> Head<'a, B> {
     /// `block`: logits of a block.
     fn new(
         features: FloatTensor<B>,
@@ -214,28 +295,10 @@ impl<'a, B: MarginBackend> Head<'a, B> {
         Block {
             logits: B::float_matmul(self.scaled.clone(), transposed),
             weights,
-            own: self.own_class(classes),
         }
     }
 
-    /// Where in a block the own class of each sample stands.
-    fn own_class(&self, classes: &Range<usize>) -> OwnClass<B> {
-        let place = |&label: &u32| {
-            let label = label as usize;
-            let inside = classes.contains(&label);
-            let column = if inside { label - classes.start } else { 0 };
-            (column as i32, f64::from(u8::from(inside)))
-        };
-        let (columns, inside): (Vec<i32>, Vec<f64>) = self.rule.labels.iter().map(place).unzip();
-        let columns = TensorData::new(columns, [self.batch(), 1]);
-        OwnClass {
-            column: B::int_from_data(columns, &self.scaled.device()),
-            inside: self.column(inside),
-        }
-    }
-
-    fn forward(&self, keep: bool) -> Resolved<B> {
-        let batch = self.batch();
+    fn forward(&self, keep: bool) -> (Margined<B>, Option<Block<B>>) {
         let mut columns = vec![
             row_dot::<B>(&self.features.rows, &self.own.rows),
             row_dot::<B>(&self.features.rows, &self.features.rows),
@@ -243,28 +306,34 @@ impl<'a, B: MarginBackend> Head<'a, B> {
             self.features.largest.clone(),
             self.own.largest.clone(),
         ];
-        let of_pairs = columns.len();
         let mut kept = None;
         for classes in &self.blocks {
             let block = self.block(classes);
-            let OwnClass { column, inside } = &block.own;
-            columns.push(B::sums(
-                block.logits.clone(),
-                column.clone(),
-                inside.clone(),
-            ));
+            columns.push(B::sums(block.logits.clone(), &self.labels, classes.start));
             if keep && self.blocks.len() == 1 {
                 kept = Some(block);
             }
         }
-        let table = host::<B>(B::float_cat(columns, 1));
-        let width = of_pairs + 2 * self.blocks.len();
+        let table = B::float_cat(columns, 1);
+        let rule = self.rule.margin.curve().map(|curve| CurveRule {
+            curve,
+            normalisation: self.normalisation,
+            lambda: self.rule.lambda,
+            classes: self.rule.classes,
+        });
+        let found = rule.and_then(|rule| B::apply(&table, &rule));
+        (found.unwrap_or_else(|| self.ask(&host::<B>(table))), kept)
+    }
 
+    /// Asks the margin on the host.
+    fn ask(&self, table: &[f64]) -> Margined<B> {
+        let batch = self.batch();
         let mut pairs = Vec::with_capacity(batch);
+        // Of each feature and its own class weight.
         let mut largest = Vec::with_capacity(batch);
         let mut others = Vec::with_capacity(batch);
-        for row in table.chunks_exact(width) {
-            let (of_pair, of_blocks) = row.split_at(of_pairs);
+        for row in table.chunks_exact(PAIR + 2 * self.blocks.len()) {
+            let (of_pair, of_blocks) = row.split_at(PAIR);
             let &[inner, xx, ww, x, w] = of_pair else {
                 unreachable!("as many as were put there")
             };
@@ -296,47 +365,24 @@ impl<'a, B: MarginBackend> Head<'a, B> {
                 sample
             })
             .collect();
+        // Over all logits of a row, the target's among them.
         let sums: Vec<SumExp> = (others.into_iter().zip(&samples))
             .map(|(others, sample)| others.with(sample.logit))
             .collect();
-        let losses = sums.iter().zip(&samples);
-        let total: f64 = losses
-            .map(|(sum, sample)| -sum.log_softmax(sample.logit))
-            .sum();
-        let outcome = Outcome {
-            loss: total / batch as f64,
-            confidences,
-            samples,
-        };
-        let device = self.scaled.device();
-        let loss = TensorData::new(vec![outcome.loss], [1]).convert_dtype(self.precision.into());
-        let targets = TensorData::new(statistics(&outcome), [batch, 4]);
-        Resolved {
-            loss: B::float_from_data(loss, &device),
-            targets: B::float_from_data(targets, &device),
-            sums,
-            samples: outcome.samples,
-            largest,
-            kept,
-        }
-    }
-
-    /// The gradients by features and class weights.
-    fn gradient(&self, found: &Resolved<B>, mut kept: Option<Block<B>>) -> [FloatTensor<B>; 2] {
-        let size = self.batch() as f64;
-        let d_target: Vec<f64> = (found.sums.iter().zip(&found.samples))
-            .map(|(sum, sample)| sum.log_softmax(sample.logit).exp_m1() / size)
+        let logarithms: Vec<f64> = (sums.iter().zip(&samples))
+            .map(|(sum, sample)| sum.log_softmax(sample.logit))
             .collect();
-        let of_rows = |value: &dyn Fn(usize, &Sample) -> f64| {
-            let values = found.samples.iter().zip(&d_target).enumerate();
-            self.column(values.map(|(i, (sample, d))| d * value(i, sample)))
-        };
-        let max = self.column(found.sums.iter().map(|sum| sum.max));
+        let size = batch as f64;
+        let loss = -logarithms.iter().sum::<f64>() / size;
+
         // The rows here are unit vectors where the kernel has them as they came.
         let scale = self.normalisation.feature_scale;
         let share = scale.unwrap_or(1.0) / size;
-        let factor = self.column(found.sums.iter().map(|sum| share / sum.sum));
-        let entry = of_rows(&|_, sample| {
+        let (mut rows, mut along) = (Vec::new(), Vec::new());
+        for (((sum, sample), logarithm), [x, w]) in
+            sums.iter().zip(&samples).zip(logarithms).zip(largest)
+        {
+            let d_target = logarithm.exp_m1() / size;
             let target = sample.target;
             let of_feature = scale.map_or(1.0, |_| target.feature_norm);
             let of_weight = if self.normalisation.weights {
@@ -344,16 +390,36 @@ impl<'a, B: MarginBackend> Head<'a, B> {
             } else {
                 1.0
             };
-            sample.entry * of_feature * of_weight
-        });
-        let row = B::float_cat(vec![max, factor, entry], 1);
+            let entry = sample.entry * of_feature * of_weight;
+            rows.extend([sum.max, share / sum.sum, d_target * entry]);
+            // Times the largest entry on the host: the factor of the rows as they came may not fit
+            // f32.
+            along.extend([
+                d_target * sample.along_feature * x,
+                d_target * sample.along_weight * w,
+            ]);
+        }
+        let outcome = Outcome {
+            loss,
+            confidences,
+            samples,
+        };
+        let targets = TensorData::new(statistics(&outcome), [batch, 4]);
+        Margined {
+            loss: self.upload(vec![loss], Shape::new([1])),
+            targets: B::float_from_data(targets, &self.scaled.device()),
+            row: self.upload(rows, Shape::new([batch, 3])),
+            along: self.upload(along, Shape::new([batch, 2])),
+        }
+    }
 
+    /// The gradients by features and class weights.
+    fn gradient(&self, found: &Margined<B>, mut kept: Option<Block<B>>) -> [FloatTensor<B>; 2] {
         let mut d_features = None;
         let mut d_weights = None;
         for classes in &self.blocks {
             let block = kept.take().unwrap_or_else(|| self.block(classes));
-            let OwnClass { column, inside } = block.own;
-            let matrix = B::matrix(block.logits, column, inside, row.clone());
+            let matrix = B::matrix(block.logits, &self.labels, classes.start, &found.row);
             let part = B::float_matmul(matrix.clone(), block.weights.rows.clone());
             d_features = Some(match d_features.take() {
                 None => part,
@@ -375,25 +441,25 @@ impl<'a, B: MarginBackend> Head<'a, B> {
         let d_features = d_features.expect("at least one class");
         let d_weights = d_weights.expect("at least one class");
 
-        // Times the largest entry on the host: the factor of the rows as they came may not fit f32.
-        let along = of_rows(&|i, sample| sample.along_feature * found.largest[i][0]);
-        let along = B::float_mul(self.features.rows.clone(), along);
+        let [of_feature, of_weight] = [0, 1].map(|at| column::<B>(&found.along, at));
+        let along = B::float_mul(self.features.rows.clone(), of_feature);
         let d_features = B::float_add(self.feature_side.finish(d_features), along);
 
-        let along = of_rows(&|i, sample| sample.along_weight * found.largest[i][1]);
-        let along = B::float_mul(self.own.rows.clone(), along);
+        let along = B::float_mul(self.own.rows.clone(), of_weight);
         let labels = self.labels.clone();
         let d_weights = B::float_select_assign(d_weights, 0, labels, along, IndexingUpdateOp::Add);
         [d_features, d_weights]
     }
 
-    /// A host column, `[batch, 1]`.
-    fn column(&self, values: impl IntoIterator<Item = f64>) -> FloatTensor<B> {
-        let values: Vec<f64> = values.into_iter().collect();
-        let shape = [values.len(), 1];
+    fn upload(&self, values: Vec<f64>, shape: Shape) -> FloatTensor<B> {
         let data = TensorData::new(values, shape).convert_dtype(self.precision.into());
         B::float_from_data(data, &self.scaled.device())
     }
+}
+
+/// A column `[batch, 1]` of `[batch, columns]`.
+fn column<B: Backend>(table: &FloatTensor<B>, at: usize) -> FloatTensor<B> {
+    B::float_slice(table.clone(), &[Slice::full(), Slice::from(at..at + 1)])
 }
 
 fn rows_of(classes: &Range<usize>) -> Slice {
@@ -423,28 +489,30 @@ fn without_own<B: Backend>(logits: FloatTensor<B>, own: &OwnClass<B>) -> FloatTe
     B::float_scatter(1, logits, own.column.clone(), change, IndexingUpdateOp::Add)
 }
 
-/// [`MarginBackend::sums`] of Burn's operations.
-pub(super) fn sums<B: Backend>(logits: FloatTensor<B>, own: &OwnClass<B>) -> FloatTensor<B> {
-    let logits = without_own::<B>(logits, own);
+/// [`HeadPasses::sums`] of Burn's operations.
+pub(super) fn sums<B: Backend>(
+    logits: FloatTensor<B>,
+    labels: &IntTensor<B>,
+    start: usize,
+) -> FloatTensor<B> {
+    let own = OwnClass::<B>::new(labels, start, &logits);
+    let logits = without_own::<B>(logits, &own);
     let max = B::float_max_dim(logits.clone(), 1);
     let sum = B::float_exp(B::float_sub(logits, max.clone()));
     B::float_cat(vec![max, B::float_sum_dim(sum, 1)], 1)
 }
 
-/// [`MarginBackend::matrix`] of Burn's operations.
+/// [`HeadPasses::matrix`] of Burn's operations.
 pub(super) fn matrix<B: Backend>(
     logits: FloatTensor<B>,
-    own: &OwnClass<B>,
+    labels: &IntTensor<B>,
+    start: usize,
     row: &FloatTensor<B>,
 ) -> FloatTensor<B> {
-    let batch = row.shape()[0];
-    let [max, factor, entry] = [0, 1, 2].map(|at| {
-        let column = Slice::from(at..at + 1);
-        let column = B::float_slice(row.clone(), &[Slice::full(), column]);
-        B::float_reshape(column, Shape::new([batch, 1]))
-    });
+    let own = OwnClass::<B>::new(labels, start, &logits);
+    let [max, factor, entry] = [0, 1, 2].map(|at| column::<B>(row, at));
     // The exponential of `NOTHING` is 0.
-    let logits = without_own::<B>(logits, own);
+    let logits = without_own::<B>(logits, &own);
     let matrix = B::float_mul(B::float_exp(B::float_sub(logits, max)), factor);
     let entry = B::float_mul(entry, own.inside.clone());
     B::float_scatter(1, matrix, own.column.clone(), entry, IndexingUpdateOp::Add)

@@ -1,6 +1,7 @@
 //! The head's custom operation, routed to the backend at run time.
 
 mod autodiff;
+#[cfg(any(feature = "_gpu", test))]
 mod composed;
 #[cfg(feature = "_gpu")]
 mod cube;
@@ -8,7 +9,7 @@ mod flex;
 
 use crate::annealing::StepLambda;
 use crate::margin::{Margin, blend};
-use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchDevice, TensorMetadata as _, backend_extension};
 use burn::tensor::{DType, Device, FloatDType, Shape, Tensor};
 use lsoftmax_kernels::head::{Normalisation, Outcome, Target, TargetLogit, TargetLogits};
@@ -42,9 +43,8 @@ impl TargetRule {
 
 /// The margin cross-entropy as a backend operation.
 ///
-/// `flex` calls the fused kernel; any other backend gets a body made of matrix products and two
-/// passes over a block of logits, which asks the same scalar function, so that the numbers agree. The
-/// passes are kernels on graphics processors, and Burn's own operations elsewhere.
+/// `flex` calls the fused kernel; graphics processors get a body made of matrix products and kernels
+/// between them.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "_gpu"))]
 pub trait MarginBackend: Backend {
     /// The mean cross-entropy `[1]` and, a row, cosine, feature norm, weight norm and confidence
@@ -55,9 +55,7 @@ pub trait MarginBackend: Backend {
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
         rule: TargetRule,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        composed::forward::<Self>(features, weights, &rule, composed::BLOCK)
-    }
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     /// The same, with the gradients by features and weights in the precision of the loss, so
     /// that a scaled loss keeps those that half precision would round to zero.
@@ -70,51 +68,13 @@ pub trait MarginBackend: Backend {
         FloatTensor<Self>,
         FloatTensor<Self>,
         FloatTensor<Self>,
-    ) {
-        composed::with_gradient::<Self>(features, weights, &rule, composed::BLOCK)
-    }
-
-    /// Of each row of a block of logits, the largest but that of the own class, and the sum of the
-    /// exponentials of the differences to it: `[batch, 2]`.
-    ///
-    /// # Shapes
-    /// - logits: `[batch, class of the block]`
-    /// - column: where the own class stands in the block, `[batch, 1]`; any column if elsewhere
-    /// - inside: 1 if it stands in the block, else 0, `[batch, 1]`
-    fn sums(
-        logits: FloatTensor<Self>,
-        column: IntTensor<Self>,
-        inside: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        composed::sums::<Self>(logits, &OwnClass { column, inside })
-    }
-
-    /// What both matrix products of the gradient take: `exp(logit - max) * factor`, and the entry of
-    /// the row at its own class, `[batch, class of the block]`.
-    ///
-    /// # Shapes
-    /// - logits, column, inside: as of [`sums`](Self::sums)
-    /// - row: max, factor and entry of each row, `[batch, 3]`
-    fn matrix(
-        logits: FloatTensor<Self>,
-        column: IntTensor<Self>,
-        inside: FloatTensor<Self>,
-        row: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
-        composed::matrix::<Self>(logits, &OwnClass { column, inside }, &row)
-    }
+    );
 
     /// A gradient `[row, column]` of that operation times the gradient `[1]` of its loss, both of
     /// one type.
     fn scaled(gradient: FloatTensor<Self>, by: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_mul(gradient, Self::float_reshape(by, Shape::new([1, 1])))
     }
-}
-
-/// Where in a block of classes the own class of each sample stands: see [`MarginBackend::sums`].
-struct OwnClass<B: Backend> {
-    column: IntTensor<B>,
-    inside: FloatTensor<B>,
 }
 
 /// Whether the operation is registered for the backend of a device; on any other it would panic.

@@ -11,6 +11,8 @@ use burn::tensor::{DType, TensorData};
 use burn_flex::FlexTensor;
 use common::{Answer, Problem, Random, Worst, all_losses, distance, golden};
 
+impl composed::HeadPasses for Flex {}
+
 type Outputs = (FlexTensor, FlexTensor, FlexTensor, FlexTensor);
 
 fn rule(problem: &Problem, loss: crate::Loss, lambda: impl Into<StepLambda>) -> TargetRule {

@@ -151,3 +151,38 @@ fn nan_reaches_the_loss_on_the_device() {
         assert!(found.is_nan(), "{loss}: {found}");
     }
 }
+
+/// A margin that no kernel knows.
+#[derive(Debug)]
+struct Unknown(Box<dyn crate::Margin>);
+
+impl crate::Margin for Unknown {
+    fn normalisation(&self) -> crate::margin::Normalisation {
+        self.0.normalisation()
+    }
+
+    fn target_logit(&self, target: crate::margin::Target) -> crate::margin::TargetLogit {
+        self.0.target_logit(target)
+    }
+}
+
+#[test]
+fn a_margin_that_the_device_does_not_know_is_asked_on_the_host() {
+    let Some(device) = device() else { return };
+    let problem = Random(9).turned_problem(300, 7, 5);
+    for loss in all_losses() {
+        let known = rule(&problem, loss, 2.0);
+        let unknown = TargetRule {
+            margin: std::sync::Arc::new(Unknown(loss.margin().unwrap())),
+            ..known.clone()
+        };
+        assert!(unknown.margin.curve().is_none());
+        // More rows than units: some take two.
+        let (found, targets) = by_device(&problem, &known, &device, BLOCK);
+        let (expected, expected_targets) = by_device(&problem, &unknown, &device, BLOCK);
+        let mut worst = Worst::default();
+        worst.see(distance(&all(&found), &all(&expected)), format!("{loss}"));
+        worst.see(distance(&targets, &expected_targets), format!("{loss}"));
+        worst.below(5e-6);
+    }
+}

@@ -5,7 +5,10 @@
 // The expansion of `#[cube]` has casts and copies of its own.
 #![allow(clippy::pedantic)]
 
-use super::{MarginBackend, composed};
+mod apply;
+
+use super::composed::{CurveRule, HeadPasses, Margined};
+use super::{MarginBackend, TargetRule, composed};
 use burn::backend::TensorMetadata as _;
 use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -29,8 +32,8 @@ const NOTHING: f32 = composed::NOTHING as f32;
 #[cube(launch)]
 fn sums_kernel(
     logits: &Tensor<f32>,
-    column: &Tensor<i32>,
-    inside: &Tensor<f32>,
+    labels: &Tensor<i32>,
+    start: i32,
     sums: &mut Tensor<f32>,
     #[comptime] units: u32,
 ) {
@@ -41,13 +44,12 @@ fn sums_kernel(
     let (batch, classes) = (logits.shape(0), logits.shape(1));
     let mut row = CUBE_POS_X as usize;
     while row < batch {
-        let own = column[row * column.stride(0)] as usize;
-        let is_inside = inside[row * inside.stride(0)] > 0.5f32;
+        let own = labels[row * labels.stride(0)] - start;
         let mut max = NOTHING.runtime();
         let mut total = 0.0f32.runtime();
         let mut class = unit;
         while class < classes {
-            if class != own || !is_inside {
+            if class as i32 != own {
                 let logit = logits[row * logits.stride(0) + class * logits.stride(1)];
                 if logit > max {
                     total = total * (max - logit).exp() + 1.0f32;
@@ -88,8 +90,8 @@ fn sums_kernel(
 #[cube(launch)]
 fn matrix_kernel(
     logits: &Tensor<f32>,
-    column: &Tensor<i32>,
-    inside: &Tensor<f32>,
+    labels: &Tensor<i32>,
+    start: i32,
     of_row: &Tensor<f32>,
     matrix: &mut Tensor<f32>,
     #[comptime] units: u32,
@@ -98,8 +100,7 @@ fn matrix_kernel(
     let (batch, classes) = (logits.shape(0), logits.shape(1));
     let mut row = CUBE_POS_X as usize;
     while row < batch {
-        let own = column[row * column.stride(0)] as usize;
-        let is_inside = inside[row * inside.stride(0)] > 0.5f32;
+        let own = labels[row * labels.stride(0)] - start;
         let (start, next) = (row * of_row.stride(0), of_row.stride(1));
         let max = of_row[start];
         let factor = of_row[start + next];
@@ -107,7 +108,7 @@ fn matrix_kernel(
         let mut class = UNIT_POS_X as usize;
         while class < classes {
             let at = row * matrix.stride(0) + class * matrix.stride(1);
-            if class == own && is_inside {
+            if class as i32 == own {
                 matrix[at] = entry;
             } else {
                 let logit = logits[row * logits.stride(0) + class * logits.stride(1)];
@@ -130,13 +131,41 @@ fn grid(logits: &FloatTensor<CubeBackend>) -> (CubeCount, u32) {
 }
 
 impl MarginBackend for CubeBackend {
+    fn margin_cross_entropy(
+        features: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        rule: TargetRule,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        composed::forward::<Self>(features, weights, &rule, composed::BLOCK)
+    }
+
+    fn margin_cross_entropy_with_gradient(
+        features: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        rule: TargetRule,
+    ) -> (
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+        FloatTensor<Self>,
+    ) {
+        composed::with_gradient::<Self>(features, weights, &rule, composed::BLOCK)
+    }
+}
+
+/// Whether the kernels take logits and labels of these types.
+fn are_f32(logits: &FloatTensor<CubeBackend>, labels: &IntTensor<CubeBackend>) -> bool {
+    logits.dtype() == DType::F32 && labels.dtype() == DType::I32
+}
+
+impl HeadPasses for CubeBackend {
     fn sums(
         logits: FloatTensor<Self>,
-        column: IntTensor<Self>,
-        inside: FloatTensor<Self>,
+        labels: &IntTensor<Self>,
+        start: usize,
     ) -> FloatTensor<Self> {
-        if logits.dtype() != DType::F32 || column.dtype() != DType::I32 {
-            return composed::sums::<Self>(logits, &super::OwnClass { column, inside });
+        if !are_f32(&logits, labels) {
+            return composed::sums::<Self>(logits, labels, start);
         }
         let (count, units) = grid(&logits);
         let shape = Shape::new([logits.shape()[0], 2]);
@@ -146,8 +175,8 @@ impl MarginBackend for CubeBackend {
             count,
             CubeDim::new_1d(units),
             logits.into_tensor_arg(),
-            column.into_tensor_arg(),
-            inside.into_tensor_arg(),
+            labels.clone().into_tensor_arg(),
+            start as i32,
             sums.clone().into_tensor_arg(),
             units,
         );
@@ -156,12 +185,12 @@ impl MarginBackend for CubeBackend {
 
     fn matrix(
         logits: FloatTensor<Self>,
-        column: IntTensor<Self>,
-        inside: FloatTensor<Self>,
-        row: FloatTensor<Self>,
+        labels: &IntTensor<Self>,
+        start: usize,
+        row: &FloatTensor<Self>,
     ) -> FloatTensor<Self> {
-        if logits.dtype() != DType::F32 || column.dtype() != DType::I32 {
-            return composed::matrix::<Self>(logits, &super::OwnClass { column, inside }, &row);
+        if !are_f32(&logits, labels) {
+            return composed::matrix::<Self>(logits, labels, start, row);
         }
         let (count, units) = grid(&logits);
         let matrix = Self::float_empty(logits.shape(), &logits.device, FloatDType::F32);
@@ -170,12 +199,16 @@ impl MarginBackend for CubeBackend {
             count,
             CubeDim::new_1d(units),
             logits.into_tensor_arg(),
-            column.into_tensor_arg(),
-            inside.into_tensor_arg(),
-            row.into_tensor_arg(),
+            labels.clone().into_tensor_arg(),
+            start as i32,
+            row.clone().into_tensor_arg(),
             matrix.clone().into_tensor_arg(),
             units,
         );
         matrix
+    }
+
+    fn apply(table: &FloatTensor<Self>, rule: &CurveRule) -> Option<Margined<Self>> {
+        (table.dtype() == DType::F32).then(|| apply::launch(table, rule))
     }
 }
