@@ -33,7 +33,7 @@ def status(key: str) -> int | None:
         return None
 
 
-def serve(baseline: int | None, step: Callable[[], float]) -> None:
+def serve(baseline: int | None, step: Callable[[], torch.Tensor]) -> None:
     for line in sys.stdin:
         command = json.loads(line)
         seconds, values = [], []
@@ -45,7 +45,6 @@ def serve(baseline: int | None, step: Callable[[], float]) -> None:
             start = time.perf_counter()
             values.append(step())
             seconds.append(time.perf_counter() - start)
-        answer = {"seconds": seconds, "values": values, "memory": memory_above(baseline)}
         if profile:
             events[1].record()
         if ON_GPU:
@@ -53,6 +52,9 @@ def serve(baseline: int | None, step: Callable[[], float]) -> None:
             start = time.perf_counter()
             torch.cuda.synchronize()
             seconds[-1] += time.perf_counter() - start
+        # Read when all are done, so that no step waits for the card.
+        values = [value.item() for value in values]
+        answer = {"seconds": seconds, "values": values, "memory": memory_above(baseline)}
         if profile:
             answer["device_seconds"] = events[0].elapsed_time(events[1]) / 1e3
         print(json.dumps(answer), flush=True)
@@ -85,14 +87,14 @@ def prepared(module: torch.nn.Module, mode: str) -> torch.nn.Module:
     return torch.compile(module) if mode.startswith("compile") else module
 
 
-def train(mode: str, folder: str) -> Callable[[], float]:
+def train(mode: str, folder: str) -> Callable[[], torch.Tensor]:
     network = load(f"{folder}/model.safetensors").to(DEVICE)
     optimiser = torch.optim.SGD(network.groups(5e-4), LEARNING_RATE, momentum=0.9, fused=True)
     network = prepared(network, mode)
     data = batches(folder, mode)
     count = 0
 
-    def step() -> float:
+    def step() -> torch.Tensor:
         nonlocal count
         x, y = data[count % len(data)]
         count += 1
@@ -102,12 +104,12 @@ def train(mode: str, folder: str) -> Callable[[], float]:
         loss = F.cross_entropy(logits.float(), y)
         loss.backward()
         optimiser.step()
-        return loss.item()
+        return loss.detach()
 
     return step
 
 
-def inference(mode: str, folder: str) -> Callable[[], float]:
+def inference(mode: str, folder: str) -> Callable[[], torch.Tensor]:
     backbone = load(f"{folder}/model.safetensors").eval().backbone
     data = [x for x, _ in batches(folder, mode)]
     if mode == "onnxruntime":
@@ -115,13 +117,13 @@ def inference(mode: str, folder: str) -> Callable[[], float]:
     else:
         backbone = prepared(backbone, mode)
 
-        def run(x: torch.Tensor) -> float:
+        def run(x: torch.Tensor) -> torch.Tensor:
             with torch.inference_mode():
-                return backbone(x).abs().sum().item()
+                return backbone(x).abs().sum()
 
     count = 0
 
-    def step() -> float:
+    def step() -> torch.Tensor:
         nonlocal count
         x = data[count % len(data)]
         count += 1
@@ -132,7 +134,7 @@ def inference(mode: str, folder: str) -> Callable[[], float]:
 
 def onnx_session(
     backbone: torch.nn.Module, x: torch.Tensor, folder: str
-) -> Callable[[torch.Tensor], float]:
+) -> Callable[[torch.Tensor], torch.Tensor]:
     """ONNX Runtime with all of its graph optimisations, which fold the normalisations."""
     import onnxruntime
 
@@ -142,7 +144,7 @@ def onnx_session(
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return lambda x: float(np.abs(session.run(None, {"x": x.numpy()})[0]).sum())
+    return lambda x: torch.from_numpy(session.run(None, {"x": x.numpy()})[0]).abs().sum()
 
 
 def noise(count: int, offset: int, scale: float) -> torch.Tensor:
@@ -168,7 +170,7 @@ def l_softmax(x: torch.Tensor, w: torch.Tensor, y: torch.Tensor, m: int, lam: fl
     return F.cross_entropy(logits.scatter(1, y[:, None], target[:, None]), y)
 
 
-def head(mode: str, sizes: list[str]) -> Callable[[], float]:
+def head(mode: str, sizes: list[str]) -> Callable[[], torch.Tensor]:
     batch, feature, classes, m = map(int, sizes[:4])
     lam = float(sizes[4])
     x = noise(batch * feature, 0, 1.0).view(batch, feature).to(DEVICE).requires_grad_()
@@ -182,11 +184,11 @@ def head(mode: str, sizes: list[str]) -> Callable[[], float]:
     if mode.startswith("compile"):
         loss_of = torch.compile(loss_of)
 
-    def step() -> float:
+    def step() -> torch.Tensor:
         x.grad = w.grad = None
         loss = loss_of(x, w)
         loss.backward()
-        return loss.item()
+        return loss.detach()
 
     return step
 

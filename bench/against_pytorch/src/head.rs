@@ -3,7 +3,7 @@
 use crate::worker;
 use anyhow::Context as _;
 use burn::module::Param;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use lsoftmax::{Annealing, Lambda, Loss, MarginHeadConfig};
 
 /// Numbers without pattern that `NumPy` makes alike: see `noise` in `torch_side.py`.
@@ -37,14 +37,14 @@ pub(crate) fn run(
     let weights = noise(classes * feature, 12_345, 0.05);
     head.weight = Param::from_tensor(tensor(weights, [classes, feature]));
     let features = tensor(noise(batch * feature, 0, 1.0), [batch, feature]).require_grad();
-    let labels: Vec<i64> = (0..batch).map(|i| (i * 7919 % classes) as i64).collect();
-    let labels = Tensor::<1, Int>::from_data(TensorData::new(labels, [batch]), &device);
+    let labels: Vec<u32> = (0..batch).map(|i| (i * 7919 % classes) as u32).collect();
     worker::serve(baseline, &device, || {
-        let loss = head.loss(features.clone(), labels.clone(), 0)?;
+        let out = head.loss_with_host_labels(features.clone(), &labels, 0)?;
+        let loss = out.loss;
         let gradients = loss.backward();
         let of_weights = head.weight.val().grad(&gradients);
         let of_features = features.grad(&gradients);
         of_weights.and(of_features).context("no gradient")?;
-        loss.into_data().iter::<f64>().next().context("no loss")
+        Ok(loss.detach())
     })
 }

@@ -7,7 +7,7 @@ use lsoftmax::{Annealing, Loss};
 use lsoftmax_data::Preprocessing;
 use lsoftmax_data::npy::{self, Values};
 use lsoftmax_data::random::Rng;
-use lsoftmax_train::{Learner, Model, ModelInfo, NetworkSpec};
+use lsoftmax_train::{Learner, Model, ModelInfo, NetworkSpec, TrainBatch};
 use std::path::Path;
 
 const BATCHES: usize = 10;
@@ -84,13 +84,23 @@ pub(crate) fn run(dir: &Path, device: &Device) -> anyhow::Result<()> {
     let batches = Batches::read(dir)?;
     let device = device.clone().autodiff();
     let (model, info) = Model::load(&dir.join("model.safetensors"), &device)?;
-    let mut learner = Some(Learner::new(model, info.image, 0.9, 5e-4));
+    let mut learner = Some(Learner::new(model, 0.9, 5e-4));
+    let on_device: Vec<TrainBatch> = (0..BATCHES)
+        .map(|at| {
+            let (pixels, labels) = batches.at(at);
+            let (pixels, labels) = (pixels.to_vec(), labels.to_vec());
+            TrainBatch::upload(pixels, labels, info.image, 0, &device)
+        })
+        .collect();
     let mut step = 0;
     worker::serve(baseline, &device, || {
-        let (pixels, labels) = batches.at(step);
+        let batch = TrainBatch {
+            step: step as u64,
+            ..on_device[step % BATCHES].clone()
+        };
         let current = learner.take().context("an earlier step failed")?;
-        let forward = current.forward(pixels.to_vec(), labels, step as u64)?;
-        let loss = forward.loss;
+        let forward = current.forward(batch)?;
+        let loss = forward.loss.clone().detach();
         learner = Some(current.update(forward, LEARNING_RATE)?);
         step += 1;
         Ok(loss)

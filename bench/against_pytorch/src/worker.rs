@@ -2,7 +2,7 @@
 //! memory used so far; with `"profile": true` also by the seconds that the device itself worked.
 
 use anyhow::Context as _;
-use burn::tensor::{Device, ProfileOptions, read_sync};
+use burn::tensor::{Device, ProfileOptions, Tensor, read_sync};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead as _, Write as _};
 use std::time::Instant;
@@ -25,19 +25,21 @@ struct Answer {
     device_seconds: Option<f64>,
 }
 
-/// Serves commands until the input ends. `before` is [`baseline`].
+/// Serves commands until the input ends. `before` is [`baseline`]. The values of the steps are read
+/// when all are done, so that no step waits for a graphics processor.
 pub(crate) fn serve(
     before: Option<u64>,
     device: &Device,
-    mut step: impl FnMut() -> anyhow::Result<f64> + Send,
+    mut step: impl FnMut() -> anyhow::Result<Tensor<1>> + Send,
 ) -> anyhow::Result<()> {
     for line in std::io::stdin().lock().lines() {
         let command: Command = serde_json::from_str(&line?)?;
         let mut answer = Answer::default();
+        let mut values = Vec::with_capacity(command.steps);
         let mut run = || -> anyhow::Result<()> {
             for _ in 0..command.steps {
                 let start = Instant::now();
-                answer.values.push(step()?);
+                values.push(step()?);
                 answer.seconds.push(start.elapsed().as_secs_f64());
             }
             // What is still queued belongs to the last step.
@@ -56,6 +58,10 @@ pub(crate) fn serve(
             answer.device_seconds = Some(ticks.duration().as_secs_f64());
         } else {
             run()?;
+        }
+        for value in values {
+            let value = value.into_data().iter::<f64>().next();
+            answer.values.push(value.context("a step without a value")?);
         }
         let peak = if *device == Device::flex() {
             status("VmHWM:")

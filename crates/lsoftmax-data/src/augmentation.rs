@@ -1,6 +1,5 @@
-use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::preprocessing::{MemoryLayout, Preprocessing, View};
+use crate::preprocessing::View;
 use crate::random::Rng;
 
 /// Random changes of training images, each a function of (seed, epoch, index) alone.
@@ -31,28 +30,20 @@ impl Augmentation {
         }
     }
 
-    /// Writes one preprocessed, changed image into `out`.
-    pub(crate) fn apply(
-        self,
-        data: &Dataset,
-        (seed, epoch, index): (u64, u64, usize),
-        preprocessing: &Preprocessing,
-        layout: MemoryLayout,
-        out: &mut [f32],
-    ) {
+    /// What of an image is seen in an epoch.
+    pub(crate) fn view(self, seed: u64, epoch: u64, index: u32) -> View {
         if self == Self::none() {
-            return preprocessing.apply(data, index, View::default(), layout, out);
+            return View::default();
         }
-        let mut rng = Rng::at(seed, &[STREAM, epoch, index as u64]);
+        let mut rng = Rng::at(seed, &[STREAM, epoch, index.into()]);
         let places = 2 * self.pad_crop as u64 + 1;
         // Where the crop starts, relative to the image.
         let mut start = || rng.below(places) as isize - self.pad_crop as isize;
-        let view = View {
+        View {
             top: start(),
             left: start(),
             mirror: self.mirror && rng.chance(0.5),
-        };
-        preprocessing.apply(data, index, view, layout, out);
+        }
     }
 
     /// Whether this suits images of a shape: channels, height, width.
@@ -72,6 +63,8 @@ impl Augmentation {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dataset::Dataset;
+    use crate::preprocessing::{MemoryLayout, Preprocessing};
     use std::collections::HashMap;
 
     #[test]
@@ -88,14 +81,8 @@ mod tests {
         };
         let apply = |epoch| {
             let mut out = vec![0.0; 81];
-            let key = (1, epoch, 0);
-            Augmentation::cifar_plus().apply(
-                &data,
-                key,
-                &preprocessing,
-                MemoryLayout::Nchw,
-                &mut out,
-            );
+            let view = Augmentation::cifar_plus().view(1, epoch, 0);
+            preprocessing.apply(&data, 0, view, MemoryLayout::Nchw, &mut out);
             out
         };
         assert_eq!(apply(7), apply(7));

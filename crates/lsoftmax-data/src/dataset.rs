@@ -113,6 +113,11 @@ impl Dataset {
         &self.samples.images[index * size..(index + 1) * size]
     }
 
+    /// The bytes of all images, `[sample, channel, height, width]`.
+    pub fn bytes(&self) -> &[u8] {
+        &self.samples.images
+    }
+
     /// The class of an image.
     ///
     /// # Panics

@@ -1,7 +1,7 @@
 use crate::augmentation::Augmentation;
 use crate::dataset::{Batch, Dataset};
 use crate::error::DataError;
-use crate::preprocessing::{MemoryLayout, Preprocessing};
+use crate::preprocessing::{MemoryLayout, Preprocessing, View};
 use crate::sampler::Order;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -34,6 +34,28 @@ pub struct LoadPlan {
     pub steps: Range<u64>,
 }
 
+/// What is drawn for a batch: which images, and what of each is seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// The step of the training that it is for.
+    pub step: u64,
+    /// Where each image stands in its data set.
+    pub indices: Vec<u32>,
+    /// How each is seen.
+    pub views: Vec<View>,
+    /// A label an image.
+    pub labels: Vec<u32>,
+}
+
+/// The draws of a training, one a step: what [`Loader`] makes batches of, for who has the images
+/// already.
+#[derive(Clone, Debug)]
+pub struct Draws {
+    plan: LoadPlan,
+    order: Order,
+    next: u64,
+}
+
 /// The batches of a training, made ahead by a thread in the background.
 ///
 /// The batch of a step is a function of the plan and the step: threads and timing change
@@ -47,42 +69,34 @@ pub struct Loader {
 }
 
 impl LoadPlan {
-    /// The batch of one step.
-    fn batch(&self, order: &mut Order, step: u64) -> Batch {
-        let order = order.batch(step);
-        let size = self.data.image(0).len();
-        let mut pixels = vec![0.0; order.len() * size];
-        for (out, &(epoch, index)) in pixels.chunks_exact_mut(size).zip(&order) {
-            let key = (self.seed, epoch, index as usize);
-            self.augmentation
-                .apply(&self.data, key, &self.preprocessing, self.layout, out);
+    /// The batch of a draw.
+    fn batch(&self, draw: Draw) -> Batch {
+        let data = &self.data;
+        let size = data.image(0).len();
+        let mut pixels = vec![0.0; draw.indices.len() * size];
+        let images = draw.indices.iter().zip(&draw.views);
+        for (out, (&index, &view)) in pixels.chunks_exact_mut(size).zip(images) {
+            let index = index as usize;
+            self.preprocessing
+                .apply(data, index, view, self.layout, out);
         }
         Batch {
-            step,
-            shape: [
-                order.len(),
-                self.data.channels,
-                self.data.height,
-                self.data.width,
-            ],
+            step: draw.step,
+            shape: [draw.indices.len(), data.channels, data.height, data.width],
             pixels,
-            labels: order
-                .iter()
-                .map(|&(_, index)| self.data.label(index as usize))
-                .collect(),
-            indices: order.iter().map(|&(_, index)| index).collect(),
+            labels: draw.labels,
+            indices: draw.indices,
         }
     }
 }
 
-impl Loader {
-    /// Starts making batches.
+impl Draws {
+    /// The draws of a plan.
     ///
     /// # Errors
     /// Preprocessing or augmentation that does not suit the images, a batch of no images or
-    /// too many for the memory of any machine, one that cannot have so many images of each class, or
-    /// the system gives no thread.
-    pub fn start(plan: LoadPlan) -> Result<Self, DataError> {
+    /// too many for the memory of any machine, or one that cannot have so many images of each class.
+    pub fn new(plan: LoadPlan) -> Result<Self, DataError> {
         let shape = [plan.data.channels, plan.data.height, plan.data.width];
         plan.preprocessing.check(shape)?;
         plan.augmentation.check(shape)?;
@@ -95,8 +109,53 @@ impl Loader {
             ));
         }
         let labels = plan.data.labels();
-        let mut order = Order::new(plan.seed, labels, plan.batch, plan.images_per_class)?;
-        Self::spawn(plan.steps.clone(), move |step| plan.batch(&mut order, step))
+        let order = Order::new(plan.seed, labels, plan.batch, plan.images_per_class)?;
+        let next = plan.steps.start;
+        Ok(Self { plan, order, next })
+    }
+
+    /// The draw of a step.
+    fn at(&mut self, step: u64) -> Draw {
+        let plan = &self.plan;
+        let order = self.order.batch(step);
+        let indices = order.iter().map(|&(_, index)| index);
+        Draw {
+            step,
+            views: (order.iter())
+                .map(|&(epoch, index)| plan.augmentation.view(plan.seed, epoch, index))
+                .collect(),
+            labels: indices
+                .clone()
+                .map(|index| plan.data.label(index as usize))
+                .collect(),
+            indices: indices.collect(),
+        }
+    }
+}
+
+impl Iterator for Draws {
+    type Item = Draw;
+
+    fn next(&mut self) -> Option<Draw> {
+        let step = self.next;
+        (step < self.plan.steps.end).then(|| {
+            self.next = step + 1;
+            self.at(step)
+        })
+    }
+}
+
+impl Loader {
+    /// Starts making batches.
+    ///
+    /// # Errors
+    /// As [`Draws::new`], or the system gives no thread.
+    pub fn start(plan: LoadPlan) -> Result<Self, DataError> {
+        let mut draws = Draws::new(plan)?;
+        Self::spawn(draws.plan.steps.clone(), move |step| {
+            let draw = draws.at(step);
+            draws.plan.batch(draw)
+        })
     }
 
     fn spawn(
@@ -204,6 +263,20 @@ mod tests {
     }
 
     #[test]
+    fn draws_are_those_of_the_batches() {
+        let draws: Vec<Draw> = Draws::new(plan(3..9)).unwrap().collect();
+        assert_eq!(draws.len(), 6);
+        let plan = plan(3..9);
+        for (draw, batch) in draws.iter().zip(Loader::start(plan.clone()).unwrap()) {
+            let batch = batch.unwrap();
+            assert_eq!((draw.step, &draw.labels), (batch.step, &batch.labels));
+            assert_eq!(draw.indices, batch.indices);
+            assert_eq!(plan.batch(draw.clone()), batch);
+        }
+        assert!(draws.iter().any(|draw| draw.views.iter().any(|v| v.mirror)));
+    }
+
+    #[test]
     fn dropping_it_early_does_not_hang() {
         let mut loader = Loader::start(plan(0..u64::MAX)).unwrap();
         assert_eq!(loader.next().unwrap().unwrap().step, 0);
@@ -212,11 +285,11 @@ mod tests {
 
     #[test]
     fn a_panic_in_the_background_comes_out_as_an_error() {
-        let plan = plan(0..4);
-        let mut order = Order::new(0, plan.data.labels(), 6, None).unwrap();
+        let mut draws = Draws::new(plan(0..4)).unwrap();
         let mut loader = Loader::spawn(0..4, move |step| {
             assert!(step < 2, "no step {step}");
-            plan.batch(&mut order, step)
+            let draw = draws.at(step);
+            draws.plan.batch(draw)
         })
         .unwrap();
         assert!(loader.next().unwrap().is_ok());

@@ -13,11 +13,14 @@ pub enum MemoryLayout {
 
 /// Which part of an image is seen: pixel (x, y) shows (x + left, y + top), or with `mirror`
 /// (width - 1 - x + left, y + top).
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct View {
-    pub(crate) top: isize,
-    pub(crate) left: isize,
-    pub(crate) mirror: bool,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Rows above the image if negative, left out at its top if positive.
+    pub top: isize,
+    /// The same of columns at its left.
+    pub left: isize,
+    /// Whether left and right are exchanged.
+    pub mirror: bool,
 }
 
 /// What is done to the bytes of an image before a network sees them: the mean of the

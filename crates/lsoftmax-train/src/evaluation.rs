@@ -1,9 +1,10 @@
 //! A model on a data set: error from the plain logits, angles, norms.
 
+use crate::batches::images;
 use crate::error::TrainError;
 use crate::model::{Model, ModelInfo};
 use crate::number;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 use lsoftmax_data::{Dataset, MemoryLayout};
 use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix, unit_rows};
 use serde::{Deserialize, Serialize};
@@ -92,18 +93,6 @@ fn check_size(info: &ModelInfo, data: &Dataset) -> Result<(), TrainError> {
         format!("{:?}", info.image),
         format!("{found:?}"),
     ))
-}
-
-/// A batch of images as a logical `[batch, channel, height, width]` tensor over
-/// channels-last values.
-pub(crate) fn images(
-    pixels: Vec<f32>,
-    count: usize,
-    [channels, height, width]: [usize; 3],
-    device: &Device,
-) -> Tensor<4> {
-    let data = TensorData::new(pixels, [count, height, width, channels]);
-    Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2])
 }
 
 /// The rows of a matrix as numbers of the host.

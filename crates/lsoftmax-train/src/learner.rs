@@ -1,7 +1,7 @@
 //! A model and its optimiser: one training step.
 
+use crate::batches::TrainBatch;
 use crate::error::TrainError;
-use crate::evaluation::{host, images};
 use crate::model::{Model, ModelInfo};
 use crate::objective::{PairTerm, Pairs};
 use crate::tensor_file::TensorFile;
@@ -9,7 +9,7 @@ use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
 use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
-use burn::tensor::{Bytes, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bytes, Device, Int, Tensor, TensorData, Transaction};
 use lsoftmax::Annealing;
 
 /// Where a checkpoint has the centres of center loss.
@@ -19,7 +19,6 @@ const CENTERS: &str = "center.centers";
 pub struct Learner {
     model: Model,
     optimiser: ModuleOptimizer,
-    image: [usize; 3],
     device: Device,
     pairs: Option<Pairs>,
 }
@@ -27,15 +26,54 @@ pub struct Learner {
 /// What the forward pass of a step found; [`Learner::update`] goes on from it.
 #[derive(Debug)]
 pub struct Forward {
+    /// `[batch, feature]`.
+    pub features: Tensor<2>,
+    /// The mean loss of the batch, `[1]`.
+    pub loss: Tensor<1>,
+    targets: Tensor<2>,
+    labels: Tensor<1, Int>,
+}
+
+/// The numbers of a step, on its device.
+#[derive(Clone, Debug)]
+pub struct StepNumbers {
+    loss: Tensor<1>,
+    targets: Tensor<2>,
+}
+
+/// The numbers of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetNumbers {
     /// The mean loss of the batch.
     pub loss: f64,
     /// A row for each sample: cosine, feature norm, norm of the own class weight, confidence.
     pub targets: Vec<f32>,
-    /// `[batch, feature]`.
-    pub features: Tensor<2>,
-    /// Where a loss on distances needs them.
-    labels: Option<Tensor<1, Int>>,
-    tensor: Tensor<1>,
+}
+
+impl Forward {
+    /// The loss and the figures of the targets, which [`StepNumbers::read`] reads.
+    pub fn numbers(&self) -> StepNumbers {
+        StepNumbers {
+            loss: self.loss.clone().detach(),
+            targets: self.targets.clone(),
+        }
+    }
+}
+
+impl StepNumbers {
+    /// Reads the numbers of several steps, in one wait for the device.
+    pub fn read(steps: Vec<Self>) -> Vec<TargetNumbers> {
+        let all = steps.into_iter().fold(Transaction::default(), |all, step| {
+            all.register(step.loss).register(step.targets)
+        });
+        let all = all.execute();
+        all.chunks_exact(2)
+            .map(|step| TargetNumbers {
+                loss: step[0].iter::<f64>().next().unwrap_or(f64::NAN),
+                targets: step[1].iter::<f32>().collect(),
+            })
+            .collect()
+    }
 }
 
 impl std::fmt::Debug for Learner {
@@ -50,11 +88,10 @@ impl Learner {
     /// SGD with momentum as Caffe and PyTorch have it, weight decay on weights only: not on
     /// the normalisations, not on `PReLU` slopes.
     ///
-    /// `model` lives on an autodiff device and takes images of size `image`: channels, height,
-    /// width.
+    /// `model` lives on an autodiff device.
     // The one `expect` is of a pattern written here.
     #[allow(clippy::missing_panics_doc)]
-    pub fn new(model: Model, image: [usize; 3], momentum: f64, weight_decay: f64) -> Self {
+    pub fn new(model: Model, momentum: f64, weight_decay: f64) -> Self {
         let momentum = MomentumConfig::new()
             .with_momentum(momentum)
             .with_dampening(0.0);
@@ -68,7 +105,6 @@ impl Learner {
         Self {
             model,
             optimiser,
-            image,
             device,
             pairs: None,
         }
@@ -150,39 +186,27 @@ impl Learner {
 
     /// The loss of a batch at a step, counted from 0.
     ///
-    /// # Shapes
-    /// - pixels: `[batch, height, width, channel]`, preprocessed
-    /// - labels: `[batch]`
-    ///
     /// # Errors
     /// A label that is no class.
-    pub fn forward(
-        &self,
-        pixels: Vec<f32>,
-        labels: &[u32],
-        step: u64,
-    ) -> Result<Forward, TrainError> {
-        let count = labels.len();
-        let x = images(pixels, count, self.image, &self.device);
-        let features = self.model.backbone.forward(x);
+    pub fn forward(&self, batch: TrainBatch) -> Result<Forward, TrainError> {
+        let TrainBatch {
+            step,
+            images,
+            labels,
+            host_labels,
+        } = batch;
+        let features = self.model.backbone.forward(images);
         let head = &self.model.head;
-        let out = head.loss_with_host_labels(features.clone(), labels, step)?;
-        let (tensor, labels) = match &self.pairs {
-            None => (out.loss, None),
-            Some(pairs) => {
-                let labels: Vec<i64> = labels.iter().map(|&label| label.into()).collect();
-                let labels = TensorData::new(labels, [count]);
-                let labels = Tensor::<1, Int>::from_data(labels, &self.device);
-                let both = pairs.add_to(out.loss, features.clone(), labels.clone(), step)?;
-                (both, Some(labels))
-            }
+        let out = head.loss_with_host_labels(features.clone(), &host_labels, step)?;
+        let loss = match &self.pairs {
+            None => out.loss,
+            Some(pairs) => pairs.add_to(out.loss, features.clone(), labels.clone(), step)?,
         };
         Ok(Forward {
-            loss: tensor.to_data().iter::<f64>().next().unwrap_or(f64::NAN),
-            targets: host(out.targets),
             features,
+            loss,
+            targets: out.targets,
             labels,
-            tensor,
         })
     }
 
@@ -192,19 +216,18 @@ impl Learner {
     /// None that [`forward`](Self::forward) would not have had.
     pub fn update(mut self, forward: Forward, learning_rate: f64) -> Result<Self, TrainError> {
         let Forward {
-            tensor,
             features,
+            loss,
             labels,
             ..
         } = forward;
-        let moving = self.pairs.as_mut().filter(|pairs| pairs.moves());
-        if let (Some(pairs), Some(labels)) = (moving, labels) {
+        if let Some(pairs) = self.pairs.as_mut().filter(|pairs| pairs.moves()) {
             pairs.update(features, labels)?;
         } else {
             // The backward pass may write over what nobody else holds.
             drop(features);
         }
-        let gradients = tensor.backward();
+        let gradients = loss.backward();
         let gradients = GradientsParams::from_grads(gradients, &self.model);
         self.model = self.optimiser.step(learning_rate, self.model, gradients);
         Ok(self)

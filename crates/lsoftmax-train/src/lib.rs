@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod batches;
 mod checkpoint;
 mod device;
 mod error;
@@ -36,6 +37,7 @@ mod tensorboard;
 mod training;
 mod watch;
 
+pub use batches::TrainBatch;
 pub use checkpoint::{Best, Checkpoint};
 pub use device::DeviceChoice;
 pub use error::TrainError;
@@ -47,7 +49,7 @@ pub use experiment::{
 pub use gallery::ApproximateSearch;
 pub use gallery::{Gallery, Hit, INDEX_FROM, IndexPart};
 pub use image_choice::ImageChoice;
-pub use learner::{Forward, Learner};
+pub use learner::{Forward, Learner, StepNumbers, TargetNumbers};
 pub use model::{ImageRules, Model, ModelInfo};
 pub use network::{
     Backbone, BatchNorm, Block, Feature, NetworkSpec, Normalisation, SpecError, Stage, pooled_size,

@@ -1,13 +1,18 @@
-//! The layers of the networks as operations: fused kernels on the CPU, Burn's own elsewhere.
+//! The layers of the networks as operations: kernels for the CPU and for graphics processors, Burn's
+//! own operations elsewhere.
 
+#[cfg(feature = "_gpu")]
+mod cube;
 mod flex;
 mod prelu;
 
+#[cfg(feature = "_gpu")]
+pub(crate) use cube::{DRAW, Frame, render};
 pub(crate) use flex::Prepared;
 use prelu::prelu_gradient;
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
 use burn::tensor::activation::prelu;
 use burn::tensor::module::{batch_norm, batch_norm_train, conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
@@ -56,8 +61,8 @@ pub(crate) struct ConvParams {
     pub geometry: Geometry,
 }
 
-/// The convolution without normalisation of the CPU backend.
-#[backend_extension(Autodiff, Flex)]
+/// The convolution without normalisation.
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "_gpu"))]
 pub(crate) trait ConvBackend: Backend {
     /// conv -> `PReLU`; `prepared` serves off the tape.
     fn conv_prelu(
@@ -79,8 +84,8 @@ pub(crate) trait ConvBackend: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// The fused operations of the CPU backend.
-#[backend_extension(Autodiff, Flex)]
+/// The block with normalisation.
+#[backend_extension(Autodiff, Flex, Cube: cfg(feature = "_gpu"))]
 pub(crate) trait BlockBackend: Backend {
     /// Output, batch mean and biased batch variance of conv -> BN -> `PReLU`.
     fn block(
@@ -104,7 +109,11 @@ pub(crate) trait BlockBackend: Backend {
         geometry: Geometry,
         prepared: Prepared,
     ) -> FloatTensor<Self>;
+}
 
+/// The pool of the CPU backend.
+#[backend_extension(Autodiff, Flex)]
+pub(crate) trait PoolBackend: Backend {
     /// The 2x2 maximum with stride 2, rounded up.
     fn pool(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
@@ -121,8 +130,15 @@ fn is_fused(device: &Device) -> bool {
     if PLAIN.get() {
         return false;
     }
-    // Equality does not look at autodiff.
-    *device == Device::flex()
+    match device.as_dispatch() {
+        DispatchDevice::Flex(_) => true,
+        #[cfg(feature = "_gpu")]
+        DispatchDevice::Cube(_) => true,
+        DispatchDevice::Autodiff(device) => is_fused(&Device::new(device.clone().inner())),
+        // Where Burn is built with other backends than this crate.
+        #[allow(unreachable_patterns)]
+        _ => false,
+    }
 }
 
 /// Output of a block in training, with the batch statistics it normalised by.
@@ -214,8 +230,9 @@ pub(crate) fn conv_prelu_of_burn_operations(x: Tensor<4>, p: ConvParams) -> Tens
 
 /// The 2x2 maximum with stride 2 that rounds up, as Caffe's does.
 pub(crate) fn pool(x: Tensor<4>) -> Tensor<4> {
-    if is_fused(&x.device()) {
-        return Tensor::from_dispatch(<Dispatch as BlockBackend>::pool(x.into_dispatch()));
+    // Equality does not look at autodiff.
+    if is_fused(&x.device()) && x.device() == Device::flex() {
+        return Tensor::from_dispatch(<Dispatch as PoolBackend>::pool(x.into_dispatch()));
     }
     pool_of_burn_operations(x)
 }

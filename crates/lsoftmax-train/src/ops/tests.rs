@@ -1,5 +1,7 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
+#[cfg(feature = "_gpu")]
+mod device;
 
 use super::*;
 use crate::network::{Backbone, NetworkSpec, Normalisation, Stage};
@@ -23,9 +25,15 @@ fn params([out, channels, kernel]: [usize; 3], stride: usize, device: &Device) -
 type Run = fn(Tensor<4>, BlockParams) -> (Tensor<4>, Tensor<1>, Tensor<1>);
 
 /// Output, statistics and all gradients of a block, in logical order.
-fn block_with_gradients(run: Run, conv: [usize; 3], stride: usize) -> Vec<TensorData> {
-    let device = Device::flex().autodiff();
-    let x = random([3, conv[1], 9, 7], 1, &device).require_grad();
+fn block_with_gradients(
+    run: Run,
+    [count, height, width]: [usize; 3],
+    conv: [usize; 3],
+    stride: usize,
+    device: &Device,
+) -> Vec<TensorData> {
+    let device = device.clone().autodiff();
+    let x = random([count, conv[1], height, width], 1, &device).require_grad();
     let mut p = params(conv, stride, &device);
     p.weight = p.weight.require_grad();
     p.gamma = p.gamma.require_grad();
@@ -54,8 +62,8 @@ fn the_fused_block_is_the_block_of_burn_operations() {
         ([5, 2, 5], 1),
         ([8, 4, 3], 2),
     ] {
-        let fused = block_with_gradients(block, conv, stride);
-        let plain = block_with_gradients(block_of_burn_operations, conv, stride);
+        let [fused, plain] = [block, block_of_burn_operations]
+            .map(|run| block_with_gradients(run, [3, 9, 7], conv, stride, &Device::flex()));
         for (fused, plain) in fused.iter().zip(&plain) {
             fused.assert_approx_eq::<f32>(plain, Tolerance::rel_abs(2e-4, 2e-4));
         }

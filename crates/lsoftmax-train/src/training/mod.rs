@@ -1,16 +1,19 @@
 //! The training loop.
 
+#[cfg(feature = "_gpu")]
+use crate::batches::Resident;
+use crate::batches::{Batches, TrainBatch};
 use crate::checkpoint::{Best, Checkpoint, TrainingState};
 use crate::error::TrainError;
 use crate::evaluation::{Evaluation, embeddings, evaluate, features, host};
 use crate::experiment::{Experiment, OnDivergence};
-use crate::learner::Learner;
+use crate::learner::{Learner, StepNumbers};
 use crate::model::{Model, ModelInfo};
 use crate::open_set::{Decision, OpenSetEvaluation, ScoredPairs, evaluate_open_set, labels};
 use crate::watch::{Divergence, Trouble, Watch};
 use burn::tensor::Device;
 use lsoftmax::Floor;
-use lsoftmax_data::{Augmentation, Batch, Dataset, LoadPlan, Loader, MemoryLayout, Split};
+use lsoftmax_data::{Augmentation, Dataset, LoadPlan, MemoryLayout, Split};
 use lsoftmax_metrics::{Matrix, top1_error_percent, unit_rows};
 
 mod told;
@@ -78,7 +81,12 @@ struct Training<'a> {
     open_set: Option<&'a Dataset>,
     frame: Option<Dataset>,
     device: Device,
+    /// The training images on the device, if they are kept there.
+    #[cfg(feature = "_gpu")]
+    resident: Option<Resident>,
     learner: Option<Learner>,
+    /// Numbers of the last steps, which the device still has.
+    unread: Vec<StepNumbers>,
     info: ModelInfo,
     state: TrainingState,
     good: Option<Checkpoint>,
@@ -127,7 +135,10 @@ impl<'a> Training<'a> {
             open_set: split.open_set.as_ref(),
             frame: (experiment.network.feature == 2).then(|| split.test.subset(FRAME_POINTS)),
             device: device.clone().autodiff(),
+            #[cfg(feature = "_gpu")]
+            resident: None,
             learner: None,
+            unread: Vec::new(),
             watch: Watch {
                 classes: info.class_names.len(),
                 iterations: experiment.iterations,
@@ -156,13 +167,8 @@ impl<'a> Training<'a> {
 
     fn learner_of(&self, model: Model) -> Result<Learner, TrainError> {
         let experiment = self.experiment;
-        Learner::new(
-            model,
-            self.info.image,
-            experiment.momentum,
-            experiment.weight_decay,
-        )
-        .with_pairs(experiment.pairs)
+        Learner::new(model, experiment.momentum, experiment.weight_decay)
+            .with_pairs(experiment.pairs)
     }
 
     fn learner(&self) -> &Learner {
@@ -304,7 +310,7 @@ impl<'a> Training<'a> {
     fn stretch(&mut self, observer: &mut dyn Observer) -> Result<End, TrainError> {
         let experiment = self.experiment;
         let iterations = experiment.iterations;
-        let loader = Loader::start(LoadPlan {
+        let batches = self.batches(LoadPlan {
             data: self.train.clone(),
             preprocessing: self.info.preprocessing.clone(),
             augmentation: if experiment.augment {
@@ -319,7 +325,7 @@ impl<'a> Training<'a> {
             steps: self.state.step..iterations,
         })?;
         let mut clock = Clock::new(self.state.seconds);
-        for batch in loader {
+        for batch in batches {
             let trouble = self.step(batch?, &mut clock, observer)?;
             self.state.seconds = clock.seconds();
             if let Some(trouble) = trouble {
@@ -339,16 +345,39 @@ impl<'a> Training<'a> {
                 }
             }
             if done < iterations && observer.stops() {
+                self.read();
                 return Ok(End::Stopped);
             }
         }
         Ok(End::Done)
     }
 
+    fn batches(&mut self, plan: LoadPlan) -> Result<Batches, TrainError> {
+        #[cfg(feature = "_gpu")]
+        {
+            self.resident =
+                (self.resident.take()).or_else(|| Resident::new(&plan.data, &self.device));
+            if let Some(resident) = &self.resident {
+                return resident.start(plan);
+            }
+        }
+        Batches::start(plan, &self.device)
+    }
+
+    /// Reads the numbers of the steps since the last time; whether all losses are finite.
+    fn read(&mut self) -> bool {
+        let mut is_finite = true;
+        for numbers in StepNumbers::read(std::mem::take(&mut self.unread)) {
+            is_finite &= numbers.loss.is_finite();
+            self.state.window.push(numbers.loss, &numbers.targets);
+        }
+        is_finite
+    }
+
     /// One step, and what is to be told after it.
     fn step(
         &mut self,
-        batch: Batch,
+        batch: TrainBatch,
         clock: &mut Clock,
         observer: &mut dyn Observer,
     ) -> Result<Option<Trouble>, TrainError> {
@@ -356,17 +385,24 @@ impl<'a> Training<'a> {
         let (iterations, step) = (experiment.iterations, batch.step);
         let stride = (iterations / CURVE_POINTS).max(1);
         let evaluation_stride = iterations.div_ceil(experiment.evaluations.max(1)).max(1);
-        let count = batch.labels.len();
-        let targets: Vec<usize> = batch.labels.iter().map(|&label| label as usize).collect();
+        let targets: Vec<usize> = (batch.host_labels.iter())
+            .map(|&label| label as usize)
+            .collect();
+        let count = targets.len();
         let learner = self
             .learner
             .take()
             .expect("there always is one between steps");
-        let forward = learner.forward(batch.pixels, &batch.labels, step)?;
-        let loss = forward.loss;
-        self.state.window.push(loss, &forward.targets);
+        let forward = learner.forward(batch)?;
+        self.unread.push(forward.numbers());
         let done = step + 1;
-        let ends = done == iterations || !loss.is_finite();
+        // The CPU has no queue that a look at a number would empty.
+        let due = self.device == Device::flex()
+            || done % stride == 0
+            || done == iterations
+            || done.is_multiple_of(experiment.checkpoint_every);
+        let is_finite = !due || self.read();
+        let ends = done == iterations || !is_finite;
         let report = done % stride == 0 || ends;
         if report {
             let logits = learner.model().head.logits(forward.features.clone());
@@ -375,7 +411,7 @@ impl<'a> Training<'a> {
             self.state.window.train_error_percent = top1_error_percent(logits, &targets)?;
         }
         let learning_rate = experiment.learning_rate_at(step);
-        let learner = if loss.is_finite() {
+        let learner = if is_finite {
             learner.update(forward, learning_rate)?
         } else {
             learner

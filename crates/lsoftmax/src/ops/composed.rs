@@ -69,6 +69,7 @@ pub(super) trait HeadPasses: Backend {
 
 /// What a device needs to know to compute a margin itself.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "_gpu"), allow(dead_code))]
 pub(super) struct CurveRule {
     pub(super) curve: Curve,
     pub(super) normalisation: Normalisation,

@@ -8,7 +8,7 @@ mod prepared;
 
 pub(crate) use prepared::Prepared;
 
-use super::{BlockBackend, EPSILON, Geometry, POOL};
+use super::{BlockBackend, EPSILON, Geometry, POOL, PoolBackend};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -226,7 +226,9 @@ impl BlockBackend for Flex {
         });
         infer(&block, &shape, x)
     }
+}
 
+impl PoolBackend for Flex {
     fn pool(x: FloatTensor<Self>) -> FloatTensor<Self> {
         pool_forward(x).0
     }
@@ -424,7 +426,9 @@ impl<C: CheckpointStrategy> BlockBackend for Autodiff<Flex, C> {
             prepared,
         ))
     }
+}
 
+impl<C: CheckpointStrategy> PoolBackend for Autodiff<Flex, C> {
     fn pool(x: FloatTensor<Self>) -> FloatTensor<Self> {
         let node = x.node();
         let (y, shape, argmax) = pool_forward(x.into_primitive());

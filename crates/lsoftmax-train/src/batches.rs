@@ -1,0 +1,331 @@
+//! The batches of a training on their device.
+
+use crate::error::TrainError;
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use lsoftmax_data::{LoadPlan, Loader};
+
+#[cfg(feature = "_gpu")]
+pub(crate) use resident::Resident;
+
+/// A batch on its device.
+#[derive(Clone, Debug)]
+pub struct TrainBatch {
+    /// The step that it is for, counted from 0.
+    pub step: u64,
+    /// Preprocessed images, `[batch, channel, height, width]`.
+    pub images: Tensor<4>,
+    /// `[batch]`.
+    pub labels: Tensor<1, Int>,
+    /// The same, of which the host need not ask the device.
+    pub host_labels: Vec<u32>,
+}
+
+impl TrainBatch {
+    /// Moves a batch to a device.
+    ///
+    /// # Shapes
+    /// - pixels: `[batch, height, width, channel]`, preprocessed
+    /// - labels: `[batch]`
+    /// - image: channels, height, width
+    pub fn upload(
+        pixels: Vec<f32>,
+        labels: Vec<u32>,
+        image: [usize; 3],
+        step: u64,
+        device: &Device,
+    ) -> Self {
+        Self {
+            step,
+            images: images(pixels, labels.len(), image, device),
+            labels: label_tensor(&labels, device),
+            host_labels: labels,
+        }
+    }
+}
+
+/// A batch of images as a logical `[batch, channel, height, width]` tensor over
+/// channels-last values.
+pub(crate) fn images(
+    pixels: Vec<f32>,
+    count: usize,
+    [channels, height, width]: [usize; 3],
+    device: &Device,
+) -> Tensor<4> {
+    let data = TensorData::new(pixels, [count, height, width, channels]);
+    Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2])
+}
+
+fn label_tensor(labels: &[u32], device: &Device) -> Tensor<1, Int> {
+    let labels: Vec<i64> = labels.iter().map(|&label| label.into()).collect();
+    let count = labels.len();
+    Tensor::from_data(TensorData::new(labels, [count]), device)
+}
+
+/// The batches of a plan in order.
+pub(crate) enum Batches {
+    /// From the host, batch by batch.
+    Uploaded {
+        loader: Loader,
+        image: [usize; 3],
+        device: Device,
+    },
+    /// From images that lie on the device.
+    #[cfg(feature = "_gpu")]
+    Resident(resident::Stream),
+}
+
+impl Batches {
+    /// Starts making batches.
+    ///
+    /// # Errors
+    /// As [`Loader::start`].
+    pub(crate) fn start(plan: LoadPlan, device: &Device) -> Result<Self, TrainError> {
+        let data = &plan.data;
+        let image = [data.channels, data.height, data.width];
+        Ok(Self::Uploaded {
+            loader: Loader::start(plan)?,
+            image,
+            device: device.clone(),
+        })
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<TrainBatch, TrainError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Uploaded {
+                loader,
+                image,
+                device,
+            } => loader.next().map(|batch| {
+                let batch = batch?;
+                let (pixels, labels) = (batch.pixels, batch.labels);
+                Ok(TrainBatch::upload(
+                    pixels, labels, *image, batch.step, device,
+                ))
+            }),
+            #[cfg(feature = "_gpu")]
+            Self::Resident(stream) => stream.next().map(Ok),
+        }
+    }
+}
+
+#[cfg(feature = "_gpu")]
+mod resident {
+    use super::{Batches, TrainBatch, label_tensor};
+    use crate::error::TrainError;
+    use crate::ops::{DRAW, Frame, render};
+    use burn::backend::DispatchDevice;
+    use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+    use lsoftmax_data::{Dataset, Draw, Draws, LoadPlan, Preprocessing};
+
+    /// Steps whose draws go to the device together.
+    const AHEAD: usize = 64;
+
+    /// All images of a data set on a device, as bytes.
+    #[derive(Clone, Debug)]
+    pub(crate) struct Resident {
+        bytes: Tensor<1, Int>,
+        device: Device,
+    }
+
+    impl Resident {
+        /// The images on a device that has a kernel to see them there, if they fit one buffer of it and
+        /// a quarter of its memory.
+        pub(crate) fn new(data: &Dataset, device: &Device) -> Option<Self> {
+            let inner = device.clone().without_autodiff();
+            let DispatchDevice::Cube(cube) = inner.as_dispatch() else {
+                return None;
+            };
+            let client = cube.client();
+            let memory = &client.properties().memory;
+            let share = memory.max_memory().map_or(u64::MAX, |all| all / 4);
+            // Kernels count bytes in 32 bits.
+            let most = memory.max_page_size.min(share).min(i32::MAX as u64);
+            let bytes = data.bytes();
+            if bytes.len() as u64 > most {
+                return None;
+            }
+            let words: Vec<i32> = bytes
+                .chunks(4)
+                .map(|bytes| {
+                    let mut word = [0; 4];
+                    word[..bytes.len()].copy_from_slice(bytes);
+                    i32::from_le_bytes(word)
+                })
+                .collect();
+            Some(Self {
+                bytes: numbers(words, device),
+                device: device.clone(),
+            })
+        }
+
+        /// Starts making batches of these images, which are the plan's.
+        ///
+        /// # Errors
+        /// As [`Draws::new`].
+        pub(crate) fn start(&self, plan: LoadPlan) -> Result<Batches, TrainError> {
+            let data = &plan.data;
+            let image = [data.channels, data.height, data.width];
+            let Preprocessing { mean, scale } = plan.preprocessing.clone();
+            let count = mean.len();
+            Ok(Batches::Resident(Stream {
+                images: self.clone(),
+                mean: Tensor::from_data(TensorData::new(mean, [count]), &self.device),
+                scale,
+                image,
+                draws: Draws::new(plan)?,
+                chunk: None,
+            }))
+        }
+    }
+
+    fn numbers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+        let count = values.len();
+        Tensor::from_data(TensorData::new(values, [count]), (device, DType::I32))
+    }
+
+    /// Batches made on the device.
+    pub(crate) struct Stream {
+        images: Resident,
+        mean: Tensor<1>,
+        scale: f32,
+        image: [usize; 3],
+        draws: Draws,
+        chunk: Option<Chunk>,
+    }
+
+    /// Draws on the device, and those of its steps that are still to come.
+    struct Chunk {
+        numbers: Tensor<1, Int>,
+        labels: Tensor<1, Int>,
+        left: std::vec::IntoIter<Draw>,
+        first: usize,
+    }
+
+    impl Chunk {
+        fn new(draws: Vec<Draw>, device: &Device) -> Self {
+            let mut all = Vec::new();
+            for draw in &draws {
+                for (&index, view) in draw.indices.iter().zip(&draw.views) {
+                    let (top, left) = (view.top as i32, view.left as i32);
+                    all.extend([index as i32, top, left, i32::from(view.mirror)]);
+                }
+            }
+            let labels: Vec<u32> = draws.iter().flat_map(|draw| draw.labels.clone()).collect();
+            Self {
+                numbers: numbers(all, device),
+                labels: label_tensor(&labels, device),
+                left: draws.into_iter(),
+                first: 0,
+            }
+        }
+    }
+
+    impl Iterator for Stream {
+        type Item = TrainBatch;
+
+        fn next(&mut self) -> Option<TrainBatch> {
+            let left = self.chunk.as_ref().map_or(0, |chunk| chunk.left.len());
+            if left == 0 {
+                let draws: Vec<Draw> = self.draws.by_ref().take(AHEAD).collect();
+                self.chunk = (!draws.is_empty()).then(|| Chunk::new(draws, &self.images.device));
+            }
+            let chunk = self.chunk.as_mut()?;
+            let draw = chunk.left.next()?;
+            let count = draw.labels.len();
+            let first = chunk.first;
+            chunk.first += count;
+            debug_assert!(chunk.first * DRAW <= chunk.numbers.dims()[0]);
+            let frame = Frame {
+                first,
+                count,
+                image: self.image,
+                scale: self.scale,
+            };
+            Some(TrainBatch {
+                step: draw.step,
+                images: render(
+                    self.images.bytes.clone(),
+                    chunk.numbers.clone(),
+                    self.mean.clone(),
+                    frame,
+                ),
+                labels: chunk.labels.clone().slice([first..first + count]),
+                host_labels: draw.labels,
+            })
+        }
+    }
+}
+
+/// These run where `LSOFTMAX_GPU_TESTS` names the device.
+#[cfg(all(test, feature = "_gpu"))]
+mod tests {
+    // A test that was skipped says so.
+    #![allow(clippy::print_stderr)]
+
+    use super::*;
+    use crate::DeviceChoice;
+    use lsoftmax_data::{Augmentation, Dataset, MemoryLayout};
+
+    #[test]
+    fn resident_images_are_seen_on_the_device_as_the_loader_sees_them() {
+        let Ok(name) = std::env::var("LSOFTMAX_GPU_TESTS") else {
+            eprintln!("skipped: LSOFTMAX_GPU_TESTS is not set");
+            return;
+        };
+        let device = name.parse::<DeviceChoice>().unwrap().open().unwrap();
+        let device = device.autodiff();
+        // 7 images of 75 bytes: no whole number of words.
+        let bytes = (0..7 * 75).map(|i| (i * 37 % 256) as u8).collect();
+        let names = ["a", "b"].map(String::from).to_vec();
+        let data = Dataset::new(bytes, vec![0, 1, 0, 1, 1, 0, 1], [3, 5, 5], names).unwrap();
+        let by_channel = data.preprocessing();
+        let by_value = by_channel.clone().with_mean_image(&data);
+        let mut one = by_channel.clone();
+        one.mean.truncate(1);
+        let augmentations = [Augmentation::none(), Augmentation::cifar_plus()];
+        for preprocessing in [by_channel, by_value, one] {
+            for augmentation in augmentations {
+                let plan = LoadPlan {
+                    data: data.clone(),
+                    preprocessing: preprocessing.clone(),
+                    augmentation,
+                    layout: MemoryLayout::Nhwc,
+                    batch: 4,
+                    images_per_class: None,
+                    seed: 3,
+                    // More steps than draws go to the device at once.
+                    steps: 2..90,
+                };
+                let resident = Resident::new(&plan.data, &device).unwrap();
+                let found = resident.start(plan.clone()).unwrap();
+                let expected = Batches::start(plan, &device).unwrap();
+                let mut steps = 0;
+                for (found, expected) in found.zip(expected) {
+                    let (found, expected) = (found.unwrap(), expected.unwrap());
+                    assert_eq!(found.step, expected.step);
+                    assert_eq!(found.host_labels, expected.host_labels);
+                    assert!(found.images.device().is_autodiff());
+                    let (labels, expected_labels) = (found.labels, expected.labels);
+                    labels
+                        .into_data()
+                        .assert_eq(&expected_labels.into_data(), true);
+                    let (images, expected) = (found.images, expected.images);
+                    images.into_data().assert_eq(&expected.into_data(), true);
+                    steps += 1;
+                }
+                assert_eq!(steps, 88);
+            }
+        }
+    }
+
+    #[test]
+    fn the_cpu_keeps_no_resident_images_on_a_device() {
+        let names = vec!["a".into()];
+        let data = Dataset::new(vec![0; 4], vec![0], [1, 2, 2], names).unwrap();
+        assert!(Resident::new(&data, &Device::flex()).is_none());
+    }
+}
