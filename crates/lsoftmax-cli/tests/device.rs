@@ -87,6 +87,10 @@ fn a_device_that_is_not_there_is_one_line() {
         message.contains("cpu, auto, cuda, metal, vulkan"),
         "{message}"
     );
+    let message = complaint(2, &["train", "--precision", "f16"]);
+    assert!(message.contains("f32 on the CPU"), "{message}");
+    let message = complaint(2, &["train", "--precision", "f8"]);
+    assert!(message.contains("f32, bf16, f16"), "{message}");
     let message = complaint(2, &["data", "list", "--device", "cpu"]);
     assert!(message.contains("--device"), "{message}");
 }

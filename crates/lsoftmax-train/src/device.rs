@@ -130,6 +130,19 @@ impl DeviceChoice {
     }
 }
 
+/// Whether it is a graphics processor, or a driver for one.
+#[cfg(feature = "_gpu")]
+pub(crate) fn is_graphics(device: &Device) -> bool {
+    use burn::backend::DispatchDevice;
+    let inner = device.clone().without_autodiff();
+    matches!(inner.as_dispatch(), DispatchDevice::Cube(_))
+}
+
+#[cfg(not(feature = "_gpu"))]
+pub(crate) fn is_graphics(_device: &Device) -> bool {
+    false
+}
+
 /// A graphics driver that computes on the CPU.
 #[cfg(any(feature = "metal", feature = "vulkan", feature = "webgpu"))]
 fn is_software(device: &Device) -> bool {

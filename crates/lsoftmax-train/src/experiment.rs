@@ -1,9 +1,10 @@
 //! An experiment with every part decided: settings over files over defaults.
 
 use crate::error::TrainError;
-use crate::image_choice::ImageChoice;
+use crate::image_choice::{ImageChoice, named};
 use crate::network::NetworkSpec;
 use crate::objective::{self, PairTerm};
+use crate::precision::{PRECISIONS, Precision};
 use crate::settings::{NetworkChoice, Settings};
 use lsoftmax::{Annealing, Lambda, Loss};
 use lsoftmax_data::OpenSet;
@@ -61,6 +62,8 @@ pub struct Experiment {
     pub held_out: usize,
     /// Steps from one checkpoint to the next.
     pub checkpoint_every: u64,
+    /// Of images, activations and their gradients.
+    pub precision: Precision,
     /// What is done when the training dies.
     pub on_divergence: OnDivergence,
 }
@@ -220,6 +223,9 @@ impl Experiment {
             .checkpoint_every
             .unwrap_or_else(|| iterations.div_ceil(CHECKPOINTS));
         in_range("checkpoint-every", checkpoint_every as f64, 1.0, 1e9)?;
+        let precision = (settings.precision.as_deref()).map_or(Ok(Precision::F32), |name| {
+            named("precision", name, PRECISIONS)
+        })?;
         let on_divergence = match settings.on_divergence.as_deref() {
             None | Some("stop") => OnDivergence::Stop,
             Some("raise-lambda") => OnDivergence::RaiseLambda {
@@ -252,6 +258,7 @@ impl Experiment {
             evaluations: settings.evaluations.unwrap_or(10),
             held_out: settings.held_out.unwrap_or(0),
             checkpoint_every,
+            precision,
             on_divergence,
         })
     }
@@ -330,6 +337,7 @@ impl Experiment {
             evaluations: Some(self.evaluations),
             held_out: Some(self.held_out),
             checkpoint_every: Some(self.checkpoint_every),
+            precision: (self.precision != Precision::F32).then(|| self.precision.name().into()),
             ..Settings::default()
         };
         if self.reads_images() {

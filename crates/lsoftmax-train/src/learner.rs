@@ -4,6 +4,7 @@ use crate::batches::TrainBatch;
 use crate::error::TrainError;
 use crate::model::{Model, ModelInfo};
 use crate::objective::{PairTerm, Pairs};
+use crate::precision::Precision;
 use crate::tensor_file::TensorFile;
 use burn::module::ParamGroup;
 use burn::optim::decay::WeightDecayConfig;
@@ -21,6 +22,7 @@ pub struct Learner {
     optimiser: ModuleOptimizer,
     device: Device,
     pairs: Option<Pairs>,
+    precision: Precision,
 }
 
 /// What the forward pass of a step found; [`Learner::update`] goes on from it.
@@ -107,7 +109,15 @@ impl Learner {
             optimiser,
             device,
             pairs: None,
+            precision: Precision::F32,
         }
+    }
+
+    /// Trains the convolutions in another precision, which the device [has](Precision::check).
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
     }
 
     /// Trains with a loss on distances too, or with that alone.
@@ -195,7 +205,7 @@ impl Learner {
             labels,
             host_labels,
         } = batch;
-        let features = self.model.backbone.forward(images);
+        let features = self.model.backbone.forward_in(images, self.precision);
         let head = &self.model.head;
         let out = head.loss_with_host_labels(features.clone(), &host_labels, step)?;
         let loss = match &self.pairs {

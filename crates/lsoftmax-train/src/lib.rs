@@ -29,6 +29,7 @@ mod number;
 mod objective;
 mod open_set;
 mod ops;
+mod precision;
 mod run_folder;
 mod settings;
 mod streams;
@@ -59,6 +60,7 @@ pub use open_set::{
     Decision, FARS, IdentificationRates, Mistake, Neighbourhood, OpenSetEvaluation, Verification,
     evaluate_open_set, worst_mistakes,
 };
+pub use precision::Precision;
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, METRICS_FILE, MODEL_FILE,
     OUTCOME_FILE, REPORT_FILE, RunFolder, create_new_folder,

@@ -166,6 +166,10 @@ pub struct Settings {
     /// Save a checkpoint every so many steps [default: a twentieth of the iterations]
     #[cfg_attr(feature = "clap", arg(long, value_name = "STEPS"))]
     pub checkpoint_every: Option<u64>,
+    /// What convolutions are trained in: f32, and on graphics processors that have it bf16 or f16
+    /// [default: f32]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
+    pub precision: Option<String>,
     /// When a training dies: stop, or raise-lambda (go back to the last good checkpoint and go on
     /// with a larger λ) [default: stop]
     #[cfg_attr(feature = "clap", arg(long, value_name = "WHAT"))]
@@ -271,6 +275,7 @@ impl Settings {
         "evaluations",
         "held-out",
         "checkpoint-every",
+        "precision",
         "on-divergence",
         "recoveries",
         "published",
@@ -287,7 +292,7 @@ impl Settings {
             image_cache align landmarks augment mirrored network feature loss
             margin scale margins pair_weight pair_margin pair_selection images_per_class annealing lambda lambda_min gamma power factor stages
             iterations batch learning_rate milestones momentum weight_decay seed evaluations
-            held_out checkpoint_every on_divergence recoveries published
+            held_out checkpoint_every precision on_divergence recoveries published
         )
     }
 }

@@ -10,8 +10,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
 use common::random;
 use lsoftmax::pairs::{CenterLossConfig, ContrastiveLossConfig, TripletLossConfig};
 use lsoftmax_train::{
-    Backbone, DeviceChoice, Experiment, NetworkChoice, NetworkSpec, Normalisation, Settings, Stage,
-    Trained, load_data, train,
+    Backbone, DeviceChoice, Experiment, NetworkChoice, NetworkSpec, Normalisation, Precision,
+    Settings, Stage, Trained, load_data, train,
 };
 
 fn device() -> Option<Device> {
@@ -118,7 +118,7 @@ fn losses_on_distances_on_the_device_are_those_of_the_cpu() {
     }
 }
 
-fn trained(loss: &str, device: &Device) -> Trained {
+fn trained(loss: &str, precision: Precision, device: &Device) -> Trained {
     let settings = Settings {
         loss: Some(loss.to_owned()),
         train_samples: Some(64),
@@ -127,6 +127,7 @@ fn trained(loss: &str, device: &Device) -> Trained {
         batch: Some(16),
         network: Some(NetworkChoice::Row(network(Normalisation::Batch))),
         evaluations: Some(1),
+        precision: Some(precision.name().into()),
         ..Settings::default()
     };
     let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
@@ -134,17 +135,36 @@ fn trained(loss: &str, device: &Device) -> Trained {
     train(&experiment, &split, device, &mut ()).unwrap()
 }
 
+/// Whether the losses of two trainings are within a share of each other throughout.
+fn follows(found: &Trained, expected: &Trained, share: f64) {
+    let curves = found.outcome.curve.iter().zip(&expected.outcome.curve);
+    assert_eq!(found.outcome.curve.len(), 6);
+    for (found, expected) in curves {
+        let far = (found.loss / expected.loss - 1.0).abs();
+        assert!(far < share, "{} and {}", found.loss, expected.loss);
+    }
+}
+
 #[test]
 fn a_training_on_the_device_goes_the_way_of_the_cpu() {
     let Some(device) = device() else { return };
     for loss in ["l-softmax", "arc-face", "softmax+center"] {
-        let found = trained(loss, &device);
-        let expected = trained(loss, &Device::flex());
-        let curves = found.outcome.curve.iter().zip(&expected.outcome.curve);
-        assert_eq!(found.outcome.curve.len(), 6);
-        for (found, expected) in curves {
-            let far = (found.loss / expected.loss - 1.0).abs();
-            assert!(far < 1e-2, "{loss}: {} and {}", found.loss, expected.loss);
+        let found = trained(loss, Precision::F32, &device);
+        let expected = trained(loss, Precision::F32, &Device::flex());
+        follows(&found, &expected, 1e-2);
+    }
+}
+
+#[test]
+fn a_training_in_half_precision_on_the_device_goes_the_way_of_f32() {
+    let Some(device) = device() else { return };
+    let expected = trained("l-softmax", Precision::F32, &Device::flex());
+    for (precision, share) in [(Precision::F16, 3e-2), (Precision::Bf16, 0.1)] {
+        if precision.check(&device).is_err() {
+            let name = precision.name();
+            eprintln!("skipped: the device does not compute in {name}");
+            continue;
         }
+        follows(&trained("l-softmax", precision, &device), &expected, share);
     }
 }

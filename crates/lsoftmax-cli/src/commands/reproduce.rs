@@ -1,4 +1,4 @@
-use super::{Manner, complete};
+use super::{Manner, complete, data_of};
 use crate::boundary::boundaries;
 use crate::experiments::{self, Table};
 use crate::interrupt;
@@ -8,7 +8,7 @@ use crate::results::{self, Cell, Line, Section};
 use crate::{args, commands::Misuse};
 use anyhow::bail;
 use lsoftmax_data::{Split, atomic_write};
-use lsoftmax_train::{Experiment, OUTCOME_FILE, Outcome, RunFolder, Settings, load_data};
+use lsoftmax_train::{Experiment, OUTCOME_FILE, Outcome, RunFolder, Settings};
 use std::path::PathBuf;
 
 /// The tables of all that is in the folder.
@@ -130,7 +130,7 @@ impl Plan {
         let Some(first) = self.jobs.first().and_then(|row| row.first()) else {
             return Ok(section);
         };
-        let split = load_data(&first.experiment)?;
+        let split = data_of(&first.experiment, manner)?;
         let total = self.jobs.len() * args.seeds.len();
         // Seed after seed, so that there is something to compare early.
         for seed in 0..args.seeds.len() {

@@ -9,6 +9,7 @@ pub use layers::{BatchNorm, Block, Feature};
 pub use spec::{NetworkSpec, Normalisation, SpecError, Stage, pooled_size};
 
 use crate::ops::{self, Geometry, Prepared};
+use crate::precision::Precision;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use init::Init;
@@ -120,7 +121,13 @@ impl Backbone {
     /// - images: `[batch, channel, height, width]`
     /// - output: `[batch, feature]`
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let mut x = images;
+        self.forward_in(images, Precision::F32)
+    }
+
+    /// [`forward`](Self::forward) with the convolutions in a precision that the device
+    /// [has](Precision::check); features are f32.
+    pub fn forward_in(&self, images: Tensor<4>, precision: Precision) -> Tensor<2> {
+        let mut x = ops::narrowed(images, precision);
         let mut unit_input = None;
         for (block, place) in self.blocks.iter().zip(&self.places) {
             if place.opens {
@@ -136,7 +143,7 @@ impl Backbone {
                 x = ops::pool(x);
             }
         }
-        self.feature.forward(x.flatten(1, 3))
+        self.feature.forward(ops::widened(x).flatten(1, 3))
     }
 }
 

@@ -11,8 +11,11 @@ pub(crate) use cube::{DRAW, Frame, render};
 pub(crate) use flex::Prepared;
 use prelu::prelu_gradient;
 
+use crate::precision::Precision;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
+#[cfg(feature = "_gpu")]
+use burn::tensor::DType;
 use burn::tensor::activation::prelu;
 use burn::tensor::module::{batch_norm, batch_norm_train, conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
@@ -111,6 +114,14 @@ pub(crate) trait BlockBackend: Backend {
     ) -> FloatTensor<Self>;
 }
 
+/// The end of what is computed in half precision.
+#[cfg(feature = "_gpu")]
+#[backend_extension(Autodiff, Cube)]
+pub(crate) trait WidenBackend: Backend {
+    /// f32 of the same values.
+    fn widened(x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
 /// The pool of the CPU backend.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait PoolBackend: Backend {
@@ -139,6 +150,23 @@ fn is_fused(device: &Device) -> bool {
         #[allow(unreachable_patterns)]
         _ => false,
     }
+}
+
+/// Images in the precision of the convolutions.
+pub(crate) fn narrowed(images: Tensor<4>, precision: Precision) -> Tensor<4> {
+    match precision {
+        Precision::F32 => images,
+        _ => images.cast(precision.dtype()),
+    }
+}
+
+/// Activations in f32; going back, gradients are scaled and narrowed as blocks expect them.
+pub(crate) fn widened(x: Tensor<4>) -> Tensor<4> {
+    #[cfg(feature = "_gpu")]
+    if x.dtype() != DType::F32 {
+        return Tensor::from_dispatch(<Dispatch as WidenBackend>::widened(x.into_dispatch()));
+    }
+    x
 }
 
 /// Output of a block in training, with the batch statistics it normalised by.

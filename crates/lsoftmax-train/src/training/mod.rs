@@ -4,6 +4,7 @@
 use crate::batches::Resident;
 use crate::batches::{Batches, TrainBatch};
 use crate::checkpoint::{Best, Checkpoint, TrainingState};
+use crate::device::is_graphics;
 use crate::error::TrainError;
 use crate::evaluation::{Evaluation, embeddings, evaluate, features, host};
 use crate::experiment::{Experiment, OnDivergence};
@@ -107,6 +108,7 @@ impl<'a> Training<'a> {
         split: &'a Split,
         device: &Device,
     ) -> Result<Self, TrainError> {
+        experiment.precision.check(device)?;
         let data = &split.train;
         let (train, held_out) = match experiment.held_out {
             0 => (data.clone(), None),
@@ -168,6 +170,7 @@ impl<'a> Training<'a> {
     fn learner_of(&self, model: Model) -> Result<Learner, TrainError> {
         let experiment = self.experiment;
         Learner::new(model, experiment.momentum, experiment.weight_decay)
+            .with_precision(experiment.precision)
             .with_pairs(experiment.pairs)
     }
 
@@ -397,7 +400,7 @@ impl<'a> Training<'a> {
         self.unread.push(forward.numbers());
         let done = step + 1;
         // The CPU has no queue that a look at a number would empty.
-        let due = self.device == Device::flex()
+        let due = !is_graphics(&self.device)
             || done % stride == 0
             || done == iterations
             || done.is_multiple_of(experiment.checkpoint_every);

@@ -1,6 +1,10 @@
 //! The passes over the values behind a convolution, on `[row, channel]`: normalisation, offset and
 //! `PReLU`, and their gradients. Values are of any precision, arithmetic and sums are f32.
 //!
+//! In half precision gradients of values are [scaled](scale), so that small ones are no zeros; those
+//! of parameters are not. Of f16, what is beyond its range becomes its largest number, going in and out:
+//! an infinity would be NaN in the next product.
+//!
 //! ```text
 //! v = (z - mean) factor + offset,   y = v for v > 0, else slope v
 //! ```
@@ -37,6 +41,19 @@ enum Terms {
     Gradients,
 }
 
+/// The largest numbers that are no infinities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Range {
+    Full,
+    F16,
+}
+
+/// The largest f16.
+const F16_MAX: f32 = 65504.0;
+/// The factor of gradients in f16, for a batch of one. A loss is a mean: the gradients of a batch of 256
+/// are about 1e-4 and less where f16 ends at 6e-8; so they are about 1, and room for 8 is left.
+const F16_SCALE: f32 = 32.0;
+
 /// The four numbers of each channel, `[channel]`.
 #[derive(Clone, Debug)]
 pub(super) struct Channels {
@@ -46,12 +63,45 @@ pub(super) struct Channels {
     pub(super) slope: Values,
 }
 
+/// What the gradients of values are multiplied with.
+pub(super) fn scale(dtype: DType, batch: usize) -> f32 {
+    if dtype == DType::F16 {
+        F16_SCALE * batch.next_power_of_two() as f32
+    } else {
+        1.0
+    }
+}
+
+fn range(dtype: DType) -> Range {
+    if dtype == DType::F16 {
+        Range::F16
+    } else {
+        Range::Full
+    }
+}
+
 fn element(dtype: DType) -> ElemType {
     ElemType::Float(match dtype {
         DType::F16 => FloatKind::F16,
         DType::BF16 => FloatKind::BF16,
         _ => FloatKind::F32,
     })
+}
+
+/// A number within the range.
+#[cube]
+fn within(value: f32, #[comptime] range: Range) -> f32 {
+    let mut value = value;
+    if comptime!(range == Range::F16) {
+        // Comparisons let NaN pass.
+        if value > F16_MAX {
+            value = F16_MAX;
+        }
+        if value < -F16_MAX {
+            value = -F16_MAX;
+        }
+    }
+    value
 }
 
 /// Adds up the rows of a cube, of which there is a power of two, in the same order every time; the
@@ -86,6 +136,7 @@ fn sums_kernel<E: Float>(
     rows: usize,
     #[comptime] terms: Terms,
     #[comptime] units: u32,
+    #[comptime] range: Range,
     #[define(E)] _element: ElemType,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(comptime!(units as usize));
@@ -103,9 +154,9 @@ fn sums_kernel<E: Float>(
         }
         let mut row = start + UNIT_POS_Y as usize;
         if comptime!(terms == Terms::Moments) {
-            let shift = f32::cast_from(z[channel]);
+            let shift = within(f32::cast_from(z[channel]), range);
             while row < end {
-                let d = f32::cast_from(z[row * channels + channel]) - shift;
+                let d = within(f32::cast_from(z[row * channels + channel]), range) - shift;
                 first += d;
                 second += d * d;
                 row += CUBE_DIM_Y as usize;
@@ -115,8 +166,8 @@ fn sums_kernel<E: Float>(
             let (offset, slope) = (offset[channel], slope[channel]);
             while row < end {
                 let at = row * channels + channel;
-                let d = f32::cast_from(z[at]) - mean;
-                let dy = f32::cast_from(dy[at]);
+                let d = within(f32::cast_from(z[at]), range) - mean;
+                let dy = within(f32::cast_from(dy[at]), range);
                 let v = d * factor + offset;
                 let mut g = dy;
                 if v <= 0.0f32 {
@@ -171,6 +222,7 @@ fn moments_kernel<E: Float>(
     factor: &mut Tensor<f32>,
     rows: f32,
     epsilon: f32,
+    #[comptime] range: Range,
     #[define(E)] _element: ElemType,
 ) {
     let channels = mean.len();
@@ -182,7 +234,7 @@ fn moments_kernel<E: Float>(
         if spread < 0.0f32 {
             spread = 0.0f32;
         }
-        mean[channel] = f32::cast_from(z[channel]) + first;
+        mean[channel] = within(f32::cast_from(z[channel]), range) + first;
         var[channel] = spread;
         factor[channel] = gamma[channel] / (spread + epsilon).sqrt();
     }
@@ -196,17 +248,19 @@ fn forward_kernel<E: Float>(
     offset: &Tensor<f32>,
     slope: &Tensor<f32>,
     y: &mut Tensor<E>,
+    #[comptime] range: Range,
     #[define(E)] _element: ElemType,
 ) {
     let channels = mean.len();
     let mut at = ABSOLUTE_POS;
     while at < y.len() {
         let channel = at % channels;
-        let mut v = (f32::cast_from(z[at]) - mean[channel]) * factor[channel] + offset[channel];
+        let mut v = (within(f32::cast_from(z[at]), range) - mean[channel]) * factor[channel]
+            + offset[channel];
         if v <= 0.0f32 {
             v = slope[channel] * v;
         }
-        y[at] = E::cast_from(v);
+        y[at] = E::cast_from(within(v, range));
         at += (CUBE_COUNT_X * CUBE_DIM_X) as usize;
     }
 }
@@ -229,15 +283,16 @@ fn backward_kernel<E: Float>(
     rows: f32,
     epsilon: f32,
     #[comptime] of_batch: bool,
+    #[comptime] range: Range,
     #[define(E)] _element: ElemType,
 ) {
     let channels = mean.len();
     let mut at = ABSOLUTE_POS;
     while at < dz.len() {
         let channel = at % channels;
-        let d = f32::cast_from(z[at]) - mean[channel];
+        let d = within(f32::cast_from(z[at]), range) - mean[channel];
         let v = d * factor[channel] + offset[channel];
-        let mut g = f32::cast_from(dy[at]);
+        let mut g = within(f32::cast_from(dy[at]), range);
         if v <= 0.0f32 {
             g = slope[channel] * g;
         }
@@ -245,7 +300,7 @@ fn backward_kernel<E: Float>(
             let along = sums[channels + channel] / (var[channel] + epsilon);
             g -= (sums[channel] + d * along) / rows;
         }
-        dz[at] = E::cast_from(g * factor[channel]);
+        dz[at] = E::cast_from(within(g * factor[channel], range));
         at += (CUBE_COUNT_X * CUBE_DIM_X) as usize;
     }
 }
@@ -259,13 +314,14 @@ fn parameters_kernel(
     d_offset: &mut Tensor<f32>,
     d_slope: &mut Tensor<f32>,
     epsilon: f32,
+    scale: f32,
 ) {
     let channels = var.len();
     let channel = ABSOLUTE_POS;
     if channel < channels {
-        d_offset[channel] = sums[channel];
-        d_gamma[channel] = sums[channels + channel] / (var[channel] + epsilon).sqrt();
-        d_slope[channel] = sums[2 * channels + channel];
+        d_offset[channel] = sums[channel] / scale;
+        d_gamma[channel] = sums[channels + channel] / (var[channel] + epsilon).sqrt() / scale;
+        d_slope[channel] = sums[2 * channels + channel] / scale;
     }
 }
 
@@ -312,6 +368,7 @@ fn sums(z: &Values, dy: &Values, numbers: &Channels, terms: Terms) -> Values {
         rows,
         terms,
         UNITS,
+        range(z.dtype()),
         element(z.dtype()),
     );
     let sums = empty(z, &[3, channels]);
@@ -353,6 +410,7 @@ pub(super) fn moments(z: &Values, gamma: &Values, epsilon: f64) -> [Values; 3] {
         factor.into_tensor_arg(),
         rows as f32,
         epsilon as f32,
+        range(z.dtype()),
         element(z.dtype()),
     );
     found
@@ -371,6 +429,7 @@ pub(super) fn forward(z: &Values, numbers: &Channels) -> Values {
         numbers.offset.clone().into_tensor_arg(),
         numbers.slope.clone().into_tensor_arg(),
         y.clone().into_tensor_arg(),
+        range(z.dtype()),
         element(z.dtype()),
     );
     y
@@ -412,6 +471,7 @@ pub(super) fn backward(
         rows as f32,
         epsilon as f32,
         of_batch,
+        range(z.dtype()),
         element(z.dtype()),
     );
     let [gamma, offset, slope] = [(); 3].map(|()| empty(z, &[channels]));
@@ -425,6 +485,7 @@ pub(super) fn backward(
         offset.clone().into_tensor_arg(),
         slope.clone().into_tensor_arg(),
         epsilon as f32,
+        scale(z.dtype(), z.shape()[0]),
     );
     Gradients {
         z: dz,
@@ -432,4 +493,40 @@ pub(super) fn backward(
         offset,
         slope,
     }
+}
+
+#[cube(launch)]
+fn cast_kernel<A: Float, B: Float>(
+    from: &Tensor<A>,
+    to: &mut Tensor<B>,
+    factor: f32,
+    #[comptime] range: Range,
+    #[define(A, B)] _elements: [ElemType; 2],
+) {
+    let mut at = ABSOLUTE_POS;
+    while at < to.len() {
+        let value = within(f32::cast_from(from[at]), range);
+        to[at] = B::cast_from(within(value * factor, range));
+        at += (CUBE_COUNT_X * CUBE_DIM_X) as usize;
+    }
+}
+
+/// A contiguous tensor times a factor in another precision, within the range of both.
+pub(super) fn cast(from: &Values, to: DType, factor: f32) -> Values {
+    let both = CubeBackend::float_empty(from.shape(), &from.device, to.into());
+    let range = match (range(from.dtype()), range(to)) {
+        (Range::Full, Range::Full) => Range::Full,
+        _ => Range::F16,
+    };
+    cast_kernel::launch(
+        &from.client,
+        grid(from.shape().num_elements()),
+        CubeDim::new_1d(UNITS),
+        from.clone().into_tensor_arg(),
+        both.clone().into_tensor_arg(),
+        factor,
+        range,
+        [element(from.dtype()), element(to)],
+    );
+    both
 }

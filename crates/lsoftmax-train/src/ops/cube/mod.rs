@@ -6,19 +6,20 @@
 //! are f32.
 
 mod channels;
+mod convolution;
 mod render;
 
 pub(crate) use render::{DRAW, Frame, render};
 
-use super::{BlockBackend, ConvBackend, EPSILON, Geometry, Prepared, conv_options};
+use super::{BlockBackend, ConvBackend, EPSILON, Geometry, Prepared, WidenBackend, conv_options};
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::ops::{FloatTensorOps as _, ModuleOps as _};
+use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend as _, TensorMetadata as _};
-use burn::tensor::FloatDType;
+use burn::tensor::{DType, FloatDType};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use channels::Channels;
@@ -35,23 +36,8 @@ fn image(values: Values) -> Values {
     CubeBackend::float_permute(values, &[0, 3, 1, 2])
 }
 
-fn cast(tensor: Values, dtype: FloatDType) -> Values {
-    if tensor.dtype() == dtype.into() {
-        tensor
-    } else {
-        CubeBackend::float_cast(tensor, dtype)
-    }
-}
-
 fn zeros_like(slope: &Values) -> Values {
     CubeBackend::float_zeros(slope.shape(), &slope.device, FloatDType::F32)
-}
-
-/// The convolution in the precision of its input, channels-last.
-fn convolution(x: &Values, weight: &Values, geometry: Geometry) -> Values {
-    let weight = cast(weight.clone(), x.dtype().into());
-    let z = CubeBackend::conv2d(x.clone(), weight, None, conv_options(geometry));
-    channels_last(z)
 }
 
 /// What the backward pass of a block needs.
@@ -90,17 +76,14 @@ impl Saved {
             of_batch,
         } = self;
         let found = channels::backward(&z, &dy, &numbers, &var, of_batch, EPSILON);
+        let scale = channels::scale(z.dtype(), z.shape()[0]);
         drop((z, dy));
         let dz = image(found.z);
-        let options = conv_options(geometry);
-        let low = cast(weight.clone(), x.dtype().into());
-        let dx = wants_x.then(|| {
-            CubeBackend::conv2d_x_backward(x.clone(), low.clone(), dz.clone(), options.clone())
-        });
-        let dw = CubeBackend::conv2d_weight_backward(x, low, dz, options);
+        let dx = wants_x.then(|| convolution::by_input(&x, &weight, &dz, geometry));
+        let dw = convolution::by_weight(x, &weight, dz, geometry);
         BlockGradients {
             x: dx,
-            weight: cast(dw, weight.dtype().into()),
+            weight: unscaled(dw, scale),
             gamma: found.gamma,
             offset: found.offset,
             slope: found.slope,
@@ -116,7 +99,7 @@ fn block(
     geometry: Geometry,
 ) -> (Values, [Values; 2], Saved) {
     let [gamma, beta, slope] = [gamma, beta, slope].map(into_contiguous);
-    let z = convolution(&x, &weight, geometry);
+    let z = channels_last(convolution::forward(&x, &weight, geometry));
     let [mean, var, factor] = channels::moments(&z, &gamma, EPSILON);
     let numbers = Channels {
         mean: mean.clone(),
@@ -145,7 +128,7 @@ fn conv_prelu(
     slope: Values,
     geometry: Geometry,
 ) -> (Values, Saved) {
-    let z = convolution(&x, &weight, geometry);
+    let z = channels_last(convolution::forward(&x, &weight, geometry));
     let ones = CubeBackend::float_ones(slope.shape(), &slope.device, FloatDType::F32);
     let numbers = Channels {
         mean: zeros_like(&slope),
@@ -164,6 +147,51 @@ fn conv_prelu(
         of_batch: false,
     };
     (y, saved)
+}
+
+/// A gradient by weights in f32, its scale taken away.
+fn unscaled(gradient: Values, scale: f32) -> Values {
+    if gradient.dtype() == DType::F32 && scale == 1.0 {
+        return gradient;
+    }
+    channels::cast(&into_contiguous(gradient), DType::F32, 1.0 / scale)
+}
+
+impl WidenBackend for CubeBackend {
+    fn widened(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::float_cast(x, FloatDType::F32)
+    }
+}
+
+#[derive(Debug)]
+struct Widened;
+
+impl Backward<CubeBackend, 1> for Widened {
+    type State = DType;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let dy = into_contiguous(grads.consume::<CubeBackend>(&ops.node));
+        let [x] = ops.parents.map(|parent| parent.map(|node| node.id));
+        let dtype = ops.state;
+        let dx = channels::cast(&dy, dtype, channels::scale(dtype, dy.shape()[0]));
+        register([(x, Some(dx))], grads);
+    }
+}
+
+impl<C: CheckpointStrategy> WidenBackend for Autodiff<CubeBackend, C> {
+    fn widened(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (node, dtype) = (x.node(), x.dtype());
+        let y = CubeBackend::widened(x.into_primitive());
+        match Widened.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(dtype, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
 }
 
 impl BlockBackend for CubeBackend {
@@ -190,7 +218,7 @@ impl BlockBackend for CubeBackend {
         geometry: Geometry,
         _prepared: Prepared,
     ) -> FloatTensor<Self> {
-        let z = convolution(&x, &weight, geometry);
+        let z = channels_last(convolution::forward(&x, &weight, geometry));
         let deviation = Self::float_sqrt(Self::float_add_scalar(var, EPSILON.into()));
         let numbers = Channels {
             mean: into_contiguous(mean),

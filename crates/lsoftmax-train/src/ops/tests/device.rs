@@ -17,11 +17,6 @@ pub(super) fn device() -> Option<Device> {
 #[test]
 fn blocks_on_the_device_are_those_of_the_cpu() {
     let Some(device) = device() else { return };
-    println!(
-        "{:?} {:?}",
-        device.supports_dtype(burn::tensor::DType::F16),
-        device.supports_dtype(burn::tensor::DType::BF16)
-    );
     // One row a channel and many, of more than one part; more channels than lanes.
     for (image, conv, stride) in [
         ([3, 9, 7], [8, 3, 3], 1),
@@ -34,5 +29,75 @@ fn blocks_on_the_device_are_those_of_the_cpu() {
         for (found, expected) in found.iter().zip(&expected) {
             found.assert_approx_eq::<f32>(expected, Tolerance::rel_abs(2e-4, 2e-4));
         }
+    }
+}
+
+/// Features, and the gradients of all weights times `1 / factor` where the loss has that factor.
+fn network_in(precision: Precision, factor: f32, device: &Device) -> Vec<Vec<f32>> {
+    let device = device.clone().autodiff();
+    let stage = |channels, units, pool| Stage {
+        channels,
+        convs: 1,
+        units,
+        kernel: 3,
+        stride: 1,
+        pool,
+    };
+    let spec = NetworkSpec {
+        name: "residual".into(),
+        stages: vec![stage(8, 1, true), stage(16, 0, true)],
+        feature: 5,
+        normalisation: Normalisation::Batch,
+    };
+    let backbone = Backbone::new(&spec, [3, 12, 12], 0, &device).unwrap();
+    let features = backbone.forward_in(random([6, 3, 12, 12], 1, &device), precision);
+    let upstream = random([6, 5], 2, &device) * factor;
+    let gradients = (features.clone() * upstream).sum().backward();
+    let of = |data: TensorData, by: f32| data.iter::<f32>().map(|v| v * by).collect();
+    let mut all: Vec<Vec<f32>> = vec![of(features.into_data(), 1.0)];
+    for block in &backbone.blocks {
+        let weight = block.weight.val().grad(&gradients).unwrap();
+        all.push(of(weight.into_data(), 1.0 / factor));
+        let norm = block.norm.as_ref().unwrap();
+        for param in [norm.gamma.val(), norm.beta.val(), block.slope.val()] {
+            let gradient = param.grad(&gradients).unwrap();
+            all.push(of(gradient.into_data(), 1.0 / factor));
+        }
+    }
+    all
+}
+
+/// The relative distance of two vectors.
+fn far(found: &[f32], expected: &[f32]) -> f32 {
+    let length = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
+    let differences = &mut found.iter().zip(expected).map(|(a, b)| a - b);
+    length(differences) / length(&mut expected.iter().copied())
+}
+
+#[test]
+fn half_precision_on_the_device_loses_neither_small_gradients_nor_large_ones() {
+    let Some(device) = device() else { return };
+    let expected = network_in(Precision::F32, 1.0, &device);
+    for precision in [Precision::F16, Precision::Bf16] {
+        if precision.check(&device).is_err() {
+            eprintln!(
+                "skipped: the device does not compute in {}",
+                precision.name()
+            );
+            continue;
+        }
+        // As of a mean over 256: what differs is mostly which of two pixels a pool takes, and which
+        // side of 0 a value is on.
+        let normal = network_in(precision, 1.0 / 256.0, &device);
+        for (found, expected) in normal.iter().zip(&expected) {
+            assert!(far(found, expected) < 0.1, "{found:?} {expected:?}");
+        }
+        // And a thousandth of that, where it does not differ.
+        let small = network_in(precision, 1e-3 / 256.0, &device);
+        for (found, expected) in small.iter().zip(&normal) {
+            assert!(far(found, expected) < 0.01, "{found:?} {expected:?}");
+        }
+        let found = network_in(precision, 1e9, &device);
+        assert!(found.iter().flatten().all(|value| value.is_finite()));
     }
 }
