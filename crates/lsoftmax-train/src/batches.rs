@@ -1,7 +1,7 @@
 //! The batches of a training on their device.
 
 use crate::error::TrainError;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use lsoftmax_data::{LoadPlan, Loader};
 
 #[cfg(feature = "_gpu")]
@@ -56,9 +56,10 @@ pub(crate) fn images(
 }
 
 fn label_tensor(labels: &[u32], device: &Device) -> Tensor<1, Int> {
-    let labels: Vec<i64> = labels.iter().map(|&label| label.into()).collect();
+    let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
     let count = labels.len();
-    Tensor::from_data(TensorData::new(labels, [count]), device)
+    // What the head's kernels read.
+    Tensor::from_data(TensorData::new(labels, [count]), (device, DType::I32))
 }
 
 /// The batches of a plan in order.

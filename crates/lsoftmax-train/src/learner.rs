@@ -5,11 +5,10 @@ use crate::error::TrainError;
 use crate::model::{Model, ModelInfo};
 use crate::objective::{PairTerm, Pairs};
 use crate::precision::Precision;
+use crate::sgd::Sgd;
 use crate::tensor_file::TensorFile;
 use burn::module::ParamGroup;
-use burn::optim::decay::WeightDecayConfig;
-use burn::optim::momentum::MomentumConfig;
-use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData, Transaction};
 use lsoftmax::Annealing;
 
@@ -94,15 +93,16 @@ impl Learner {
     // The one `expect` is of a pattern written here.
     #[allow(clippy::missing_panics_doc)]
     pub fn new(model: Model, momentum: f64, weight_decay: f64) -> Self {
-        let momentum = MomentumConfig::new()
-            .with_momentum(momentum)
-            .with_dampening(0.0);
-        let plain = SgdConfig::new().with_momentum(Some(momentum));
-        let decaying = plain
-            .clone()
-            .with_weight_decay(Some(WeightDecayConfig::new(weight_decay as f32)));
+        let decaying = Sgd {
+            momentum,
+            decay: weight_decay,
+        };
+        let plain = Sgd {
+            momentum,
+            decay: 0.0,
+        };
         let weights = ParamGroup::from_regex(r"(^|\.)weight$").expect("a fixed pattern");
-        let optimiser = plain.init().with_group(weights, decaying.build(), None);
+        let optimiser = ModuleOptimizer::from(plain).with_group(weights, decaying, None);
         let device = model.head.weight.val().device();
         Self {
             model,
@@ -207,7 +207,8 @@ impl Learner {
         } = batch;
         let features = self.model.backbone.forward_in(images, self.precision);
         let head = &self.model.head;
-        let out = head.loss_with_host_labels(features.clone(), &host_labels, step)?;
+        let out =
+            head.loss_with_known_labels(features.clone(), labels.clone(), &host_labels, step)?;
         let loss = match &self.pairs {
             None => out.loss,
             Some(pairs) => pairs.add_to(out.loss, features.clone(), labels.clone(), step)?,

@@ -32,6 +32,7 @@ mod ops;
 mod precision;
 mod run_folder;
 mod settings;
+mod sgd;
 mod streams;
 mod tensor_file;
 mod tensorboard;

@@ -3,7 +3,7 @@ use crate::margin::{Loss, Margin, MarginError};
 use crate::ops::{TargetRule, margin_cross_entropy as operation, serves};
 use crate::pairs::unit_rows;
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use lsoftmax_kernels::head::HeadError;
 use std::sync::Arc;
 
@@ -213,15 +213,39 @@ impl MarginHead {
         labels: &[u32],
         step: u64,
     ) -> Result<HeadLoss, Error> {
+        let count = labels.len();
+        let data: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
+        let options = (&features.device(), DType::I32);
+        let on_device = Tensor::from_data(TensorData::new(data, [count]), options);
+        self.loss_with_known_labels(features, on_device, labels, step)
+    }
+
+    /// [`loss_with_targets`](Self::loss_with_targets) for labels that host and device have:
+    /// nothing is asked, and nothing copied.
+    ///
+    /// # Shapes
+    /// - labels, host_labels: `[batch]`, the same numbers
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn loss_with_known_labels(
+        &self,
+        features: Tensor<2>,
+        labels: Tensor<1, Int>,
+        host_labels: &[u32],
+        step: u64,
+    ) -> Result<HeadLoss, Error> {
         let (loss, lambda) = self.at(step);
         let weights = self.weight.val();
-        check(&features, &weights, labels.len())?;
+        check(&features, &weights, host_labels.len())?;
+        check(&features, &weights, labels.dims()[0])?;
         let classes = weights.dims()[0];
-        let labels = checked_labels(labels.iter().map(|&label| label.into()), classes)?;
+        let host_labels = host_labels.iter().map(|&label| label.into());
         Ok(cross_entropy(
             features,
             weights,
             labels,
+            checked_labels(host_labels, classes)?,
             loss.margin()?.into(),
             lambda,
         ))
@@ -308,11 +332,12 @@ pub fn margin_cross_entropy(
     let [count] = labels.dims();
     check(&features, &weights, count)?;
     let classes = weights.dims()[0];
-    let labels = checked_labels(labels.into_data().iter::<i64>(), classes)?;
+    let host_labels = checked_labels(labels.to_data().iter::<i64>(), classes)?;
     Ok(cross_entropy(
         features,
         weights,
         labels,
+        host_labels,
         margin,
         lambda.into(),
     ))
@@ -349,17 +374,18 @@ fn check(features: &Tensor<2>, weights: &Tensor<2>, labels: usize) -> Result<(),
 fn cross_entropy(
     features: Tensor<2>,
     weights: Tensor<2>,
-    labels: Arc<[u32]>,
+    labels: Tensor<1, Int>,
+    host_labels: Arc<[u32]>,
     margin: Arc<dyn Margin>,
     lambda: StepLambda,
 ) -> HeadLoss {
     let rule = TargetRule {
         margin,
         lambda,
-        labels,
+        labels: host_labels,
         classes: weights.dims()[0],
     };
-    let (loss, targets) = operation(features, weights, rule);
+    let (loss, targets) = operation(features, weights, labels, rule);
     HeadLoss { loss, targets }
 }
 

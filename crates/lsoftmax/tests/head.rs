@@ -276,15 +276,27 @@ fn labels_of_the_host_are_those_of_the_device() {
     };
     let by_host =
         |labels: &[u32]| head.loss_with_host_labels(features(&problem, &device), labels, 3);
-    let (found, expected) = (by_host(&problem.labels), by_tensor(&problem.labels));
-    let (found, expected) = (found.unwrap(), expected.unwrap());
-    assert_eq!(values(&found.loss), values(&expected.loss));
-    assert_eq!(values(&found.targets), values(&expected.targets));
+    let by_both = |labels: &[u32]| {
+        let tensor = labels_of(labels, &device);
+        head.loss_with_known_labels(features(&problem, &device), tensor, labels, 3)
+    };
+    let expected = by_tensor(&problem.labels).unwrap();
+    for found in [by_host(&problem.labels), by_both(&problem.labels)] {
+        let found = found.unwrap();
+        assert_eq!(values(&found.loss), values(&expected.loss));
+        assert_eq!(values(&found.targets), values(&expected.targets));
+    }
     let mut out_of_range = problem.labels.clone();
     out_of_range[2] = 4;
     for wrong in [&out_of_range[..], &problem.labels[1..], &[]] {
-        assert_eq!(by_host(wrong).unwrap_err(), by_tensor(wrong).unwrap_err());
+        let expected = by_tensor(wrong).unwrap_err();
+        assert_eq!(by_host(wrong).unwrap_err(), expected);
+        assert_eq!(by_both(wrong).unwrap_err(), expected);
     }
+    let shorter = labels_of(&problem.labels[1..], &device);
+    let features = features(&problem, &device);
+    let error = head.loss_with_known_labels(features, shorter, &problem.labels, 3);
+    assert!(matches!(error, Err(Error::BatchSize { .. })), "{error:?}");
 }
 
 /// Behind the gate of the default schedule the loss is the one of a fixed λ, gradients and all, and

@@ -119,7 +119,13 @@ impl BatchNorm {
     fn update(&self, mean: Tensor<1>, var: Tensor<1>) {
         for (running, batch) in [(&self.mean, mean), (&self.var, var)] {
             let old = running.value_sync();
-            running.update(old.mul_scalar(1.0 - MOMENTUM) + batch.detach().mul_scalar(MOMENTUM));
+            let batch = batch.without_autodiff();
+            let new = ops::blend(old.clone().without_autodiff(), batch, MOMENTUM);
+            running.update(if old.device().is_autodiff() {
+                Tensor::from_inner(new)
+            } else {
+                new
+            });
         }
     }
 }

@@ -5,11 +5,15 @@
 mod cube;
 mod flex;
 mod prelu;
+mod update;
 
 #[cfg(feature = "_gpu")]
 pub(crate) use cube::{DRAW, Frame, render};
 pub(crate) use flex::Prepared;
 use prelu::prelu_gradient;
+#[cfg(feature = "_gpu")]
+use update::UpdateBackend;
+pub(crate) use update::{Descent, blend, descend};
 
 use crate::precision::Precision;
 use burn::backend::tensor::FloatTensor;

@@ -4,7 +4,7 @@ use super::{MarginBackend, TargetRule, cast};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend as _, TensorMetadata as _};
 use burn::tensor::FloatDType;
 
@@ -36,6 +36,7 @@ impl<B: MarginBackend, C: CheckpointStrategy> MarginBackend for Autodiff<B, C> {
     fn margin_cross_entropy(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
+        labels: IntTensor<Self>,
         rule: TargetRule,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let types: [FloatDType; 2] = [features.dtype().into(), weights.dtype().into()];
@@ -48,6 +49,7 @@ impl<B: MarginBackend, C: CheckpointStrategy> MarginBackend for Autodiff<B, C> {
                 let (loss, targets, d_features, d_weights) = B::margin_cross_entropy_with_gradient(
                     features.into_primitive(),
                     weights.into_primitive(),
+                    labels,
                     rule,
                 );
                 let [of_features, of_weights] = types;
@@ -58,6 +60,7 @@ impl<B: MarginBackend, C: CheckpointStrategy> MarginBackend for Autodiff<B, C> {
                 let (loss, targets) = B::margin_cross_entropy(
                     features.into_primitive(),
                     weights.into_primitive(),
+                    labels,
                     rule,
                 );
                 (prep.finish(loss), Self::from_inner(targets))
@@ -68,6 +71,7 @@ impl<B: MarginBackend, C: CheckpointStrategy> MarginBackend for Autodiff<B, C> {
     fn margin_cross_entropy_with_gradient(
         _features: FloatTensor<Self>,
         _weights: FloatTensor<Self>,
+        _labels: IntTensor<Self>,
         _rule: TargetRule,
     ) -> (
         FloatTensor<Self>,

@@ -208,10 +208,11 @@ struct Block<B: Backend> {
 pub(super) fn forward<B: HeadPasses>(
     features: FloatTensor<B>,
     weights: FloatTensor<B>,
+    labels: IntTensor<B>,
     rule: &TargetRule,
     block: usize,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let head = Head::<B>::new(features, weights, rule, block);
+    let head = Head::<B>::new(features, weights, labels, rule, block);
     let (found, _) = head.forward(false);
     (found.loss, found.targets)
 }
@@ -220,6 +221,7 @@ pub(super) fn forward<B: HeadPasses>(
 pub(super) fn with_gradient<B: HeadPasses>(
     features: FloatTensor<B>,
     weights: FloatTensor<B>,
+    labels: IntTensor<B>,
     rule: &TargetRule,
     block: usize,
 ) -> (
@@ -228,7 +230,7 @@ pub(super) fn with_gradient<B: HeadPasses>(
     FloatTensor<B>,
     FloatTensor<B>,
 ) {
-    let head = Head::<B>::new(features, weights, rule, block);
+    let head = Head::<B>::new(features, weights, labels, rule, block);
     let (found, kept) = head.forward(true);
     let [d_features, d_weights] = head.gradient(&found, kept);
     (found.loss, found.targets, d_features, d_weights)
@@ -239,6 +241,7 @@ impl<'a, B: HeadPasses> Head<'a, B> {
     fn new(
         features: FloatTensor<B>,
         weights: FloatTensor<B>,
+        labels: IntTensor<B>,
         rule: &'a TargetRule,
         block: usize,
     ) -> Self {
@@ -255,8 +258,6 @@ impl<'a, B: HeadPasses> Head<'a, B> {
                 (side, scaled)
             }
         };
-        let labels: Vec<i32> = rule.labels.iter().map(|&label| label as i32).collect();
-        let labels = B::int_from_data(TensorData::new(labels, [batch]), &scaled.device());
         let own = B::float_select(weights.clone(), 0, labels.clone());
         let classes = (block / batch).max(1);
         let starts = (0..rule.classes).step_by(classes);

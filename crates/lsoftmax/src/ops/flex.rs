@@ -3,7 +3,7 @@
 use super::{MarginBackend, TargetRule, cast, precision, statistics};
 use burn::backend::Flex;
 use burn::backend::ops::FloatTensorOps as _;
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::{Element, FloatDType, TensorData};
 use burn_flex::FlexTensor;
 use lsoftmax_kernels::head::{self, Batch, Real};
@@ -12,6 +12,7 @@ impl MarginBackend for Flex {
     fn margin_cross_entropy(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
+        _labels: IntTensor<Self>,
         rule: TargetRule,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let run = kernel(&features, &weights);
@@ -22,6 +23,7 @@ impl MarginBackend for Flex {
     fn margin_cross_entropy_with_gradient(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
+        _labels: IntTensor<Self>,
         rule: TargetRule,
     ) -> (
         FloatTensor<Self>,

@@ -9,9 +9,9 @@ mod flex;
 
 use crate::annealing::StepLambda;
 use crate::margin::{Margin, blend};
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, TensorMetadata as _, backend_extension};
-use burn::tensor::{DType, Device, FloatDType, Shape, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Int, Shape, Tensor};
 use lsoftmax_kernels::head::{Normalisation, Outcome, Target, TargetLogit, TargetLogits};
 use std::sync::Arc;
 
@@ -50,10 +50,13 @@ pub trait MarginBackend: Backend {
     /// The mean cross-entropy `[1]` and, a row, cosine, feature norm, weight norm and confidence
     /// `[batch, 4]`.
     ///
+    /// `labels` are those of the rule, for kernels that read them there.
+    ///
     /// The loss is f64 if a tensor is, and f32 otherwise: half precision would lose it.
     fn margin_cross_entropy(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
+        labels: IntTensor<Self>,
         rule: TargetRule,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
@@ -62,6 +65,7 @@ pub trait MarginBackend: Backend {
     fn margin_cross_entropy_with_gradient(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
+        labels: IntTensor<Self>,
         rule: TargetRule,
     ) -> (
         FloatTensor<Self>,
@@ -122,11 +126,13 @@ pub(crate) fn cast<B: Backend>(tensor: FloatTensor<B>, precision: FloatDType) ->
 pub(crate) fn margin_cross_entropy(
     features: Tensor<2>,
     weights: Tensor<2>,
+    labels: Tensor<1, Int>,
     rule: TargetRule,
 ) -> (Tensor<1>, Tensor<2>) {
     let (loss, targets) = <Dispatch as MarginBackend>::margin_cross_entropy(
         features.into_dispatch(),
         weights.into_dispatch(),
+        labels.into_dispatch(),
         rule,
     );
     (Tensor::from_dispatch(loss), Tensor::from_dispatch(targets))

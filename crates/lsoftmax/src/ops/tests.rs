@@ -35,6 +35,12 @@ fn arrays(problem: &Problem, dtype: DType) -> [FlexTensor; 2] {
     ]
 }
 
+fn labels(rule: &TargetRule) -> TensorData {
+    let labels: Vec<i32> = rule.labels.iter().map(|&label| label as i32).collect();
+    let count = labels.len();
+    TensorData::new(labels, [count])
+}
+
 fn values(tensor: FlexTensor) -> Vec<f64> {
     tensor.into_data().iter::<f64>().collect()
 }
@@ -56,7 +62,8 @@ fn by_operations(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer,
     let found = in_blocks(problem, rule, dtype, BLOCK);
     // The forward pass alone says the same.
     let [x, w] = arrays(problem, dtype);
-    let (loss, targets) = composed::forward::<Flex>(x, w, rule, BLOCK);
+    let (loss, targets) =
+        composed::forward::<Flex>(x, w, FlexTensor::from_data(labels(rule)), rule, BLOCK);
     assert_eq!(values(loss)[0].to_bits(), found.0.loss.to_bits());
     assert_eq!(bits(&values(targets)), bits(&found.1));
     found
@@ -70,12 +77,23 @@ fn in_blocks(
     block: usize,
 ) -> (Answer, Vec<f64>) {
     let [x, w] = arrays(problem, dtype);
-    answer(composed::with_gradient::<Flex>(x, w, rule, block))
+    answer(composed::with_gradient::<Flex>(
+        x,
+        w,
+        FlexTensor::from_data(labels(rule)),
+        rule,
+        block,
+    ))
 }
 
 fn by_kernel(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer, Vec<f64>) {
     let [x, w] = arrays(problem, dtype);
-    answer(Flex::margin_cross_entropy_with_gradient(x, w, rule.clone()))
+    answer(Flex::margin_cross_entropy_with_gradient(
+        x,
+        w,
+        FlexTensor::from_data(labels(rule)),
+        rule.clone(),
+    ))
 }
 
 fn golden_error(dtype: DType) -> Worst {
@@ -254,8 +272,13 @@ fn half_precision_is_widened_for_all_arithmetic() {
         let rule = rule(&problem, loss, 0.0);
         for dtype in [DType::F16, DType::BF16] {
             let [x, w] = arrays(&problem, dtype);
-            let (loss_tensor, _, dx, dw) =
-                composed::with_gradient::<Flex>(x.clone(), w.clone(), &rule, BLOCK);
+            let (loss_tensor, _, dx, dw) = composed::with_gradient::<Flex>(
+                x.clone(),
+                w.clone(),
+                FlexTensor::from_data(labels(&rule)),
+                &rule,
+                BLOCK,
+            );
             assert_eq!(
                 [loss_tensor.dtype(), dx.dtype(), dw.dtype()],
                 [DType::F32; 3]

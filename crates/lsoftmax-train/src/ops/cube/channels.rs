@@ -23,7 +23,7 @@ use cubecl::prelude::*;
 type Values = FloatTensor<CubeBackend>;
 
 /// Units of a cube. Those of a sum stand as [`LANES`] channels by rows.
-const UNITS: u32 = 256;
+pub(super) const UNITS: u32 = 256;
 /// Channels side by side in a sum.
 const LANES: u32 = 32;
 /// Cubes at most; the values beyond are taken in further turns. WebGPU allows 65535.
@@ -331,7 +331,7 @@ fn empty(like: &Values, shape: &[usize]) -> Values {
 }
 
 /// How many cubes of units go through so many values.
-fn grid(values: usize) -> CubeCount {
+pub(super) fn grid(values: usize) -> CubeCount {
     let cubes = values.div_ceil(UNITS as usize).min(CUBES);
     CubeCount::Static(cubes as u32, 1, 1)
 }

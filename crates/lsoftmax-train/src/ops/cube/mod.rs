@@ -8,6 +8,7 @@
 mod channels;
 mod convolution;
 mod render;
+mod update;
 
 pub(crate) use render::{DRAW, Frame, render};
 
@@ -154,7 +155,11 @@ fn unscaled(gradient: Values, scale: f32) -> Values {
     if gradient.dtype() == DType::F32 && scale == 1.0 {
         return gradient;
     }
-    channels::cast(&into_contiguous(gradient), DType::F32, 1.0 / scale)
+    image(channels::cast(
+        &channels_last(gradient),
+        DType::F32,
+        1.0 / scale,
+    ))
 }
 
 impl WidenBackend for CubeBackend {

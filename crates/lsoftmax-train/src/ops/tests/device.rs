@@ -32,6 +32,42 @@ fn blocks_on_the_device_are_those_of_the_cpu() {
     }
 }
 
+#[test]
+fn parameters_and_statistics_move_on_the_device_as_on_the_cpu() {
+    let Some(device) = device() else { return };
+    let descent = Descent {
+        rate: 0.1,
+        momentum: 0.9,
+        decay: 5e-4,
+    };
+    let run = |device: &Device| {
+        let mut weight = random([7, 3, 5, 4], 1, device);
+        let mut velocity = None;
+        for step in 2..5 {
+            // As a convolution gives it: channels last.
+            let gradient = random([7, 5, 4, 3], step, device).permute([0, 3, 1, 2]);
+            let (lower, faster) = descend(weight, gradient, velocity, descent);
+            (weight, velocity) = (lower, Some(faster));
+        }
+        let (slope, _) = descend(
+            random([9], 6, device),
+            random([9], 7, device),
+            None,
+            descent,
+        );
+        let running = blend(random([9], 8, device), random([9], 9, device), 0.1);
+        [
+            weight.into_data(),
+            velocity.unwrap().into_data(),
+            slope.into_data(),
+            running.into_data(),
+        ]
+    };
+    for (found, expected) in run(&device).iter().zip(&run(&Device::flex())) {
+        found.assert_approx_eq::<f32>(expected, Tolerance::rel_abs(1e-6, 1e-6));
+    }
+}
+
 /// Features, and the gradients of all weights times `1 / factor` where the loss has that factor.
 fn network_in(precision: Precision, factor: f32, device: &Device) -> Vec<Vec<f32>> {
     let device = device.clone().autodiff();

@@ -134,14 +134,16 @@ impl MarginBackend for CubeBackend {
     fn margin_cross_entropy(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
+        labels: IntTensor<Self>,
         rule: TargetRule,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        composed::forward::<Self>(features, weights, &rule, composed::BLOCK)
+        composed::forward::<Self>(features, weights, labels, &rule, composed::BLOCK)
     }
 
     fn margin_cross_entropy_with_gradient(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
+        labels: IntTensor<Self>,
         rule: TargetRule,
     ) -> (
         FloatTensor<Self>,
@@ -149,7 +151,7 @@ impl MarginBackend for CubeBackend {
         FloatTensor<Self>,
         FloatTensor<Self>,
     ) {
-        composed::with_gradient::<Self>(features, weights, &rule, composed::BLOCK)
+        composed::with_gradient::<Self>(features, weights, labels, &rule, composed::BLOCK)
     }
 }
 

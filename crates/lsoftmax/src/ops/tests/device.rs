@@ -4,7 +4,7 @@
 #![allow(clippy::print_stderr)]
 
 use super::*;
-use burn::backend::ops::FloatTensorOps as _;
+use burn::backend::ops::{FloatTensorOps as _, IntTensorOps as _};
 use burn::backend::{CubeDevice, DispatchDevice};
 use burn::tensor::{Device, read_sync};
 use burn_cubecl::CubeBackend;
@@ -39,7 +39,13 @@ fn by_device(
     };
     let x = tensor(&problem.x, problem.batch);
     let w = tensor(&problem.w, problem.classes);
-    let (loss, targets, dx, dw) = composed::with_gradient::<CubeBackend>(x, w, rule, block);
+    let (loss, targets, dx, dw) = composed::with_gradient::<CubeBackend>(
+        x,
+        w,
+        CubeBackend::int_from_data(labels(rule), device),
+        rule,
+        block,
+    );
     let answer = Answer {
         loss: on_host(loss)[0],
         dx: on_host(dx),
