@@ -28,6 +28,8 @@ ROUND_SECONDS = 1.0
 # Full f32, and the narrower numbers of the matrix units.
 NUMBERS = ["", "-tf32", "-bf16"]
 TRAINING = [mode + numbers for numbers in NUMBERS for mode in TRAINING_MODES]
+# Ours in the same numbers as PyTorch's bf16.
+OURS_BF16 = f"{OURS}-bf16"
 HEAD = [mode + numbers for numbers in NUMBERS for mode in ["eager", "compile"]]
 
 
@@ -95,7 +97,7 @@ class Bench:
         }
 
     def start(self, name: str, arguments: list[str]) -> Worker:
-        if name == OURS:
+        if name.startswith(OURS):
             command = [self.ours, "--device", self.device, *arguments]
         else:
             side = Path(__file__).parent.parent / "against_pytorch" / "torch_side.py"
@@ -184,7 +186,8 @@ def matrix_rate(name: str, card: Card) -> float:
 
 def rows_of(workers: dict[str, Worker], place: list[str], work) -> list[list[str]]:
     """A row for each side; `work` gives rate and share of a worker's time."""
-    best = min((w.median() for n, w in workers.items() if n != OURS), default=None)
+    torch = (w.median() for n, w in workers.items() if not n.startswith(OURS))
+    best = min(torch, default=None)
     rows = []
     for name, worker in workers.items():
         seconds = worker.median()
@@ -209,6 +212,7 @@ def train(bench: Bench, card: Card) -> list[dict]:
             subprocess.run([bench.ours, "prepare", network, str(BATCH), folder], check=True)
             work = 3 * 2 * BATCH * multiply_adds(model_info(Path(folder) / "model.safetensors"))
             sides = {name: ["train", folder] for name in [*TRAINING, OURS]}
+            sides[OURS_BF16] = ["train", folder, "--precision", "bf16"]
             workers = bench.case(sides, 3, 2e-3)
 
         def shares(name: str, seconds: float, work: int = work) -> list[str]:

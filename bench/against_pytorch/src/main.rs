@@ -8,7 +8,7 @@ mod train;
 mod worker;
 
 use clap::{Parser, Subcommand};
-use lsoftmax_train::DeviceChoice;
+use lsoftmax_train::{DeviceChoice, Precision};
 use std::path::PathBuf;
 
 #[derive(Parser)]
@@ -29,7 +29,11 @@ enum Case {
         dir: PathBuf,
     },
     /// Steps of a training.
-    Train { dir: PathBuf },
+    Train {
+        dir: PathBuf,
+        #[arg(long, default_value = "f32")]
+        precision: Precision,
+    },
     /// Features of images, in evaluation mode.
     Inference { dir: PathBuf },
     /// A loss with its gradients: m = 1 is softmax.
@@ -56,7 +60,7 @@ fn run(Arguments { device, case }: Arguments) -> anyhow::Result<()> {
             batch,
             dir,
         } => train::prepare(&network, batch, &dir),
-        Case::Train { dir } => train::run(&dir, &device),
+        Case::Train { dir, precision } => train::run(&dir, precision, &device),
         Case::Inference { dir } => inference::run(&dir, &device),
         Case::Head {
             batch,

@@ -7,7 +7,7 @@ use lsoftmax::{Annealing, Loss};
 use lsoftmax_data::Preprocessing;
 use lsoftmax_data::npy::{self, Values};
 use lsoftmax_data::random::Rng;
-use lsoftmax_train::{Learner, Model, ModelInfo, NetworkSpec, TrainBatch};
+use lsoftmax_train::{Learner, Model, ModelInfo, NetworkSpec, Precision, TrainBatch};
 use std::path::Path;
 
 const BATCHES: usize = 10;
@@ -79,12 +79,13 @@ impl Batches {
     }
 }
 
-pub(crate) fn run(dir: &Path, device: &Device) -> anyhow::Result<()> {
+pub(crate) fn run(dir: &Path, precision: Precision, device: &Device) -> anyhow::Result<()> {
+    precision.check(device)?;
     let baseline = worker::baseline(device);
     let batches = Batches::read(dir)?;
     let device = device.clone().autodiff();
     let (model, info) = Model::load(&dir.join("model.safetensors"), &device)?;
-    let mut learner = Some(Learner::new(model, 0.9, 5e-4));
+    let mut learner = Some(Learner::new(model, 0.9, 5e-4).with_precision(precision));
     let on_device: Vec<TrainBatch> = (0..BATCHES)
         .map(|at| {
             let (pixels, labels) = batches.at(at);

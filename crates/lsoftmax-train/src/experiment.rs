@@ -1,10 +1,10 @@
 //! An experiment with every part decided: settings over files over defaults.
 
 use crate::error::TrainError;
-use crate::image_choice::{ImageChoice, named};
+use crate::image_choice::ImageChoice;
 use crate::network::NetworkSpec;
 use crate::objective::{self, PairTerm};
-use crate::precision::{PRECISIONS, Precision};
+use crate::precision::Precision;
 use crate::settings::{NetworkChoice, Settings};
 use lsoftmax::{Annealing, Lambda, Loss};
 use lsoftmax_data::OpenSet;
@@ -223,9 +223,7 @@ impl Experiment {
             .checkpoint_every
             .unwrap_or_else(|| iterations.div_ceil(CHECKPOINTS));
         in_range("checkpoint-every", checkpoint_every as f64, 1.0, 1e9)?;
-        let precision = (settings.precision.as_deref()).map_or(Ok(Precision::F32), |name| {
-            named("precision", name, PRECISIONS)
-        })?;
+        let precision = settings.precision.as_deref().unwrap_or("f32").parse()?;
         let on_divergence = match settings.on_divergence.as_deref() {
             None | Some("stop") => OnDivergence::Stop,
             Some("raise-lambda") => OnDivergence::RaiseLambda {

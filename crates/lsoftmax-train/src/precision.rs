@@ -2,15 +2,15 @@
 
 use crate::device::is_graphics;
 use crate::error::TrainError;
+use crate::experiment::unknown_name;
 use burn::tensor::{Device, FloatDType};
-use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// What images, activations and their gradients are kept and multiplied in while a network is trained.
 ///
 /// Weights, statistics, the feature layer, the loss and the optimiser are f32 always, and so is every
 /// evaluation. On the CPU there is f32 alone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 24 bits; on NVIDIA's cards the products may be TF32, as Burn chooses them.
     #[default]
@@ -23,7 +23,7 @@ pub enum Precision {
 }
 
 /// The names that `--precision` knows.
-pub(crate) const PRECISIONS: &[&str] = &["f32", "bf16", "f16"];
+const PRECISIONS: &[&str] = &["f32", "bf16", "f16"];
 
 impl Precision {
     /// The name in files and on the command line.
@@ -60,17 +60,28 @@ impl Precision {
     }
 }
 
+impl FromStr for Precision {
+    type Err = TrainError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        let all = [Self::F32, Self::Bf16, Self::F16].into_iter();
+        let mut found = all.filter(|precision| precision.name() == name);
+        let wrong = || unknown_name("precision", PRECISIONS, name);
+        found.next().ok_or_else(wrong)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde::de::value::{Error, StrDeserializer};
 
     #[test]
-    fn the_names_are_those_of_files() {
+    fn names_are_read_and_written() {
         for &name in PRECISIONS {
-            let read = Precision::deserialize(StrDeserializer::<Error>::new(name)).unwrap();
-            assert_eq!(read.name(), name);
+            assert_eq!(name.parse::<Precision>().unwrap().name(), name);
         }
+        let message = "f17".parse::<Precision>().unwrap_err().to_string();
+        assert!(message.contains("f16"), "{message}");
     }
 
     #[test]

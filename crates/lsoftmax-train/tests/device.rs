@@ -10,8 +10,9 @@ use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
 use common::random;
 use lsoftmax::pairs::{CenterLossConfig, ContrastiveLossConfig, TripletLossConfig};
 use lsoftmax_train::{
-    Backbone, DeviceChoice, Experiment, NetworkChoice, NetworkSpec, Normalisation, Precision,
-    Settings, Stage, Trained, load_data, train,
+    Backbone, Checkpoint, DeviceChoice, Experiment, NetworkChoice, NetworkSpec, Normalisation,
+    Observer, Precision, Progress, Saved, Settings, Stage, TrainError, Trained, load_data, resume,
+    train,
 };
 
 fn device() -> Option<Device> {
@@ -118,19 +119,23 @@ fn losses_on_distances_on_the_device_are_those_of_the_cpu() {
     }
 }
 
-fn trained(loss: &str, precision: Precision, device: &Device) -> Trained {
+fn experiment(loss: &str, precision: Precision, iterations: u64) -> Experiment {
     let settings = Settings {
         loss: Some(loss.to_owned()),
         train_samples: Some(64),
         test_samples: Some(32),
-        iterations: Some(6),
+        iterations: Some(iterations),
         batch: Some(16),
         network: Some(NetworkChoice::Row(network(Normalisation::Batch))),
         evaluations: Some(1),
         precision: Some(precision.name().into()),
         ..Settings::default()
     };
-    let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
+    Experiment::resolve(settings, Settings::default()).unwrap()
+}
+
+fn trained(loss: &str, precision: Precision, device: &Device) -> Trained {
+    let experiment = experiment(loss, precision, 6);
     let split = load_data(&experiment).unwrap();
     train(&experiment, &split, device, &mut ()).unwrap()
 }
@@ -166,5 +171,80 @@ fn a_training_in_half_precision_on_the_device_goes_the_way_of_f32() {
             continue;
         }
         follows(&trained("l-softmax", precision, &device), &expected, share);
+    }
+}
+
+/// Stops a training after a step, and keeps what it has told until then.
+#[derive(Default)]
+struct StopAt {
+    last: u64,
+    done: u64,
+    told: Vec<Progress>,
+    saved: Option<Checkpoint>,
+}
+
+impl Observer for StopAt {
+    fn step(&mut self, step: u64, _: f64) {
+        self.done = step;
+    }
+
+    fn progress(&mut self, progress: &Progress) -> Result<(), TrainError> {
+        self.told.push(Progress {
+            images_per_second: 0.0,
+            ..progress.clone()
+        });
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        self.saved = Some(checkpoint.clone());
+        Ok(())
+    }
+
+    fn stops(&self) -> bool {
+        self.done == self.last
+    }
+}
+
+/// Numbers are told every second step here, and the first stop is between two.
+#[test]
+fn a_training_on_the_device_goes_on_to_the_same_bits() {
+    let Some(device) = device() else { return };
+    for precision in [Precision::F32, Precision::F16] {
+        if precision.check(&device).is_err() {
+            continue;
+        }
+        let experiment = experiment("l-softmax", precision, 400);
+        let split = load_data(&experiment).unwrap();
+        let until = |last: u64, from: Option<Checkpoint>| {
+            let mut observer = StopAt {
+                last,
+                ..StopAt::default()
+            };
+            let ended = match from {
+                None => train(&experiment, &split, &device, &mut observer),
+                Some(last) => {
+                    let (good, best) = (None, None);
+                    let saved = Saved { last, good, best };
+                    resume(&experiment, &split, &device, saved, &mut observer)
+                }
+            };
+            assert!(matches!(ended, Err(TrainError::Interrupted { .. })));
+            (observer.told, observer.saved.unwrap())
+        };
+        let (whole_told, whole) = until(8, None);
+        let (mut told, half) = until(5, None);
+        let (rest, resumed) = until(8, Some(half));
+        told.extend(rest);
+        assert_eq!(told.len(), 4);
+        assert_eq!(told, whole_told);
+        let weights = |checkpoint: &Checkpoint| {
+            let (model, _) = checkpoint.model(&Device::flex()).unwrap();
+            let first = model.backbone.blocks[0].weight.val().into_data();
+            (first, model.head.weight.val().into_data())
+        };
+        let ((found, head), (expected, expected_head)) = (weights(&resumed), weights(&whole));
+        found.assert_eq(&expected, true);
+        head.assert_eq(&expected_head, true);
     }
 }
