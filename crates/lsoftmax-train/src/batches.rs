@@ -72,7 +72,7 @@ pub(crate) enum Batches {
     },
     /// From images that lie on the device.
     #[cfg(feature = "_gpu")]
-    Resident(resident::Stream),
+    Resident(Box<resident::Stream>),
 }
 
 impl Batches {
@@ -172,14 +172,14 @@ mod resident {
             let image = [data.channels, data.height, data.width];
             let Preprocessing { mean, scale } = plan.preprocessing.clone();
             let count = mean.len();
-            Ok(Batches::Resident(Stream {
+            Ok(Batches::Resident(Box::new(Stream {
                 images: self.clone(),
                 mean: Tensor::from_data(TensorData::new(mean, [count]), &self.device),
                 scale,
                 image,
                 draws: Draws::new(plan)?,
                 chunk: None,
-            }))
+            })))
         }
     }
 
@@ -254,7 +254,7 @@ mod resident {
                     self.mean.clone(),
                     frame,
                 ),
-                labels: chunk.labels.clone().slice([first..first + count]),
+                labels: chunk.labels.clone().narrow(0, first, count),
                 host_labels: draw.labels,
             })
         }

@@ -224,7 +224,7 @@ impl MarginHead {
     /// nothing is asked, and nothing copied.
     ///
     /// # Shapes
-    /// - labels, host_labels: `[batch]`, the same numbers
+    /// - `labels`, `host_labels`: `[batch]`, the same numbers
     ///
     /// # Errors
     /// As [`loss`](Self::loss).

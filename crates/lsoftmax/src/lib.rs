@@ -134,9 +134,10 @@
 //!
 //! On the CPU (`flex`) the whole loss is one fused kernel that holds a block of logits at a
 //! time, whatever the number of classes; equal inputs give equal bits. On graphics processors
-//! (features `cuda`, `metal`, `vulkan`, `webgpu`) it is matrix products and two kernels of its own, a
-//! block of logits at a time too, and asks the same scalar functions. Features may be f16 or bf16:
-//! all arithmetic and the loss are f32 then.
+//! (features `cuda`, `metal`, `vulkan`, `webgpu`) it is matrix products and kernels of its own, a
+//! block of logits at a time too. A [`Margin`] that says which [`Curve`](margin::Curve) it is costs no
+//! wait for the device there; any other is asked on the host. Features may be f16 or bf16: all
+//! arithmetic and the loss are f32 then.
 
 // The tests in tests/ and those in here share their problems.
 #[cfg(test)]

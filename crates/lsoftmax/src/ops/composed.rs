@@ -517,5 +517,5 @@ pub(super) fn matrix<B: Backend>(
     let logits = without_own::<B>(logits, &own);
     let matrix = B::float_mul(B::float_exp(B::float_sub(logits, max)), factor);
     let entry = B::float_mul(entry, own.inside.clone());
-    B::float_scatter(1, matrix, own.column.clone(), entry, IndexingUpdateOp::Add)
+    B::float_scatter(1, matrix, own.column, entry, IndexingUpdateOp::Add)
 }

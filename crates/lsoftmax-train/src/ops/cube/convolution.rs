@@ -67,7 +67,7 @@ pub(super) fn by_input(x: &Values, weight: &Values, dz: &Values, geometry: Geome
 }
 
 /// The gradient by the weights, in the precision of the input or in f32.
-pub(super) fn by_weight(x: Values, weight: &Values, dz: Values, geometry: Geometry) -> Values {
+pub(super) fn by_weight(x: &Values, weight: &Values, dz: &Values, geometry: Geometry) -> Values {
     let options = conv_options(geometry);
     if x.dtype() != DType::F32 {
         let (x, dz, shape) = (x.clone(), dz.clone(), weight.shape());
@@ -76,5 +76,5 @@ pub(super) fn by_weight(x: Values, weight: &Values, dz: Values, geometry: Geomet
             return dw;
         }
     }
-    CubeBackend::conv2d_weight_backward(wide(&x), weight.clone(), wide(&dz), options)
+    CubeBackend::conv2d_weight_backward(wide(x), weight.clone(), wide(dz), options)
 }

@@ -81,7 +81,7 @@ impl Saved {
         drop((z, dy));
         let dz = image(found.z);
         let dx = wants_x.then(|| convolution::by_input(&x, &weight, &dz, geometry));
-        let dw = convolution::by_weight(x, &weight, dz, geometry);
+        let dw = convolution::by_weight(&x, &weight, &dz, geometry);
         BlockGradients {
             x: dx,
             weight: unscaled(dw, scale),
@@ -323,6 +323,10 @@ impl Backward<CubeBackend, 4> for ConvPrelu {
     }
 }
 
+fn off_tape<C: CheckpointStrategy>(tensor: FloatTensor<Autodiff<CubeBackend, C>>) -> Values {
+    tensor.into_primitive()
+}
+
 impl<C: CheckpointStrategy> BlockBackend for Autodiff<CubeBackend, C> {
     fn block(
         x: FloatTensor<Self>,
@@ -339,7 +343,7 @@ impl<C: CheckpointStrategy> BlockBackend for Autodiff<CubeBackend, C> {
             beta.node(),
             slope.node(),
         ];
-        let parameters = [gamma, beta, slope].map(|tensor| tensor.into_primitive());
+        let parameters = [gamma, beta, slope].map(off_tape::<C>);
         let (x, weight) = (x.into_primitive(), weight.into_primitive());
         let (y, [mean, var], saved) = block(x, weight, parameters, geometry);
         let y = match Block.prepare::<C>(nodes).compute_bound().stateful() {
@@ -397,8 +401,7 @@ impl<C: CheckpointStrategy> ConvBackend for Autodiff<CubeBackend, C> {
         _prepared: Prepared,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node(), slope.node()];
-        let [x, weight, bias, slope] =
-            [x, weight, bias, slope].map(|tensor| tensor.into_primitive());
+        let [x, weight, bias, slope] = [x, weight, bias, slope].map(off_tape::<C>);
         let (y, saved) = conv_prelu(x, weight, bias, slope, geometry);
         match ConvPrelu.prepare::<C>(nodes).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(saved, y),

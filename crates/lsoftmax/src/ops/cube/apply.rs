@@ -14,6 +14,12 @@
 
 // The expansion of `#[cube]` has casts and copies of its own.
 #![allow(clippy::pedantic)]
+// A kernel knows neither method, and its comparisons let NaN pass.
+#![allow(
+    clippy::manual_is_multiple_of,
+    clippy::manual_clamp,
+    clippy::neg_cmp_op_on_partial_ord
+)]
 
 use super::NOTHING;
 use crate::annealing::{GATE, MOST};
@@ -260,7 +266,7 @@ fn total(value: f32, shared: &mut Shared<[f32]>, #[comptime] units: u32) -> f32 
     let mut half = comptime!(units as usize / 2).runtime();
     while half > 0 {
         if unit < half {
-            shared[unit] = shared[unit] + shared[unit + half];
+            shared[unit] += shared[unit + half];
         }
         sync_cube();
         half /= 2;
@@ -326,7 +332,7 @@ fn apply_kernel(
         if gate < 0.0f32 {
             gate = 0.0f32;
         }
-        share = gate * share;
+        share *= gate;
         if share < comptime!((1.0 / (1.0 + MOST)) as f32) {
             share = comptime!((1.0 / (1.0 + MOST)) as f32);
         }
@@ -369,15 +375,13 @@ fn apply_kernel(
         let mut entry = slope;
         if comptime!(form.scaled) {
             factor = scale;
-            entry = scale * entry;
+            entry *= scale;
             if sample.feature_norm < comptime!(TINY as f32) {
                 entry = 0.0f32;
             }
         }
-        if comptime!(form.unit_weights) {
-            if sample.weight_norm < comptime!(TINY as f32) {
-                entry = 0.0f32;
-            }
+        if comptime!(form.unit_weights) && sample.weight_norm < comptime!(TINY as f32) {
+            entry = 0.0f32;
         }
         let (at, next) = (row * of_row.stride(0), of_row.stride(1));
         of_row[at] = max;
