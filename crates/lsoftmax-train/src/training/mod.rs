@@ -27,6 +27,8 @@ use window::Clock;
 
 /// Points on the curve of a training.
 const CURVE_POINTS: u64 = 200;
+/// Steps whose numbers a graphics processor may keep to itself.
+const MOST_UNREAD: usize = 256;
 /// Test images whose 2-D features are kept at every evaluation.
 const FRAME_POINTS: usize = 1_500;
 /// Training images that are evaluated at the end.
@@ -403,7 +405,8 @@ impl<'a> Training<'a> {
         let due = !is_graphics(&self.device)
             || done % stride == 0
             || done == iterations
-            || done.is_multiple_of(experiment.checkpoint_every);
+            || done.is_multiple_of(experiment.checkpoint_every)
+            || self.unread.len() >= MOST_UNREAD;
         let is_finite = !due || self.read();
         let ends = done == iterations || !is_finite;
         let report = done % stride == 0 || ends;

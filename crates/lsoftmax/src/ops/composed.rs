@@ -27,19 +27,37 @@ pub(super) const BLOCK: usize = 1 << 23;
 
 /// The steps between the matrix products; here of Burn's operations.
 pub(super) trait HeadPasses: Backend {
+    /// Each feature beside its own class weight, in a table that is to have so many columns.
+    ///
+    /// # Shapes
+    /// - features: `[batch, feature]`, at least f32
+    /// - weights: `[class, feature]`, in the precision they came in
+    /// - labels: `[batch]`
+    fn pairs(
+        features: &FloatTensor<Self>,
+        weights: &FloatTensor<Self>,
+        labels: &IntTensor<Self>,
+        columns: usize,
+    ) -> Pairs<Self> {
+        pairs::<Self>(features, weights, labels, columns)
+    }
+
     /// Of each row of a block of logits, the largest but that of the own class, and the sum of the
-    /// exponentials of the differences to it: `[batch, 2]`.
+    /// exponentials of the differences to it, in two columns of the table.
     ///
     /// # Shapes
     /// - logits: `[batch, class of the block]`
     /// - labels: `[batch]`, counted from the first class of all
     /// - start: the first class of the block
+    /// - table, column: where the two go
     fn sums(
         logits: FloatTensor<Self>,
         labels: &IntTensor<Self>,
         start: usize,
+        table: FloatTensor<Self>,
+        column: usize,
     ) -> FloatTensor<Self> {
-        sums::<Self>(logits, labels, start)
+        sums::<Self>(logits, labels, start, table, column)
     }
 
     /// What both matrix products of the gradient take: `exp(logit - max) * factor`, and the entry of
@@ -94,6 +112,15 @@ pub(super) struct Margined<B: Backend> {
     pub(super) along: FloatTensor<B>,
 }
 
+/// Each feature beside its own class weight.
+pub(super) struct Pairs<B: Backend> {
+    /// `[batch, columns]`, the first [`PAIR`] of them filled.
+    pub(super) table: FloatTensor<B>,
+    pub(super) features: Even<B>,
+    /// The weight of each sample's own class.
+    pub(super) own: Even<B>,
+}
+
 /// Where in a block of classes the own class of each sample stands.
 struct OwnClass<B: Backend> {
     /// Any column if elsewhere, `[batch, 1]`.
@@ -119,11 +146,11 @@ impl<B: Backend> OwnClass<B> {
 }
 
 /// Rows with their largest entry divided out: squares of huge and tiny values leave f32.
-struct Even<B: Backend> {
+pub(super) struct Even<B: Backend> {
     /// Rows whose largest entry is 1, or rows of zeros.
-    rows: FloatTensor<B>,
+    pub(super) rows: FloatTensor<B>,
     /// What gives the true rows again, `[rows, 1]`.
-    largest: FloatTensor<B>,
+    pub(super) largest: FloatTensor<B>,
 }
 
 impl<B: Backend> Even<B> {
@@ -212,8 +239,8 @@ pub(super) fn forward<B: HeadPasses>(
     rule: &TargetRule,
     block: usize,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
-    let head = Head::<B>::new(features, weights, labels, rule, block);
-    let (found, _) = head.forward(false);
+    let (head, table) = Head::<B>::new(features, weights, labels, rule, block);
+    let (found, _) = head.forward(table, false);
     (found.loss, found.targets)
 }
 
@@ -230,26 +257,36 @@ pub(super) fn with_gradient<B: HeadPasses>(
     FloatTensor<B>,
     FloatTensor<B>,
 ) {
-    let head = Head::<B>::new(features, weights, labels, rule, block);
-    let (found, kept) = head.forward(true);
+    let (head, table) = Head::<B>::new(features, weights, labels, rule, block);
+    let (found, kept) = head.forward(table, true);
     let [d_features, d_weights] = head.gradient(&found, kept);
     (found.loss, found.targets, d_features, d_weights)
 }
 
 impl<'a, B: HeadPasses> Head<'a, B> {
-    /// `block`: logits of a block.
+    /// `block`: logits of a block. The table of the pairs goes with it.
     fn new(
         features: FloatTensor<B>,
         weights: FloatTensor<B>,
         labels: IntTensor<B>,
         rule: &'a TargetRule,
         block: usize,
-    ) -> Self {
+    ) -> (Self, FloatTensor<B>) {
         let precision = precision(features.dtype(), weights.dtype());
         let batch = rule.labels.len();
         let normalisation = rule.normalisation();
         let rows = cast::<B>(features, precision);
-        let features = Even::new(rows.clone());
+        let classes = (block / batch).max(1);
+        let blocks: Vec<Range<usize>> = (0..rule.classes)
+            .step_by(classes)
+            .map(|start| start..(start + classes).min(rule.classes))
+            .collect();
+        let columns = PAIR + 2 * blocks.len();
+        let Pairs {
+            table,
+            features,
+            own,
+        } = B::pairs(&rows, &weights, &labels, columns);
         let (feature_side, scaled) = match normalisation.feature_scale {
             None => (Side::as_they_came(rows.clone()), rows),
             Some(scale) => {
@@ -258,10 +295,7 @@ impl<'a, B: HeadPasses> Head<'a, B> {
                 (side, scaled)
             }
         };
-        let own = B::float_select(weights.clone(), 0, labels.clone());
-        let classes = (block / batch).max(1);
-        let starts = (0..rule.classes).step_by(classes);
-        Self {
+        let head = Self {
             rule,
             normalisation,
             precision,
@@ -270,11 +304,10 @@ impl<'a, B: HeadPasses> Head<'a, B> {
             scaled,
             weights,
             labels,
-            own: Even::new(cast::<B>(own, precision)),
-            blocks: starts
-                .map(|start| start..(start + classes).min(rule.classes))
-                .collect(),
-        }
+            own,
+            blocks,
+        };
+        (head, table)
     }
 
     fn batch(&self) -> usize {
@@ -300,23 +333,16 @@ impl<'a, B: HeadPasses> Head<'a, B> {
         }
     }
 
-    fn forward(&self, keep: bool) -> (Margined<B>, Option<Block<B>>) {
-        let mut columns = vec![
-            row_dot::<B>(&self.features.rows, &self.own.rows),
-            row_dot::<B>(&self.features.rows, &self.features.rows),
-            row_dot::<B>(&self.own.rows, &self.own.rows),
-            self.features.largest.clone(),
-            self.own.largest.clone(),
-        ];
+    fn forward(&self, mut table: FloatTensor<B>, keep: bool) -> (Margined<B>, Option<Block<B>>) {
         let mut kept = None;
-        for classes in &self.blocks {
+        for (number, classes) in self.blocks.iter().enumerate() {
             let block = self.block(classes);
-            columns.push(B::sums(block.logits.clone(), &self.labels, classes.start));
+            let (logits, column) = (block.logits.clone(), PAIR + 2 * number);
+            table = B::sums(logits, &self.labels, classes.start, table, column);
             if keep && self.blocks.len() == 1 {
                 kept = Some(block);
             }
         }
-        let table = B::float_cat(columns, 1);
         let rule = self.rule.margin.curve().map(|curve| CurveRule {
             curve,
             normalisation: self.normalisation,
@@ -491,17 +517,56 @@ fn without_own<B: Backend>(logits: FloatTensor<B>, own: &OwnClass<B>) -> FloatTe
     B::float_scatter(1, logits, own.column.clone(), change, IndexingUpdateOp::Add)
 }
 
+/// Puts columns side by side into a table.
+fn put<B: Backend>(
+    table: FloatTensor<B>,
+    column: usize,
+    columns: Vec<FloatTensor<B>>,
+) -> FloatTensor<B> {
+    let place = Slice::from(column..column + columns.len());
+    B::float_slice_assign(table, &[Slice::full(), place], B::float_cat(columns, 1))
+}
+
+/// [`HeadPasses::pairs`] of Burn's operations.
+pub(super) fn pairs<B: Backend>(
+    features: &FloatTensor<B>,
+    weights: &FloatTensor<B>,
+    labels: &IntTensor<B>,
+    columns: usize,
+) -> Pairs<B> {
+    let precision = precision(features.dtype(), weights.dtype());
+    let own = B::float_select(weights.clone(), 0, labels.clone());
+    let own = Even::<B>::new(cast::<B>(own, precision));
+    let features = Even::<B>::new(features.clone());
+    let shape = Shape::new([features.rows.shape()[0], columns]);
+    let table = B::float_empty(shape, &features.rows.device(), precision);
+    let of_pairs = vec![
+        row_dot::<B>(&features.rows, &own.rows),
+        row_dot::<B>(&features.rows, &features.rows),
+        row_dot::<B>(&own.rows, &own.rows),
+        features.largest.clone(),
+        own.largest.clone(),
+    ];
+    Pairs {
+        table: put::<B>(table, 0, of_pairs),
+        features,
+        own,
+    }
+}
+
 /// [`HeadPasses::sums`] of Burn's operations.
 pub(super) fn sums<B: Backend>(
     logits: FloatTensor<B>,
     labels: &IntTensor<B>,
     start: usize,
+    table: FloatTensor<B>,
+    column: usize,
 ) -> FloatTensor<B> {
     let own = OwnClass::<B>::new(labels, start, &logits);
     let logits = without_own::<B>(logits, &own);
     let max = B::float_max_dim(logits.clone(), 1);
     let sum = B::float_exp(B::float_sub(logits, max.clone()));
-    B::float_cat(vec![max, B::float_sum_dim(sum, 1)], 1)
+    put::<B>(table, column, vec![max, B::float_sum_dim(sum, 1)])
 }
 
 /// [`HeadPasses::matrix`] of Burn's operations.

@@ -21,7 +21,7 @@
     clippy::neg_cmp_op_on_partial_ord
 )]
 
-use super::NOTHING;
+use super::{NOTHING, total, units_for};
 use crate::annealing::{GATE, MOST};
 use crate::margin::{Beyond, Curve};
 use crate::ops::composed::{CurveRule, Margined, PAIR};
@@ -35,7 +35,7 @@ use lsoftmax_kernels::head::TINY;
 use std::f64::consts::PI;
 
 /// Units that work on the batch together, at most.
-const UNITS: u32 = 256;
+const UNITS: usize = 256;
 /// Below this square of sin θ its inverse falls to 0, as on the host, whose cosines are finer.
 const FLAT: f32 = 1e-6;
 /// Up to here three terms of `ln(1 + x)` are exact.
@@ -256,24 +256,6 @@ fn turned(
     }
 }
 
-/// Adds up a number of each unit, in the same order every time; all units get the sum.
-#[cube]
-fn total(value: f32, shared: &mut Shared<[f32]>, #[comptime] units: u32) -> f32 {
-    let unit = UNIT_POS_X as usize;
-    sync_cube();
-    shared[unit] = value;
-    sync_cube();
-    let mut half = comptime!(units as usize / 2).runtime();
-    while half > 0 {
-        if unit < half {
-            shared[unit] += shared[unit + half];
-        }
-        sync_cube();
-        half /= 2;
-    }
-    shared[0]
-}
-
 /// One cube goes through the batch twice: for the confidence, and with the λ that follows from it.
 #[cube(launch)]
 fn apply_kernel(
@@ -412,10 +394,7 @@ fn apply_kernel(
 
 pub(super) fn launch(table: &FloatTensor<CubeBackend>, rule: &CurveRule) -> Margined<CubeBackend> {
     let batch = table.shape()[0];
-    let most = table.client.properties().hardware.max_cube_dim.0;
-    // A power of two, which the tree of sums needs.
-    let units = (batch as u32).next_power_of_two().min(UNITS);
-    let units = units.min(1 << most.ilog2());
+    let units = units_for(table, batch.min(UNITS));
     let (multiplier, angle, shift, beyond) = match rule.curve {
         Curve::Psi { m } => (m, 0.0, 0.0, Beyond::Fold),
         Curve::Turned {

@@ -6,13 +6,14 @@
 #![allow(clippy::pedantic)]
 
 mod apply;
+mod pairs;
 
-use super::composed::{CurveRule, HeadPasses, Margined};
+use super::composed::{CurveRule, HeadPasses, Margined, Pairs};
 use super::{MarginBackend, TargetRule, composed};
 use burn::backend::TensorMetadata as _;
 use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::{FloatTensor, IntTensor};
-use burn::tensor::{DType, FloatDType, Shape};
+use burn::tensor::{DType, FloatDType};
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
@@ -34,7 +35,8 @@ fn sums_kernel(
     logits: &Tensor<f32>,
     labels: &Tensor<i32>,
     start: i32,
-    sums: &mut Tensor<f32>,
+    table: &mut Tensor<f32>,
+    place: usize,
     #[comptime] units: u32,
 ) {
     let unit = UNIT_POS_X as usize;
@@ -77,9 +79,9 @@ fn sums_kernel(
             half /= 2;
         }
         if unit == 0 {
-            let (at, next) = (row * sums.stride(0), sums.stride(1));
-            sums[at] = maxima[0];
-            sums[at + next] = totals[0];
+            let (at, next) = (row * table.stride(0), table.stride(1));
+            table[at + place * next] = maxima[0];
+            table[at + (place + 1) * next] = totals[0];
         }
         sync_cube();
         row += CUBE_COUNT_X as usize;
@@ -120,13 +122,35 @@ fn matrix_kernel(
     }
 }
 
+/// Adds up a number of each unit, in the same order every time; all units get the sum.
+#[cube]
+fn total(value: f32, shared: &mut Shared<[f32]>, #[comptime] units: u32) -> f32 {
+    let unit = UNIT_POS_X as usize;
+    sync_cube();
+    shared[unit] = value;
+    sync_cube();
+    let mut half = comptime!(units as usize / 2).runtime();
+    while half > 0 {
+        if unit < half {
+            shared[unit] += shared[unit + half];
+        }
+        sync_cube();
+        half /= 2;
+    }
+    shared[0]
+}
+
+/// A power of two of units, which the trees of sums need, for so many values.
+fn units_for(tensor: &FloatTensor<CubeBackend>, values: usize) -> u32 {
+    let most = tensor.client.properties().hardware.max_cube_dim.0;
+    let units = (values as u32).next_power_of_two().min(UNITS);
+    units.min(1 << most.ilog2())
+}
+
 /// How many cubes of how many units go through `[batch, class]`.
 fn grid(logits: &FloatTensor<CubeBackend>) -> (CubeCount, u32) {
     let [batch, classes] = logits.shape().dims();
-    let most = logits.client.properties().hardware.max_cube_dim.0;
-    let units = (classes as u32).next_power_of_two().min(UNITS);
-    // A power of two, which the tree of sums needs.
-    let units = units.min(1 << most.ilog2());
+    let units = units_for(logits, classes);
     (CubeCount::Static(batch.min(CUBES) as u32, 1, 1), units)
 }
 
@@ -161,17 +185,29 @@ fn are_f32(logits: &FloatTensor<CubeBackend>, labels: &IntTensor<CubeBackend>) -
 }
 
 impl HeadPasses for CubeBackend {
+    fn pairs(
+        features: &FloatTensor<Self>,
+        weights: &FloatTensor<Self>,
+        labels: &IntTensor<Self>,
+        columns: usize,
+    ) -> Pairs<Self> {
+        if !are_f32(features, labels) || weights.dtype() != DType::F32 {
+            return composed::pairs::<Self>(features, weights, labels, columns);
+        }
+        pairs::launch(features, weights, labels, columns)
+    }
+
     fn sums(
         logits: FloatTensor<Self>,
         labels: &IntTensor<Self>,
         start: usize,
+        table: FloatTensor<Self>,
+        column: usize,
     ) -> FloatTensor<Self> {
         if !are_f32(&logits, labels) {
-            return composed::sums::<Self>(logits, labels, start);
+            return composed::sums::<Self>(logits, labels, start, table, column);
         }
         let (count, units) = grid(&logits);
-        let shape = Shape::new([logits.shape()[0], 2]);
-        let sums = Self::float_empty(shape, &logits.device, FloatDType::F32);
         sums_kernel::launch(
             &logits.client.clone(),
             count,
@@ -179,10 +215,11 @@ impl HeadPasses for CubeBackend {
             logits.into_tensor_arg(),
             labels.clone().into_tensor_arg(),
             start as i32,
-            sums.clone().into_tensor_arg(),
+            table.clone().into_tensor_arg(),
+            column,
             units,
         );
-        sums
+        table
     }
 
     fn matrix(
