@@ -191,7 +191,9 @@ impl HeadPasses for CubeBackend {
         labels: &IntTensor<Self>,
         columns: usize,
     ) -> Pairs<Self> {
-        if !are_f32(features, labels) || weights.dtype() != DType::F32 {
+        // Kernels count in 32 bits.
+        let is_small = u32::try_from(weights.shape().num_elements()).is_ok();
+        if !are_f32(features, labels) || weights.dtype() != DType::F32 || !is_small {
             return composed::pairs::<Self>(features, weights, labels, columns);
         }
         pairs::launch(features, weights, labels, columns)

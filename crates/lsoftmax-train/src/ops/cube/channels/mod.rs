@@ -1,0 +1,264 @@
+//! The passes over the values behind a convolution, on `[row, channel]`: normalisation, offset and
+//! `PReLU`, and their gradients. Values are of any precision, arithmetic and sums are f32.
+//!
+//! In half precision gradients of values are [scaled](scale), so that small ones are no zeros; those
+//! of parameters are not. Of f16, what is beyond its range becomes its largest number, going in and out:
+//! an infinity would be NaN in the next product.
+//!
+//! ```text
+//! v = (z - mean) factor + offset,   y = v for v > 0, else slope v
+//! ```
+
+mod kernels;
+
+use burn::backend::TensorMetadata as _;
+use burn::backend::ops::FloatTensorOps as _;
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::{DType, FloatDType, Shape};
+use burn_cubecl::CubeBackend;
+use cubecl::ir::{ElemType, FloatKind};
+use cubecl::prelude::*;
+use kernels::{
+    Range, Terms, backward_kernel, cast_kernel, forward_kernel, moments_kernel, parameters_kernel,
+    sums_kernel, together_kernel,
+};
+
+type Values = FloatTensor<CubeBackend>;
+
+/// Units of a cube. Those of a sum stand as [`LANES`] channels by rows.
+pub(super) const UNITS: u32 = 256;
+/// Channels side by side in a sum.
+const LANES: u32 = 32;
+/// Cubes at most; the values beyond are taken in further turns. WebGPU allows 65535.
+const CUBES: usize = 1 << 14;
+/// Parts that the rows of a sum are cut into at most, and the fewest rows of a part.
+const PARTS: usize = 256;
+const PART_ROWS: usize = 128;
+
+/// The factor of gradients in f16, for a batch of one. A loss is a mean: the gradients of a batch of 256
+/// are about 1e-4 and less where f16 ends at 6e-8; so they are about 1, and room for 8 is left.
+const F16_SCALE: f32 = 32.0;
+
+/// The four numbers of each channel, `[channel]`.
+#[derive(Clone, Debug)]
+pub(super) struct Channels {
+    pub(super) mean: Values,
+    pub(super) factor: Values,
+    pub(super) offset: Values,
+    pub(super) slope: Values,
+}
+
+/// What the gradients of values are multiplied with.
+pub(super) fn scale(dtype: DType, batch: usize) -> f32 {
+    if dtype == DType::F16 {
+        F16_SCALE * batch.next_power_of_two() as f32
+    } else {
+        1.0
+    }
+}
+
+fn range(dtype: DType) -> Range {
+    if dtype == DType::F16 {
+        Range::F16
+    } else {
+        Range::Full
+    }
+}
+
+fn element(dtype: DType) -> ElemType {
+    ElemType::Float(match dtype {
+        DType::F16 => FloatKind::F16,
+        DType::BF16 => FloatKind::BF16,
+        _ => FloatKind::F32,
+    })
+}
+
+fn empty(like: &Values, shape: &[usize]) -> Values {
+    let shape = Shape::from(shape.to_vec());
+    CubeBackend::float_empty(shape, &like.device, FloatDType::F32)
+}
+
+/// How many cubes of units go through so many values.
+pub(super) fn grid(values: usize) -> CubeCount {
+    let cubes = values.div_ceil(UNITS as usize).min(CUBES);
+    CubeCount::Static(cubes as u32, 1, 1)
+}
+
+/// The cubes of a sum: lanes by rows of units, a power of two each.
+fn lanes(columns: usize) -> CubeDim {
+    let lanes = (columns as u32).next_power_of_two().min(LANES);
+    CubeDim::new_2d(lanes, UNITS / lanes)
+}
+
+/// Rows and channels of `[batch, height, width, channel]`.
+fn sizes(values: &Values) -> (usize, usize) {
+    let [batch, height, width, channels] = values.shape().dims();
+    (batch * height * width, channels)
+}
+
+fn sums(z: &Values, dy: &Values, numbers: &Channels, terms: Terms) -> Values {
+    let (rows, channels) = sizes(z);
+    let count = rows.div_ceil(PART_ROWS).min(PARTS);
+    let parts = empty(z, &[count, 3, channels]);
+    let dim = lanes(channels);
+    let across = channels.div_ceil(dim.x as usize) as u32;
+    sums_kernel::launch(
+        &z.client,
+        CubeCount::Static(across, count as u32, 1),
+        dim,
+        z.clone().into_tensor_arg(),
+        dy.clone().into_tensor_arg(),
+        numbers.mean.clone().into_tensor_arg(),
+        numbers.factor.clone().into_tensor_arg(),
+        numbers.offset.clone().into_tensor_arg(),
+        numbers.slope.clone().into_tensor_arg(),
+        parts.clone().into_tensor_arg(),
+        rows,
+        terms,
+        UNITS,
+        range(z.dtype()),
+        element(z.dtype()),
+    );
+    let sums = empty(z, &[3, channels]);
+    let dim = lanes(3 * channels);
+    let across = (3 * channels).div_ceil(dim.x as usize) as u32;
+    together_kernel::launch(
+        &z.client,
+        CubeCount::Static(across, 1, 1),
+        dim,
+        parts.into_tensor_arg(),
+        sums.clone().into_tensor_arg(),
+        UNITS,
+    );
+    sums
+}
+
+/// Mean and biased variance of each channel, and gamma over the root of the latter.
+pub(super) fn moments(z: &Values, gamma: &Values, epsilon: f64) -> [Values; 3] {
+    let (rows, channels) = sizes(z);
+    // Of the moments, no other numbers are read.
+    let unread = Channels {
+        mean: gamma.clone(),
+        factor: gamma.clone(),
+        offset: gamma.clone(),
+        slope: gamma.clone(),
+    };
+    let sums = sums(z, z, &unread, Terms::Moments);
+    let found = [(); 3].map(|()| empty(z, &[channels]));
+    let [mean, var, factor] = found.clone();
+    moments_kernel::launch(
+        &z.client,
+        grid(channels),
+        CubeDim::new_1d(UNITS),
+        sums.into_tensor_arg(),
+        z.clone().into_tensor_arg(),
+        gamma.clone().into_tensor_arg(),
+        mean.into_tensor_arg(),
+        var.into_tensor_arg(),
+        factor.into_tensor_arg(),
+        rows as f32,
+        epsilon as f32,
+        range(z.dtype()),
+        element(z.dtype()),
+    );
+    found
+}
+
+/// y from z.
+pub(super) fn forward(z: &Values, numbers: &Channels) -> Values {
+    let y = CubeBackend::float_empty(z.shape(), &z.device, z.dtype().into());
+    forward_kernel::launch(
+        &z.client,
+        grid(z.shape().num_elements()),
+        CubeDim::new_1d(UNITS),
+        z.clone().into_tensor_arg(),
+        numbers.mean.clone().into_tensor_arg(),
+        numbers.factor.clone().into_tensor_arg(),
+        numbers.offset.clone().into_tensor_arg(),
+        numbers.slope.clone().into_tensor_arg(),
+        y.clone().into_tensor_arg(),
+        range(z.dtype()),
+        element(z.dtype()),
+    );
+    y
+}
+
+/// The gradients of [`forward`].
+pub(super) struct Gradients {
+    pub(super) z: Values,
+    pub(super) gamma: Values,
+    pub(super) offset: Values,
+    pub(super) slope: Values,
+}
+
+/// `of_batch`: whether mean and variance are those of z.
+pub(super) fn backward(
+    z: &Values,
+    dy: &Values,
+    numbers: &Channels,
+    var: &Values,
+    of_batch: bool,
+    epsilon: f64,
+) -> Gradients {
+    let (rows, channels) = sizes(z);
+    let sums = sums(z, dy, numbers, Terms::Gradients);
+    let dz = CubeBackend::float_empty(z.shape(), &z.device, z.dtype().into());
+    backward_kernel::launch(
+        &z.client,
+        grid(z.shape().num_elements()),
+        CubeDim::new_1d(UNITS),
+        z.clone().into_tensor_arg(),
+        dy.clone().into_tensor_arg(),
+        numbers.mean.clone().into_tensor_arg(),
+        numbers.factor.clone().into_tensor_arg(),
+        numbers.offset.clone().into_tensor_arg(),
+        numbers.slope.clone().into_tensor_arg(),
+        var.clone().into_tensor_arg(),
+        sums.clone().into_tensor_arg(),
+        dz.clone().into_tensor_arg(),
+        rows as f32,
+        epsilon as f32,
+        of_batch,
+        range(z.dtype()),
+        element(z.dtype()),
+    );
+    let [gamma, offset, slope] = [(); 3].map(|()| empty(z, &[channels]));
+    parameters_kernel::launch(
+        &z.client,
+        grid(channels),
+        CubeDim::new_1d(UNITS),
+        sums.into_tensor_arg(),
+        var.clone().into_tensor_arg(),
+        gamma.clone().into_tensor_arg(),
+        offset.clone().into_tensor_arg(),
+        slope.clone().into_tensor_arg(),
+        epsilon as f32,
+        scale(z.dtype(), z.shape()[0]),
+    );
+    Gradients {
+        z: dz,
+        gamma,
+        offset,
+        slope,
+    }
+}
+
+/// A contiguous tensor times a factor in another precision, within the range of both.
+pub(super) fn cast(from: &Values, to: DType, factor: f32) -> Values {
+    let both = CubeBackend::float_empty(from.shape(), &from.device, to.into());
+    let range = match (range(from.dtype()), range(to)) {
+        (Range::Full, Range::Full) => Range::Full,
+        _ => Range::F16,
+    };
+    cast_kernel::launch(
+        &from.client,
+        grid(from.shape().num_elements()),
+        CubeDim::new_1d(UNITS),
+        from.clone().into_tensor_arg(),
+        both.clone().into_tensor_arg(),
+        factor,
+        range,
+        [element(from.dtype()), element(to)],
+    );
+    both
+}

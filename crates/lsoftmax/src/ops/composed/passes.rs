@@ -1,0 +1,237 @@
+//! The steps of the head between its matrix products, of Burn's operations.
+
+use super::super::{cast, precision};
+use crate::annealing::StepLambda;
+use crate::margin::Curve;
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, TensorMetadata as _};
+use burn::tensor::{IndexingUpdateOp, Scalar, Shape, Slice};
+use lsoftmax_kernels::head::Normalisation;
+
+/// The steps between the matrix products; here of Burn's operations.
+pub(in crate::ops) trait HeadPasses: Backend {
+    /// Each feature beside its own class weight, in a table that is to have so many columns.
+    ///
+    /// # Shapes
+    /// - features: `[batch, feature]`, at least f32
+    /// - weights: `[class, feature]`, in the precision they came in
+    /// - labels: `[batch]`
+    fn pairs(
+        features: &FloatTensor<Self>,
+        weights: &FloatTensor<Self>,
+        labels: &IntTensor<Self>,
+        columns: usize,
+    ) -> Pairs<Self> {
+        pairs::<Self>(features, weights, labels, columns)
+    }
+
+    /// Of each row of a block of logits, the largest but that of the own class, and the sum of the
+    /// exponentials of the differences to it, in two columns of the table.
+    ///
+    /// # Shapes
+    /// - logits: `[batch, class of the block]`
+    /// - labels: `[batch]`, counted from the first class of all
+    /// - start: the first class of the block
+    /// - table, column: where the two go
+    fn sums(
+        logits: FloatTensor<Self>,
+        labels: &IntTensor<Self>,
+        start: usize,
+        table: FloatTensor<Self>,
+        column: usize,
+    ) -> FloatTensor<Self> {
+        sums::<Self>(logits, labels, start, table, column)
+    }
+
+    /// What both matrix products of the gradient take: `exp(logit - max) * factor`, and the entry of
+    /// the row at its own class, `[batch, class of the block]`.
+    ///
+    /// # Shapes
+    /// - logits, labels, start: as of [`sums`](Self::sums)
+    /// - row: max, factor and entry of each row, `[batch, 3]`
+    fn matrix(
+        logits: FloatTensor<Self>,
+        labels: &IntTensor<Self>,
+        start: usize,
+        row: &FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        matrix::<Self>(logits, labels, start, row)
+    }
+
+    /// The margin of a batch, if the device computes it itself.
+    ///
+    /// # Shapes
+    /// - table: [`PAIR`] columns and then two for each block, `[batch, columns]`
+    fn apply(table: &FloatTensor<Self>, rule: &CurveRule) -> Option<Margined<Self>> {
+        let _ = (table, rule);
+        None
+    }
+}
+
+/// What a device needs to know to compute a margin itself.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "_gpu"), allow(dead_code))]
+pub(in crate::ops) struct CurveRule {
+    pub(in crate::ops) curve: Curve,
+    pub(in crate::ops) normalisation: Normalisation,
+    pub(in crate::ops) lambda: StepLambda,
+    pub(in crate::ops) classes: usize,
+}
+
+/// Columns of the table before those of the blocks: of the rows with their largest entry divided out,
+/// feature times class weight, feature and class weight squared; the largest entries of both.
+pub(in crate::ops) const PAIR: usize = 5;
+
+/// What the margin made of the batch.
+pub(in crate::ops) struct Margined<B: Backend> {
+    /// `[1]`.
+    pub(in crate::ops) loss: FloatTensor<B>,
+    /// `[batch, 4]`: see [`HeadLoss`](crate::HeadLoss).
+    pub(in crate::ops) targets: FloatTensor<B>,
+    /// Max, factor and entry of each row for [`HeadPasses::matrix`], `[batch, 3]`.
+    pub(in crate::ops) row: FloatTensor<B>,
+    /// How much of the own feature its gradient gets, and of the own class weight its own, both with
+    /// their largest entry divided out, `[batch, 2]`.
+    pub(in crate::ops) along: FloatTensor<B>,
+}
+
+/// Each feature beside its own class weight.
+pub(in crate::ops) struct Pairs<B: Backend> {
+    /// `[batch, columns]`, the first [`PAIR`] of them filled.
+    pub(in crate::ops) table: FloatTensor<B>,
+    pub(in crate::ops) features: Even<B>,
+    /// The weight of each sample's own class.
+    pub(in crate::ops) own: Even<B>,
+}
+
+/// Where in a block of classes the own class of each sample stands.
+struct OwnClass<B: Backend> {
+    /// Any column if elsewhere, `[batch, 1]`.
+    column: IntTensor<B>,
+    /// 1 if it stands in the block, else 0, `[batch, 1]`.
+    inside: FloatTensor<B>,
+}
+
+impl<B: Backend> OwnClass<B> {
+    fn new(labels: &IntTensor<B>, start: usize, logits: &FloatTensor<B>) -> Self {
+        let [batch, classes] = logits.shape().dims();
+        let last = classes as i64 - 1;
+        let bool_dtype = burn::backend::get_device_settings::<B>(&logits.device()).bool_dtype;
+        let place = B::int_reshape(labels.clone(), Shape::new([batch, 1]));
+        let place = B::int_sub_scalar(place, (start as i64).into());
+        let column = B::int_clamp(place.clone(), 0i64.into(), last.into());
+        let inside = B::int_equal(place, column.clone(), bool_dtype);
+        Self {
+            column,
+            inside: B::bool_into_float(inside, logits.dtype().into()),
+        }
+    }
+}
+
+/// Rows with their largest entry divided out: squares of huge and tiny values leave f32.
+pub(in crate::ops) struct Even<B: Backend> {
+    /// Rows whose largest entry is 1, or rows of zeros.
+    pub(in crate::ops) rows: FloatTensor<B>,
+    /// What gives the true rows again, `[rows, 1]`.
+    pub(in crate::ops) largest: FloatTensor<B>,
+}
+
+impl<B: Backend> Even<B> {
+    pub(super) fn new(rows: FloatTensor<B>) -> Self {
+        let largest = B::float_max_abs_dim(rows.clone(), 1);
+        let largest = B::float_clamp_min(largest, Scalar::from(f32::MIN_POSITIVE));
+        Self {
+            rows: B::float_div(rows, largest.clone()),
+            largest,
+        }
+    }
+}
+
+/// A column `[batch, 1]` of `[batch, columns]`.
+pub(super) fn column<B: Backend>(table: &FloatTensor<B>, at: usize) -> FloatTensor<B> {
+    B::float_slice(table.clone(), &[Slice::full(), Slice::from(at..at + 1)])
+}
+
+pub(super) fn row_dot<B: Backend>(a: &FloatTensor<B>, b: &FloatTensor<B>) -> FloatTensor<B> {
+    B::float_sum_dim(B::float_mul(a.clone(), b.clone()), 1)
+}
+
+/// Stands for the target logit while the others are summed: far below any logit, and the logit can
+/// be taken from it without leaving f32.
+pub(in crate::ops) const NOTHING: f64 = f32::MIN as f64 / 2.0;
+
+/// [`NOTHING`] in place of the logits of the samples' own classes.
+fn without_own<B: Backend>(logits: FloatTensor<B>, own: &OwnClass<B>) -> FloatTensor<B> {
+    let plain = B::float_gather(1, logits.clone(), own.column.clone());
+    let change = B::float_add_scalar(B::float_neg(plain), NOTHING.into());
+    let change = B::float_mul(change, own.inside.clone());
+    B::float_scatter(1, logits, own.column.clone(), change, IndexingUpdateOp::Add)
+}
+
+/// Puts columns side by side into a table.
+fn put<B: Backend>(
+    table: FloatTensor<B>,
+    column: usize,
+    columns: Vec<FloatTensor<B>>,
+) -> FloatTensor<B> {
+    let place = Slice::from(column..column + columns.len());
+    B::float_slice_assign(table, &[Slice::full(), place], B::float_cat(columns, 1))
+}
+
+/// [`HeadPasses::pairs`] of Burn's operations.
+pub(in crate::ops) fn pairs<B: Backend>(
+    features: &FloatTensor<B>,
+    weights: &FloatTensor<B>,
+    labels: &IntTensor<B>,
+    columns: usize,
+) -> Pairs<B> {
+    let precision = precision(features.dtype(), weights.dtype());
+    let own = B::float_select(weights.clone(), 0, labels.clone());
+    let own = Even::<B>::new(cast::<B>(own, precision));
+    let features = Even::<B>::new(features.clone());
+    let shape = Shape::new([features.rows.shape()[0], columns]);
+    let table = B::float_empty(shape, &features.rows.device(), precision);
+    let of_pairs = vec![
+        row_dot::<B>(&features.rows, &own.rows),
+        row_dot::<B>(&features.rows, &features.rows),
+        row_dot::<B>(&own.rows, &own.rows),
+        features.largest.clone(),
+        own.largest.clone(),
+    ];
+    Pairs {
+        table: put::<B>(table, 0, of_pairs),
+        features,
+        own,
+    }
+}
+
+/// [`HeadPasses::sums`] of Burn's operations.
+pub(in crate::ops) fn sums<B: Backend>(
+    logits: FloatTensor<B>,
+    labels: &IntTensor<B>,
+    start: usize,
+    table: FloatTensor<B>,
+    column: usize,
+) -> FloatTensor<B> {
+    let own = OwnClass::<B>::new(labels, start, &logits);
+    let logits = without_own::<B>(logits, &own);
+    let max = B::float_max_dim(logits.clone(), 1);
+    let sum = B::float_exp(B::float_sub(logits, max.clone()));
+    put::<B>(table, column, vec![max, B::float_sum_dim(sum, 1)])
+}
+
+/// [`HeadPasses::matrix`] of Burn's operations.
+pub(in crate::ops) fn matrix<B: Backend>(
+    logits: FloatTensor<B>,
+    labels: &IntTensor<B>,
+    start: usize,
+    row: &FloatTensor<B>,
+) -> FloatTensor<B> {
+    let own = OwnClass::<B>::new(labels, start, &logits);
+    let [max, factor, entry] = [0, 1, 2].map(|at| column::<B>(row, at));
+    // The exponential of `NOTHING` is 0.
+    let logits = without_own::<B>(logits, &own);
+    let matrix = B::float_mul(B::float_exp(B::float_sub(logits, max)), factor);
+    let entry = B::float_mul(entry, own.inside.clone());
+    B::float_scatter(1, matrix, own.column, entry, IndexingUpdateOp::Add)
+}
