@@ -11,7 +11,7 @@
 
 mod passes;
 
-pub(super) use passes::{CurveRule, Even, HeadPasses, Margined, PAIR, Pairs};
+pub(super) use passes::{Even, HeadPasses, Margined, PAIR, Pairs};
 #[cfg(feature = "_gpu")]
 pub(super) use passes::{NOTHING, matrix, pairs, sums};
 
@@ -85,7 +85,7 @@ struct Head<'a, B: HeadPasses> {
     /// `[batch]`.
     labels: IntTensor<B>,
     /// The weight of each sample's own class.
-    own: Even<B>,
+    own: FloatTensor<B>,
     /// Classes of a block, the last of which may be shorter.
     blocks: Vec<Range<usize>>,
 }
@@ -209,13 +209,8 @@ impl<'a, B: HeadPasses> Head<'a, B> {
                 kept = Some(block);
             }
         }
-        let rule = self.rule.margin.curve().map(|curve| CurveRule {
-            curve,
-            normalisation: self.normalisation,
-            lambda: self.rule.lambda,
-            classes: self.rule.classes,
-        });
-        let found = rule.and_then(|rule| B::apply(&table, &rule));
+        let curve = self.rule.margin.curve();
+        let found = curve.and_then(|curve| B::apply(&table, curve, self.rule));
         (found.unwrap_or_else(|| self.ask(&host::<B>(table))), kept)
     }
 
@@ -339,7 +334,7 @@ impl<'a, B: HeadPasses> Head<'a, B> {
         let along = B::float_mul(self.features.rows.clone(), of_feature);
         let d_features = B::float_add(self.feature_side.finish(d_features), along);
 
-        let along = B::float_mul(self.own.rows.clone(), of_weight);
+        let along = B::float_mul(self.own.clone(), of_weight);
         let labels = self.labels.clone();
         let d_weights = B::float_select_assign(d_weights, 0, labels, along, IndexingUpdateOp::Add);
         [d_features, d_weights]

@@ -1,12 +1,10 @@
 //! The steps of the head between its matrix products, of Burn's operations.
 
-use super::super::{cast, precision};
-use crate::annealing::StepLambda;
+use super::super::{TargetRule, cast, precision};
 use crate::margin::Curve;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata as _};
 use burn::tensor::{IndexingUpdateOp, Scalar, Shape, Slice};
-use lsoftmax_kernels::head::Normalisation;
 
 /// The steps between the matrix products; here of Burn's operations.
 pub(in crate::ops) trait HeadPasses: Backend {
@@ -58,24 +56,14 @@ pub(in crate::ops) trait HeadPasses: Backend {
         matrix::<Self>(logits, labels, start, row)
     }
 
-    /// The margin of a batch, if the device computes it itself.
+    /// The margin of a batch, which is this curve, if the device computes it itself.
     ///
     /// # Shapes
     /// - table: [`PAIR`] columns and then two for each block, `[batch, columns]`
-    fn apply(table: &FloatTensor<Self>, rule: &CurveRule) -> Option<Margined<Self>> {
-        let _ = (table, rule);
+    fn apply(table: &FloatTensor<Self>, curve: Curve, rule: &TargetRule) -> Option<Margined<Self>> {
+        let _ = (table, curve, rule);
         None
     }
-}
-
-/// What a device needs to know to compute a margin itself.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(feature = "_gpu"), allow(dead_code))]
-pub(in crate::ops) struct CurveRule {
-    pub(in crate::ops) curve: Curve,
-    pub(in crate::ops) normalisation: Normalisation,
-    pub(in crate::ops) lambda: StepLambda,
-    pub(in crate::ops) classes: usize,
 }
 
 /// Columns of the table before those of the blocks: of the rows with their largest entry divided out,
@@ -100,8 +88,8 @@ pub(in crate::ops) struct Pairs<B: Backend> {
     /// `[batch, columns]`, the first [`PAIR`] of them filled.
     pub(in crate::ops) table: FloatTensor<B>,
     pub(in crate::ops) features: Even<B>,
-    /// The weight of each sample's own class.
-    pub(in crate::ops) own: Even<B>,
+    /// The weight of each sample's own class, its largest entry divided out.
+    pub(in crate::ops) own: FloatTensor<B>,
 }
 
 /// Where in a block of classes the own class of each sample stands.
@@ -196,12 +184,12 @@ pub(in crate::ops) fn pairs<B: Backend>(
         row_dot::<B>(&features.rows, &features.rows),
         row_dot::<B>(&own.rows, &own.rows),
         features.largest.clone(),
-        own.largest.clone(),
+        own.largest,
     ];
     Pairs {
         table: put::<B>(table, 0, of_pairs),
         features,
-        own,
+        own: own.rows,
     }
 }
 

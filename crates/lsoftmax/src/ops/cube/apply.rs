@@ -24,7 +24,8 @@
 use super::{NOTHING, total, units_for};
 use crate::annealing::{GATE, MOST};
 use crate::margin::{Beyond, Curve};
-use crate::ops::composed::{CurveRule, Margined, PAIR};
+use crate::ops::TargetRule;
+use crate::ops::composed::{Margined, PAIR};
 use burn::backend::TensorMetadata as _;
 use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::FloatTensor;
@@ -185,7 +186,7 @@ fn psi(c: f32, rest: f32, #[comptime] m: u32) -> Point {
     let mut t_next = c;
     let mut u_previous = 0.0f32.runtime();
     let mut u = 1.0f32.runtime();
-    // Derivatives of both.
+    // Derivatives of these.
     let mut v_previous = 0.0f32.runtime();
     let mut v = 0.0f32.runtime();
     #[unroll]
@@ -392,10 +393,14 @@ fn apply_kernel(
     }
 }
 
-pub(super) fn launch(table: &FloatTensor<CubeBackend>, rule: &CurveRule) -> Margined<CubeBackend> {
+pub(super) fn launch(
+    table: &FloatTensor<CubeBackend>,
+    curve: Curve,
+    rule: &TargetRule,
+) -> Margined<CubeBackend> {
     let batch = table.shape()[0];
     let units = units_for(table, batch.min(UNITS));
-    let (multiplier, angle, shift, beyond) = match rule.curve {
+    let (multiplier, angle, shift, beyond) = match curve {
         Curve::Psi { m } => (m, 0.0, 0.0, Beyond::Fold),
         Curve::Turned {
             angle,
@@ -407,11 +412,12 @@ pub(super) fn launch(table: &FloatTensor<CubeBackend>, rule: &CurveRule) -> Marg
         Beyond::Fold => 0.0,
         Beyond::Cosine { drop } => drop,
     };
+    let normalisation = rule.normalisation();
     let form = Form {
         multiplier,
         folds: beyond == Beyond::Fold,
-        scaled: rule.normalisation.feature_scale.is_some(),
-        unit_weights: rule.normalisation.weights,
+        scaled: normalisation.feature_scale.is_some(),
+        unit_weights: normalisation.weights,
         gated: rule.lambda.is_gated(),
     };
     let lambda = rule.lambda.least();
@@ -436,7 +442,7 @@ pub(super) fn launch(table: &FloatTensor<CubeBackend>, rule: &CurveRule) -> Marg
         found.along.clone().into_tensor_arg(),
         (1.0 / (1.0 + lambda)) as f32,
         (1.0 / rule.classes as f64) as f32,
-        rule.normalisation.feature_scale.unwrap_or(1.0) as f32,
+        normalisation.feature_scale.unwrap_or(1.0) as f32,
         angle.sin() as f32,
         angle.cos() as f32,
         shift as f32,

@@ -1,4 +1,5 @@
-//! The two passes over a block of logits as kernels for graphics processors.
+//! The steps of the head between its matrix products as kernels for graphics processors: here the two
+//! passes over a block of logits.
 //!
 //! All arithmetic is f32, which is what the logits come in.
 
@@ -8,8 +9,9 @@
 mod apply;
 mod pairs;
 
-use super::composed::{CurveRule, HeadPasses, Margined, Pairs};
+use super::composed::{HeadPasses, Margined, Pairs};
 use super::{MarginBackend, TargetRule, composed};
+use crate::margin::Curve;
 use burn::backend::TensorMetadata as _;
 use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -249,7 +251,7 @@ impl HeadPasses for CubeBackend {
         matrix
     }
 
-    fn apply(table: &FloatTensor<Self>, rule: &CurveRule) -> Option<Margined<Self>> {
-        (table.dtype() == DType::F32).then(|| apply::launch(table, rule))
+    fn apply(table: &FloatTensor<Self>, curve: Curve, rule: &TargetRule) -> Option<Margined<Self>> {
+        (table.dtype() == DType::F32).then(|| apply::launch(table, curve, rule))
     }
 }

@@ -46,7 +46,6 @@ fn pairs_kernel(
     even_features: &mut Tensor<f32>,
     even_own: &mut Tensor<f32>,
     feature_largest: &mut Tensor<f32>,
-    own_largest: &mut Tensor<f32>,
     #[comptime] units: u32,
 ) {
     let unit = UNIT_POS_X as usize;
@@ -99,7 +98,6 @@ fn pairs_kernel(
             table[at + 3] = x_most;
             table[at + 4] = w_most;
             feature_largest[row] = x_most;
-            own_largest[row] = w_most;
         }
         row += CUBE_COUNT_X as usize;
     }
@@ -117,14 +115,13 @@ pub(super) fn launch(
     let empty = |shape: [usize; 2]| {
         CubeBackend::float_empty(Shape::new(shape), &features.device, FloatDType::F32)
     };
-    let even = || Even {
-        rows: empty([batch, size]),
-        largest: empty([batch, 1]),
-    };
     let found: Pairs<CubeBackend> = Pairs {
         table: empty([batch, columns]),
-        features: even(),
-        own: even(),
+        features: Even {
+            rows: empty([batch, size]),
+            largest: empty([batch, 1]),
+        },
+        own: empty([batch, size]),
     };
     pairs_kernel::launch(
         &features.client,
@@ -135,9 +132,8 @@ pub(super) fn launch(
         labels.clone().into_tensor_arg(),
         found.table.clone().into_tensor_arg(),
         found.features.rows.clone().into_tensor_arg(),
-        found.own.rows.clone().into_tensor_arg(),
+        found.own.clone().into_tensor_arg(),
         found.features.largest.clone().into_tensor_arg(),
-        found.own.largest.clone().into_tensor_arg(),
         units,
     );
     found
