@@ -55,11 +55,14 @@ pub(crate) fn images(
     Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2])
 }
 
+/// As kernels read whole numbers.
+fn numbers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), (device, DType::I32))
+}
+
 fn label_tensor(labels: &[u32], device: &Device) -> Tensor<1, Int> {
-    let labels: Vec<i32> = labels.iter().map(|&label| label as i32).collect();
-    let count = labels.len();
-    // What the head's kernels read.
-    Tensor::from_data(TensorData::new(labels, [count]), (device, DType::I32))
+    numbers(labels.iter().map(|&label| label as i32).collect(), device)
 }
 
 /// The batches of a plan in order.
@@ -115,11 +118,11 @@ impl Iterator for Batches {
 
 #[cfg(feature = "_gpu")]
 mod resident {
-    use super::{Batches, TrainBatch, label_tensor};
+    use super::{Batches, TrainBatch, label_tensor, numbers};
     use crate::error::TrainError;
     use crate::ops::{DRAW, Frame, render};
     use burn::backend::DispatchDevice;
-    use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+    use burn::tensor::{Device, Int, Tensor, TensorData};
     use lsoftmax_data::{Dataset, Draw, Draws, LoadPlan, Preprocessing};
 
     /// Steps whose draws go to the device together.
@@ -181,11 +184,6 @@ mod resident {
                 chunk: None,
             })))
         }
-    }
-
-    fn numbers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
-        let count = values.len();
-        Tensor::from_data(TensorData::new(values, [count]), (device, DType::I32))
     }
 
     /// Batches made on the device.

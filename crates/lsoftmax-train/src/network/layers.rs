@@ -119,13 +119,7 @@ impl BatchNorm {
     fn update(&self, mean: Tensor<1>, var: Tensor<1>) {
         for (running, batch) in [(&self.mean, mean), (&self.var, var)] {
             let old = running.value_sync();
-            let batch = batch.without_autodiff();
-            let new = ops::blend(old.clone().without_autodiff(), batch, MOMENTUM);
-            running.update(if old.device().is_autodiff() {
-                Tensor::from_inner(new)
-            } else {
-                new
-            });
+            running.update(ops::blend(old, batch.detach(), MOMENTUM));
         }
     }
 }

@@ -5,6 +5,7 @@
 mod cube;
 mod flex;
 mod prelu;
+mod tape;
 mod update;
 
 #[cfg(feature = "_gpu")]
@@ -15,9 +16,10 @@ use prelu::prelu_gradient;
 use update::UpdateBackend;
 pub(crate) use update::{Descent, blend, descend};
 
+use crate::device::is_graphics;
 use crate::precision::Precision;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, DispatchDevice, backend_extension};
+use burn::backend::{Backend, Dispatch, backend_extension};
 #[cfg(feature = "_gpu")]
 use burn::tensor::DType;
 use burn::tensor::activation::prelu;
@@ -145,15 +147,8 @@ fn is_fused(device: &Device) -> bool {
     if PLAIN.get() {
         return false;
     }
-    match device.as_dispatch() {
-        DispatchDevice::Flex(_) => true,
-        #[cfg(feature = "_gpu")]
-        DispatchDevice::Cube(_) => true,
-        DispatchDevice::Autodiff(device) => is_fused(&Device::new(device.clone().inner())),
-        // Where Burn is built with other backends than this crate.
-        #[allow(unreachable_patterns)]
-        _ => false,
-    }
+    // Equality does not look at autodiff.
+    *device == Device::flex() || is_graphics(device)
 }
 
 /// Images in the precision of the convolutions.
@@ -262,8 +257,8 @@ pub(crate) fn conv_prelu_of_burn_operations(x: Tensor<4>, p: ConvParams) -> Tens
 
 /// The 2x2 maximum with stride 2 that rounds up, as Caffe's does.
 pub(crate) fn pool(x: Tensor<4>) -> Tensor<4> {
-    // Equality does not look at autodiff.
-    if is_fused(&x.device()) && x.device() == Device::flex() {
+    let device = x.device();
+    if is_fused(&device) && !is_graphics(&device) {
         return Tensor::from_dispatch(<Dispatch as PoolBackend>::pool(x.into_dispatch()));
     }
     pool_of_burn_operations(x)

@@ -14,9 +14,9 @@ pub(crate) struct Descent {
     pub(crate) decay: f64,
 }
 
-/// Kernels for tensors off the tape.
+/// Kernels whose outputs are constants on a tape.
 #[cfg(feature = "_gpu")]
-#[backend_extension(Cube)]
+#[backend_extension(Autodiff, Cube)]
 pub(crate) trait UpdateBackend: Backend {
     /// See [`descend`].
     fn descend(
@@ -65,7 +65,7 @@ pub(crate) fn descend<const D: usize>(
     (parameter - step, velocity)
 }
 
-/// `(1 - share) old + share new`, for tensors off the tape.
+/// `(1 - share) old + share new`, of which no gradient is asked.
 pub(crate) fn blend(old: Tensor<1>, new: Tensor<1>, share: f64) -> Tensor<1> {
     #[cfg(feature = "_gpu")]
     if crate::device::is_graphics(&old.device()) {

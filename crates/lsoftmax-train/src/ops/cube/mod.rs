@@ -12,20 +12,32 @@ mod update;
 
 pub(crate) use render::{DRAW, Frame, render};
 
+use super::tape::{Taped, no_bias};
 use super::{BlockBackend, ConvBackend, EPSILON, Geometry, Prepared, WidenBackend, conv_options};
-use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend as _, TensorMetadata as _};
+use burn::backend::{Autodiff, TensorMetadata as _};
 use burn::tensor::{DType, FloatDType};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use channels::Channels;
+use cubecl::prelude::CubeCount;
 
 type Values = FloatTensor<CubeBackend>;
+
+/// Units of a cube.
+const UNITS: u32 = 256;
+/// Cubes at most; the values beyond are taken in further turns. WebGPU allows 65535.
+const CUBES: usize = 1 << 14;
+
+/// How many cubes of units go through so many values.
+fn grid(values: usize) -> CubeCount {
+    let cubes = values.div_ceil(UNITS as usize).min(CUBES);
+    CubeCount::Static(cubes as u32, 1, 1)
+}
 
 /// `[batch, height, width, channel]`, contiguous; copied only if it lies otherwise.
 fn channels_last(tensor: Values) -> Values {
@@ -37,13 +49,9 @@ fn image(values: Values) -> Values {
     CubeBackend::float_permute(values, &[0, 3, 1, 2])
 }
 
-fn zeros_like(slope: &Values) -> Values {
-    CubeBackend::float_zeros(slope.shape(), &slope.device, FloatDType::F32)
-}
-
 /// What the backward pass of a block needs.
 #[derive(Clone, Debug)]
-struct Saved {
+pub(super) struct Saved {
     x: Values,
     weight: Values,
     geometry: Geometry,
@@ -55,17 +63,9 @@ struct Saved {
     of_batch: bool,
 }
 
-/// The gradients of a block.
-struct BlockGradients {
-    x: Option<Values>,
-    weight: Values,
-    gamma: Values,
-    offset: Values,
-    slope: Values,
-}
-
 impl Saved {
-    fn backward(self, dy: Values, wants_x: bool) -> BlockGradients {
+    /// The gradients by x if it is wanted, by weight, gamma, offset and slope.
+    fn backward(self, dy: Values, wants_x: bool) -> [Option<Values>; 5] {
         let dy = channels_last(dy);
         let Self {
             x,
@@ -81,73 +81,78 @@ impl Saved {
         drop((z, dy));
         let dz = image(found.z);
         let dx = wants_x.then(|| convolution::by_input(&x, &weight, &dz, geometry));
-        let dw = convolution::by_weight(&x, &weight, &dz, geometry);
-        BlockGradients {
-            x: dx,
-            weight: unscaled(dw, scale),
-            gamma: found.gamma,
-            offset: found.offset,
-            slope: found.slope,
-        }
+        let dw = unscaled(convolution::by_weight(&x, &weight, &dz, geometry), scale);
+        let parameters = [dw, found.gamma, found.offset, found.slope].map(Some);
+        let [dw, gamma, offset, slope] = parameters;
+        [dx, dw, gamma, offset, slope]
     }
 }
 
-/// Output, batch mean and biased batch variance of a block in training, and what its backward needs.
-fn block(
-    x: Values,
-    weight: Values,
-    [gamma, beta, slope]: [Values; 3],
-    geometry: Geometry,
-) -> (Values, [Values; 2], Saved) {
-    let [gamma, beta, slope] = [gamma, beta, slope].map(into_contiguous);
-    let z = channels_last(convolution::forward(&x, &weight, geometry));
-    let [mean, var, factor] = channels::moments(&z, &gamma, EPSILON);
-    let numbers = Channels {
-        mean: mean.clone(),
-        factor,
-        offset: beta,
-        slope,
-    };
-    let y = image(channels::forward(&z, &numbers));
-    let saved = Saved {
-        x,
-        weight,
-        geometry,
-        z,
-        numbers,
-        var: var.clone(),
-        of_batch: true,
-    };
-    (y, [mean, var], saved)
-}
+impl Taped for CubeBackend {
+    type Block = Saved;
+    type Conv = Saved;
 
-/// Output of a convolution with bias and `PReLU`, and what its backward needs.
-fn conv_prelu(
-    x: Values,
-    weight: Values,
-    bias: Values,
-    slope: Values,
-    geometry: Geometry,
-) -> (Values, Saved) {
-    let z = channels_last(convolution::forward(&x, &weight, geometry));
-    let ones = CubeBackend::float_ones(slope.shape(), &slope.device, FloatDType::F32);
-    let numbers = Channels {
-        mean: zeros_like(&slope),
-        factor: ones.clone(),
-        offset: into_contiguous(bias),
-        slope: into_contiguous(slope),
-    };
-    let y = image(channels::forward(&z, &numbers));
-    let saved = Saved {
-        x,
-        weight,
-        geometry,
-        z,
-        numbers,
-        var: ones,
-        of_batch: false,
-    };
-    (y, saved)
+    fn block_forward(
+        x: Values,
+        [weight, gamma, beta, slope]: [Values; 4],
+        geometry: Geometry,
+    ) -> (Values, [Values; 2], Saved) {
+        let [gamma, beta, slope] = [gamma, beta, slope].map(into_contiguous);
+        let z = channels_last(convolution::forward(&x, &weight, geometry));
+        let [mean, var, factor] = channels::moments(&z, &gamma, EPSILON);
+        let numbers = Channels {
+            mean: mean.clone(),
+            factor,
+            offset: beta,
+            slope,
+        };
+        let y = image(channels::forward(&z, &numbers));
+        let saved = Saved {
+            x,
+            weight,
+            geometry,
+            z,
+            numbers,
+            var: var.clone(),
+            of_batch: true,
+        };
+        (y, [mean, var], saved)
+    }
+
+    fn block_backward(saved: Saved, dy: Values, wanted: [bool; 5]) -> [Option<Values>; 5] {
+        saved.backward(dy, wanted[0])
+    }
+
+    fn conv_forward(
+        x: Values,
+        [weight, bias, slope]: [Values; 3],
+        geometry: Geometry,
+    ) -> (Values, Saved) {
+        let z = channels_last(convolution::forward(&x, &weight, geometry));
+        let ones = Self::float_ones(slope.shape(), &slope.device, FloatDType::F32);
+        let numbers = Channels {
+            mean: Self::float_zeros(slope.shape(), &slope.device, FloatDType::F32),
+            factor: ones.clone(),
+            offset: into_contiguous(bias),
+            slope: into_contiguous(slope),
+        };
+        let y = image(channels::forward(&z, &numbers));
+        let saved = Saved {
+            x,
+            weight,
+            geometry,
+            z,
+            numbers,
+            var: ones,
+            of_batch: false,
+        };
+        (y, saved)
+    }
+
+    fn conv_backward(saved: Saved, dy: Values, wanted: [bool; 4]) -> [Option<Values>; 4] {
+        let [x, weight, _, bias, slope] = saved.backward(dy, wanted[0]);
+        [x, weight, bias, slope]
+    }
 }
 
 /// A gradient by weights in f32, its scale taken away.
@@ -181,10 +186,11 @@ impl Backward<CubeBackend, 1> for Widened {
         _checkpointer: &mut Checkpointer,
     ) {
         let dy = into_contiguous(grads.consume::<CubeBackend>(&ops.node));
-        let [x] = ops.parents.map(|parent| parent.map(|node| node.id));
-        let dtype = ops.state;
-        let dx = channels::cast(&dy, dtype, channels::scale(dtype, dy.shape()[0]));
-        register([(x, Some(dx))], grads);
+        let ([x], dtype) = (ops.parents, ops.state);
+        if let Some(node) = x {
+            let dx = channels::cast(&dy, dtype, channels::scale(dtype, dy.shape()[0]));
+            grads.register::<CubeBackend>(node.id, dx);
+        }
     }
 }
 
@@ -208,7 +214,7 @@ impl BlockBackend for CubeBackend {
         slope: FloatTensor<Self>,
         geometry: Geometry,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let (y, [mean, var], _) = block(x, weight, [gamma, beta, slope], geometry);
+        let (y, [mean, var], _) = Self::block_forward(x, [weight, gamma, beta, slope], geometry);
         (y, mean, var)
     }
 
@@ -243,8 +249,8 @@ impl ConvBackend for CubeBackend {
         geometry: Geometry,
         _prepared: Prepared,
     ) -> FloatTensor<Self> {
-        let bias = zeros_like(&slope);
-        conv_prelu(x, weight, bias, slope, geometry).0
+        let bias = no_bias::<Self>(&slope);
+        Self::conv_forward(x, [weight, bias, slope], geometry).0
     }
 
     fn conv_bias_prelu(
@@ -255,157 +261,6 @@ impl ConvBackend for CubeBackend {
         geometry: Geometry,
         _prepared: Prepared,
     ) -> FloatTensor<Self> {
-        conv_prelu(x, weight, bias, slope, geometry).0
-    }
-}
-
-/// Hands gradients to the parents that want one.
-fn register<const N: usize>(all: [(Option<NodeId>, Option<Values>); N], grads: &mut Gradients) {
-    for (node, gradient) in all {
-        if let (Some(node), Some(gradient)) = (node, gradient) {
-            grads.register::<CubeBackend>(node, gradient);
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Block;
-
-impl Backward<CubeBackend, 5> for Block {
-    type State = Saved;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 5>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let [x, weight, gamma, beta, slope] = ops.parents.map(|parent| parent.map(|node| node.id));
-        let dy = grads.consume::<CubeBackend>(&ops.node);
-        let found = ops.state.backward(dy, x.is_some());
-        register(
-            [
-                (x, found.x),
-                (weight, Some(found.weight)),
-                (gamma, Some(found.gamma)),
-                (beta, Some(found.offset)),
-                (slope, Some(found.slope)),
-            ],
-            grads,
-        );
-    }
-}
-
-#[derive(Debug)]
-struct ConvPrelu;
-
-impl Backward<CubeBackend, 4> for ConvPrelu {
-    type State = Saved;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 4>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let [x, weight, bias, slope] = ops.parents.map(|parent| parent.map(|node| node.id));
-        let dy = grads.consume::<CubeBackend>(&ops.node);
-        let found = ops.state.backward(dy, x.is_some());
-        register(
-            [
-                (x, found.x),
-                (weight, Some(found.weight)),
-                (bias, Some(found.offset)),
-                (slope, Some(found.slope)),
-            ],
-            grads,
-        );
-    }
-}
-
-fn off_tape<C: CheckpointStrategy>(tensor: FloatTensor<Autodiff<CubeBackend, C>>) -> Values {
-    tensor.into_primitive()
-}
-
-impl<C: CheckpointStrategy> BlockBackend for Autodiff<CubeBackend, C> {
-    fn block(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        slope: FloatTensor<Self>,
-        geometry: Geometry,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let nodes = [
-            x.node(),
-            weight.node(),
-            gamma.node(),
-            beta.node(),
-            slope.node(),
-        ];
-        let parameters = [gamma, beta, slope].map(off_tape::<C>);
-        let (x, weight) = (x.into_primitive(), weight.into_primitive());
-        let (y, [mean, var], saved) = block(x, weight, parameters, geometry);
-        let y = match Block.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(saved, y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        };
-        (y, Self::from_inner(mean), Self::from_inner(var))
-    }
-
-    fn block_inference(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        slope: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        var: FloatTensor<Self>,
-        geometry: Geometry,
-        prepared: Prepared,
-    ) -> FloatTensor<Self> {
-        // Evaluation is not differentiated: the network is taken off the tape for it.
-        Self::from_inner(CubeBackend::block_inference(
-            x.into_primitive(),
-            weight.into_primitive(),
-            gamma.into_primitive(),
-            beta.into_primitive(),
-            slope.into_primitive(),
-            mean.into_primitive(),
-            var.into_primitive(),
-            geometry,
-            prepared,
-        ))
-    }
-}
-
-impl<C: CheckpointStrategy> ConvBackend for Autodiff<CubeBackend, C> {
-    fn conv_prelu(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        slope: FloatTensor<Self>,
-        geometry: Geometry,
-        prepared: Prepared,
-    ) -> FloatTensor<Self> {
-        // A bias off the tape: nobody asks for its gradient.
-        let bias = Self::from_inner(zeros_like(slope.primitive()));
-        Self::conv_bias_prelu(x, weight, bias, slope, geometry, prepared)
-    }
-
-    fn conv_bias_prelu(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        slope: FloatTensor<Self>,
-        geometry: Geometry,
-        _prepared: Prepared,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), weight.node(), bias.node(), slope.node()];
-        let [x, weight, bias, slope] = [x, weight, bias, slope].map(off_tape::<C>);
-        let (y, saved) = conv_prelu(x, weight, bias, slope, geometry);
-        match ConvPrelu.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(saved, y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        }
+        Self::conv_forward(x, [weight, bias, slope], geometry).0
     }
 }

@@ -3,6 +3,7 @@
 // The expansion of `#[cube]` has casts and copies of its own.
 #![allow(clippy::pedantic)]
 
+use super::{UNITS, grid};
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -14,12 +15,6 @@ use cubecl::prelude::*;
 /// Numbers that say what of an image is seen: its index, rows and columns above and left of what is
 /// seen, and whether it is mirrored.
 pub(crate) const DRAW: usize = 4;
-
-/// Units of a cube.
-const UNITS: u32 = 256;
-
-/// Cubes at most; the values beyond are taken in further turns. WebGPU allows 65535.
-const CUBES: usize = 1 << 14;
 
 /// Which of the draws make the batch, and what the images are.
 #[derive(Clone, Copy, Debug)]
@@ -105,12 +100,11 @@ impl RenderBackend for CubeBackend {
     ) -> FloatTensor<Self> {
         let [channels, height, width] = frame.image;
         let shape = Shape::new([frame.count, height, width, channels]);
-        let values = shape.num_elements();
+        let count = grid(shape.num_elements());
         let images = Self::float_empty(shape, &mean.device, FloatDType::F32);
-        let cubes = values.div_ceil(UNITS as usize).min(CUBES);
         render_kernel::launch(
             &mean.client.clone(),
-            CubeCount::Static(cubes as u32, 1, 1),
+            count,
             CubeDim::new_1d(UNITS),
             bytes.into_tensor_arg(),
             draws.into_tensor_arg(),

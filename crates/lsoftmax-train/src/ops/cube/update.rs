@@ -4,12 +4,13 @@
 // The expansion of `#[cube]` has casts and copies of its own.
 #![allow(clippy::pedantic)]
 
-use super::channels::{UNITS, grid};
-use super::{channels_last, image};
+use super::{UNITS, channels_last, grid, image};
 use crate::ops::{Descent, UpdateBackend};
 use burn::backend::TensorMetadata as _;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, AutodiffBackend as _};
 use burn::tensor::FloatDType;
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
@@ -103,5 +104,23 @@ impl UpdateBackend for CubeBackend {
             share as f32,
         );
         both
+    }
+}
+
+impl<B: UpdateBackend, C: CheckpointStrategy> UpdateBackend for Autodiff<B, C> {
+    fn descend(
+        parameter: FloatTensor<Self>,
+        gradient: FloatTensor<Self>,
+        velocity: FloatTensor<Self>,
+        descent: Descent,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let [parameter, gradient, velocity] =
+            [parameter, gradient, velocity].map(|tensor| tensor.into_primitive());
+        let (lower, faster) = B::descend(parameter, gradient, velocity, descent);
+        (Self::from_inner(lower), Self::from_inner(faster))
+    }
+
+    fn blend(old: FloatTensor<Self>, new: FloatTensor<Self>, share: f64) -> FloatTensor<Self> {
+        Self::from_inner(B::blend(old.into_primitive(), new.into_primitive(), share))
     }
 }

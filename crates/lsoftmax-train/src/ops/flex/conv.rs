@@ -1,16 +1,12 @@
 //! Convolution, bias and `PReLU`, with its backward.
 
 use super::{
-    FITS, FLOATS, Prepared, channels_last, conv_shape, image, infer, input_size, output_size,
-    recycle, values, vector,
+    FITS, FLOATS, Prepared, channels_last, conv_shape, filters, image, infer, input_size,
+    output_size, recycle, values, vector,
 };
 use crate::ops::{ConvBackend, Geometry, prelu_gradient};
-use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend as _, Flex};
-use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
 use lsoftmax_kernels::{
     Affine, ConvShape, InferenceBlock, buffer, conv2d_backward_input, conv2d_backward_weight,
@@ -19,7 +15,7 @@ use lsoftmax_kernels::{
 
 /// What the backward pass needs.
 #[derive(Clone, Debug)]
-struct Saved {
+pub(in crate::ops) struct Saved {
     shape: ConvShape,
     weight: FlexTensor,
     bias: FlexTensor,
@@ -46,7 +42,11 @@ fn with_bias<T>(
     run(&affine, &zeros, &ones)
 }
 
-fn forward(x: FlexTensor, params: [FlexTensor; 3], geometry: Geometry) -> (FlexTensor, Saved) {
+pub(super) fn forward(
+    x: FlexTensor,
+    params: [FlexTensor; 3],
+    geometry: Geometry,
+) -> (FlexTensor, Saved) {
     let [weight, bias, slope] = params;
     let shape = conv_shape(&x, &weight, geometry);
     let x = channels_last(x);
@@ -75,10 +75,6 @@ fn prepare(shape: &ConvShape, weight: &[f32], bias: &[f32], slope: &[f32]) -> In
         InferenceBlock::new(shape, weight, affine, mean, var)
     })
     .expect(FITS)
-}
-
-fn zeros_like(slope: &FlexTensor) -> FlexTensor {
-    vector(vec![0.0; slope.layout().num_elements()])
 }
 
 impl ConvBackend for Flex {
@@ -114,87 +110,42 @@ impl ConvBackend for Flex {
     }
 }
 
-#[derive(Debug)]
-struct ConvPrelu;
-
-impl Backward<Flex, 4> for ConvPrelu {
-    type State = Saved;
-
-    fn backward(
-        self,
-        ops: Ops<Self::State, 4>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let [x_node, weight_node, bias_node, slope_node] = ops.parents;
-        let dy = channels_last(grads.consume::<Flex>(&ops.node));
-        let Saved {
-            shape,
-            weight,
-            bias,
-            slope,
-            x,
-            z,
-        } = ops.state;
-        // Where nobody else holds z, its memory takes the gradient.
-        let mut dz = if z.is_unique() {
-            z.into_data().try_into_vec().expect(FLOATS)
-        } else {
-            let mut copy = buffer::take(shape.output_len());
-            copy.copy_from_slice(values(&z));
-            copy
-        };
-        let (d_bias, d_slope) = prelu_gradient(values(&bias), values(&slope), values(&dy), &mut dz);
-        recycle(dy);
-        if let Some(node) = x_node {
-            let mut dx = buffer::take(shape.input_len());
-            conv2d_backward_input(&shape, &dz, values(&weight), &mut dx).expect(FITS);
-            grads.register::<Flex>(node.id, image(input_size(&shape), dx));
-        }
-        if let Some(node) = weight_node {
-            let mut dw = vec![0.0; shape.weight_len()];
-            conv2d_backward_weight(&shape, values(&x), &dz, &mut dw).expect(FITS);
-            let dims = weight.layout().shape().to_vec();
-            let dw = FlexTensor::from_data(TensorData::new(dw, dims));
-            grads.register::<Flex>(node.id, dw);
-        }
-        recycle(x);
-        buffer::give(dz);
-        for (node, gradient) in [(bias_node, d_bias), (slope_node, d_slope)] {
-            if let Some(node) = node {
-                grads.register::<Flex>(node.id, vector(gradient));
-            }
-        }
-    }
-}
-
-impl<C: CheckpointStrategy> ConvBackend for Autodiff<Flex, C> {
-    fn conv_prelu(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        slope: FloatTensor<Self>,
-        geometry: Geometry,
-        prepared: Prepared,
-    ) -> FloatTensor<Self> {
-        // A bias off the tape: nobody asks for its gradient.
-        let bias = Self::from_inner(zeros_like(slope.primitive()));
-        Self::conv_bias_prelu(x, weight, bias, slope, geometry, prepared)
-    }
-
-    fn conv_bias_prelu(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        slope: FloatTensor<Self>,
-        geometry: Geometry,
-        _prepared: Prepared,
-    ) -> FloatTensor<Self> {
-        let nodes = [x.node(), weight.node(), bias.node(), slope.node()];
-        let params = [&weight, &bias, &slope].map(|tensor| tensor.primitive().to_contiguous());
-        let (y, saved) = forward(x.into_primitive(), params, geometry);
-        match ConvPrelu.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(saved, y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
-        }
-    }
+/// The gradients by x, weight, bias and slope.
+pub(super) fn backward(
+    saved: Saved,
+    dy: FlexTensor,
+    [wants_x, wants_weight, ..]: [bool; 4],
+) -> [Option<FlexTensor>; 4] {
+    let dy = channels_last(dy);
+    let Saved {
+        shape,
+        weight,
+        bias,
+        slope,
+        x,
+        z,
+    } = saved;
+    // Where nobody else holds z, its memory takes the gradient.
+    let mut dz = if z.is_unique() {
+        z.into_data().try_into_vec().expect(FLOATS)
+    } else {
+        let mut copy = buffer::take(shape.output_len());
+        copy.copy_from_slice(values(&z));
+        copy
+    };
+    let (d_bias, d_slope) = prelu_gradient(values(&bias), values(&slope), values(&dy), &mut dz);
+    recycle(dy);
+    let dx = wants_x.then(|| {
+        let mut dx = buffer::take(shape.input_len());
+        conv2d_backward_input(&shape, &dz, values(&weight), &mut dx).expect(FITS);
+        image(input_size(&shape), dx)
+    });
+    let dw = wants_weight.then(|| {
+        let mut dw = vec![0.0; shape.weight_len()];
+        conv2d_backward_weight(&shape, values(&x), &dz, &mut dw).expect(FITS);
+        filters(&shape, dw)
+    });
+    recycle(x);
+    buffer::give(dz);
+    [dx, dw, Some(vector(d_bias)), Some(vector(d_slope))]
 }

@@ -8,12 +8,13 @@ mod prepared;
 
 pub(crate) use prepared::Prepared;
 
+use super::tape::Taped;
 use super::{BlockBackend, EPSILON, Geometry, POOL, PoolBackend};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend as _, Flex};
+use burn::backend::{Autodiff, Flex};
 use burn::tensor::TensorData;
 use burn_flex::FlexTensor;
 use lsoftmax_kernels::{
@@ -89,6 +90,12 @@ impl Params {
     }
 }
 
+/// A logical `[out, in, kernel, kernel]`.
+fn filters(shape: &ConvShape, values: Vec<f32>) -> FlexTensor {
+    let (out, channels, kernel) = (shape.out_channels, shape.in_channels, shape.kernel);
+    FlexTensor::from_data(TensorData::new(values, [out, channels, kernel, kernel]))
+}
+
 /// The sizes of a convolution.
 fn conv_shape(x: &FlexTensor, weight: &FlexTensor, geometry: Geometry) -> ConvShape {
     let x = x.layout().shape();
@@ -136,7 +143,7 @@ struct Forward {
 
 /// What the backward pass of a block needs.
 #[derive(Clone, Debug)]
-struct Saved {
+pub(super) struct Saved {
     shape: ConvShape,
     params: Params,
     /// The input, channels-last.
@@ -260,20 +267,21 @@ fn pool_forward(x: FlexTensor) -> (FlexTensor, PoolShape, Vec<u8>) {
     (image(size, y), shape, argmax)
 }
 
-#[derive(Debug)]
-struct Block;
+impl Taped for Flex {
+    type Block = Saved;
+    type Conv = conv::Saved;
 
-impl Backward<Flex, 5> for Block {
-    type State = Saved;
+    fn block_forward(
+        x: FlexTensor,
+        [weight, gamma, beta, slope]: [FlexTensor; 4],
+        geometry: Geometry,
+    ) -> (FlexTensor, [FlexTensor; 2], Saved) {
+        let out = forward(x, Params::new(&weight, &gamma, &beta, &slope), geometry);
+        (out.y, [out.mean, out.var], out.saved)
+    }
 
-    fn backward(
-        self,
-        ops: Ops<Self::State, 5>,
-        grads: &mut Gradients,
-        _checkpointer: &mut Checkpointer,
-    ) {
-        let [x_node, weight_node, gamma_node, beta_node, slope_node] = ops.parents;
-        let dy = channels_last(grads.consume::<Flex>(&ops.node));
+    fn block_backward(saved: Saved, dy: FlexTensor, wanted: [bool; 5]) -> [Option<FlexTensor>; 5] {
+        let dy = channels_last(dy);
         let Saved {
             shape,
             params,
@@ -281,7 +289,7 @@ impl Backward<Flex, 5> for Block {
             z,
             mean,
             var,
-        } = ops.state;
+        } = saved;
         let channels = shape.out_channels;
         let mut dw = vec![0.0; shape.weight_len()];
         let mut d_gamma = vec![0.0; channels];
@@ -306,7 +314,7 @@ impl Backward<Flex, 5> for Block {
             )
             .expect(FITS);
         };
-        let dx = if x_node.is_none() {
+        let dx = if !wanted[0] {
             backward(InputGradient::None { z: values(&z) });
             recycle(z);
             None
@@ -327,23 +335,30 @@ impl Backward<Flex, 5> for Block {
         };
         recycle(x);
         recycle(dy);
-        if let (Some(node), Some(dx)) = (x_node, dx) {
-            grads.register::<Flex>(node.id, image(input_size(&shape), dx));
-        }
-        if let Some(node) = weight_node {
-            let dims = [channels, shape.in_channels, shape.kernel, shape.kernel];
-            let dw = FlexTensor::from_data(TensorData::new(dw, dims));
-            grads.register::<Flex>(node.id, dw);
-        }
-        for (node, gradient) in [
-            (gamma_node, d_gamma),
-            (beta_node, d_beta),
-            (slope_node, d_slope),
-        ] {
-            if let Some(node) = node {
-                grads.register::<Flex>(node.id, vector(gradient));
-            }
-        }
+        [
+            dx.map(|dx| image(input_size(&shape), dx)),
+            Some(filters(&shape, dw)),
+            Some(vector(d_gamma)),
+            Some(vector(d_beta)),
+            Some(vector(d_slope)),
+        ]
+    }
+
+    fn conv_forward(
+        x: FlexTensor,
+        parameters: [FlexTensor; 3],
+        geometry: Geometry,
+    ) -> (FlexTensor, conv::Saved) {
+        let parameters = parameters.map(|tensor| tensor.to_contiguous());
+        conv::forward(x, parameters, geometry)
+    }
+
+    fn conv_backward(
+        saved: conv::Saved,
+        dy: FlexTensor,
+        wanted: [bool; 4],
+    ) -> [Option<FlexTensor>; 4] {
+        conv::backward(saved, dy, wanted)
     }
 }
 
@@ -369,62 +384,6 @@ impl Backward<Flex, 1> for Pool {
             let size = [shape.batch, shape.height, shape.width, shape.channels];
             grads.register::<Flex>(node.id, image(size, dx));
         }
-    }
-}
-
-impl<C: CheckpointStrategy> BlockBackend for Autodiff<Flex, C> {
-    fn block(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        slope: FloatTensor<Self>,
-        geometry: Geometry,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let nodes = [
-            x.node(),
-            weight.node(),
-            gamma.node(),
-            beta.node(),
-            slope.node(),
-        ];
-        let params = Params::new(
-            weight.primitive(),
-            gamma.primitive(),
-            beta.primitive(),
-            slope.primitive(),
-        );
-        let out = forward(x.into_primitive(), params, geometry);
-        let y = match Block.prepare::<C>(nodes).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => prep.finish(out.saved, out.y),
-            OpsKind::UnTracked(prep) => prep.finish(out.y),
-        };
-        (y, Self::from_inner(out.mean), Self::from_inner(out.var))
-    }
-
-    fn block_inference(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        gamma: FloatTensor<Self>,
-        beta: FloatTensor<Self>,
-        slope: FloatTensor<Self>,
-        mean: FloatTensor<Self>,
-        var: FloatTensor<Self>,
-        geometry: Geometry,
-        prepared: Prepared,
-    ) -> FloatTensor<Self> {
-        // Evaluation is not differentiated: the network is taken off the tape for it.
-        Self::from_inner(Flex::block_inference(
-            x.into_primitive(),
-            weight.into_primitive(),
-            gamma.into_primitive(),
-            beta.into_primitive(),
-            slope.into_primitive(),
-            mean.into_primitive(),
-            var.into_primitive(),
-            geometry,
-            prepared,
-        ))
     }
 }
 

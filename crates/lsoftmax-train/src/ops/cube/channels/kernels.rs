@@ -26,6 +26,7 @@ pub(super) enum Range {
 
 /// The largest f16.
 const F16_MAX: f32 = 65504.0;
+
 /// A number within the range.
 #[cube]
 fn within(value: f32, #[comptime] range: Range) -> f32 {

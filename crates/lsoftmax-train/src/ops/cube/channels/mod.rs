@@ -11,9 +11,9 @@
 
 mod kernels;
 
+use super::{UNITS, Values, grid};
 use burn::backend::TensorMetadata as _;
 use burn::backend::ops::FloatTensorOps as _;
-use burn::backend::tensor::FloatTensor;
 use burn::tensor::{DType, FloatDType, Shape};
 use burn_cubecl::CubeBackend;
 use cubecl::ir::{ElemType, FloatKind};
@@ -23,14 +23,8 @@ use kernels::{
     sums_kernel, together_kernel,
 };
 
-type Values = FloatTensor<CubeBackend>;
-
-/// Units of a cube. Those of a sum stand as [`LANES`] channels by rows.
-pub(super) const UNITS: u32 = 256;
-/// Channels side by side in a sum.
+/// Channels side by side in a sum, whose units stand as these by rows.
 const LANES: u32 = 32;
-/// Cubes at most; the values beyond are taken in further turns. WebGPU allows 65535.
-const CUBES: usize = 1 << 14;
 /// Parts that the rows of a sum are cut into at most, and the fewest rows of a part.
 const PARTS: usize = 256;
 const PART_ROWS: usize = 128;
@@ -76,12 +70,6 @@ fn element(dtype: DType) -> ElemType {
 fn empty(like: &Values, shape: &[usize]) -> Values {
     let shape = Shape::from(shape.to_vec());
     CubeBackend::float_empty(shape, &like.device, FloatDType::F32)
-}
-
-/// How many cubes of units go through so many values.
-pub(super) fn grid(values: usize) -> CubeCount {
-    let cubes = values.div_ceil(UNITS as usize).min(CUBES);
-    CubeCount::Static(cubes as u32, 1, 1)
 }
 
 /// The cubes of a sum: lanes by rows of units, a power of two each.
