@@ -41,6 +41,7 @@ pub mod glyphs;
 mod idx;
 pub mod images;
 mod loader;
+pub mod names;
 pub mod npy;
 #[cfg(feature = "parquet")]
 pub mod parquet_file;

@@ -14,19 +14,21 @@ pub struct Split {
     /// Images of classes that are neither trained nor tested on, for verification and
     /// identification.
     pub open_set: Option<Dataset>,
-    /// What somebody who uses the data should know, a sentence each: images that were skipped,
-    /// classes that are not tested.
+    /// What was understood and left out, a sentence each.
     pub remarks: Vec<String>,
+    /// What may make the results wrong, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 impl Split {
-    /// A split without an open set and without remarks.
+    /// A split without an open set, remarks and warnings.
     pub fn new(train: Dataset, test: Dataset) -> Self {
         Self {
             train,
             test,
             open_set: None,
             remarks: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 

@@ -198,12 +198,16 @@ fn check_lambda(lambda: f64) -> anyhow::Result<()> {
     }
 }
 
-/// The data of an experiment that the device can run, and what there is to say of them.
+/// The data of an experiment that the device can run. Remarks go to stderr; warnings too, even
+/// with `--quiet`.
 fn data_of(experiment: &Experiment, manner: Manner) -> anyhow::Result<Split> {
     experiment.precision.check(&manner.device.open()?)?;
     let split = lsoftmax_train::load_data(experiment)?;
     if !manner.quiet {
         split.remarks.iter().for_each(|remark| output::note(remark));
+    }
+    for warning in &split.warnings {
+        output::note(&format!("warning: {warning}"));
     }
     Ok(split)
 }
