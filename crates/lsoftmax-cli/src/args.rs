@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use lsoftmax_data::SameNames;
 use lsoftmax_train::{DeviceChoice, Settings, TrainError, read_settings};
 use std::path::PathBuf;
 
@@ -160,14 +161,19 @@ pub(crate) struct Eval {
     /// Data set, if not the run's own
     #[arg(long, value_name = "NAME")]
     pub(crate) data: Option<String>,
-    /// Folder of the data set, if it has moved
-    #[arg(long, value_name = "DIR")]
+    /// Other images of the model's classes, a folder or a list: all of them are evaluated, or those
+    /// of its test part. The run's own folder may have moved or grown: then its own test images are
+    #[arg(long, value_name = "DIR|FILE")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Evaluate on these images of classes that it was not trained on: a folder or a list
     #[arg(long, value_name = "DIR|FILE", conflicts_with_all = ["data", "data_dir"])]
     pub(crate) open_set: Option<PathBuf>,
-    /// CSV file with five landmarks an image of the open set
-    #[arg(long, value_name = "FILE", requires = "open_set")]
+    /// Where a class of the open set has the name of a trained class: refuse it, or take the two
+    /// for different classes: refuse, different [default: refuse]
+    #[arg(long, value_name = "WHAT", requires = "open_set")]
+    pub(crate) open_set_same_names: Option<SameNames>,
+    /// CSV file with five landmarks an image, where the model was trained on aligned faces
+    #[arg(long, value_name = "FILE")]
     pub(crate) landmarks: Option<PathBuf>,
     /// Folder for a page with the curves, the worst mistakes and some neighbours
     #[arg(long, value_name = "DIR", requires = "open_set")]

@@ -3,10 +3,10 @@
 use crate::commands::Misuse;
 use crate::output;
 use anyhow::bail;
-use lsoftmax_data::Dataset;
 use lsoftmax_data::faces::{Landmarks, alignment_step};
 use lsoftmax_data::images::{Broken, Channels, Decoded, ImageList, ImageOptions};
-use lsoftmax_train::{DeviceChoice, MODEL_FILE, Model, ModelInfo, embeddings};
+use lsoftmax_data::{Dataset, RunImages};
+use lsoftmax_train::{DeviceChoice, MODEL_FILE, Model, ModelInfo, embeddings, images_beside};
 use std::path::{Path, PathBuf};
 
 pub(crate) struct Embedder {
@@ -66,6 +66,13 @@ impl Embedder {
             landmarks,
             broken: Broken::Skip,
         })
+    }
+
+    /// The images of the run that the model is of, if they are at hand: the run records them, and
+    /// its classes are the model's.
+    pub(crate) fn trained_images(&self) -> anyhow::Result<Option<RunImages>> {
+        let images = images_beside(&self.file)?;
+        Ok(images.filter(|images| images.are_of(&self.info.class_names)))
     }
 
     /// Refuses images that cannot be read, instead of leaving them out.

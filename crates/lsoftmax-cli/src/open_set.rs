@@ -98,13 +98,30 @@ pub(crate) fn table(entries: &[Entry]) -> String {
 /// What the figures are of, in a sentence.
 pub(crate) fn about(found: &OpenSetEvaluation) -> String {
     let verification = &found.verification;
-    format!(
+    let mut text = format!(
         "{} images of {} classes never trained on; {} same and {} different pairs in {} folds",
         found.images,
         found.classes,
         verification.same_pairs,
         verification.different_pairs,
         verification.folds
+    );
+    if found.same_names > 0 {
+        write!(text, "; {}", same_names(found.same_names)).ok();
+    }
+    if !found.images_compared {
+        text.push_str(
+            "; only the names of the classes were compared with those of the training: the list of \
+             its images is not beside the model",
+        );
+    }
+    text
+}
+
+/// What is said of classes that share their names with trained ones.
+pub(crate) fn same_names(count: usize) -> String {
+    format!(
+        "{count} of the classes have names of trained classes and are said to be different ones"
     )
 }
 

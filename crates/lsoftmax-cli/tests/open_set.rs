@@ -18,13 +18,13 @@ fn write_folders(dir: &Path) {
         ..SourceOptions::default()
     };
     let split = DataSource::Alphabet { classes: 40 }.load(&options).unwrap();
-    write_images(&split.train, &dir.join("known"));
-    write_images(&split.open_set.unwrap(), &dir.join("unknown ü"));
+    write_images(&split.train, &dir.join("known"), "class");
+    write_images(&split.open_set.unwrap(), &dir.join("unknown ü"), "new");
 }
 
-fn write_images(data: &Dataset, dir: &Path) {
+fn write_images(data: &Dataset, dir: &Path, name: &str) {
     for index in 0..data.len() {
-        let class = dir.join(format!("class {}", data.label(index)));
+        let class = dir.join(format!("{name} {}", data.label(index)));
         fs::create_dir_all(&class).unwrap();
         let mut bytes = format!("P5\n{SIDE} {SIDE}\n255\n").into_bytes();
         bytes.extend_from_slice(data.image(index));
@@ -34,7 +34,7 @@ fn write_images(data: &Dataset, dir: &Path) {
 
 /// An image of a class that is not trained on.
 fn first_of(dir: &Path, class: u32) -> String {
-    let folder = format!("unknown ü/class {class}");
+    let folder = format!("unknown ü/new {class}");
     let files = fs::read_dir(dir.join(&folder)).unwrap();
     let name = files.map(|file| file.unwrap().file_name()).min().unwrap();
     format!("{folder}/{}", name.to_str().unwrap())
@@ -146,7 +146,7 @@ fn a_folder_of_images_becomes_a_model_for_classes_it_has_never_seen() {
     let names = fs::read_to_string(dir.join("e.csv")).unwrap();
     assert_eq!(names.lines().count(), 121);
     assert!(
-        names.contains("unknown ü/class 3/") && names.contains(",class 3\n"),
+        names.contains("unknown ü/new 3/") && names.contains(",new 3\n"),
         "{names}"
     );
     json(dir, &["embed", "run", "unknown ü", "-o", "e.parquet"]);
@@ -195,7 +195,7 @@ fn a_folder_of_images_becomes_a_model_for_classes_it_has_never_seen() {
     let found = json(dir, &["search", "gallery", image, "-k", "3"]);
     let hits = found["searches"][0]["hits"].as_array().unwrap();
     assert_eq!(hits.len(), 3);
-    assert_eq!(hits[0]["label"], "class 3");
+    assert_eq!(hits[0]["label"], "new 3");
     assert!(
         hits[0]["path"].as_str().unwrap().ends_with(image),
         "{found}"
@@ -306,7 +306,7 @@ fn bad_input(dir: &Path, image: &str) {
     assert!(text.contains("4 of the 4 images"), "{text}");
 
     // A folder with one class, and one image a class.
-    let (text, _) = refused(dir, &["eval", "run", "--open-set", "unknown ü/class 3"]);
+    let (text, _) = refused(dir, &["eval", "run", "--open-set", "unknown ü/new 3"]);
     assert!(text.contains("class"), "{text}");
     for class in ["a", "b", "c"] {
         fs::create_dir_all(dir.join("single").join(class)).unwrap();
@@ -316,7 +316,7 @@ fn bad_input(dir: &Path, image: &str) {
         )
         .unwrap();
     }
-    for folder in ["single", "unknown ü/class 3"] {
+    for folder in ["single", "unknown ü/new 3"] {
         let args = [
             "train",
             "--data",

@@ -134,7 +134,10 @@ fn read(paths: &[PathBuf], format: &Format, names: &[String]) -> Result<Dataset,
     let record = format.labels + PIXELS;
     let classes = names.len();
     let (mut images, mut labels) = (Vec::new(), Vec::new());
+    // The file of each image, and its number there.
+    let mut places = Vec::new();
     for path in paths {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
         if !path.is_file() {
             return Err(DataError::Missing {
                 path: path.parent().unwrap_or(Path::new(".")).to_owned(),
@@ -150,8 +153,8 @@ fn read(paths: &[PathBuf], format: &Format, names: &[String]) -> Result<Dataset,
                 ),
             });
         }
-        let file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
-        let bytes = read_at_most(file, LARGEST, path)?;
+        let opened = File::open(path).map_err(|source| DataError::file("open", path, source))?;
+        let bytes = read_at_most(opened, LARGEST, path)?;
         if bytes.is_empty() || bytes.len() % record != 0 || bytes.len() as u64 > LARGEST {
             return Err(DataError::format(
                 path,
@@ -169,10 +172,12 @@ fn read(paths: &[PathBuf], format: &Format, names: &[String]) -> Result<Dataset,
                 ));
             }
             labels.push(u32::from(label));
+            places.push((file.clone(), row));
             images.extend_from_slice(&record[format.labels..]);
         }
     }
-    Dataset::new(images, labels, [3, 32, 32], names.to_vec())
+    let data = Dataset::new(images, labels, [3, 32, 32], names.to_vec())?;
+    data.packed_in(|index| places[index].clone())
 }
 
 #[cfg(test)]

@@ -1,5 +1,11 @@
+use crate::digest::Digest;
 use crate::error::DataError;
+use crate::names::nfc;
+use crate::origins::{Origin, Origins};
 use crate::preprocessing::{MemoryLayout, Preprocessing, View};
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::fmt::Display;
 use std::sync::Arc;
 
 /// Labelled images, decoded once and kept as bytes. Cloning shares them.
@@ -19,11 +25,13 @@ pub struct Dataset {
     pub class_names: Vec<String>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Samples {
     /// `[sample, channel, height, width]`.
     images: Vec<u8>,
     labels: Vec<u32>,
+    /// Where each sample comes from; none of generated ones.
+    origins: Option<Origins>,
 }
 
 /// Images of a batch as numbers.
@@ -85,12 +93,75 @@ impl Dataset {
             });
         }
         Ok(Self {
-            samples: Arc::new(Samples { images, labels }),
+            samples: Arc::new(Samples {
+                images,
+                labels,
+                origins: None,
+            }),
             channels,
             height,
             width,
             class_names,
         })
+    }
+
+    /// The same images, with the path and the digest of each ([`Origin`]). Parts that are taken of
+    /// the data set keep them.
+    ///
+    /// # Errors
+    /// There is not one for each image.
+    pub fn with_origins(
+        self,
+        origins: impl IntoIterator<Item = (impl AsRef<str>, Digest)>,
+    ) -> Result<Self, DataError> {
+        let origins = Origins::new(origins.into_iter());
+        if origins.len() != self.len() {
+            return Err(DataError::number(
+                "the number of origins",
+                format!("that of the images, {}", self.len()),
+                origins.len(),
+            ));
+        }
+        let Samples { images, labels, .. } = Arc::unwrap_or_clone(self.samples);
+        Ok(Self {
+            samples: Arc::new(Samples {
+                images,
+                labels,
+                origins: Some(origins),
+            }),
+            ..self
+        })
+    }
+
+    /// The same images, each known by the file that holds it, its number there, and the digest of
+    /// its pixels.
+    pub(crate) fn packed_in<F: Display>(
+        self,
+        place: impl Fn(usize) -> (F, usize),
+    ) -> Result<Self, DataError> {
+        let digests: Vec<Digest> = (0..self.len())
+            .into_par_iter()
+            .map(|index| Digest::of(self.image(index)))
+            .collect();
+        let origins = digests.into_iter().enumerate().map(|(index, digest)| {
+            let (file, number) = place(index);
+            (format!("{file}/{number}"), digest)
+        });
+        self.with_origins(origins)
+    }
+
+    /// Where an image comes from, if the images come from files.
+    ///
+    /// # Panics
+    /// There is no image of this index.
+    pub fn origin(&self, index: usize) -> Option<Origin<'_>> {
+        let origins = self.samples.origins.as_ref();
+        origins.map(|origins| origins.get(index))
+    }
+
+    /// Whether images come from files, and [`origin`](Self::origin) says from which.
+    pub fn has_origins(&self) -> bool {
+        self.samples.origins.is_some()
     }
 
     /// The number of images, at least 1.
@@ -161,9 +232,13 @@ impl Dataset {
         images
             .chunks_exact_mut(self.width)
             .for_each(<[u8]>::reverse);
-        let labels = self.labels().to_vec();
+        let samples = Samples {
+            images,
+            labels: self.labels().to_vec(),
+            origins: self.samples.origins.clone(),
+        };
         Self {
-            samples: Arc::new(Samples { images, labels }),
+            samples: Arc::new(samples),
             ..self.clone()
         }
     }
@@ -181,18 +256,59 @@ impl Dataset {
         class_names: Vec<String>,
         mut label: impl FnMut(usize) -> Option<u32>,
     ) -> Self {
-        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        let (mut images, mut labels, mut taken) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..self.len() {
             if let Some(label) = label(index) {
                 images.extend_from_slice(self.image(index));
                 labels.push(label);
+                taken.push(index as u32);
             }
         }
+        let origins = self.samples.origins.as_ref();
         Self {
-            samples: Arc::new(Samples { images, labels }),
+            samples: Arc::new(Samples {
+                images,
+                labels,
+                origins: origins.map(|origins| origins.select(&taken)),
+            }),
             class_names,
             ..self.clone()
         }
+    }
+
+    /// The same images with the classes of another data set or of a model, matched by name in
+    /// Unicode's form C.
+    ///
+    /// # Errors
+    /// A class with images has a name that is not among these; the nearest one is named.
+    pub fn relabelled(&self, class_names: &[String]) -> Result<Self, DataError> {
+        let known: HashMap<_, _> = class_names.iter().map(|name| nfc(name)).zip(0..).collect();
+        let places: Vec<Option<u32>> = (self.class_names.iter())
+            .map(|name| known.get(&nfc(name)).copied())
+            .collect();
+        let counts = self.class_counts();
+        let mut unknown = (0..counts.len()).filter(|&c| counts[c] > 0 && places[c].is_none());
+        if let Some(first) = unknown.next() {
+            let first = &self.class_names[first];
+            let lower = nfc(first).to_lowercase();
+            let near = class_names.iter().map(|name| {
+                (
+                    strsim::jaro_winkler(&nfc(name).to_lowercase(), &lower),
+                    name,
+                )
+            });
+            let near = near.filter(|&(similarity, _)| similarity > 0.75);
+            return Err(DataError::UnknownClass {
+                name: first.clone(),
+                others: unknown.count(),
+                nearest: near
+                    .max_by(|a, b| a.0.total_cmp(&b.0))
+                    .map(|(_, name)| name.clone()),
+            });
+        }
+        Ok(self.select_as(class_names.to_vec(), |index| {
+            places[self.label(index) as usize]
+        }))
     }
 
     /// These images and then the others, which have the same shape and classes.
@@ -200,6 +316,10 @@ impl Dataset {
         let samples = Samples {
             images: [&self.samples.images[..], &other.samples.images].concat(),
             labels: [self.labels(), other.labels()].concat(),
+            origins: match (&self.samples.origins, &other.samples.origins) {
+                (Some(own), Some(other)) => Some(own.followed_by(other)),
+                _ => None,
+            },
         };
         Self {
             samples: Arc::new(samples),

@@ -90,6 +90,20 @@ pub enum DataError {
         /// The number of classes.
         classes: usize,
     },
+    /// A class that others do not know.
+    #[error(
+        "there is no class {name:?} among the known ones{}{}",
+        if *others == 0 { String::new() } else { format!(", nor are {others} other classes") },
+        nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
+    )]
+    UnknownClass {
+        /// Its name.
+        name: String,
+        /// How many other classes are not known.
+        others: usize,
+        /// The known name that is nearest, if one is near.
+        nearest: Option<String>,
+    },
     /// The thread in the background panicked.
     #[error("the loader stopped: {message}")]
     Loader {

@@ -66,10 +66,11 @@ pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Spli
         _ => (0..=largest).map(|class| class.to_string()).collect(),
     };
     let shape = [1, size[0], size[1]];
-    let pair = |path, images: Vec<u8>, labels: Vec<u32>| {
+    let pair = |path, file: &str, images: Vec<u8>, labels: Vec<u32>| {
         let count = images.len() / (size[0] * size[1]);
         if count == labels.len() {
-            Dataset::new(images, labels, shape, class_names.clone())
+            let data = Dataset::new(images, labels, shape, class_names.clone())?;
+            data.packed_in(|index| (file, index))
         } else {
             Err(DataError::format(
                 path,
@@ -79,8 +80,18 @@ pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Spli
         }
     };
     Ok(Split::new(
-        pair(train_labels_path, train_images, train_labels)?,
-        pair(test_labels_path, test_images, test_labels)?,
+        pair(
+            train_labels_path,
+            "train-images-idx3-ubyte",
+            train_images,
+            train_labels,
+        )?,
+        pair(
+            test_labels_path,
+            "t10k-images-idx3-ubyte",
+            test_images,
+            test_labels,
+        )?,
     ))
 }
 

@@ -14,6 +14,9 @@ pub struct Split {
     /// Images of classes that are neither trained nor tested on, for verification and
     /// identification.
     pub open_set: Option<Dataset>,
+    /// Classes of the open set that have the name of a trained class and are said to be different
+    /// ones ([`SameNames::Different`](crate::SameNames)).
+    pub same_names: usize,
     /// What was understood and left out, a sentence each.
     pub remarks: Vec<String>,
     /// What may make the results wrong, a sentence each.
@@ -27,6 +30,7 @@ impl Split {
             train,
             test,
             open_set: None,
+            same_names: 0,
             remarks: Vec::new(),
             warnings: Vec::new(),
         }
@@ -88,6 +92,14 @@ impl Dataset {
     /// # Errors
     /// A part would be empty.
     pub fn hold_out(&self, count: usize, seed: u64) -> Result<(Self, Self), DataError> {
+        Ok(self.parted(&self.draw_held_out(count, seed)?))
+    }
+
+    /// Which images [`hold_out`](Self::hold_out) draws.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn draw_held_out(&self, count: usize, seed: u64) -> Result<Vec<bool>, DataError> {
         if !(1..self.len()).contains(&count) {
             return Err(DataError::number(
                 "held-out",
@@ -108,7 +120,7 @@ impl Dataset {
                 held[index as usize] = true;
             }
         }
-        Ok(self.parted(&held))
+        Ok(held)
     }
 
     /// Two parts for a closed set: all but a share of the images of each class, and that share,

@@ -102,6 +102,28 @@ pub enum TrainError {
         /// The checkpoint before it.
         before: PathBuf,
     },
+    /// Images that are not those of a run.
+    #[error(
+        "{}: not the images that {} recorded: {changes}; {hint}", path.display(), run.display()
+    )]
+    ImagesChanged {
+        /// The folder or list of the images.
+        path: PathBuf,
+        /// The run.
+        run: PathBuf,
+        /// What differs, how often, and the first of each kind.
+        changes: String,
+        /// How to mend it.
+        hint: &'static str,
+    },
+    /// Images of classes that a model does not know.
+    #[error("{}: {error}; images of classes that were not trained on are for --open-set", path.display())]
+    OtherClasses {
+        /// The folder or list of the images.
+        path: PathBuf,
+        /// Which class.
+        error: lsoftmax_data::DataError,
+    },
     /// Somebody else writes to the folder.
     #[error("the run {} is being trained by another process", .0.display())]
     Running(PathBuf),

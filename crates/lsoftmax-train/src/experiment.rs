@@ -7,7 +7,7 @@ use crate::objective::{self, PairTerm};
 use crate::precision::Precision;
 use crate::settings::{NetworkChoice, Settings};
 use lsoftmax::{Annealing, Lambda, Loss};
-use lsoftmax_data::OpenSet;
+use lsoftmax_data::{OpenSet, SameNames};
 use std::path::Path;
 
 /// A training with nothing left open.
@@ -28,6 +28,8 @@ pub struct Experiment {
     pub images: ImageChoice,
     /// Classes that are not trained on.
     pub open_set: Option<OpenSet>,
+    /// What becomes of such classes that have the names of trained ones.
+    pub open_set_same_names: SameNames,
     /// CIFAR10+ augmentation.
     pub augment: bool,
     /// Embeddings of image and mirror image side by side.
@@ -214,6 +216,8 @@ impl Experiment {
         in_range("weight-decay", weight_decay, 0.0, 1.0)?;
         let images = ImageChoice::resolve(&settings)?;
         let open_set = settings.open_set.as_deref().map(str::parse).transpose()?;
+        let same_names = settings.open_set_same_names.as_deref();
+        let open_set_same_names = same_names.map_or(Ok(SameNames::default()), str::parse)?;
         let images_per_class = match settings.images_per_class {
             Some(0) => None,
             Some(images) => Some(images),
@@ -239,6 +243,7 @@ impl Experiment {
             test_samples: settings.test_samples,
             images,
             open_set,
+            open_set_same_names,
             augment: settings.augment.unwrap_or(false),
             mirrored: settings.mirrored.unwrap_or(false),
             network,
@@ -342,6 +347,8 @@ impl Experiment {
             self.images.write(&mut settings);
         }
         settings.open_set = self.open_set.as_ref().map(ToString::to_string);
+        settings.open_set_same_names = (self.open_set_same_names != SameNames::default())
+            .then(|| self.open_set_same_names.name().to_owned());
         objective::write(self.loss, self.pairs.as_ref(), &mut settings);
         let name = match self.annealing.lambda {
             Lambda::None => "none",

@@ -36,6 +36,7 @@ mod sgd;
 mod streams;
 mod tensor_file;
 mod tensorboard;
+mod test_images;
 mod training;
 mod watch;
 
@@ -63,11 +64,12 @@ pub use open_set::{
 };
 pub use precision::Precision;
 pub use run_folder::{
-    BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, METRICS_FILE, MODEL_FILE,
-    OUTCOME_FILE, REPORT_FILE, RunFolder, create_new_folder,
+    BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, IMAGES_FILE, METRICS_FILE,
+    MODEL_FILE, OUTCOME_FILE, REPORT_FILE, RunFolder, create_new_folder,
 };
 pub use settings::{NetworkChoice, Published, Settings, parse_stage};
 pub use tensorboard::EVENTS_FILE;
+pub use test_images::{Evaluated, OtherImages, TestImages, images_beside, run_images, test_images};
 pub use training::{Frame, Observer, Outcome, Progress, Saved, Trained, resume, train};
 pub use watch::Divergence;
 
@@ -86,6 +88,7 @@ pub fn load_data(experiment: &Experiment) -> Result<Split, TrainError> {
         test_samples: experiment.test_samples,
         test_share: experiment.images.test_share,
         open_set: experiment.open_set.clone(),
+        open_set_same_names: experiment.open_set_same_names,
         exclude: experiment.images.exclude.clone(),
         images: experiment.images.options(&root)?,
     };

@@ -6,12 +6,12 @@ use crate::experiment::{Experiment, read_settings};
 use crate::settings::Settings;
 use crate::tensorboard::{self, EVENTS_FILE};
 use crate::training::{Observer, Outcome, Progress, Saved, Trained};
-use lsoftmax_data::atomic_write;
+use lsoftmax_data::{RunImages, Split, atomic_write};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A run's folder: `experiment.toml`, `metrics.jsonl`, `checkpoints/`; after the end also
+/// A run's folder: `experiment.toml`, `images.csv`, `metrics.jsonl`, `checkpoints/`; after the end also
 /// `model.safetensors`, `evaluation.json`, `outcome.json`, and whatever report the caller adds.
 #[derive(Debug)]
 pub struct RunFolder {
@@ -27,6 +27,8 @@ pub struct RunFolder {
 
 /// The experiment as it was run.
 pub const EXPERIMENT_FILE: &str = "experiment.toml";
+/// The images of the run, if they come from files ([`RunImages`]).
+pub const IMAGES_FILE: &str = "images.csv";
 /// One JSON object a stretch of the curve.
 pub const METRICS_FILE: &str = "metrics.jsonl";
 /// The trained model.
@@ -81,13 +83,14 @@ fn checkpoint_path(run: &Path, step: u64) -> PathBuf {
 }
 
 impl RunFolder {
-    /// Makes the folder with the experiment in it: aside, and then renamed, so that there is never
-    /// a folder without.
+    /// Makes the folder with the experiment and the list of its images in it: aside, and then
+    /// renamed, so that there is never a folder without.
     ///
     /// # Errors
-    /// The folder exists, or cannot be written.
-    pub fn create(path: &Path, experiment: &Experiment) -> Result<Self, TrainError> {
+    /// The folder exists, or cannot be written; the experiment does not suit the data.
+    pub fn create(path: &Path, experiment: &Experiment, split: &Split) -> Result<Self, TrainError> {
         let toml = experiment.to_toml()?;
+        let images = images_of(experiment, split)?;
         make_parent(path)?;
         if path.exists() {
             return Err(TrainError::RunExists(path.to_owned()));
@@ -96,7 +99,13 @@ impl RunFolder {
         let aside = path.with_file_name(format!(".{name}-{}.part", std::process::id()));
         fs::create_dir_all(aside.join(CHECKPOINTS))
             .map_err(|source| TrainError::file("make", path, source))?;
-        let made = atomic_write(&aside.join(EXPERIMENT_FILE), toml.as_bytes())
+        let listed = if images.is_empty() {
+            Ok(())
+        } else {
+            (images.to_csv()).and_then(|csv| atomic_write(&aside.join(IMAGES_FILE), &csv))
+        };
+        let made = listed
+            .and_then(|()| atomic_write(&aside.join(EXPERIMENT_FILE), toml.as_bytes()))
             .map_err(TrainError::from)
             .and_then(|()| fs::rename(&aside, path).map_err(|source| not_new(path, source)));
         if let Err(error) = made {
@@ -109,7 +118,8 @@ impl RunFolder {
     /// Opens a run that was stopped or killed, to go on with it: from its last checkpoint, from the
     /// checkpoint that `from` names, or from the start if there is none yet.
     ///
-    /// The experiment is the run's own; `data_dir` tells where its data are if they have moved.
+    /// The experiment is the run's own; `data_dir` says where its data are if they have moved.
+    /// [`check_images`](Self::check_images) has to follow once they are loaded.
     ///
     /// # Errors
     /// It is no run, it is finished, or the checkpoint is damaged or of another experiment: then
@@ -153,10 +163,46 @@ impl RunFolder {
         let experiment = Experiment::resolve(flags, settings)?;
         let curve = saved.as_ref().map_or(&[][..], |saved| saved.last.curve());
         let mut folder = Self::at(path, curve)?;
-        // What lies beyond would be taken for newer.
         folder.checkpoints = steps;
-        folder.forget_after(saved.as_ref().map_or(0, |saved| saved.last.step()))?;
         Ok((folder, experiment, saved))
+    }
+
+    /// Checks that the images of a run that was opened are those it began with, each with the same
+    /// content, class and part, and removes checkpoints after `step`, which would be taken for
+    /// newer. If the run does not record its images, a sentence says so.
+    ///
+    /// # Errors
+    /// Images have changed, or came or went where that changes the training: the first is named. A
+    /// file cannot be read or removed.
+    pub fn check_images(
+        &mut self,
+        experiment: &Experiment,
+        split: &Split,
+        step: u64,
+    ) -> Result<Option<String>, TrainError> {
+        let now = images_of(experiment, split)?;
+        let remark = match RunImages::read(&self.path.join(IMAGES_FILE))? {
+            Some(before) => {
+                if let Some(changes) = before.changes(&now) {
+                    return Err(TrainError::ImagesChanged {
+                        path: experiment.data_dir.clone().unwrap_or_default(),
+                        run: self.path.clone(),
+                        changes,
+                        hint: "put them back as they were (--data-dir says where they are now), \
+                               or train a new run",
+                    });
+                }
+                None
+            }
+            None if now.is_empty() => None,
+            None => Some(format!(
+                "{} does not record its images (an older version began it): whether they have \
+                 changed since is not known",
+                self.path.display()
+            )),
+        };
+        self.forget_after(step)?;
+        Ok(remark)
     }
 
     /// The figures of a finished run, and its experiment.
@@ -279,6 +325,15 @@ impl RunFolder {
         let later: Vec<u64> = later;
         later.into_iter().try_for_each(|step| self.remove(step))
     }
+}
+
+/// The images of an experiment.
+fn images_of(experiment: &Experiment, split: &Split) -> Result<RunImages, TrainError> {
+    let held_out = match experiment.held_out {
+        0 => Vec::new(),
+        count => (split.train).draw_held_out(count, experiment.data_seed)?,
+    };
+    Ok(RunImages::new(split, &held_out))
 }
 
 /// The lines of a curve as a new file, open at its end.

@@ -37,6 +37,10 @@ pub struct Settings {
     /// alphabet: so many more), or another folder or list of images
     #[cfg_attr(feature = "clap", arg(long, value_name = "N|DIR|FILE"))]
     pub open_set: Option<String>,
+    /// Where a class of another folder's open set has the name of a trained class: refuse it, or
+    /// take the two for different classes: refuse, different [default: refuse]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "WHAT"))]
+    pub open_set_same_names: Option<String>,
     /// Of images: a text file with the names of classes to leave out, a line each, such as people
     /// that the test knows
     #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
@@ -238,6 +242,7 @@ impl Settings {
         "test-samples",
         "test-share",
         "open-set",
+        "open-set-same-names",
         "exclude",
         "image-size",
         "channels",
@@ -288,7 +293,7 @@ impl Settings {
             ($($field:ident)*) => { Self { $($field: self.$field.or(other.$field)),* } };
         }
         each!(
-            data data_dir data_seed train_samples test_samples test_share open_set exclude image_size channels fit broken
+            data data_dir data_seed train_samples test_samples test_share open_set open_set_same_names exclude image_size channels fit broken
             image_cache align landmarks augment mirrored network feature loss
             margin scale margins pair_weight pair_margin pair_selection images_per_class annealing lambda lambda_min gamma power factor stages
             iterations batch learning_rate milestones momentum weight_decay seed evaluations

@@ -121,7 +121,7 @@ fn or_it_goes_back_raises_lambda_and_learns_with_the_same_bits_however_often_it_
     // Stopped on the way, after a recovery, and gone on with from the folder.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("r");
-    let folder = RunFolder::create(&path, &experiment).unwrap();
+    let folder = RunFolder::create(&path, &experiment, &split).unwrap();
     let mut keeper = keeper(Some(folder), 70);
     let stopped = train(&experiment, &split, &device, &mut keeper).unwrap_err();
     assert!(
@@ -131,6 +131,8 @@ fn or_it_goes_back_raises_lambda_and_learns_with_the_same_bits_however_often_it_
     drop(keeper);
     let (mut folder, same, saved) = RunFolder::open(&path, None, None).unwrap();
     assert_eq!(same, experiment);
+    let step = saved.as_ref().unwrap().last.step();
+    assert_eq!(folder.check_images(&same, &split, step).unwrap(), None);
     let gone_on = resume(&same, &split, &device, saved.unwrap(), &mut folder).unwrap();
     assert!(bytes(&gone_on) == bytes(&whole));
     assert_eq!(gone_on.outcome.remarks, whole.outcome.remarks);

@@ -5,29 +5,34 @@ use crate::open_set;
 use crate::output;
 use crate::pages::{Page, told_page};
 use lsoftmax_train::{
-    EXPERIMENT_FILE, Experiment, MODEL_FILE, Model, Settings, evaluate, evaluate_open_set,
-    load_data, read_settings,
+    EXPERIMENT_FILE, Evaluated, Evaluation, MODEL_FILE, Model, OtherImages, TestImages, evaluate,
+    evaluate_open_set, read_settings, test_images,
 };
+use serde::Serialize;
 use std::path::Path;
 
 pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
     if let Some(images) = &args.open_set {
         return open_set(args, images, manner);
     }
-    let file = read_settings(&args.run.join(EXPERIMENT_FILE))?;
-    let flags = Settings {
+    let settings = read_settings(&args.run.join(EXPERIMENT_FILE))?;
+    let other = OtherImages {
         data: args.data.clone(),
         data_dir: args.data_dir.clone(),
-        ..Settings::default()
+        landmarks: args.landmarks.clone(),
     };
-    let experiment = Experiment::resolve(flags, file)?;
     let own = args.run.join(MODEL_FILE);
     let file = args.model.as_ref().unwrap_or(&own);
     let (model, info) = Model::load(file, &manner.device.open()?)?;
-    let split = load_data(&experiment)?;
-    let found = evaluate(&model, &info, &split.test)?;
+    let images = test_images(&args.run, settings, &info, &other)?;
+    tell(&images, manner);
+    let found = evaluate(&model, &info, &images.data)?;
     if manner.json {
-        return output::line(&serde_json::to_string(&found)?);
+        let answer = Answer {
+            figures: &found,
+            evaluated: About::new(&images),
+        };
+        return output::line(&serde_json::to_string(&answer)?);
     }
     let rows = [
         ("test images", found.samples.to_string()),
@@ -56,13 +61,128 @@ pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
     output::line(&output::table(&[&info.loss_label(), "value"], &rows))
 }
 
+/// The figures, and what they are of.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(flatten)]
+    figures: &'a Evaluation,
+    evaluated: About<'a>,
+}
+
+#[derive(Serialize)]
+struct About<'a> {
+    data: &'a str,
+    data_dir: Option<&'a Path>,
+    part: Evaluated,
+    images: usize,
+    /// Classes with images; the model may know others.
+    classes: usize,
+    /// Images that the model was trained on; null if the run does not record its images.
+    trained_on: Option<usize>,
+    broken: Vec<Broken<'a>>,
+}
+
+#[derive(Serialize)]
+struct Broken<'a> {
+    path: &'a str,
+    reason: &'a str,
+}
+
+impl<'a> About<'a> {
+    fn new(images: &'a TestImages) -> Self {
+        let broken = images.broken.iter();
+        Self {
+            data: &images.source,
+            data_dir: images.data_dir.as_deref(),
+            part: images.evaluated,
+            images: images.data.len(),
+            classes: classes(images),
+            trained_on: images.trained_on.as_ref().map(|(count, _)| *count),
+            broken: broken
+                .map(|(path, reason)| Broken { path, reason })
+                .collect(),
+        }
+    }
+}
+
+/// Classes that have images.
+fn classes(images: &TestImages) -> usize {
+    let counts = images.data.class_counts();
+    counts.into_iter().filter(|&count| count > 0).count()
+}
+
+/// How many broken images a message names.
+const NAMED: usize = 3;
+
+/// Says which images are evaluated, and what is wrong with them.
+fn tell(images: &TestImages, manner: Manner) {
+    let count = images.data.len();
+    if !manner.quiet {
+        for remark in &images.remarks {
+            output::note(remark);
+        }
+        let place = images.data_dir.as_ref();
+        let place = place.map_or(images.source.clone(), |dir| dir.display().to_string());
+        let classes = format!(
+            "{} of the {} classes",
+            classes(images),
+            images.data.num_classes()
+        );
+        output::note(&match images.evaluated {
+            Evaluated::RecordedTestPart => {
+                format!("evaluates the {count} test images that the run recorded, in {place}")
+            }
+            Evaluated::TestPart => {
+                format!("evaluates the test part of {place}: {count} images of {classes}")
+            }
+            Evaluated::All => format!("evaluates all {count} images of {place}, of {classes}"),
+        });
+    }
+    if !images.broken.is_empty() {
+        let named = images.broken.iter().take(NAMED);
+        let named: Vec<String> = named
+            .map(|(path, reason)| format!("{path} ({reason})"))
+            .collect();
+        let more = match images.broken.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        output::note(&format!(
+            "warning: {} broken images are not evaluated: {}{more}",
+            images.broken.len(),
+            named.join(", ")
+        ));
+    }
+    match &images.trained_on {
+        Some((trained @ 1.., Some(first))) => output::note(&format!(
+            "warning: {trained} of {count} images were trained on, such as {first}: the error does \
+             not say how new images are classified"
+        )),
+        // That the run has no list is said above where its own images are evaluated.
+        None if !manner.quiet && images.remarks.is_empty() => output::note(
+            "whether these images were trained on is not known, since the run does not record its \
+             images",
+        ),
+        _ => {}
+    }
+}
+
 /// On classes that the model was not trained on.
 fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<()> {
     let run = args.model.as_ref().unwrap_or(&args.run);
     let embedder = Embedder::open(run, args.landmarks.as_deref(), manner.device)?;
     let decoded = embedder.decode(images)?;
     let info = &embedder.info;
-    let (found, _) = evaluate_open_set(&embedder.model, info, &decoded.dataset, 0)?;
+    let unseen = &decoded.dataset;
+    let same_names = args.open_set_same_names.unwrap_or_default();
+    let same_names = same_names.check(unseen, &info.class_names, images)?;
+    let trained = embedder.trained_images()?;
+    if let Some(trained) = &trained {
+        trained.refuse_in(unseen, images)?;
+    }
+    let (mut found, _) = evaluate_open_set(&embedder.model, info, unseen, 0)?;
+    found.same_names = same_names;
+    found.images_compared = trained.is_some();
     let label = info.loss_label();
     let entries = [(&*label, 0, &found)];
     if let Some(folder) = &args.out {

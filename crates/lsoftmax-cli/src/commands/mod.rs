@@ -236,7 +236,7 @@ fn train_into(
     tensorboard: bool,
     manner: Manner,
 ) -> anyhow::Result<(Row, Outcome)> {
-    let mut folder = RunFolder::create(path, experiment)?;
+    let mut folder = RunFolder::create(path, experiment, split)?;
     if tensorboard {
         folder = folder.with_events()?;
     }

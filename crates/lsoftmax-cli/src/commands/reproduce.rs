@@ -181,11 +181,18 @@ impl Job {
             self.outcome()?;
             return Ok(());
         } else if self.path.exists() {
-            let (folder, experiment, saved) = RunFolder::open(&self.path, None, None)?;
+            let (mut folder, experiment, saved) = RunFolder::open(&self.path, None, None)?;
             self.check(&experiment)?;
+            let step = saved.as_ref().map_or(0, |saved| saved.last.step());
+            if let Some(remark) = folder.check_images(&self.experiment, split, step)? {
+                output::note(&remark);
+            }
             (folder, saved)
         } else {
-            (RunFolder::create(&self.path, &self.experiment)?, None)
+            (
+                RunFolder::create(&self.path, &self.experiment, split)?,
+                None,
+            )
         };
         if !manner.quiet {
             let verb = if saved.is_some() {

@@ -62,7 +62,7 @@ fn start(args: args::Train, manner: Manner) -> anyhow::Result<Start> {
         experiment.data.replace(':', "-"),
         short_name(&experiment)
     );
-    let mut folder = RunFolder::create(&run_path(args.out, &name), &experiment)?;
+    let mut folder = RunFolder::create(&run_path(args.out, &name), &experiment, &split)?;
     if args.tensorboard {
         folder = folder.with_events()?;
     }
@@ -87,7 +87,11 @@ fn open(run: &Path, mut settings: Settings, manner: Manner) -> anyhow::Result<St
         })?;
         (folder, Some(run))
     };
-    let (folder, experiment, saved) = RunFolder::open(&folder, file, data_dir)?;
+    let (mut folder, experiment, saved) = RunFolder::open(&folder, file, data_dir)?;
     let split = data_of(&experiment, manner)?;
+    let step = saved.as_ref().map_or(0, |saved| saved.last.step());
+    if let Some(remark) = folder.check_images(&experiment, &split, step)? {
+        output::note(&remark);
+    }
     Ok((folder, experiment, saved, split))
 }

@@ -72,6 +72,7 @@ fn one(
             "false_accept_rate": rates.map(|(point, _)| point.far),
             "true_accept_rate": rates.map(|(point, _)| point.tar),
             "validation_classes_unseen": rates.map(|(_, decision)| decision.unseen_classes),
+            "validation_classes_with_trained_names": rates.map(|(_, d)| d.same_names),
             "validation_pairs": rates.map(|(_, d)| d.same_pairs + d.different_pairs),
         });
         return output::line(&answer.to_string());
@@ -90,10 +91,13 @@ fn one(
         decision.different_pairs,
         100.0 * point.tar,
         decision.same_pairs,
-        if decision.unseen_classes {
-            "their classes were never trained on"
+        if !decision.unseen_classes {
+            "their classes were trained on: expect more errors on others".to_owned()
+        } else if decision.same_names > 0 {
+            let names = open_set::same_names(decision.same_names);
+            format!("their classes were never trained on; {names}")
         } else {
-            "their classes were trained on: expect more errors on others"
+            "their classes were never trained on".to_owned()
         }
     ))
 }
@@ -111,6 +115,17 @@ fn many(
     let images = pairs.resolve(root)?;
     let size = embedder.info.embedding_size();
     let (rows, data) = embedder.embed_files(&images.images, root)?;
+    let trained_on = (embedder.trained_images()?).map(|trained| {
+        let (count, first) = trained.trained_on(&data);
+        (count, first.map(str::to_owned))
+    });
+    if let Some((count @ 1.., Some(first))) = &trained_on {
+        output::note(&format!(
+            "warning: {count} of {} images were trained on, such as {first}: the figures do not say \
+             how new images are verified",
+            data.len()
+        ));
+    }
     let side = |which: usize| -> Vec<f32> {
         let places = images.pairs.iter().map(|pair| pair[which]);
         places
@@ -147,6 +162,7 @@ fn many(
         let answer = serde_json::json!({
             "pairs": count,
             "images": images.images.len(),
+            "trained_on": trained_on.map(|(count, _)| count),
             "k_fold": k_fold,
             "accuracy_percent_at_models_threshold": own.map(|(_, accuracy)| 100.0 * accuracy),
             "models_threshold": own.map(|(threshold, _)| threshold),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! magic and version     8 bytes
-//! key                   32 bytes: SHA-256 over the list and the options
+//! key                   32 bytes: SHA-256 over the options, and path and content of each image
 //! channels, skipped     u32 each
 //! bytes of the reasons  u64
 //! skipped               an entry u32, a length u32 and the reason in UTF-8, for each
@@ -14,17 +14,17 @@
 //! the one expected.
 
 use super::{ImageList, ImageOptions};
+use crate::digest::Digest;
 use crate::error::DataError;
 use crate::file::atomic_write_with;
-use rayon::prelude::*;
+use crate::origins::path_within;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 /// Changes with the format, and with whatever changes the bytes of a decoded image.
-const MAGIC: &[u8; 8] = b"lsmimg\x00\x01";
+const MAGIC: &[u8; 8] = b"lsmimg\x00\x02";
 const HEADER: u64 = 8 + 32 + 4 + 4 + 8;
 const CHECKSUM: u64 = 4;
 
@@ -37,18 +37,20 @@ pub(crate) struct Content {
     pub(crate) skipped: Vec<(u32, String)>,
 }
 
-/// Where the images of a list are kept, and by which key.
-pub(crate) struct Cache {
+/// Where the images of a list are kept.
+pub(crate) struct Cache<'a> {
     path: PathBuf,
-    key: [u8; 32],
+    list: &'a ImageList,
+    /// Over the list's place and the options.
+    settings: Sha256,
 }
 
-impl Cache {
-    pub(crate) fn new(dir: &Path, list: &ImageList, options: &ImageOptions) -> Self {
+impl<'a> Cache<'a> {
+    pub(crate) fn new(dir: &Path, list: &'a ImageList, options: &ImageOptions) -> Self {
         // One file for a list and its options, which a later state of the list replaces.
-        let mut name = Sha256::new();
+        let mut settings = Sha256::new();
         let source = fs::canonicalize(&list.source).unwrap_or_else(|_| list.source.clone());
-        update(&mut name, source.as_os_str().as_encoded_bytes());
+        update(&mut settings, source.as_os_str().as_encoded_bytes());
         let ImageOptions {
             size,
             channels,
@@ -57,37 +59,47 @@ impl Cache {
             cache: _,
             alignment,
         } = options;
-        let settings = format!("{size:?} {channels:?} {fit:?} {alignment:?}");
-        update(&mut name, settings.as_bytes());
-        let mut key = name.clone();
-        let states: Vec<[u64; 3]> = list
-            .entries
-            .par_iter()
-            .map(|entry| state(&entry.path))
-            .collect();
-        for (entry, state) in list.entries.iter().zip(states) {
-            update(&mut key, entry.path.as_os_str().as_encoded_bytes());
-            for number in state {
-                key.update(number.to_le_bytes());
-            }
-        }
-        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(name.finalize());
+        let text = format!("{size:?} {channels:?} {fit:?} {alignment:?}");
+        update(&mut settings, text.as_bytes());
+        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(settings.clone().finalize());
         let name = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
         Self {
             path: dir.join(format!("images-{name:016x}.cache")),
-            key: key.finalize().into(),
+            list,
+            settings,
         }
     }
 
-    /// What is kept of a list with so many entries, if it is there, of this state of the list, and
-    /// undamaged. Why it is not, unless it is not there, becomes a remark.
+    /// Whether there is a file, whatever is in it.
+    pub(crate) fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
+    /// What the content of the file depends on; a file that cannot be read has no digest.
+    fn key(&self, digests: &[Option<Digest>]) -> [u8; 32] {
+        let mut key = self.settings.clone();
+        for (entry, digest) in self.list.entries.iter().zip(digests) {
+            update(
+                &mut key,
+                path_within(&entry.path, self.list.base()).as_bytes(),
+            );
+            update(
+                &mut key,
+                digest.as_ref().map_or(&[], |it| &it.as_bytes()[..]),
+            );
+        }
+        key.finalize().into()
+    }
+
+    /// What is kept of the list, if it is there, of images with these digests, and undamaged. Why
+    /// it is not, unless it is not there, becomes a remark.
     pub(crate) fn read(
         &self,
-        entries: usize,
+        digests: &[Option<Digest>],
         size: [usize; 2],
         remarks: &mut Vec<String>,
     ) -> Option<Content> {
-        let reason = match self.parse(entries, size) {
+        let reason = match self.parse(digests, size) {
             Ok(Ok(content)) => return Some(content),
             Ok(Err(reason)) => reason.to_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -100,8 +112,13 @@ impl Cache {
         None
     }
 
-    fn parse(&self, entries: usize, size: [usize; 2]) -> io::Result<Result<Content, &'static str>> {
+    fn parse(
+        &self,
+        digests: &[Option<Digest>],
+        size: [usize; 2],
+    ) -> io::Result<Result<Content, &'static str>> {
         const DAMAGED: &str = "damaged";
+        let entries = self.list.entries.len();
         let file = File::open(&self.path)?;
         let length = file.metadata()?.len();
         let mut reader = Summed {
@@ -114,7 +131,7 @@ impl Cache {
         if reader.bytes::<8>()? != *MAGIC {
             return Ok(Err("damaged or of another version"));
         }
-        if reader.bytes::<32>()? != self.key {
+        if reader.bytes::<32>()? != self.key(digests) {
             return Ok(Err("of other images"));
         }
         let channels = u32::from_le_bytes(reader.bytes()?) as usize;
@@ -151,7 +168,12 @@ impl Cache {
             .ok_or(DAMAGED))
     }
 
-    pub(crate) fn write(&self, content: &Content, size: [usize; 2]) -> Result<(), DataError> {
+    pub(crate) fn write(
+        &self,
+        content: &Content,
+        digests: &[Option<Digest>],
+        size: [usize; 2],
+    ) -> Result<(), DataError> {
         debug_assert_eq!(
             content.images.len() % (content.channels * size[0] * size[1]),
             0
@@ -159,7 +181,7 @@ impl Cache {
         if let Some(dir) = self.path.parent() {
             fs::create_dir_all(dir).map_err(|source| DataError::file("make", dir, source))?;
         }
-        let mut head = [&MAGIC[..], &self.key].concat();
+        let mut head = [&MAGIC[..], &self.key(digests)].concat();
         head.extend((content.channels as u32).to_le_bytes());
         head.extend((content.skipped.len() as u32).to_le_bytes());
         let mut reasons = Vec::new();
@@ -183,20 +205,6 @@ impl Cache {
 fn update(hash: &mut Sha256, text: &[u8]) {
     hash.update((text.len() as u64).to_le_bytes());
     hash.update(text);
-}
-
-/// Length and time of change of a file; zeros if it is not there.
-fn state(path: &Path) -> [u64; 3] {
-    fs::metadata(path).map_or([0; 3], |metadata| {
-        let changed = metadata.modified().ok();
-        let changed = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let changed = changed.unwrap_or_default();
-        [
-            metadata.len(),
-            changed.as_secs(),
-            u64::from(changed.subsec_nanos()),
-        ]
-    })
 }
 
 /// The entries that were skipped, in rising order, if the bytes are just that.

@@ -25,8 +25,8 @@ const FORMATS: [ImageFormat; 5] = [
 ];
 const AN_IMAGE: &str = "a JPEG, PNG, WebP, BMP or PNM image";
 
-/// The image in a file, upright, of one channel or three.
-pub(crate) fn read(path: &Path) -> Result<DecodedImage, Wrong> {
+/// The bytes of an image's file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Wrong> {
     let unreadable = |error: std::io::Error| (AN_IMAGE.to_owned(), error.to_string());
     // A pipe would be waited on for ever.
     if !fs::metadata(path).map_err(unreadable)?.is_file() {
@@ -41,7 +41,12 @@ pub(crate) fn read(path: &Path) -> Result<DecodedImage, Wrong> {
             "a larger file".to_owned(),
         ));
     }
-    guarded(|| decode(&bytes))
+    Ok(bytes)
+}
+
+/// The image in the bytes of a file, upright, of one channel or three.
+pub(crate) fn image(bytes: &[u8]) -> Result<DecodedImage, Wrong> {
+    guarded(|| decode(bytes))
 }
 
 /// What a decoder says, and if it panics that it did.

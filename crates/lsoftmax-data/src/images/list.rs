@@ -1,7 +1,10 @@
 use super::folder;
 use crate::error::DataError;
 use crate::faces::IdentityList;
+use crate::names::nfc;
+use crate::origins::path_within;
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -272,6 +275,15 @@ impl ImageList {
             place.is_some()
         });
         (self, unknown)
+    }
+
+    /// The path of an image within [`base`](Self::base), with slashes and in Unicode's form C.
+    pub fn path_within(&self, image: &Path) -> String {
+        let path = path_within(image, self.base());
+        match nfc(&path) {
+            Cow::Borrowed(_) => path,
+            Cow::Owned(path) => path,
+        }
     }
 
     /// The folder that the paths are below.

@@ -3,7 +3,9 @@
 use super::cache::{Cache, Content};
 use super::{Broken, Channels, DecodedImage, ImageList, ImageOptions, Wrong, decode, fit};
 use crate::dataset::Dataset;
+use crate::digest::Digest;
 use crate::error::DataError;
+use crate::origins::path_within;
 use fast_image_resize::Resizer;
 use rayon::prelude::*;
 use std::fs::File;
@@ -17,7 +19,8 @@ const NAMED: usize = 3;
 /// The images of a list.
 #[derive(Clone, Debug)]
 pub struct Decoded {
-    /// The images that can be read, in the order of the list, with all its classes.
+    /// The images that can be read, in the order of the list, with all its classes; the origin of
+    /// each is the path within [`ImageList::base`] and the digest of the file.
     pub dataset: Dataset,
     /// The file of each sample.
     pub paths: Vec<PathBuf>,
@@ -37,7 +40,8 @@ pub struct Decoded {
 pub fn decode_image(path: &Path, options: &ImageOptions) -> Result<Vec<u8>, DataError> {
     options.check()?;
     let wrong = |(expected, found): Wrong| DataError::format(path, expected, found);
-    let image = aligned(path, options).map_err(wrong)?;
+    let bytes = decode::read(path).map_err(wrong)?;
+    let image = aligned(path, &bytes, options).map_err(wrong)?;
     let channels = match options.channels {
         Channels::Grey => 1,
         Channels::Colour => 3,
@@ -48,9 +52,9 @@ pub fn decode_image(path: &Path, options: &ImageOptions) -> Result<Vec<u8>, Data
     Ok(out)
 }
 
-/// A file's image, after the alignment.
-fn aligned(path: &Path, options: &ImageOptions) -> Result<DecodedImage, Wrong> {
-    let image = decode::read(path)?;
+/// The image in the bytes of a file, after the alignment.
+fn aligned(path: &Path, bytes: &[u8], options: &ImageOptions) -> Result<DecodedImage, Wrong> {
+    let image = decode::image(bytes)?;
     match &options.alignment {
         None => Ok(image),
         Some(alignment) => (alignment.step)(path, image).map_err(|error| match error {
@@ -94,19 +98,22 @@ impl ImageList {
             .cache
             .as_deref()
             .map(|dir| Cache::new(dir, self, options));
-        let cached = cache
-            .as_ref()
-            .and_then(|cache| cache.read(self.entries.len(), options.size, &mut remarks));
+        let cached = cache.as_ref().filter(|cache| cache.is_there());
+        let cached = cached.and_then(|cache| {
+            let digests = self.digests();
+            let content = cache.read(&digests, options.size, &mut remarks)?;
+            Some((content, digests))
+        });
         let from_cache = cached.is_some();
-        let content = match cached {
-            Some(content) => content,
+        let (content, digests) = match cached {
+            Some(cached) => cached,
             None => self.decode_anew(options)?,
         };
         self.check_broken(&content, options.broken)?;
         if let Some(cache) = &cache
             && !from_cache
             && self.can_be_opened(&content.skipped)
-            && let Err(error) = cache.write(&content, options.size)
+            && let Err(error) = cache.write(&content, &digests, options.size)
         {
             remarks.push(format!("the decoded images are not kept: {error}"));
         }
@@ -127,6 +134,11 @@ impl ImageList {
             [channels, height, width],
             self.class_names.clone(),
         )?;
+        let origin = |&entry: &usize| {
+            let path = path_within(&self.entries[entry].path, self.base());
+            Some((path, digests[entry]?))
+        };
+        let dataset = dataset.with_origins(entries.iter().filter_map(origin))?;
         if !skipped.is_empty() {
             remarks.push(format!(
                 "{} broken images skipped: {}",
@@ -149,7 +161,20 @@ impl ImageList {
         })
     }
 
-    fn decode_anew(&self, options: &ImageOptions) -> Result<Content, DataError> {
+    /// The digest of each file; none of one that cannot be read.
+    fn digests(&self) -> Vec<Option<Digest>> {
+        let files = self.entries.par_iter();
+        files
+            .map(|entry| decode::read(&entry.path).ok())
+            .map(|bytes| bytes.map(|bytes| Digest::of(&bytes)))
+            .collect()
+    }
+
+    /// Reads each file once, for its image and its digest.
+    fn decode_anew(
+        &self,
+        options: &ImageOptions,
+    ) -> Result<(Content, Vec<Option<Digest>>), DataError> {
         let channels = match options.channels {
             Channels::Grey => 1,
             Channels::Colour => 3,
@@ -173,14 +198,19 @@ impl ImageList {
                     format!("{} images of {size} bytes", self.entries.len()),
                 )
             })?;
-        let outcomes: Vec<Result<(), Wrong>> = images
+        let (digests, outcomes): (Vec<Option<Digest>>, Vec<Result<(), Wrong>>) = images
             .par_chunks_exact_mut(size)
             .zip(&self.entries)
             .map_init(Resizer::new, |resizer, (out, entry)| {
-                let image = aligned(&entry.path, options)?;
-                finish(image, channels, options, resizer, out)
+                let bytes = match decode::read(&entry.path) {
+                    Ok(bytes) => bytes,
+                    Err(wrong) => return (None, Err(wrong)),
+                };
+                let image = aligned(&entry.path, &bytes, options);
+                let image = image.and_then(|it| finish(it, channels, options, resizer, out));
+                (Some(Digest::of(&bytes)), image)
             })
-            .collect();
+            .unzip();
         let (mut skipped, mut kept) = (Vec::new(), 0);
         for (entry, outcome) in outcomes.into_iter().enumerate() {
             match outcome {
@@ -194,11 +224,12 @@ impl ImageList {
             }
         }
         images.truncate(kept * size);
-        Ok(Content {
+        let content = Content {
             channels,
             images,
             skipped,
-        })
+        };
+        Ok((content, digests))
     }
 
     /// Whether images are broken for what is in them: one that may not be read today may be tomorrow.
@@ -214,8 +245,9 @@ impl ImageList {
         let count = self.entries.len();
         let some = count.min(LOOKED_AT);
         let colour = (0..some).into_par_iter().any(|place| {
-            let entry = &self.entries[place * count / some];
-            aligned(&entry.path, options).is_ok_and(|image| !image.is_grey())
+            let path = &self.entries[place * count / some].path;
+            let image = decode::read(path).and_then(|bytes| aligned(path, &bytes, options));
+            image.is_ok_and(|image| !image.is_grey())
         });
         if colour { 3 } else { 1 }
     }

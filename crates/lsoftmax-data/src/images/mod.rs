@@ -56,8 +56,8 @@ pub struct ImageOptions {
     /// What becomes of images that cannot be read.
     pub broken: Broken,
     /// A folder for what was decoded, made if it is not there, so that the next start need not
-    /// decode again. A file in it is used only for the very same images (path, length, time of
-    /// change) and options, and only if it is undamaged.
+    /// decode again. A file in it is used only for the very same images (path and content) and options,
+    /// and only if it is undamaged.
     pub cache: Option<PathBuf>,
     /// What is done to an image before it is resized.
     pub alignment: Option<Alignment>,

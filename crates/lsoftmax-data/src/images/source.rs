@@ -112,6 +112,7 @@ pub(crate) fn add_open_set(
         ));
     }
     let train = &split.train;
+    let allowed = options.open_set_same_names;
     let options = ImageOptions {
         size: [train.height, train.width],
         channels: match train.channels {
@@ -121,7 +122,9 @@ pub(crate) fn add_open_set(
         ..options.images.clone()
     };
     let decoded = ImageList::from_path(path)?.decode(&options)?;
+    let same_names = allowed.check(&decoded.dataset, &train.class_names, path)?;
     split.open_set = Some(decoded.dataset);
+    split.same_names = same_names;
     split.remarks.extend(decoded.remarks);
     Ok(())
 }

@@ -1,10 +1,11 @@
 mod generated;
 mod open_set;
 
-pub use open_set::OpenSet;
+pub use open_set::{OpenSet, SameNames};
 
 use crate::cifar;
 use crate::dataset::Dataset;
+use crate::duplicates;
 use crate::error::DataError;
 use crate::idx;
 use crate::images::{self, ImageOptions};
@@ -55,6 +56,8 @@ pub struct SourceOptions {
     pub test_share: f64,
     /// Classes to keep out of the training.
     pub open_set: Option<OpenSet>,
+    /// What becomes of classes of another folder's open set that have the names of trained classes.
+    pub open_set_same_names: SameNames,
     /// Of images: a file with the names of classes to leave out
     /// ([`IdentityList`](crate::faces::IdentityList)); not of those of another folder's open set.
     pub exclude: Option<PathBuf>,
@@ -72,6 +75,7 @@ impl Default for SourceOptions {
             test_samples: None,
             test_share: 0.2,
             open_set: None,
+            open_set_same_names: SameNames::default(),
             exclude: None,
             images: ImageOptions::default(),
         }
@@ -240,6 +244,17 @@ impl DataSource {
             split.train = subset(split.train, options.train_samples);
             split.test = subset(split.test, options.test_samples);
         }
+        let chosen = match &options.open_set {
+            Some(OpenSet::Folder(path)) => Some(path),
+            // The rows of a list say which images they are.
+            None => options.dir.as_ref(),
+            // Drawn by us: nobody has said that these classes are others.
+            Some(OpenSet::Classes(_)) => None,
+        };
+        if let Some(path) = chosen {
+            duplicates::refuse_trained(&split, path)?;
+        }
+        split.warnings.extend(duplicates::warnings(&split));
         Ok(split)
     }
 }

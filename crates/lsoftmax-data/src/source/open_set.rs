@@ -1,6 +1,9 @@
+use crate::dataset::Dataset;
 use crate::error::DataError;
+use crate::names::nfc;
+use std::collections::HashSet;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Where the classes come from that are never trained on. Its text is a whole number, or a path
@@ -12,6 +15,72 @@ pub enum OpenSet {
     Classes(usize),
     /// All images of a folder or a list, brought to the size and the channels of the training images.
     Folder(PathBuf),
+}
+
+/// What becomes of an open set with classes that have the names of trained classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SameNames {
+    /// It is refused: a class of that name was trained on.
+    #[default]
+    Refuse,
+    /// They are different classes that have the same names.
+    Different,
+}
+
+impl SameNames {
+    /// The names that [`FromStr`] knows.
+    pub const NAMES: &[&str] = &["refuse", "different"];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Different => "different",
+        }
+    }
+
+    /// How many classes with images of an open set have the name of a trained class.
+    ///
+    /// # Errors
+    /// There are some, and they are refused.
+    pub fn check(
+        self,
+        open_set: &Dataset,
+        trained: &[String],
+        path: &Path,
+    ) -> Result<usize, DataError> {
+        let trained: HashSet<_> = trained.iter().map(|name| nfc(name)).collect();
+        let counts = open_set.class_counts();
+        let classes = counts.iter().filter(|&&count| count > 0).count();
+        let names = open_set.class_names.iter().zip(&counts);
+        let mut same = names.filter(|(name, count)| **count > 0 && trained.contains(&nfc(name)));
+        let Some((first, _)) = same.next() else {
+            return Ok(0);
+        };
+        let same = 1 + same.count();
+        match self {
+            Self::Different => Ok(same),
+            Self::Refuse => Err(DataError::format(
+                path,
+                "classes that are not trained on (where equal names mean different classes: \
+                 --open-set-same-names different)",
+                format!("{same} of {classes} with names of trained classes, {first:?} for one"),
+            )),
+        }
+    }
+}
+
+impl FromStr for SameNames {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        let known = [Self::Refuse, Self::Different].into_iter();
+        let mut named = known.filter(|known| known.name() == text);
+        named.next().ok_or_else(|| {
+            let expected = Self::NAMES.join(" or ");
+            DataError::number("open-set-same-names", expected, format!("{text:?}"))
+        })
+    }
 }
 
 impl FromStr for OpenSet {

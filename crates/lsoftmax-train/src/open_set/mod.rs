@@ -106,6 +106,14 @@ impl Verification {
     }
 }
 
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+fn yes() -> bool {
+    true
+}
+
 /// When two images count as one class: part of a trained model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Decision {
@@ -118,6 +126,9 @@ pub struct Decision {
     /// Whether the classes were none that the model was trained on. If they were, expect more false
     /// accepts on others.
     pub unseen_classes: bool,
+    /// Classes among them that have the name of a trained class and are said to be different ones.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub same_names: usize,
     /// The ROC there, from strict to lenient.
     pub points: Vec<OperatingPoint>,
 }
@@ -171,6 +182,13 @@ pub struct OpenSetEvaluation {
     pub images: usize,
     /// Classes that have any.
     pub classes: usize,
+    /// How many of them have the name of a trained class and are said to be different ones.
+    #[serde(default)]
+    pub same_names: usize,
+    /// Whether the images are known to be none that the model was trained on; the list of these
+    /// images is not always at hand.
+    #[serde(default = "yes")]
+    pub images_compared: bool,
     /// Pairs: same or not.
     pub verification: Verification,
     /// Each image searched among all others.
@@ -223,6 +241,7 @@ impl ScoredPairs {
             same_pairs: self.roc.same_pairs(),
             different_pairs: self.roc.different_pairs(),
             unseen_classes,
+            same_names: 0,
             points: self.roc.points(DECISION_POINTS),
         }
     }
@@ -311,6 +330,8 @@ pub fn evaluate_open_set(
     let evaluation = OpenSetEvaluation {
         images: data.len(),
         classes,
+        same_names: 0,
+        images_compared: true,
         verification: pairs.verification(matrix)?,
         retrieval: retrieval_leave_one_out(matrix, &labels, &RECALLS)?,
         nmi,

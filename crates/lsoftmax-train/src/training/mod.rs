@@ -82,6 +82,7 @@ struct Training<'a> {
     held_out: Option<Dataset>,
     test: &'a Dataset,
     open_set: Option<&'a Dataset>,
+    split: &'a Split,
     frame: Option<Dataset>,
     device: Device,
     /// The training images on the device, if they are kept there.
@@ -137,6 +138,7 @@ impl<'a> Training<'a> {
             held_out,
             test: &split.test,
             open_set: split.open_set.as_ref(),
+            split,
             frame: (experiment.network.feature == 2).then(|| split.test.subset(FRAME_POINTS)),
             device: device.clone().autodiff(),
             #[cfg(feature = "_gpu")]
@@ -497,7 +499,9 @@ impl<'a> Training<'a> {
     ) -> Result<(Option<OpenSetEvaluation>, Option<Decision>), TrainError> {
         let seed = self.experiment.data_seed;
         if let Some(unseen) = self.open_set {
-            let (found, decision) = evaluate_open_set(model, &self.info, unseen, seed)?;
+            let (mut found, mut decision) = evaluate_open_set(model, &self.info, unseen, seed)?;
+            found.same_names = self.split.same_names;
+            decision.same_names = self.split.same_names;
             return Ok((Some(found), Some(decision)));
         }
         let some = self.test.subset(TRAIN_SAMPLES);
@@ -580,7 +584,7 @@ impl<'a> Training<'a> {
                 frames: self.state.frames,
                 divergence,
                 best,
-                remarks: self.state.remarks,
+                remarks: [self.split.warnings.clone(), self.state.remarks].concat(),
                 seconds: self.state.seconds,
                 images_per_second: images as f64 / self.state.seconds,
             },

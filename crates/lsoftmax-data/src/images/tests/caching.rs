@@ -117,6 +117,58 @@ fn changed_images_are_decoded_again() {
     assert_eq!(list.decode(&options).unwrap().remarks.len(), 1);
 }
 
+/// The date of a file, as an archive that is unpacked sets it.
+fn set_date(path: &Path) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    file.set_modified(std::time::UNIX_EPOCH).unwrap();
+}
+
+#[test]
+fn images_of_one_length_and_date_are_told_apart() {
+    // Uncompressed, so that all have one length.
+    let bmp = |value| {
+        let bytes = [value; 64 * 3];
+        encoded(&bytes, [8, 8], ExtendedColorType::Rgb8, ImageFormat::Bmp)
+    };
+    let dir = folder(&[
+        ("a/1.bmp", bmp(10)),
+        ("a/2.bmp", bmp(20)),
+        ("b/1.bmp", bmp(30)),
+    ]);
+    let at = |name: &str| dir.path().join(name);
+    let files = ["a/1.bmp", "a/2.bmp", "b/1.bmp"];
+    let dated = || files.iter().for_each(|name| set_date(&at(name)));
+    dated();
+    let options = ImageOptions {
+        cache: Some(at(".cache")),
+        ..small()
+    };
+    let list = ImageList::from_folder(dir.path()).unwrap();
+    let decoded = || {
+        let data = list.decode(&options).unwrap().dataset;
+        let digest = |i| data.origin(i).unwrap().digest;
+        let file = |i: usize| Digest::of(&fs::read(at(files[i])).unwrap());
+        (0..3).for_each(|i| assert_eq!(digest(i), file(i)));
+        [0, 1, 2].map(|i| data.image(i)[0])
+    };
+    assert_eq!(decoded(), [10, 20, 30]);
+    // Exchanged between classes, and within one.
+    for (one, other, expected) in [(0, 2, [30, 20, 10]), (0, 1, [20, 30, 10])] {
+        fs::rename(at(files[one]), at("t")).unwrap();
+        fs::rename(at(files[other]), at(files[one])).unwrap();
+        fs::rename(at("t"), at(files[other])).unwrap();
+        assert_eq!(decoded(), expected);
+    }
+    // Another image under an old name, and its date.
+    fs::write(at(files[1]), bmp(40)).unwrap();
+    dated();
+    assert_eq!(decoded(), [20, 40, 10]);
+    // A copy with its old date put back, with other bytes and the same pixels.
+    fs::write(at(files[1]), [bmp(40), vec![0]].concat()).unwrap();
+    dated();
+    assert_eq!(decoded(), [20, 40, 10]);
+}
+
 #[test]
 fn a_cache_that_cannot_be_written_is_a_remark() {
     let (dir, list, mut options) = setting();

@@ -8,6 +8,7 @@ mod parts;
 mod real;
 
 use super::*;
+use crate::Digest;
 use image::{ExtendedColorType, ImageFormat};
 use std::fs;
 use std::io::Cursor;

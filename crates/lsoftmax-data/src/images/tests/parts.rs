@@ -258,3 +258,31 @@ fn classes_of_a_list_of_names_are_left_out() {
     says(with(names), &["exclude.txt", "all 3 in it"]);
     says(with(dir.path().join("none.txt")), &["none.txt"]);
 }
+
+#[test]
+fn every_part_knows_the_files_of_its_images() {
+    let dir = classes(&[6; 6]);
+    let split = DataSource::Images.load(&SourceOptions {
+        open_set: Some(OpenSet::Classes(2)),
+        ..options(dir.path())
+    });
+    let split = split.unwrap();
+    let open_set = split.open_set.as_ref().unwrap();
+    let (rest, held_out) = split.train.hold_out(5, 0).unwrap();
+    let (some, few) = open_set
+        .split_classes(0, 0)
+        .unwrap_or_else(|_| (open_set.mirrored(), open_set.subset(3)));
+    let mut seen = 0;
+    for part in [&split.test, open_set, &rest, &held_out, &some, &few] {
+        for index in 0..part.len() {
+            let origin = part.origin(index).unwrap();
+            let value = part.image(index)[0];
+            let (class, image) = (char::from(b'a' + value / 20), value % 20);
+            assert_eq!(origin.path, format!("{class}/{image}.png"));
+            let bytes = fs::read(dir.path().join(origin.path)).unwrap();
+            assert_eq!(origin.digest, Digest::of(&bytes));
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 36 + 12 + 3);
+}

@@ -1,0 +1,180 @@
+//! Identical images where they must not be.
+
+use crate::dataset::Dataset;
+use crate::digest::Digest;
+use crate::error::DataError;
+use crate::splits::Split;
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::path::Path;
+
+/// The images of some parts of a data set by what they show: two are identical if their files are,
+/// or if they are once they are decoded.
+struct Pictures<'a> {
+    parts: Vec<&'a Dataset>,
+    by_file: HashMap<Digest, Place>,
+    by_pixels: HashMap<u64, Place>,
+}
+
+/// The part and the place in it.
+type Place = (usize, usize);
+
+impl<'a> Pictures<'a> {
+    fn new() -> Self {
+        Self {
+            parts: Vec::new(),
+            by_file: HashMap::new(),
+            by_pixels: HashMap::new(),
+        }
+    }
+
+    /// The first image that is identical to this one.
+    fn twin(&self, data: &Dataset, index: usize, hash: u64) -> Option<Place> {
+        let digest = data.origin(index).map(|origin| origin.digest);
+        let by_file = digest.and_then(|digest| self.by_file.get(&digest));
+        let by_pixels = self.by_pixels.get(&hash);
+        let by_pixels =
+            by_pixels.filter(|place| self.parts[place.0].image(place.1) == data.image(index));
+        by_file.or(by_pixels).copied()
+    }
+
+    /// Adds a part; `told` hears of each of its images that is identical to one before.
+    fn add(&mut self, data: &'a Dataset, mut told: impl FnMut(Place, usize)) {
+        let hashes = hashes(data);
+        let part = self.parts.len();
+        self.parts.push(data);
+        for (index, hash) in hashes.into_iter().enumerate() {
+            if let Some(place) = self.twin(data, index, hash) {
+                told(place, index);
+            }
+            self.by_pixels.entry(hash).or_insert((part, index));
+            if let Some(origin) = data.origin(index) {
+                self.by_file.entry(origin.digest).or_insert((part, index));
+            }
+        }
+    }
+}
+
+fn hashes(data: &Dataset) -> Vec<u64> {
+    let hash = |index| {
+        let mut hash = DefaultHasher::new();
+        hash.write(data.image(index));
+        hash.finish()
+    };
+    (0..data.len()).into_par_iter().map(hash).collect()
+}
+
+/// An image for a message: its path and its class.
+fn name(data: &Dataset, index: usize) -> String {
+    let class = &data.class_names[data.label(index) as usize];
+    match data.origin(index) {
+        Some(origin) => format!("{} (class {class})", origin.path),
+        None => format!("image {index} (class {class})"),
+    }
+}
+
+/// Refuses an open set with files that are trained or tested on.
+pub(crate) fn refuse_trained(split: &Split, path: &Path) -> Result<(), DataError> {
+    let Some(open_set) = &split.open_set else {
+        return Ok(());
+    };
+    let mut files = HashMap::new();
+    for part in [&split.train, &split.test] {
+        for (index, origin) in (0..part.len()).filter_map(|i| Some((i, part.origin(i)?))) {
+            files.entry(origin.digest).or_insert((part, index));
+        }
+    }
+    let twins = (0..open_set.len()).filter_map(|index| {
+        let (part, twin) = files.get(&open_set.origin(index)?.digest)?;
+        Some((name(open_set, index), name(part, *twin)))
+    });
+    let twins: Vec<(String, String)> = twins.collect();
+    match twins.first() {
+        None => Ok(()),
+        Some((unseen, trained)) => Err(DataError::format(
+            path,
+            "an open set without images of trained classes (take them out of it)",
+            format!(
+                "{} of {} images that are, first {unseen}, identical to {trained}",
+                twins.len(),
+                open_set.len()
+            ),
+        )),
+    }
+}
+
+/// A number of images, and the first with its twin.
+#[derive(Default)]
+struct Count {
+    images: usize,
+    first: Option<[String; 2]>,
+}
+
+impl Count {
+    fn add(&mut self, names: impl FnOnce() -> [String; 2]) {
+        self.images += 1;
+        self.first.get_or_insert_with(names);
+    }
+
+    fn sentence(&self, text: impl FnOnce(usize, &str) -> String) -> Option<String> {
+        let [one, other] = self.first.as_ref()?;
+        Some(text(self.images, &format!("{one} and {other}")))
+    }
+}
+
+fn more(count: usize) -> String {
+    match count {
+        1 => String::new(),
+        _ => format!(", and {} more", count - 1),
+    }
+}
+
+/// What identical images make of the parts of a split, a sentence each.
+pub(crate) fn warnings(split: &Split) -> Vec<String> {
+    if !split.train.has_origins() && !split.test.has_origins() {
+        return Vec::new();
+    }
+    let (train, test) = (&split.train, &split.test);
+    let (mut tested, mut labels, mut unseen) =
+        (Count::default(), Count::default(), Count::default());
+    let mut pictures = Pictures::new();
+    let parts = [train, test];
+    for part in parts {
+        pictures.add(part, |(twin_part, twin), index| {
+            let names = || [name(parts[twin_part], twin), name(part, index)];
+            if std::ptr::eq(part, test) && twin_part == 0 {
+                tested.add(names);
+            }
+            if parts[twin_part].label(twin) != part.label(index) {
+                labels.add(names);
+            }
+        });
+    }
+    if let Some(open_set) = &split.open_set {
+        pictures.add(open_set, |(twin_part, twin), index| {
+            if twin_part < 2 {
+                unseen.add(|| [name(parts[twin_part], twin), name(open_set, index)]);
+            }
+        });
+    }
+    let tested = tested.sentence(|count, first| {
+        format!(
+            "{count} of {} test images are identical to training images: {first}{}; the test error \
+             does not say how new images are classified",
+            test.len(),
+            more(count)
+        )
+    });
+    let labels = labels.sentence(|count, first| {
+        format!("identical images in two classes: {first}{}", more(count))
+    });
+    let unseen = unseen.sentence(|count, first| {
+        format!(
+            "identical images in the open set and in trained classes: {first}{}; its figures are \
+             not all of classes never trained on",
+            more(count)
+        )
+    });
+    [tested, labels, unseen].into_iter().flatten().collect()
+}

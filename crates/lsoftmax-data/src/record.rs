@@ -1,0 +1,496 @@
+//! The images of a run: which files, of which classes, in which parts, and with which content.
+
+use crate::dataset::Dataset;
+use crate::digest::Digest;
+use crate::error::DataError;
+use crate::images::{ImageList, regular};
+use crate::names::nfc;
+use crate::origins::Texts;
+use crate::splits::Split;
+use rayon::prelude::*;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::path::Path;
+
+/// What an image of a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RunPart {
+    /// It is trained on.
+    Train,
+    /// It is held out of the training, to choose the best model on.
+    HeldOut,
+    /// It is tested on.
+    Test,
+    /// It is of a class that is not trained on.
+    OpenSet,
+}
+
+impl RunPart {
+    const ALL: [Self; 4] = [Self::Train, Self::HeldOut, Self::Test, Self::OpenSet];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::HeldOut => "held-out",
+            Self::Test => "test",
+            Self::OpenSet => "open-set",
+        }
+    }
+}
+
+impl fmt::Display for RunPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// An image of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunImage<'a> {
+    /// As in [`Origin`](crate::Origin): within the data, or within the folder of the open set.
+    pub path: &'a str,
+    /// Its class.
+    pub class: &'a str,
+    /// What it is for.
+    pub part: RunPart,
+    /// As in [`Origin`](crate::Origin).
+    pub digest: Digest,
+}
+
+/// All images of a run that come from files, part by part, each in the order in which the run has
+/// them. As a file it is a CSV table with the columns `path`, `class`, `part` and `sha256`.
+#[derive(Clone, Debug, Default)]
+pub struct RunImages {
+    classes: Vec<String>,
+    paths: Texts,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    class: u32,
+    part: RunPart,
+    digest: Digest,
+}
+
+const HEADER: [&str; 4] = ["path", "class", "part", "sha256"];
+
+impl RunImages {
+    /// The images of a training that holds out those marked of the split's training images (none
+    /// for an empty slice). Generated images are not recorded: a run without others has none.
+    pub fn new(split: &Split, held_out: &[bool]) -> Self {
+        let mut images = Self::default();
+        let held_out = |index: usize| held_out.get(index).copied().unwrap_or(false);
+        images.add(&split.train, RunPart::Train, |index| !held_out(index));
+        images.add(&split.train, RunPart::HeldOut, held_out);
+        images.add(&split.test, RunPart::Test, |_| true);
+        if let Some(open_set) = &split.open_set {
+            images.add(open_set, RunPart::OpenSet, |_| true);
+        }
+        images
+    }
+
+    fn add(&mut self, data: &Dataset, part: RunPart, wanted: impl Fn(usize) -> bool) {
+        let first = self.classes.len() as u32;
+        self.classes.extend(data.class_names.iter().cloned());
+        for index in (0..data.len()).filter(|&index| wanted(index)) {
+            if let Some(origin) = data.origin(index) {
+                self.paths.push(origin.path);
+                self.rows.push(Row {
+                    class: first + data.label(index),
+                    part,
+                    digest: origin.digest,
+                });
+            }
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn get(&self, place: usize) -> RunImage<'_> {
+        let row = self.rows[place];
+        RunImage {
+            path: self.paths.get(place),
+            class: &self.classes[row.class as usize],
+            part: row.part,
+            digest: row.digest,
+        }
+    }
+
+    /// All of them, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = RunImage<'_>> {
+        (0..self.len()).map(|place| self.get(place))
+    }
+
+    /// Those of a part, in their order.
+    pub fn of(&self, part: RunPart) -> impl Iterator<Item = RunImage<'_>> {
+        self.iter().filter(move |image| image.part == part)
+    }
+
+    /// The table as a CSV file.
+    ///
+    /// # Errors
+    /// None are known.
+    pub fn to_csv(&self) -> Result<Vec<u8>, DataError> {
+        let failed = |error: String| DataError::number("the list of images", "writable", error);
+        let mut table = csv::Writer::from_writer(Vec::new());
+        let header = table.write_record(HEADER);
+        header.map_err(|error| failed(error.to_string()))?;
+        for image in self.iter() {
+            let digest = image.digest.to_string();
+            let row = [image.path, image.class, image.part.name(), &digest];
+            let written = table.write_record(row);
+            written.map_err(|error| failed(error.to_string()))?;
+        }
+        table
+            .into_inner()
+            .map_err(|error| failed(error.to_string()))
+    }
+
+    /// Reads the table; `None` if there is no file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not such a table; the line is named.
+    pub fn read(file: &Path) -> Result<Option<Self>, DataError> {
+        if !file.exists() {
+            return Ok(None);
+        }
+        let mut reader = csv::Reader::from_reader(regular(file)?);
+        let wrong = |expected: &str, found: String| DataError::format(file, expected, found);
+        let not_csv = |error: csv::Error| wrong("a CSV table", error.to_string());
+        let header = reader.headers().map_err(not_csv)?.clone();
+        let column = |name: &str| {
+            let place = header.iter().position(|column| column == name);
+            place.ok_or_else(|| {
+                let expected = format!("the columns {}", HEADER.join(", "));
+                wrong(&expected, format!("no column {name}"))
+            })
+        };
+        let [path, class, part, digest] = HEADER.map(column);
+        let (path, class, part, digest) = (path?, class?, part?, digest?);
+        let mut images = Self::default();
+        let mut places: HashMap<String, u32> = HashMap::new();
+        for record in reader.records() {
+            let record = record.map_err(not_csv)?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let cell = |column: usize| record.get(column).unwrap_or_default();
+            let not_one = |expected: &str, column: usize| {
+                wrong(expected, format!("{:?} in line {line}", cell(column)))
+            };
+            let row = Row {
+                class: match places.get(cell(class)) {
+                    Some(&place) => place,
+                    None => {
+                        let place = images.classes.len() as u32;
+                        images.classes.push(cell(class).to_owned());
+                        places.insert(cell(class).to_owned(), place);
+                        place
+                    }
+                },
+                part: RunPart::ALL
+                    .into_iter()
+                    .find(|known| known.name() == cell(part))
+                    .ok_or_else(|| not_one("train, held-out, test or open-set", part))?,
+                digest: cell(digest)
+                    .parse()
+                    .map_err(|_| not_one("a SHA-256 of 64 hexadecimal digits", digest))?,
+            };
+            images.paths.push(cell(path));
+            images.rows.push(row);
+        }
+        Ok(Some(images))
+    }
+
+    /// How the images of `now` differ from these, in a sentence without an end; `None` if they are
+    /// the same in the same order.
+    pub fn changes<'a>(&'a self, now: &'a Self) -> Option<String> {
+        let (before, after) = (Places::new(self), Places::new(now));
+        let mut content = Found::new("with other content");
+        let mut class = Found::new("of another class");
+        let mut part = Found::new("in another part");
+        let mut gone = Found::new("no longer there");
+        let mut new = Found::new("new");
+        for image in self.iter() {
+            match after.of(&image) {
+                None => match after.in_other_part(&image) {
+                    Some(other) => part.add(|| moved(&image, image.part, other.part)),
+                    None => gone.add(|| match after.of_digest(image.digest) {
+                        Some(other) => format!("{}, now {}", image.path, other.path),
+                        None => image.path.to_owned(),
+                    }),
+                },
+                Some(other) if other.digest != image.digest => {
+                    content.add(|| image.path.to_owned());
+                }
+                Some(other) if nfc(other.class) != nfc(image.class) => {
+                    class.add(|| moved(&image, image.class, other.class));
+                }
+                Some(other) if other.part != image.part => {
+                    part.add(|| moved(&image, image.part, other.part));
+                }
+                Some(_) => {}
+            }
+        }
+        for image in now.iter() {
+            if before.of(&image).is_none() && before.in_other_part(&image).is_none() {
+                new.add(|| image.path.to_owned());
+            }
+        }
+        let redrawn = gone.count + new.count > 0;
+        let found = [content, class, gone, new, part];
+        // Where images come and go, the others are dealt anew: that says nothing.
+        let told = &found[..if redrawn { 4 } else { 5 }];
+        let told: Vec<String> = told.iter().filter_map(Found::sentence).collect();
+        if !told.is_empty() {
+            return Some(told.join(", "));
+        }
+        let other = self
+            .iter()
+            .zip(now.iter())
+            .find(|(a, b)| a.path != b.path)?;
+        Some(format!(
+            "the same in another order (first {}, now {})",
+            other.0.path, other.1.path
+        ))
+    }
+
+    /// Each image that is trained on, held out or tested on, by its content.
+    fn by_content(&self) -> HashMap<Digest, RunImage<'_>> {
+        let mut images = HashMap::new();
+        for image in self.iter().filter(|image| image.part != RunPart::OpenSet) {
+            images.entry(image.digest).or_insert(image);
+        }
+        images
+    }
+
+    /// Refuses an open set with images that are trained on, held out or tested on.
+    ///
+    /// # Errors
+    /// There are some: how many, and the first. `path` says which open set it is.
+    pub fn refuse_in(&self, open_set: &Dataset, path: &Path) -> Result<(), DataError> {
+        let known = self.by_content();
+        let twin = |index: usize| {
+            let origin = open_set.origin(index)?;
+            Some((origin.path, known.get(&origin.digest)?))
+        };
+        let mut twins = (0..open_set.len()).filter_map(twin);
+        let Some((first, image)) = twins.next() else {
+            return Ok(());
+        };
+        Err(DataError::format(
+            path,
+            "an open set without images of trained classes (take them out of it)",
+            format!(
+                "{} of {} images that are, first {first}, identical to {} of the class {:?} \
+                 (part {})",
+                1 + twins.count(),
+                open_set.len(),
+                image.path,
+                image.class,
+                image.part
+            ),
+        ))
+    }
+
+    /// Whether all classes of images that are not of the open set are among these.
+    pub fn are_of(&self, class_names: &[String]) -> bool {
+        let names: HashSet<Cow<'_, str>> = class_names.iter().map(|name| nfc(name)).collect();
+        let trained = self.iter().filter(|image| image.part != RunPart::OpenSet);
+        let mut classes: Vec<&str> = trained.map(|image| image.class).collect();
+        classes.dedup();
+        classes.iter().all(|class| names.contains(&nfc(class)))
+    }
+
+    /// How many images of a data set are trained on, and the path of the first.
+    pub fn trained_on<'a>(&self, data: &'a Dataset) -> (usize, Option<&'a str>) {
+        let trained: HashSet<Digest> = self.of(RunPart::Train).map(|it| it.digest).collect();
+        let origins = (0..data.len()).filter_map(|index| data.origin(index));
+        let mut found = origins.filter(|origin| trained.contains(&origin.digest));
+        let first = found.next().map(|origin| origin.path);
+        (usize::from(first.is_some()) + found.count(), first)
+    }
+
+    /// Exactly the images of a part, out of a data set that has them and perhaps others. `broken`
+    /// are the paths of those that could not be read, and why.
+    ///
+    /// # Errors
+    /// What differs, in a sentence: images that are not there, that have other content or are of
+    /// another class.
+    pub fn select(
+        &self,
+        part: RunPart,
+        data: &Dataset,
+        broken: &[(String, String)],
+    ) -> Result<Dataset, String> {
+        let origins = (0..data.len()).filter_map(|index| Some((index, data.origin(index)?)));
+        let places: HashMap<Cow<'_, str>, usize> = origins
+            .map(|(index, origin)| (nfc(origin.path), index))
+            .collect();
+        let broken: HashMap<Cow<'_, str>, &str> = broken
+            .iter()
+            .map(|(path, reason)| (nfc(path), &**reason))
+            .collect();
+        let mut wanted = vec![false; data.len()];
+        let mut content = Found::new("with other content");
+        let mut class = Found::new("of another class");
+        let mut gone = Found::new("not there");
+        for image in self.of(part) {
+            let path = nfc(image.path);
+            let Some(&index) = places.get(&path) else {
+                match broken.get(&path) {
+                    Some(reason) => content.add(|| format!("{}: {reason}", image.path)),
+                    None => gone.add(|| image.path.to_owned()),
+                }
+                continue;
+            };
+            let now = &data.class_names[data.label(index) as usize];
+            if data.origin(index).map(|origin| origin.digest) != Some(image.digest) {
+                content.add(|| image.path.to_owned());
+            } else if nfc(now) != nfc(image.class) {
+                class.add(|| moved(&image, image.class, now));
+            }
+            wanted[index] = true;
+        }
+        let found = [gone, content, class];
+        let found: Vec<String> = found.iter().filter_map(Found::sentence).collect();
+        if found.is_empty() && wanted.contains(&true) {
+            Ok(data.select(|index| wanted[index]))
+        } else {
+            Err(found.join(", "))
+        }
+    }
+
+    /// Whether all images that are trained on, held out or tested on are files of this list, of
+    /// the same classes and with the same content.
+    pub fn are_in_list(&self, list: &ImageList) -> bool {
+        let places: HashMap<String, usize> = (list.entries.iter().enumerate())
+            .map(|(place, entry)| (list.path_within(&entry.path), place))
+            .collect();
+        let own: Option<Vec<(RunImage<'_>, usize)>> = (self.iter())
+            .filter(|image| image.part != RunPart::OpenSet)
+            .map(|image| Some((image, *places.get(&*nfc(image.path))?)))
+            .collect();
+        own.is_some_and(|own| {
+            own.par_iter().all(|(image, place)| {
+                let entry = &list.entries[*place];
+                let class = &list.class_names[entry.label as usize];
+                nfc(class) == nfc(image.class)
+                    && Digest::of_file(&entry.path).is_ok_and(|digest| digest == image.digest)
+            })
+        })
+    }
+
+    /// The same for a data set in two parts.
+    pub fn are_in(&self, split: &Split) -> bool {
+        let parts = [&split.train, &split.test];
+        let origins = parts.iter().flat_map(|part| {
+            let origins = (0..part.len()).filter_map(|index| part.origin(index));
+            origins.map(|origin| (origin.path, origin.digest))
+        });
+        let origins: HashMap<&str, Digest> = origins.collect();
+        self.iter()
+            .filter(|image| image.part != RunPart::OpenSet)
+            .all(|image| origins.get(image.path) == Some(&image.digest))
+    }
+
+    /// The files of a list that a part names; a file that is not there is left out.
+    pub fn listed(&self, part: RunPart, list: &ImageList) -> ImageList {
+        let wanted: HashSet<Cow<'_, str>> = self.of(part).map(|image| nfc(image.path)).collect();
+        let entries = list.entries.iter();
+        let entries = entries.filter(|entry| wanted.contains(&*list.path_within(&entry.path)));
+        ImageList {
+            entries: entries.cloned().collect(),
+            ..list.clone()
+        }
+    }
+}
+
+fn moved(image: &RunImage<'_>, from: impl fmt::Display, to: impl fmt::Display) -> String {
+    format!("{}, from {from} to {to}", image.path)
+}
+
+/// Where the images of a run stand. An open set may be of another folder, with the same paths.
+struct Places<'a> {
+    images: &'a RunImages,
+    by_path: HashMap<(bool, Cow<'a, str>), u32>,
+    by_digest: HashMap<Digest, u32>,
+}
+
+impl<'a> Places<'a> {
+    fn new(images: &'a RunImages) -> Self {
+        let (mut by_path, mut by_digest) = (HashMap::new(), HashMap::new());
+        for (place, image) in (0..).zip(images.iter()) {
+            let path = nfc(images.paths.get(place as usize));
+            by_path.insert((image.part == RunPart::OpenSet, path), place);
+            by_digest.entry(image.digest).or_insert(place);
+        }
+        Self {
+            images,
+            by_path,
+            by_digest,
+        }
+    }
+
+    fn at(&self, open_set: bool, path: &'a str) -> Option<RunImage<'a>> {
+        let place = self.by_path.get(&(open_set, nfc(path)))?;
+        Some(self.images.get(*place as usize))
+    }
+
+    fn of(&self, image: &RunImage<'a>) -> Option<RunImage<'a>> {
+        self.at(image.part == RunPart::OpenSet, image.path)
+    }
+
+    /// The same file where it has gone into the open set, or come out of it.
+    fn in_other_part(&self, image: &RunImage<'a>) -> Option<RunImage<'a>> {
+        let other = self.at(image.part != RunPart::OpenSet, image.path)?;
+        (other.digest == image.digest).then_some(other)
+    }
+
+    fn of_digest(&self, digest: Digest) -> Option<RunImage<'a>> {
+        let place = self.by_digest.get(&digest)?;
+        Some(self.images.get(*place as usize))
+    }
+}
+
+/// Images that differ in one way: how many, and the first.
+pub(crate) struct Found {
+    what: &'static str,
+    pub(crate) count: usize,
+    first: String,
+}
+
+impl Found {
+    pub(crate) fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            count: 0,
+            first: String::new(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, name: impl FnOnce() -> String) {
+        if self.count == 0 {
+            self.first = name();
+        }
+        self.count += 1;
+    }
+
+    /// Such as `2 new (first a/1.png)`, if there are any.
+    pub(crate) fn sentence(&self) -> Option<String> {
+        let Self { what, count, first } = self;
+        match count {
+            0 => None,
+            1 => Some(format!("1 {what} ({first})")),
+            _ => Some(format!("{count} {what} (first {first})")),
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! The images that a trained model is evaluated on.
+
+use crate::error::TrainError;
+use crate::experiment::Experiment;
+use crate::load_data;
+use crate::model::ModelInfo;
+use crate::run_folder::IMAGES_FILE;
+use crate::settings::Settings;
+use lsoftmax_data::images::{Channels, Decoded, ImageList, ImageOptions, Part};
+use lsoftmax_data::{DataError, DataSource, Dataset, RunImages, RunPart, SourceOptions, Split};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// Other images than the run's own to evaluate on; what is not given is the run's own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OtherImages {
+    /// The name of a data set.
+    pub data: Option<String>,
+    /// Its folder or list.
+    pub data_dir: Option<PathBuf>,
+    /// The landmarks of its faces.
+    pub landmarks: Option<PathBuf>,
+}
+
+/// Which images of the data are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evaluated {
+    /// Those that the run was to be tested on, as it recorded them.
+    RecordedTestPart,
+    /// The test part, as the data say or as it is drawn.
+    TestPart,
+    /// All there are.
+    All,
+}
+
+/// Images to evaluate a model on, and what is known of them.
+#[derive(Clone, Debug)]
+pub struct TestImages {
+    /// The images, with the classes of the model.
+    pub data: Dataset,
+    /// The name of the data set.
+    pub source: String,
+    /// The folder or list they come from.
+    pub data_dir: Option<PathBuf>,
+    /// Which of its images they are.
+    pub evaluated: Evaluated,
+    /// How many of them the model was trained on, and the path of the first; `None` where the run
+    /// does not record its images.
+    pub trained_on: Option<(usize, Option<String>)>,
+    /// The images that cannot be read, and why.
+    pub broken: Vec<(String, String)>,
+    /// What should be known about the choice, a sentence each.
+    pub remarks: Vec<String>,
+}
+
+/// The images of a run folder, if it records them.
+///
+/// # Errors
+/// The file is damaged.
+pub fn run_images(run: &Path) -> Result<Option<RunImages>, TrainError> {
+    Ok(RunImages::read(&run.join(IMAGES_FILE))?)
+}
+
+/// The images of the run that a model file belongs to: the file lies in the run's folder, or among
+/// its checkpoints. `None` where there is no run, or where it does not record its images.
+///
+/// # Errors
+/// The file is damaged.
+pub fn images_beside(model: &Path) -> Result<Option<RunImages>, TrainError> {
+    let folder = model.parent().unwrap_or(Path::new(""));
+    for run in [Some(folder), folder.parent()].into_iter().flatten() {
+        if let Some(images) = run_images(run)? {
+            return Ok(Some(images));
+        }
+    }
+    Ok(None)
+}
+
+/// The images to evaluate a model of a run on: exactly the recorded test part of its own data, also
+/// where these were moved or have grown; of other data those of the split `test`, or all where the
+/// data have no parts. Classes are matched by name.
+///
+/// # Errors
+/// Data that cannot be read; recorded images that are not there or have changed; images of a class
+/// that the model does not know.
+pub fn test_images(
+    run: &Path,
+    settings: Settings,
+    info: &ModelInfo,
+    other: &OtherImages,
+) -> Result<TestImages, TrainError> {
+    let experiment = Experiment::resolve(Settings::default(), settings)?;
+    let search = Search {
+        run,
+        record: run_images(run)?,
+        info,
+        experiment,
+    };
+    if *other == OtherImages::default() {
+        search.own()
+    } else {
+        search.other(other)
+    }
+}
+
+struct Search<'a> {
+    run: &'a Path,
+    record: Option<RunImages>,
+    info: &'a ModelInfo,
+    experiment: Experiment,
+}
+
+impl Search<'_> {
+    /// The record, if the run has test images that come from files.
+    fn tested(&self) -> Option<&RunImages> {
+        let record = self.record.as_ref();
+        record.filter(|record| record.of(RunPart::Test).next().is_some())
+    }
+
+    fn found(&self, experiment: &Experiment, evaluated: Evaluated, data: Dataset) -> TestImages {
+        let trained_on = self.record.as_ref().map(|record| {
+            let (count, first) = record.trained_on(&data);
+            (count, first.map(str::to_owned))
+        });
+        TestImages {
+            data,
+            source: experiment.data.clone(),
+            data_dir: experiment.data_dir.clone(),
+            evaluated,
+            trained_on,
+            broken: Vec::new(),
+            remarks: Vec::new(),
+        }
+    }
+
+    /// How the model wants the images of a folder or list.
+    fn options(
+        &self,
+        experiment: &Experiment,
+        list: &ImageList,
+    ) -> Result<ImageOptions, TrainError> {
+        let [channels, height, width] = self.info.image;
+        let mut images = experiment.images.clone();
+        images.size = [height, width];
+        images.channels = match channels {
+            1 => Channels::Grey,
+            _ => Channels::Colour,
+        };
+        // What is kept there is the run's, and these are others.
+        images.cache = None;
+        images.options(&list.source)
+    }
+
+    fn own(&self) -> Result<TestImages, TrainError> {
+        let experiment = &self.experiment;
+        let source = DataSource::parse(&experiment.data)?;
+        let Some(record) = self.tested() else {
+            let split = load_data(experiment)?;
+            let data = split.test.relabelled(&self.info.class_names)?;
+            let mut found = self.found(experiment, Evaluated::TestPart, data);
+            if source.is_generated() {
+                // What was trained on is drawn from other numbers.
+                found.trained_on = Some((0, None));
+            } else {
+                found.remarks.push(format!(
+                    "{} does not record its images (an older version made it): its test part is \
+                     drawn again, from the images that are there now",
+                    self.run.display()
+                ));
+            }
+            return Ok(found);
+        };
+        if source == DataSource::Images {
+            let list = ImageList::from_path(&self.folder(experiment)?)?;
+            self.recorded(experiment, &list, record)
+        } else {
+            let split = self.packed(experiment)?;
+            self.recorded_of(experiment, &split, record)
+        }
+    }
+
+    fn other(&self, other: &OtherImages) -> Result<TestImages, TrainError> {
+        let mut experiment = self.experiment.clone();
+        let same_data = other
+            .data
+            .as_ref()
+            .is_none_or(|data| *data == experiment.data);
+        if let Some(data) = &other.data {
+            experiment.data.clone_from(data);
+        }
+        if other.data_dir.is_some() || !same_data {
+            experiment.data_dir.clone_from(&other.data_dir);
+        }
+        if other.landmarks.is_some() {
+            experiment.images.landmarks.clone_from(&other.landmarks);
+        }
+        experiment.open_set = None;
+        let source = DataSource::parse(&experiment.data)?;
+        let record = self.tested().filter(|_| same_data);
+        if source.is_generated() {
+            let split = load_data(&experiment)?;
+            let data = split.test.relabelled(&self.info.class_names)?;
+            return Ok(self.found(&experiment, Evaluated::TestPart, data));
+        }
+        if source == DataSource::Images {
+            let list = ImageList::from_path(&self.folder(&experiment)?)?;
+            match record.filter(|record| record.are_in_list(&list)) {
+                Some(record) => self.recorded(&experiment, &list, record),
+                None => self.all(&experiment, list),
+            }
+        } else {
+            let split = self.packed(&experiment)?;
+            match record.filter(|record| record.are_in(&split)) {
+                Some(record) => self.recorded_of(&experiment, &split, record),
+                None => self.whole_test_part(&experiment, split.test),
+            }
+        }
+    }
+
+    fn folder(&self, experiment: &Experiment) -> Result<PathBuf, TrainError> {
+        experiment.data_dir.clone().ok_or_else(|| {
+            TrainError::setting("data-dir", "the folder or list of the images", "none")
+        })
+    }
+
+    /// A data set whose images lie in few files.
+    fn packed(&self, experiment: &Experiment) -> Result<Split, TrainError> {
+        let options = SourceOptions {
+            dir: experiment.data_dir.clone(),
+            ..SourceOptions::default()
+        };
+        Ok(DataSource::parse(&experiment.data)?.load(&options)?)
+    }
+
+    /// The recorded test part, of a list that should have it.
+    fn recorded(
+        &self,
+        experiment: &Experiment,
+        list: &ImageList,
+        record: &RunImages,
+    ) -> Result<TestImages, TrainError> {
+        let wanted = record.listed(RunPart::Test, list);
+        if wanted.entries.is_empty() {
+            let none = "none of them is there".to_owned();
+            return Err(self.changed(&list.source, none));
+        }
+        let decoded = wanted.decode(&self.options(experiment, list)?)?;
+        let broken = named(&decoded, list);
+        let data = record.select(RunPart::Test, &decoded.dataset, &broken);
+        let data = data.map_err(|changes| self.changed(&list.source, changes))?;
+        self.as_recorded(experiment, &data)
+    }
+
+    /// The same of a data set whose images lie in few files.
+    fn recorded_of(
+        &self,
+        experiment: &Experiment,
+        split: &Split,
+        record: &RunImages,
+    ) -> Result<TestImages, TrainError> {
+        let place = experiment
+            .data_dir
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(&experiment.data));
+        let data = record.select(RunPart::Test, &split.test, &[]);
+        let data = data.map_err(|changes| self.changed(&place, changes))?;
+        self.as_recorded(experiment, &data)
+    }
+
+    fn as_recorded(
+        &self,
+        experiment: &Experiment,
+        data: &Dataset,
+    ) -> Result<TestImages, TrainError> {
+        let data = self.by_name(experiment, data)?;
+        Ok(self.found(experiment, Evaluated::RecordedTestPart, data))
+    }
+
+    fn changed(&self, path: &Path, changes: String) -> TrainError {
+        TrainError::ImagesChanged {
+            path: path.to_owned(),
+            run: self.run.to_owned(),
+            changes,
+            hint: "eval evaluates the test images that the run recorded; --data-dir evaluates \
+                   others",
+        }
+    }
+
+    /// All images of a list, or those for tests where it says which they are.
+    fn all(&self, experiment: &Experiment, mut list: ImageList) -> Result<TestImages, TrainError> {
+        let has_parts = list.entries.iter().any(|entry| entry.part.is_some());
+        if has_parts {
+            list.entries.retain(|entry| entry.part == Some(Part::Test));
+        }
+        if list.entries.is_empty() {
+            let expected = "images of the split test";
+            return Err(DataError::Format {
+                path: list.source,
+                expected: expected.into(),
+                found: "images of other splits alone".into(),
+            }
+            .into());
+        }
+        let decoded = list.decode(&self.options(experiment, &list)?)?;
+        let data = self.by_name(experiment, &decoded.dataset)?;
+        let evaluated = if has_parts {
+            Evaluated::TestPart
+        } else {
+            Evaluated::All
+        };
+        Ok(TestImages {
+            broken: named(&decoded, &list),
+            ..self.found(experiment, evaluated, data)
+        })
+    }
+
+    fn whole_test_part(
+        &self,
+        experiment: &Experiment,
+        data: Dataset,
+    ) -> Result<TestImages, TrainError> {
+        let data = self.by_name(experiment, &data)?;
+        Ok(self.found(experiment, Evaluated::TestPart, data))
+    }
+
+    /// The images with the model's classes. Files in MNIST's format have no names: where the classes
+    /// are numbered, the model's are taken in their order.
+    fn by_name(&self, experiment: &Experiment, data: &Dataset) -> Result<Dataset, TrainError> {
+        let known = &self.info.class_names;
+        let is_idx = |name: &str| matches!(DataSource::parse(name), Ok(DataSource::Idx { .. }));
+        let numbered = |names: &[String]| {
+            let mut numbers = names.iter().enumerate();
+            numbers.all(|(number, name)| *name == number.to_string())
+        };
+        let both = is_idx(&experiment.data) && is_idx(&self.experiment.data);
+        if both && data.class_names.len() <= known.len() && numbered(&data.class_names) {
+            let mut data = data.clone();
+            data.class_names.clone_from(known);
+            return Ok(data);
+        }
+        let place = experiment.data_dir.clone().unwrap_or_default();
+        data.relabelled(known).map_err(|error| match error {
+            DataError::UnknownClass { .. } => TrainError::OtherClasses { path: place, error },
+            error => error.into(),
+        })
+    }
+}
+
+/// The images that cannot be read, by their paths within the list, and why.
+fn named(decoded: &Decoded, list: &ImageList) -> Vec<(String, String)> {
+    let skipped = decoded.skipped.iter();
+    skipped
+        .map(|(path, reason)| (list.path_within(path), reason.clone()))
+        .collect()
+}
