@@ -106,16 +106,22 @@ pub(crate) fn about(found: &OpenSetEvaluation) -> String {
         verification.different_pairs,
         verification.folds
     );
-    if found.same_names > 0 {
-        write!(text, "; {}", same_names(found.same_names)).ok();
-    }
-    if !found.images_compared {
-        text.push_str(
-            "; only the names of the classes were compared with those of the training: the list of \
-             its images is not beside the model",
-        );
+    if let Some(label) = label(found) {
+        write!(text, "; {label}").ok();
     }
     text
+}
+
+/// What is not certain about classes never trained on.
+pub(crate) fn label(found: &OpenSetEvaluation) -> Option<String> {
+    let names = (found.same_names > 0).then(|| same_names(found.same_names));
+    let images = (!found.images_compared).then(|| {
+        "only the names of the classes were compared with those of the training: the list of its \
+         images is not beside the model"
+            .to_owned()
+    });
+    let both: Vec<String> = [names, images].into_iter().flatten().collect();
+    (!both.is_empty()).then(|| both.join("; "))
 }
 
 /// What is said of classes that share their names with trained ones.

@@ -285,3 +285,66 @@ fn a_table_is_a_queue_that_goes_on_where_it_stopped() {
     let unknown = complaint(path, 2, &["reproduce", "mnits"]);
     assert!(unknown.contains("did you mean mnist?"), "{unknown}");
 }
+
+/// Images of two classes, each with a look of its own.
+fn write_images(folder: &Path) {
+    for class in ["a", "b"] {
+        fs::create_dir_all(folder.join(class)).unwrap();
+        for image in 0..12u32 {
+            let look = u32::from(class == "a") * 91 + image * 37;
+            let mut bytes = b"P5\n16 16\n255\n".to_vec();
+            bytes.extend((0..256).map(|place| (look * (place / 16) + place) as u8));
+            fs::write(folder.join(class).join(format!("{image}.pgm")), bytes).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_run_goes_on_with_its_own_images_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    write_images(&path.join("d"));
+    let settings = "data = 'images'\ndata-dir = 'd'\nimage-size = '16'\niterations = 200\nbatch = 8\n\
+        network = 'compact'\nfeature = 4\nheld-out = 4\ncheckpoint-every = 10\nloss = 'softmax'\n";
+    fs::write(path.join("e.toml"), settings).unwrap();
+    succeeds(path, &["train", "--config", "e.toml", "--out", "whole"]);
+    let child = start(path, "r");
+    wait_for(|| checkpoints(path, "r").len() >= 2);
+    interrupted(child, "-INT");
+    let saved = checkpoints(path, "r");
+    let refused = |expected: &str| {
+        let found = complaint(path, 1, &["train", "--resume", "r"]);
+        assert!(
+            found.contains("d: not the images that r recorded: "),
+            "{found}"
+        );
+        assert!(found.contains(expected), "{found}");
+        assert!(found.contains("put them back as they were"), "{found}");
+        assert_eq!(checkpoints(path, "r"), saved, "nothing is lost");
+    };
+    let rename = |from: &str, to: &str| fs::rename(path.join(from), path.join(to)).unwrap();
+    let swap = |one: &str, other: &str| {
+        rename(one, "t");
+        rename(other, one);
+        rename("t", other);
+    };
+    // Labels that were mended by exchanging two files: the mean image stays.
+    swap("d/a/1.pgm", "d/b/1.pgm");
+    refused("2 with other content (first ");
+    // From a checkpoint before the last too, and without removing the last.
+    let first = format!("r/checkpoints/{}", saved[0]);
+    complaint(path, 1, &["train", "--resume", &first]);
+    assert_eq!(checkpoints(path, "r"), saved);
+    swap("d/a/1.pgm", "d/b/1.pgm");
+    rename("d/a/3.pgm", "d/a/99.pgm");
+    refused("1 no longer there (a/3.pgm, now a/99.pgm), 1 new (a/99.pgm)");
+    rename("d/a/99.pgm", "d/a/3.pgm");
+    rename("d/a", "d/c");
+    refused("12 no longer there (first a/");
+    rename("d/c", "d/a");
+    // Moved as a whole, they are the same.
+    rename("d", "moved");
+    complaint(path, 1, &["train", "--resume", "r"]);
+    succeeds(path, &["train", "--resume", "r", "--data-dir", "moved"]);
+    assert!(model(path, "r") == model(path, "whole"));
+}

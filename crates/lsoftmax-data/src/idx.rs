@@ -268,6 +268,32 @@ mod tests {
         dir
     }
 
+    #[test]
+    fn every_image_has_a_number_and_a_digest() {
+        let dir = folder();
+        let split = load(dir.path(), "mnist", None).unwrap();
+        let origin = split.train.origin(2).unwrap();
+        assert_eq!(origin.path, "train-images-idx3-ubyte/2");
+        assert_eq!(origin.digest, crate::Digest::of(split.train.image(2)));
+        // The test images are the first two training images, with other labels.
+        let warnings = crate::duplicates::warnings(&split);
+        assert!(warnings[0].starts_with("2 of 2 test images are identical"));
+        assert!(warnings[1].contains("train-images-idx3-ubyte/0 (class 0) and t10k-images"));
+        let images = crate::RunImages::new(&split, &[]);
+        assert!(images.are_in(&split));
+        let mut pixels: Vec<u8> = (0..18).collect();
+        pixels[17] = 99;
+        let path = dir.path().join("train-images-idx3-ubyte");
+        fs::write(path, idx(IMAGES, &[3, 2, 3], &pixels)).unwrap();
+        let changed = load(dir.path(), "mnist", None).unwrap();
+        assert!(!images.are_in(&changed));
+        let found = images.changes(&crate::RunImages::new(&changed, &[]));
+        let expected = "1 with other content (train-images-idx3-ubyte/2)";
+        assert_eq!(found.as_deref(), Some(expected));
+        let test = images.select(crate::RunPart::Test, &changed.test, &[]);
+        assert_eq!(test.unwrap(), split.test);
+    }
+
     fn error_with(name: &str, bytes: &[u8]) -> String {
         let dir = folder();
         fs::write(dir.path().join(name), bytes).unwrap();

@@ -187,14 +187,13 @@ impl RunImages {
                 wrong(expected, format!("{:?} in line {line}", cell(column)))
             };
             let row = Row {
-                class: match places.get(cell(class)) {
-                    Some(&place) => place,
-                    None => {
-                        let place = images.classes.len() as u32;
-                        images.classes.push(cell(class).to_owned());
-                        places.insert(cell(class).to_owned(), place);
-                        place
-                    }
+                class: if let Some(&place) = places.get(cell(class)) {
+                    place
+                } else {
+                    let place = images.classes.len() as u32;
+                    images.classes.push(cell(class).to_owned());
+                    places.insert(cell(class).to_owned(), place);
+                    place
                 },
                 part: RunPart::ALL
                     .into_iter()

@@ -117,7 +117,7 @@ pub enum TrainError {
         hint: &'static str,
     },
     /// Images of classes that a model does not know.
-    #[error("{}: {error}; images of classes that were not trained on are for --open-set", path.display())]
+    #[error("{}: {error} (images of classes that were not trained on are for --open-set)", path.display())]
     OtherClasses {
         /// The folder or list of the images.
         path: PathBuf,

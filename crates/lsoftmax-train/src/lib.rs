@@ -65,7 +65,7 @@ pub use open_set::{
 pub use precision::Precision;
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, IMAGES_FILE, METRICS_FILE,
-    MODEL_FILE, OUTCOME_FILE, REPORT_FILE, RunFolder, create_new_folder,
+    MODEL_FILE, OUTCOME_FILE, REPORT_FILE, RunFolder, check_images, create_new_folder,
 };
 pub use settings::{NetworkChoice, Published, Settings, parse_stage};
 pub use tensorboard::EVENTS_FILE;

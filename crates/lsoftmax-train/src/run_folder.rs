@@ -180,27 +180,7 @@ impl RunFolder {
         split: &Split,
         step: u64,
     ) -> Result<Option<String>, TrainError> {
-        let now = images_of(experiment, split)?;
-        let remark = match RunImages::read(&self.path.join(IMAGES_FILE))? {
-            Some(before) => {
-                if let Some(changes) = before.changes(&now) {
-                    return Err(TrainError::ImagesChanged {
-                        path: experiment.data_dir.clone().unwrap_or_default(),
-                        run: self.path.clone(),
-                        changes,
-                        hint: "put them back as they were (--data-dir says where they are now), \
-                               or train a new run",
-                    });
-                }
-                None
-            }
-            None if now.is_empty() => None,
-            None => Some(format!(
-                "{} does not record its images (an older version began it): whether they have \
-                 changed since is not known",
-                self.path.display()
-            )),
-        };
+        let remark = check_images(&self.path, experiment, split)?;
         self.forget_after(step)?;
         Ok(remark)
     }
@@ -324,6 +304,38 @@ impl RunFolder {
         self.checkpoints = kept;
         let later: Vec<u64> = later;
         later.into_iter().try_for_each(|step| self.remove(step))
+    }
+}
+
+/// Checks that the images of an experiment are those that a run recorded. If it does not record
+/// them, a sentence says so.
+///
+/// # Errors
+/// As for [`RunFolder::check_images`].
+pub fn check_images(
+    run: &Path,
+    experiment: &Experiment,
+    split: &Split,
+) -> Result<Option<String>, TrainError> {
+    let now = images_of(experiment, split)?;
+    let Some(before) = RunImages::read(&run.join(IMAGES_FILE))? else {
+        return Ok((!now.is_empty()).then(|| {
+            format!(
+                "{} does not record its images (an older version began it): whether they have \
+                 changed since is not known",
+                run.display()
+            )
+        }));
+    };
+    match before.changes(&now) {
+        None => Ok(None),
+        Some(changes) => Err(TrainError::ImagesChanged {
+            path: experiment.data_dir.clone().unwrap_or_default(),
+            run: run.to_owned(),
+            changes,
+            hint: "put them back as they were (--data-dir says where they are now), or train a \
+                   new run",
+        }),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::error::TrainError;
 use crate::experiment::Experiment;
 use crate::load_data;
 use crate::model::ModelInfo;
-use crate::run_folder::IMAGES_FILE;
+use crate::run_folder::{CHECKPOINTS, EXPERIMENT_FILE, IMAGES_FILE};
 use crate::settings::Settings;
 use lsoftmax_data::images::{Channels, Decoded, ImageList, ImageOptions, Part};
 use lsoftmax_data::{DataError, DataSource, Dataset, RunImages, RunPart, SourceOptions, Split};
@@ -69,12 +69,16 @@ pub fn run_images(run: &Path) -> Result<Option<RunImages>, TrainError> {
 /// The file is damaged.
 pub fn images_beside(model: &Path) -> Result<Option<RunImages>, TrainError> {
     let folder = model.parent().unwrap_or(Path::new(""));
-    for run in [Some(folder), folder.parent()].into_iter().flatten() {
-        if let Some(images) = run_images(run)? {
-            return Ok(Some(images));
-        }
+    let run = match folder.file_name() {
+        Some(name) if name == CHECKPOINTS => folder.parent().unwrap_or(Path::new("")),
+        _ => folder,
+    };
+    // A file of that name may be anything where there is no run.
+    if run.join(EXPERIMENT_FILE).is_file() {
+        run_images(run)
+    } else {
+        Ok(None)
     }
-    Ok(None)
 }
 
 /// The images to evaluate a model of a run on: exactly the recorded test part of its own data, also
@@ -172,10 +176,10 @@ impl Search<'_> {
             return Ok(found);
         };
         if source == DataSource::Images {
-            let list = ImageList::from_path(&self.folder(experiment)?)?;
+            let list = ImageList::from_path(&folder(experiment)?)?;
             self.recorded(experiment, &list, record)
         } else {
-            let split = self.packed(experiment)?;
+            let split = packed(experiment)?;
             self.recorded_of(experiment, &split, record)
         }
     }
@@ -193,6 +197,13 @@ impl Search<'_> {
             experiment.data_dir.clone_from(&other.data_dir);
         }
         if other.landmarks.is_some() {
+            if self.info.images.align.is_none() {
+                return Err(TrainError::setting(
+                    "landmarks",
+                    "left out: this model was trained without --align",
+                    "a file of them",
+                ));
+            }
             experiment.images.landmarks.clone_from(&other.landmarks);
         }
         experiment.open_set = None;
@@ -204,33 +215,21 @@ impl Search<'_> {
             return Ok(self.found(&experiment, Evaluated::TestPart, data));
         }
         if source == DataSource::Images {
-            let list = ImageList::from_path(&self.folder(&experiment)?)?;
+            let list = ImageList::from_path(&folder(&experiment)?)?;
             match record.filter(|record| record.are_in_list(&list)) {
                 Some(record) => self.recorded(&experiment, &list, record),
                 None => self.all(&experiment, list),
             }
         } else {
-            let split = self.packed(&experiment)?;
+            let split = packed(&experiment)?;
             match record.filter(|record| record.are_in(&split)) {
                 Some(record) => self.recorded_of(&experiment, &split, record),
-                None => self.whole_test_part(&experiment, split.test),
+                None => {
+                    let data = self.by_name(&experiment, &split.test)?;
+                    Ok(self.found(&experiment, Evaluated::TestPart, data))
+                }
             }
         }
-    }
-
-    fn folder(&self, experiment: &Experiment) -> Result<PathBuf, TrainError> {
-        experiment.data_dir.clone().ok_or_else(|| {
-            TrainError::setting("data-dir", "the folder or list of the images", "none")
-        })
-    }
-
-    /// A data set whose images lie in few files.
-    fn packed(&self, experiment: &Experiment) -> Result<Split, TrainError> {
-        let options = SourceOptions {
-            dir: experiment.data_dir.clone(),
-            ..SourceOptions::default()
-        };
-        Ok(DataSource::parse(&experiment.data)?.load(&options)?)
     }
 
     /// The recorded test part, of a list that should have it.
@@ -263,7 +262,8 @@ impl Search<'_> {
             .data_dir
             .clone()
             .unwrap_or_else(|| PathBuf::from(&experiment.data));
-        let data = record.select(RunPart::Test, &split.test, &[]);
+        let test = self.by_name(experiment, &split.test)?;
+        let data = record.select(RunPart::Test, &test, &[]);
         let data = data.map_err(|changes| self.changed(&place, changes))?;
         self.as_recorded(experiment, &data)
     }
@@ -315,17 +315,8 @@ impl Search<'_> {
         })
     }
 
-    fn whole_test_part(
-        &self,
-        experiment: &Experiment,
-        data: Dataset,
-    ) -> Result<TestImages, TrainError> {
-        let data = self.by_name(experiment, &data)?;
-        Ok(self.found(experiment, Evaluated::TestPart, data))
-    }
-
-    /// The images with the model's classes. Files in MNIST's format have no names: where the classes
-    /// are numbered, the model's are taken in their order.
+    /// The images with the model's classes. Files in MNIST's format have no names of classes but by
+    /// the name of their folder: where those of one side are numbers, they go by their order.
     fn by_name(&self, experiment: &Experiment, data: &Dataset) -> Result<Dataset, TrainError> {
         let known = &self.info.class_names;
         let is_idx = |name: &str| matches!(DataSource::parse(name), Ok(DataSource::Idx { .. }));
@@ -334,7 +325,8 @@ impl Search<'_> {
             numbers.all(|(number, name)| *name == number.to_string())
         };
         let both = is_idx(&experiment.data) && is_idx(&self.experiment.data);
-        if both && data.class_names.len() <= known.len() && numbered(&data.class_names) {
+        let unnamed = numbered(&data.class_names) || numbered(known);
+        if both && unnamed && data.class_names.len() <= known.len() {
             let mut data = data.clone();
             data.class_names.clone_from(known);
             return Ok(data);
@@ -345,6 +337,20 @@ impl Search<'_> {
             error => error.into(),
         })
     }
+}
+
+fn folder(experiment: &Experiment) -> Result<PathBuf, TrainError> {
+    let dir = experiment.data_dir.clone();
+    dir.ok_or_else(|| TrainError::setting("data-dir", "the folder or list of the images", "none"))
+}
+
+/// A data set whose images lie in few files, all of it.
+fn packed(experiment: &Experiment) -> Result<Split, TrainError> {
+    let options = SourceOptions {
+        dir: experiment.data_dir.clone(),
+        ..SourceOptions::default()
+    };
+    Ok(DataSource::parse(&experiment.data)?.load(&options)?)
 }
 
 /// The images that cannot be read, by their paths within the list, and why.

@@ -183,6 +183,12 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
     let (mut found, _) = evaluate_open_set(&embedder.model, info, unseen, 0)?;
     found.same_names = same_names;
     found.images_compared = trained.is_some();
+    // Otherwise a part of what the figures are of.
+    if (manner.json || manner.quiet)
+        && let Some(label) = open_set::label(&found)
+    {
+        output::note(&format!("warning: {label}"));
+    }
     let label = info.loss_label();
     let entries = [(&*label, 0, &found)];
     if let Some(folder) = &args.out {

@@ -8,7 +8,7 @@ use crate::results::{self, Cell, Line, Section};
 use crate::{args, commands::Misuse};
 use anyhow::bail;
 use lsoftmax_data::{Split, atomic_write};
-use lsoftmax_train::{Experiment, OUTCOME_FILE, Outcome, RunFolder, Settings};
+use lsoftmax_train::{Experiment, OUTCOME_FILE, Outcome, RunFolder, Settings, check_images};
 use std::path::PathBuf;
 
 /// The tables of all that is in the folder.
@@ -179,6 +179,7 @@ impl Job {
         let (folder, saved) = if self.path.join(OUTCOME_FILE).exists() {
             // Read for what it may complain of.
             self.outcome()?;
+            check_images(&self.path, &self.experiment, split)?;
             return Ok(());
         } else if self.path.exists() {
             let (mut folder, experiment, saved) = RunFolder::open(&self.path, None, None)?;

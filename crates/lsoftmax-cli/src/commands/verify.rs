@@ -9,6 +9,7 @@ use lsoftmax_data::faces::PairsFile;
 use lsoftmax_data::images::base;
 use lsoftmax_metrics::{Matrix, Roc, cosine_scores, k_fold_embeddings};
 use lsoftmax_train::{Verification, worst_mistakes};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: args::Verify, manner: Manner) -> anyhow::Result<()> {
@@ -151,7 +152,10 @@ fn many(
         let label = embedder.info.loss_label();
         let place = |at: usize| images.pairs[at].map(|image| image as u32);
         let worst = worst_mistakes(&scores, &same, place);
-        let about = format!("{count} pairs of {} images.", images.images.len());
+        let mut about = format!("{count} pairs of {} images.", images.images.len());
+        if let Some((trained @ 1.., _)) = &trained_on {
+            write!(about, " {trained} of the images were trained on.").ok();
+        }
         let part = open_set::pairs_section(&label, about, &verification, &worst, &data);
         Page::of_model(format!("{label} on {}", file.display()), part).write(folder)?;
     }

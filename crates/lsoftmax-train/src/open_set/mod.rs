@@ -106,6 +106,8 @@ impl Verification {
     }
 }
 
+// Serde gives a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }

@@ -6,6 +6,7 @@ mod folders;
 mod lists;
 mod parts;
 mod real;
+mod record;
 
 use super::*;
 use crate::Digest;
