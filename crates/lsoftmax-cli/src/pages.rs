@@ -167,6 +167,12 @@ pub(crate) fn table(rows: &[Row]) -> String {
     output::table(&header, &cells)
 }
 
+/// What to know before one of the rows is preferred to softmax, a sentence each.
+pub(crate) fn doubts(rows: &[Row]) -> Vec<String> {
+    let rows: Vec<RunSummary> = rows.iter().map(Row::summary).collect();
+    lsoftmax_report::doubts(&rows)
+}
+
 /// The folder of a page's pictures.
 pub(crate) const FIGURES: &str = "figures";
 

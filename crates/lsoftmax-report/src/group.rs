@@ -94,9 +94,25 @@ impl<'a> Group<'a> {
         self.stat(|row| row.test_error_percent)
     }
 
+    pub(crate) fn train_error(&self) -> Option<Stat> {
+        self.stat(|row| row.train_error_percent.unwrap_or(f64::NAN))
+    }
+
+    /// Whether another loss is all that differs.
+    pub(crate) fn is_comparable(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.first(), other.first());
+        ours.network == theirs.network
+            && ours.feature == theirs.feature
+            && ours.iterations == theirs.iterations
+    }
+
     pub(crate) fn angle(&self) -> Option<Stat> {
         self.stat(|row| row.mean_target_angle_deg)
     }
+}
+
+pub(crate) fn is_softmax(group: &&Group<'_>) -> bool {
+    group.first().loss.trim().eq_ignore_ascii_case("softmax")
 }
 
 /// The groups in the order of first appearance.

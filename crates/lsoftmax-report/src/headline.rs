@@ -1,12 +1,12 @@
 //! The result in plain words, from the rows alone.
 
 use crate::escape::put;
-use crate::group::{Group, Stat, groups};
+use crate::group::{Group, groups, is_softmax};
 use crate::model::Report;
 use crate::number::fixed;
 
 /// The result of a report in one or two plain sentences: how the margin losses end against
-/// softmax, whichever is better.
+/// softmax, whichever is better. [`doubts`](crate::doubts) says how sure that is.
 pub fn headline(report: &Report) -> String {
     let groups = groups(&report.rows);
     let Some(first) = groups.first() else {
@@ -19,7 +19,7 @@ pub fn headline(report: &Report) -> String {
     if groups.len() == 1 {
         return alone(first);
     }
-    let Some(softmax) = groups.iter().find(|group| is_softmax(group)) else {
+    let Some(softmax) = groups.iter().find(is_softmax) else {
         return without_softmax(&groups);
     };
     let others: Vec<&Group<'_>> = groups
@@ -59,10 +59,6 @@ pub fn headline(report: &Report) -> String {
         put!(text, " Diverged: {}.", dead.join(", "));
     }
     text
-}
-
-fn is_softmax(group: &Group<'_>) -> bool {
-    group.first().loss.trim().eq_ignore_ascii_case("softmax")
 }
 
 fn error(group: &Group<'_>) -> f64 {
@@ -163,20 +159,7 @@ fn against(best: &Group<'_>, softmax: &Group<'_>) -> String {
         ),
         None => String::new(),
     };
-    let doubt = if our_error != their_error && within_spread(ours, theirs) {
-        " The difference in error is within the spread of the seeds."
-    } else {
-        ""
-    };
-    format!("{verdict}{angles}.{doubt}")
-}
-
-/// Whether two means over seeds lie within one joint standard deviation.
-pub(crate) fn within_spread(a: Stat, b: Stat) -> bool {
-    match (a.deviation, b.deviation) {
-        (Some(left), Some(right)) => (a.mean - b.mean).abs() <= left.hypot(right),
-        _ => false,
-    }
+    format!("{verdict}{angles}.")
 }
 
 #[cfg(test)]
@@ -249,16 +232,5 @@ mod tests {
         );
         let text = say(vec![row("softmax", "S", 2.0, 1.0), dead]);
         assert_eq!(text, "None of the runs against S came to an end.");
-    }
-
-    #[test]
-    fn doubt_is_spoken() {
-        let rows = vec![
-            row("softmax", "S", 2.0, 30.0),
-            row("softmax", "S", 2.4, 30.0),
-            row("l-softmax", "L", 1.9, 20.0),
-            row("l-softmax", "L", 2.3, 20.0),
-        ];
-        assert!(say(rows).ends_with("within the spread of the seeds."));
     }
 }

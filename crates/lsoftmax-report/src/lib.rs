@@ -33,6 +33,7 @@ mod boundary;
 mod chart;
 mod confusion;
 mod curves;
+mod doubt;
 mod error;
 mod escape;
 mod feature;
@@ -52,6 +53,7 @@ mod theme;
 
 pub use boundary::boundary_plot;
 pub use curves::Quantity;
+pub use doubt::doubts;
 pub use error::ReportError;
 pub use file::write;
 pub use headline::headline;

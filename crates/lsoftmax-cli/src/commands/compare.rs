@@ -76,8 +76,12 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     let report = path.join(REPORT_FILE);
     page = page.with_open_set(&rows, &split);
     page.write(&path)?;
+    let shown = if rows.is_empty() { &pictures } else { &rows };
+    let doubts = pages::doubts(shown);
     if manner.json {
-        let answer = serde_json::json!({ "rows": rows, "pictures": pictures, "report": report });
+        let answer = serde_json::json!({
+            "rows": rows, "pictures": pictures, "remarks": doubts, "report": report
+        });
         return output::line(&answer.to_string());
     }
     if !rows.is_empty() {
@@ -89,6 +93,9 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     if !pictures.is_empty() {
         output::line("\nwith a 2-D feature, for the pictures:")?;
         output::line(&pages::table(&pictures))?;
+    }
+    if !doubts.is_empty() {
+        output::line(&format!("\n{}", doubts.join("\n")))?;
     }
     output::line(&format!("\nreport: {}", report.display()))
 }

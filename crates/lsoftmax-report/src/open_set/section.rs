@@ -1,9 +1,9 @@
 //! The part of the page: a table, pictures, images.
 
 use super::{OpenSetRow, OpenSetSection, Rates, curve, scores, strip};
+use crate::doubt::within_spread;
 use crate::escape::{escape, put, unbroken};
 use crate::group::{Stat, distinct};
-use crate::headline::within_spread;
 use crate::model::Report;
 use crate::number::{MISSING, fixed};
 use crate::svg::Svg;

@@ -1,5 +1,6 @@
 //! What was compared, on what, by which command, and what came out.
 
+use crate::doubt::doubts;
 use crate::escape::{escape, put, unbroken};
 use crate::group::{distinct, groups, labels};
 use crate::headline::headline;
@@ -20,7 +21,9 @@ pub(super) fn title(report: &Report) -> &str {
 /// What came out, on known classes and on others.
 fn lead(report: &Report) -> String {
     let unseen = report.open_set.as_ref().map(open_set::headline);
-    let parts = [headline(report), unseen.unwrap_or_default()];
+    let mut parts = vec![headline(report)];
+    parts.extend(doubts(&report.rows));
+    parts.extend(unseen);
     parts.join(" ").trim().to_owned()
 }
 

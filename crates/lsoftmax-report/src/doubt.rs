@@ -1,0 +1,191 @@
+//! What a table of means does not show: how sure a difference is, and a margin that came too soon.
+
+use crate::group::{Group, Stat, groups, is_softmax};
+use crate::model::RunSummary;
+use crate::number::fixed;
+
+/// The smallest difference in training error, in points, that a warning is about: ten of 10,000
+/// images.
+const NOTICEABLE: f64 = 0.1;
+
+/// What to know before a loss is preferred to softmax: a sentence each.
+///
+/// - Which differences in test error are within the spread of the seeds, which takes two seeds: within
+///   one joint standard deviation.
+/// - Which losses with an angular multiplier end with a higher training error than softmax, beyond
+///   that spread, and no lower test error: their margin has slowed the training down, and there was no
+///   over-fitting for it to cure.
+///
+/// Empty without softmax, and where all is clear. Runs that diverged do not count.
+pub fn doubts(rows: &[RunSummary]) -> Vec<String> {
+    let groups = groups(rows);
+    let alive = |group: &&Group<'_>| !group.all_diverged() && group.error().is_some();
+    let mut doubts = Vec::new();
+    // Full-sized and 2-D features, say, each have a softmax of their own.
+    for softmax in groups.iter().filter(is_softmax).filter(alive) {
+        let others: Vec<&Group<'_>> = groups
+            .iter()
+            .filter(|group| group.is_comparable(softmax) && !is_softmax(group))
+            .filter(alive)
+            .collect();
+        let unsure: Vec<&str> = others
+            .iter()
+            .filter(|group| is_unsure(group, softmax))
+            .map(|group| group.label())
+            .collect();
+        if !unsure.is_empty() {
+            doubts.push(format!(
+                "The difference in test error to {} is within the spread of the seeds: {}.",
+                softmax.label(),
+                unsure.join(", ")
+            ));
+        }
+        doubts.extend(others.iter().filter_map(|group| too_soon(group, softmax)));
+    }
+    doubts
+}
+
+fn is_unsure(group: &Group<'_>, softmax: &Group<'_>) -> bool {
+    let both = group.error().zip(softmax.error());
+    both.is_some_and(|(ours, theirs)| within_spread(ours, theirs))
+}
+
+/// A warning, if the margin of a loss has only slowed the training down.
+fn too_soon(group: &Group<'_>, softmax: &Group<'_>) -> Option<String> {
+    let first = group.first();
+    let has_multiplier = ["l-softmax", "a-softmax"]
+        .iter()
+        .any(|name| first.loss.starts_with(name));
+    if !has_multiplier || first.m < 2 {
+        return None;
+    }
+    let (ours, theirs) = group.train_error().zip(softmax.train_error())?;
+    let (our_test, their_test) = group.error().zip(softmax.error())?;
+    let is_higher = ours.mean - theirs.mean >= NOTICEABLE && !within_spread(ours, theirs);
+    (is_higher && our_test.mean >= their_test.mean).then(|| {
+        format!(
+            "{} ends with a training error of {} % where {} has {} %: the margin had no time to \
+             help; train longer.",
+            group.label(),
+            fixed(ours.mean, 2),
+            softmax.label(),
+            fixed(theirs.mean, 2)
+        )
+    })
+}
+
+/// Whether two means over seeds lie within one joint standard deviation.
+pub(crate) fn within_spread(a: Stat, b: Stat) -> bool {
+    match (a.deviation, b.deviation) {
+        (Some(left), Some(right)) => (a.mean - b.mean).abs() <= left.hypot(right),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Test and training errors by seed.
+    fn rows(loss: &str, m: u32, errors: &[(f64, f64)]) -> Vec<RunSummary> {
+        let row = |(seed, &(test, train)): (usize, &(f64, f64))| RunSummary {
+            loss: loss.to_owned(),
+            m,
+            label: format!("{loss} {m}"),
+            seed: seed as u64,
+            test_error_percent: test,
+            train_error_percent: Some(train),
+            ..RunSummary::default()
+        };
+        errors.iter().enumerate().map(row).collect()
+    }
+
+    fn said(others: &[(&str, u32, &[(f64, f64)])], softmax: &[(f64, f64)]) -> Vec<String> {
+        let others = others
+            .iter()
+            .map(|&(loss, m, errors)| rows(loss, m, errors));
+        let all: Vec<_> = std::iter::once(rows("softmax", 1, softmax))
+            .chain(others)
+            .collect();
+        doubts(&all.concat())
+    }
+
+    const SOFTMAX: [(f64, f64); 2] = [(2.0, 0.7), (2.4, 0.9)];
+
+    #[test]
+    fn differences_within_the_spread_are_named_together() {
+        let near: &[(f64, f64)] = &[(1.9, 0.8), (2.3, 0.9)];
+        let far: &[(f64, f64)] = &[(1.2, 0.8), (1.3, 0.9)];
+        assert_eq!(
+            said(
+                &[
+                    ("l-softmax", 2, near),
+                    ("l-softmax", 4, far),
+                    ("arc-face", 1, near)
+                ],
+                &SOFTMAX
+            ),
+            [
+                "The difference in test error to softmax 1 is within the spread of the seeds: \
+                 l-softmax 2, arc-face 1."
+            ]
+        );
+        assert!(said(&[("l-softmax", 4, far)], &SOFTMAX).is_empty());
+        // One seed has no spread.
+        assert!(said(&[("l-softmax", 2, &near[..1])], &SOFTMAX[..1]).is_empty());
+        // And without softmax there is nothing to differ from.
+        assert!(doubts(&rows("l-softmax", 2, near)).is_empty());
+    }
+
+    #[test]
+    fn a_margin_that_only_slowed_the_training_down_is_named() {
+        let warning = said(&[("l-softmax", 4, &[(19.02, 18.49)])], &[(13.7, 12.0)]);
+        assert_eq!(
+            warning,
+            [
+                "l-softmax 4 ends with a training error of 18.49 % where softmax 1 has 12.00 %: the \
+                 margin had no time to help; train longer."
+            ]
+        );
+        // Harder to learn and better for it: what the margin is for.
+        assert!(said(&[("l-softmax", 4, &[(1.8, 1.2)])], &[(2.1, 0.7)]).is_empty());
+        // Worse, but not for want of time.
+        assert!(said(&[("l-softmax", 4, &[(2.5, 0.7)])], &[(2.1, 0.7)]).is_empty());
+        // Not by more than the seeds differ.
+        let noisy: &[(f64, f64)] = &[(20.0, 10.0), (22.0, 16.0)];
+        let base = [(15.0, 9.0), (16.0, 14.0)];
+        assert!(said(&[("l-softmax", 2, noisy)], &base).is_empty());
+        // No margin that could wait.
+        assert!(said(&[("l-softmax", 1, &[(19.0, 18.0)])], &[(13.7, 12.0)]).is_empty());
+        assert!(said(&[("cos-face", 1, &[(19.0, 18.0)])], &[(13.7, 12.0)]).is_empty());
+    }
+
+    #[test]
+    fn the_diverged_do_not_count() {
+        let mut dead = rows("l-softmax", 4, &[(90.0, 90.0)]);
+        dead[0].diverged = true;
+        assert!(doubts(&[rows("softmax", 1, &SOFTMAX[..1]), dead].concat()).is_empty());
+    }
+
+    #[test]
+    fn each_network_has_a_softmax_of_its_own() {
+        let flat = |mut rows: Vec<RunSummary>| {
+            for row in &mut rows {
+                row.feature = 2;
+            }
+            rows
+        };
+        let all = [
+            rows("softmax", 1, &[(2.0, 1.0)]),
+            rows("l-softmax", 4, &[(1.8, 1.2)]),
+            flat(rows("softmax", 1, &[(9.0, 8.0)])),
+            flat(rows("l-softmax", 4, &[(16.0, 15.0)])),
+        ];
+        let found = doubts(&all.concat());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(
+            found[0].contains("15.00 %") && found[0].contains("8.00 %"),
+            "{found:?}"
+        );
+    }
+}
