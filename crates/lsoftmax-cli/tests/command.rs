@@ -206,6 +206,27 @@ fn what_was_typed_wrong_is_named_and_nothing_is_left() {
     misuse(&["--threads", "0"], "--threads must be from 1");
     misuse(&["--data", "mnist"], "mnist needs --data-dir");
     misuse(&["--stages", "5:2,5:3"], "stages must rise in step");
+    for (gate, expected) in [
+        (
+            r#"{ signal = "majority", from = 0.9, to = 0.5 }"#,
+            "gate.to must be above gate.from",
+        ),
+        (
+            r#"{ signal = "accuracy", from = 0.9, to = 1.0 }"#,
+            "`confidence` or `majority`",
+        ),
+        (
+            r#"{ signal = "majority", from = 0.9, until = 1.0 }"#,
+            "unknown field `until`",
+        ),
+    ] {
+        fs::write(path.join("gate.toml"), format!("gate = {gate}\n")).unwrap();
+        let output = lsoftmax(path, &["train", "--config", "gate.toml"]);
+        let message = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{message}");
+        assert!(message.contains(expected), "{message}");
+    }
+    fs::remove_file(path.join("gate.toml")).unwrap();
     let compare = |args: &[&str]| complaint(path, 2, &[&["compare"], args].concat());
     assert!(compare(&["--loss", "softmax"]).contains("--losses"));
     assert!(compare(&["--losses", "l-softmax:x"]).contains("NAME:M"));

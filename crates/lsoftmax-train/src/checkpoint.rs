@@ -5,6 +5,7 @@ use crate::model::{Model, ModelInfo};
 use crate::tensor_file::TensorFile;
 use crate::training::{Frame, Progress, Window};
 use burn::tensor::Device;
+use lsoftmax::RunningSignal;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -40,6 +41,9 @@ pub(crate) struct TrainingState {
     pub(crate) stuck_since: Option<u64>,
     pub(crate) curve: Vec<Progress>,
     pub(crate) window: Window,
+    /// What a gate with a memory has seen.
+    #[serde(default)]
+    pub(crate) running: RunningSignal,
     pub(crate) frames: Vec<Frame>,
     pub(crate) best: Option<Best>,
     pub(crate) remarks: Vec<String>,

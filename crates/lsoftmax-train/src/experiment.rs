@@ -329,6 +329,7 @@ impl Experiment {
             scale,
             margins,
             stages: (!self.annealing.stages.is_empty()).then(|| self.annealing.stages.clone()),
+            gate: self.annealing.gate,
             iterations: Some(self.iterations),
             batch: Some(self.batch),
             learning_rate: Some(self.learning_rate),
@@ -563,6 +564,7 @@ fn resolve_annealing(
         (None, Some(stages)) => {
             Annealing {
                 lambda: Lambda::None,
+                gate: None,
                 stages: stages.clone(),
                 floor: None,
             }
@@ -573,6 +575,7 @@ fn resolve_annealing(
     };
     Ok(Annealing {
         lambda,
+        gate: flags.gate.or(file.gate),
         stages,
         floor: None,
     })

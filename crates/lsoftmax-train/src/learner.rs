@@ -10,7 +10,7 @@ use crate::tensor_file::TensorFile;
 use burn::module::ParamGroup;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData, Transaction};
-use lsoftmax::Annealing;
+use lsoftmax::{Annealing, RunningSignal};
 
 /// Where a checkpoint has the centres of center loss.
 const CENTERS: &str = "center.centers";
@@ -49,6 +49,14 @@ pub struct TargetNumbers {
     pub loss: f64,
     /// A row for each sample: cosine, feature norm, norm of the own class weight, confidence.
     pub targets: Vec<f32>,
+}
+
+impl TargetNumbers {
+    /// What the plain softmax gives the own class, for each sample.
+    pub(crate) fn confidences(&self) -> Vec<f64> {
+        let rows = self.targets.chunks_exact(4);
+        rows.map(|row| f64::from(row[3])).collect()
+    }
 }
 
 impl Forward {
@@ -199,6 +207,19 @@ impl Learner {
     /// # Errors
     /// A label that is no class.
     pub fn forward(&self, batch: TrainBatch) -> Result<Forward, TrainError> {
+        self.forward_after(batch, RunningSignal::default())
+    }
+
+    /// [`forward`](Self::forward) after batches with this signal, for a [gate](lsoftmax::Gate) with a
+    /// memory.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn forward_after(
+        &self,
+        batch: TrainBatch,
+        running: RunningSignal,
+    ) -> Result<Forward, TrainError> {
         let TrainBatch {
             step,
             images,
@@ -207,8 +228,8 @@ impl Learner {
         } = batch;
         let features = self.model.backbone.forward_in(images, self.precision);
         let head = &self.model.head;
-        let out =
-            head.loss_with_known_labels(features.clone(), labels.clone(), &host_labels, step)?;
+        let (rows, on_device) = (features.clone(), labels.clone());
+        let out = head.loss_after(rows, on_device, &host_labels, step, running)?;
         let loss = match &self.pairs {
             None => out.loss,
             Some(pairs) => pairs.add_to(out.loss, features.clone(), labels.clone(), step)?,

@@ -1,7 +1,7 @@
 //! What a user may set: the keys of an experiment file, and the flags of the same names.
 
 use crate::network::NetworkSpec;
-use lsoftmax::Stage;
+use lsoftmax::{Gate, Stage};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -135,6 +135,10 @@ pub struct Settings {
     /// A growing m, as STEP:M,STEP:M
     #[cfg_attr(feature = "clap", arg(long, value_name = "STEP:M", value_delimiter = ',', value_parser = parse_stage))]
     pub stages: Option<Vec<Stage>>,
+    /// What λ waits for.
+    #[cfg_attr(feature = "clap", arg(skip))]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
 
     /// Steps of the training; stretches milestones and annealing in proportion
     /// [default: 18000; 2000 on images, 600 on generated data]
@@ -270,6 +274,7 @@ impl Settings {
         "power",
         "factor",
         "stages",
+        "gate",
         "iterations",
         "batch",
         "learning-rate",
@@ -295,7 +300,7 @@ impl Settings {
         each!(
             data data_dir data_seed train_samples test_samples test_share open_set open_set_same_names exclude image_size channels fit broken
             image_cache align landmarks augment mirrored network feature loss
-            margin scale margins pair_weight pair_margin pair_selection images_per_class annealing lambda lambda_min gamma power factor stages
+            margin scale margins pair_weight pair_margin pair_selection images_per_class annealing lambda lambda_min gamma power factor stages gate
             iterations batch learning_rate milestones momentum weight_decay seed evaluations
             held_out checkpoint_every precision on_divergence recoveries published
         )

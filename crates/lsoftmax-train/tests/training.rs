@@ -216,6 +216,10 @@ fn an_experiment_reads_back_from_its_own_file() {
                 seed: Some(u64::MAX),
                 ..settings(loss)
             };
+            let settings = Settings {
+                gate: (annealing != "none").then_some(lsoftmax::Gate::AUTO),
+                ..settings
+            };
             let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
             let file = toml::from_str(&experiment.to_toml().unwrap()).unwrap();
             assert_eq!(
@@ -263,30 +267,67 @@ impl Observer for StopAfter {
     }
 }
 
+/// Stops in the middle, goes on from the file, and compares with a training that never stopped, which it
+/// returns.
+fn resumes_to_the_same_bits(settings: Settings) -> Trained {
+    let experiment = Experiment::resolve(settings.clone(), Settings::default()).unwrap();
+    let split = load_data(&experiment).unwrap();
+    let mut observer = StopAfter(37, 0, None);
+    let device = Device::flex();
+    train(&experiment, &split, &device, &mut observer).unwrap_err();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c");
+    std::fs::write(&path, observer.2.unwrap().to_bytes().unwrap()).unwrap();
+    let saved = Saved {
+        last: Checkpoint::load(&path).unwrap(),
+        good: None,
+        best: None,
+    };
+    assert_eq!(saved.last.step(), 37);
+    let resumed = resume(&experiment, &split, &device, saved, &mut ()).unwrap();
+    let whole = run(settings);
+    assert!(
+        bytes(&resumed) == bytes(&whole),
+        "{}",
+        experiment.loss_name()
+    );
+    whole
+}
+
 #[test]
 fn losses_on_distances_resume_to_the_same_bits() {
     for loss in ["softmax+center", "triplet", "softmax+contrastive"] {
-        let settings = Settings {
+        resumes_to_the_same_bits(Settings {
             pair_selection: (loss == "triplet").then(|| "random".into()),
             ..settings(loss)
-        };
-        let experiment = Experiment::resolve(settings.clone(), Settings::default()).unwrap();
-        let split = load_data(&experiment).unwrap();
-        let mut observer = StopAfter(37, 0, None);
-        let device = Device::flex();
-        train(&experiment, &split, &device, &mut observer).unwrap_err();
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("c");
-        std::fs::write(&path, observer.2.unwrap().to_bytes().unwrap()).unwrap();
-        let saved = Saved {
-            last: Checkpoint::load(&path).unwrap(),
-            good: None,
-            best: None,
-        };
-        assert_eq!(saved.last.step(), 37);
-        let resumed = resume(&experiment, &split, &device, saved, &mut ()).unwrap();
-        assert!(bytes(&resumed) == bytes(&run(settings)), "{loss}");
+        });
     }
+}
+
+#[test]
+fn a_gate_with_a_memory_opens_slowly_and_resumes_to_the_same_bits() {
+    let lambdas = |memory: f64| {
+        let gate = lsoftmax::Gate {
+            signal: lsoftmax::Signal::Majority,
+            from: 0.05,
+            to: 0.95,
+            memory,
+        };
+        let trained = resumes_to_the_same_bits(Settings {
+            gate: Some(gate),
+            annealing: Some("constant".into()),
+            lambda: Some(1.0),
+            ..settings("l-softmax")
+        });
+        let lambdas = trained.outcome.curve.iter().map(|p| p.lambda.unwrap());
+        lambdas.collect::<Vec<f64>>()
+    };
+    let (batch, running) = (lambdas(0.0), lambdas(0.5));
+    // Shut at first, then open: for the batch at once, for the mean over 30 steps later.
+    assert!(batch[0] > 1e3 && running[0] > 1e3);
+    let open = |lambdas: &[f64]| lambdas.iter().position(|&lambda| lambda < 10.0);
+    assert!(open(&batch) < open(&running), "{batch:?}, {running:?}");
+    assert!(running[59] < 10.0, "{running:?}");
 }
 
 #[test]

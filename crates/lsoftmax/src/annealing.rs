@@ -46,23 +46,133 @@ pub enum Lambda {
     },
 }
 
-/// λ of one step: the same for every batch, or one that waits until the batch is told apart.
+/// Multiplies the share of the margin, `1 / (1 + λ)`, by a factor from 0 to 1 that depends on how well
+/// the **plain** softmax, without any margin, tells the classes apart.
+///
+/// ```text
+/// c = (s - 1/C) / (1 - 1/C)               s: the signal, C classes; 0 for guessing, 1 for certainty
+/// g = min(1, max(0, (c - from) / (to - from)))
+/// 1 / (1 + λ) = g / (1 + λ(t))
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// What opens it.
+    pub signal: Signal,
+    /// The signal above guessing, at which the margin begins, at least 0.
+    pub from: f64,
+    /// The signal above guessing, at which all of the margin is there: above `from`, at most 1.
+    pub to: f64,
+    /// The share of the training that the signal is averaged over, below 1; 0: each batch counts for
+    /// itself.
+    #[serde(default)]
+    pub memory: f64,
+}
+
+/// What a [`Gate`] looks at: a mean over samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signal {
+    /// The probability of the own class. Longer features raise it, and so does a margin.
+    Confidence,
+    /// 1 where the own class has more than half of the probability, else 0: at most the accuracy,
+    /// whatever the length of the features.
+    Majority,
+}
+
+impl Signal {
+    /// The signal of a batch to whose samples the plain softmax gives these probabilities of their own
+    /// classes.
+    pub fn of(self, confidences: &[f64]) -> f64 {
+        let sum: f64 = match self {
+            Self::Confidence => confidences.iter().sum(),
+            // NaN is no minority.
+            Self::Majority => confidences
+                .iter()
+                .map(|&p| if p.is_nan() { p } else { f64::from(p > 0.5) })
+                .sum(),
+        };
+        sum / confidences.len() as f64
+    }
+}
+
+impl Gate {
+    /// That of [`Lambda::Auto`], unless another is set.
+    pub const AUTO: Self = Self {
+        signal: Signal::Confidence,
+        from: 0.3,
+        to: 0.9,
+        memory: 0.0,
+    };
+
+    /// λ where it is shut: ∞, which is softmax to the bit.
+    pub(crate) fn most(&self) -> f64 {
+        if *self == Self::AUTO {
+            MOST
+        } else {
+            f64::INFINITY
+        }
+    }
+
+    fn check(&self) -> Result<(), AnnealingError> {
+        let Self {
+            from, to, memory, ..
+        } = *self;
+        need("gate.from", from, "at least 0", from >= 0.0)?;
+        need(
+            "gate.to",
+            to,
+            "above gate.from and at most 1",
+            to > from && to <= 1.0,
+        )?;
+        need(
+            "gate.memory",
+            memory,
+            "at least 0 and below 1",
+            (0.0..1.0).contains(&memory),
+        )
+    }
+}
+
+/// The mean of a [`Gate`]'s signal over the last steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunningSignal {
+    mean: f64,
+    steps: u64,
+}
+
+impl RunningSignal {
+    /// The mean so far; 0 before the first batch.
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
+    /// Adds a batch to a mean over about so many steps.
+    pub fn push(&mut self, signal: f64, over: f64) {
+        self.steps += 1;
+        let share = 1.0 / (self.steps as f64).min(over.max(1.0));
+        self.mean += share * (signal - self.mean);
+    }
+}
+
+/// λ of one step: the same for every batch, or one that waits until the classes are told apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepLambda {
     lambda: f64,
-    gated: bool,
+    gate: Option<Gate>,
+    running: RunningSignal,
 }
 
-/// The confidence above guessing at which the margin begins, and at which all of it is there.
-pub(crate) const GATE: [f64; 2] = [0.3, 0.9];
-/// The largest λ behind the gate: no margin, to the last bits of f32.
-pub(crate) const MOST: f64 = 1e6;
+/// λ behind the shut gate of [`Gate::AUTO`], whose figures are published: no margin, but for the last
+/// bits of f32. It also stands for λ = ∞ where λ is shown.
+const MOST: f64 = 1e6;
 
 impl From<f64> for StepLambda {
     fn from(lambda: f64) -> Self {
         Self {
             lambda,
-            gated: false,
+            gate: None,
+            running: RunningSignal::default(),
         }
     }
 }
@@ -73,40 +183,55 @@ impl StepLambda {
         self.lambda
     }
 
-    /// Whether the gate of [`of`](Self::of) stands before it.
-    #[cfg(feature = "_gpu")]
-    pub(crate) fn is_gated(&self) -> bool {
-        self.gated
+    /// The same after batches with this signal, for a gate that has a memory.
+    #[must_use]
+    pub fn after(self, running: RunningSignal) -> Self {
+        Self { running, ..self }
     }
 
-    /// λ for a batch of so many classes to which the **plain** softmax, without any margin, gives
-    /// this probability of the own class on average.
-    ///
-    /// With the default schedule, the share of the margin is multiplied by a gate `g`:
-    ///
-    /// ```text
-    /// c = (p - 1/C) / (1 - 1/C)            0 for guessing, 1 for certainty
-    /// g = min(1, max(0, (c - 0.3) / 0.6))
-    /// 1 / (1 + λ) = g / (1 + λ(t))
-    /// ```
+    /// The gate that λ waits behind, if it looks at the batch.
+    pub fn gate_of_batch(&self) -> Option<Gate> {
+        self.gate.filter(|gate| gate.memory == 0.0)
+    }
+
+    /// λ of a batch of so many classes to whose samples the plain softmax gives these probabilities of
+    /// their own classes.
+    pub fn of_batch(&self, confidences: &[f64], classes: usize) -> f64 {
+        let gate = self.gate_of_batch();
+        self.of(
+            gate.map_or(self.running.mean, |gate| gate.signal.of(confidences)),
+            classes,
+        )
+    }
+
+    /// λ of batches with this signal of the gate on average, which counts where the gate looks at the
+    /// batch. It is to be shown: of a shut gate it is 1e6.
+    pub fn of_steps(&self, signal: f64, classes: usize) -> f64 {
+        let looks = self.gate_of_batch().is_some();
+        let lambda = self.of(if looks { signal } else { self.running.mean }, classes);
+        if lambda > MOST { MOST } else { lambda }
+    }
+
+    /// λ for this signal of the [gate](Gate), if there is one.
     ///
     /// While a batch is still guessed at, the quickest way to small target angles is for all
     /// features and all class weights to point the same way, and even a weak margin makes classes
     /// merge; softmax alone keeps them apart. A hard task with a short budget never comes out of
     /// that, and then stays with softmax. No gradient flows through the gate.
-    pub fn of(&self, confidence: f64, classes: usize) -> f64 {
-        if !self.gated {
+    pub fn of(&self, signal: f64, classes: usize) -> f64 {
+        let Some(gate) = self.gate else {
             return self.lambda;
-        }
+        };
         let guess = 1.0 / classes as f64;
         let above = if classes < 2 {
             1.0
         } else {
-            (confidence - guess) / (1.0 - guess)
+            (signal - guess) / (1.0 - guess)
         };
-        let gate = ((above - GATE[0]) / (GATE[1] - GATE[0])).clamp(0.0, 1.0);
-        let lambda = (self.lambda + (1.0 - gate)) / gate;
-        if lambda > MOST { MOST } else { lambda }
+        let open = ((above - gate.from) / (gate.to - gate.from)).clamp(0.0, 1.0);
+        let lambda = (self.lambda + (1.0 - open)) / open;
+        let most = gate.most();
+        if lambda > most { most } else { lambda }
     }
 }
 
@@ -150,6 +275,9 @@ impl Floor {
 pub struct Annealing {
     /// How λ falls.
     pub lambda: Lambda,
+    /// What λ waits for; none: for nothing, or with [`Lambda::Auto`] for [`Gate::AUTO`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
     /// Stages of m in rising order of steps; before the first, the loss's own m counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
@@ -183,6 +311,7 @@ impl From<Lambda> for Annealing {
     fn from(lambda: Lambda) -> Self {
         Self {
             lambda,
+            gate: None,
             stages: Vec::new(),
             floor: None,
         }
@@ -206,6 +335,7 @@ impl Annealing {
     /// The first that is out of range.
     pub fn check(&self) -> Result<(), AnnealingError> {
         self.lambda.check()?;
+        self.gate.as_ref().map_or(Ok(()), Gate::check)?;
         if let Some(floor) = self.floor {
             Lambda::Constant {
                 lambda: floor.lambda,
@@ -235,9 +365,16 @@ impl Annealing {
         let floor = self.floor.map_or(0.0, |floor| floor.at(step));
         let lambda = StepLambda {
             lambda: self.lambda.at(step, loss.multiplier()).max(floor),
-            gated: matches!(self.lambda, Lambda::Auto { .. }),
+            gate: self.gate(),
+            running: RunningSignal::default(),
         };
         (loss, lambda)
+    }
+
+    /// The gate in force.
+    pub fn gate(&self) -> Option<Gate> {
+        let of_schedule = matches!(self.lambda, Lambda::Auto { .. }).then_some(Gate::AUTO);
+        self.gate.or(of_schedule)
     }
 
     /// The schedule stretched from a training of `from` steps to one of `to` steps.
@@ -278,6 +415,7 @@ impl Annealing {
         });
         Self {
             lambda,
+            gate: self.gate,
             stages,
             floor,
         }
@@ -304,17 +442,6 @@ impl Lambda {
     }
 
     fn check(&self) -> Result<(), AnnealingError> {
-        let need = |name, found: f64, expected, ok: bool| {
-            if ok && !found.is_nan() {
-                Ok(())
-            } else {
-                Err(AnnealingError::Parameter {
-                    name,
-                    expected,
-                    found,
-                })
-            }
-        };
         let at_least_0 = |name, v: f64| need(name, v, "at least 0", v >= 0.0);
         match *self {
             Self::None => Ok(()),
@@ -347,6 +474,23 @@ impl Lambda {
                 iterations >= 1,
             ),
         }
+    }
+}
+
+fn need(
+    name: &'static str,
+    found: f64,
+    expected: &'static str,
+    ok: bool,
+) -> Result<(), AnnealingError> {
+    if ok && !found.is_nan() {
+        Ok(())
+    } else {
+        Err(AnnealingError::Parameter {
+            name,
+            expected,
+            found,
+        })
     }
 }
 

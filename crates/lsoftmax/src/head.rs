@@ -1,4 +1,4 @@
-use crate::annealing::{Annealing, AnnealingError, StepLambda};
+use crate::annealing::{Annealing, AnnealingError, RunningSignal, StepLambda};
 use crate::margin::{Loss, Margin, MarginError};
 use crate::ops::{TargetRule, margin_cross_entropy as operation, serves};
 use crate::pairs::unit_rows;
@@ -235,7 +235,25 @@ impl MarginHead {
         host_labels: &[u32],
         step: u64,
     ) -> Result<HeadLoss, Error> {
+        let running = RunningSignal::default();
+        self.loss_after(features, labels, host_labels, step, running)
+    }
+
+    /// [`loss_with_known_labels`](Self::loss_with_known_labels) after batches with this signal, for a
+    /// [gate](crate::annealing::Gate) with a memory.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn loss_after(
+        &self,
+        features: Tensor<2>,
+        labels: Tensor<1, Int>,
+        host_labels: &[u32],
+        step: u64,
+        running: RunningSignal,
+    ) -> Result<HeadLoss, Error> {
         let (loss, lambda) = self.at(step);
+        let lambda = lambda.after(running);
         let weights = self.weight.val();
         check(&features, &weights, host_labels.len())?;
         check(&features, &weights, labels.dims()[0])?;

@@ -149,7 +149,9 @@ pub mod margin;
 pub mod ops;
 pub mod pairs;
 
-pub use annealing::{Annealing, AnnealingError, Floor, Lambda, Stage, StepLambda};
+pub use annealing::{
+    Annealing, AnnealingError, Floor, Gate, Lambda, RunningSignal, Signal, Stage, StepLambda,
+};
 pub use head::{Error, HeadLoss, MarginHead, MarginHeadConfig, margin_cross_entropy};
 pub use margin::{Loss, Margin, MarginError};
 

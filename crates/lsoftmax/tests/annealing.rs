@@ -1,6 +1,9 @@
 //! λ and the staged m over the steps.
 
-use lsoftmax::{Annealing, AnnealingError, Floor, Lambda, Loss, MarginHeadConfig, Stage};
+use lsoftmax::{
+    Annealing, AnnealingError, Floor, Gate, Lambda, Loss, MarginHeadConfig, RunningSignal, Signal,
+    Stage,
+};
 use proptest::prelude::*;
 
 fn power_law(base: f64, gamma: f64, power: f64, min: f64) -> Lambda {
@@ -91,6 +94,7 @@ fn stages_of_m() {
         lambda: Lambda::Constant { lambda: 5.0 },
         stages: vec![Stage { step: 100, m: 2 }, Stage { step: 200, m: 4 }],
         floor: None,
+        gate: None,
     };
     annealing.check().unwrap();
     let at = |step| {
@@ -184,6 +188,7 @@ fn stretched_stages() {
         lambda: Lambda::None,
         stages: steps.iter().map(|&(step, m)| Stage { step, m }).collect(),
         floor: None,
+        gate: None,
     };
     let schedule = stages(&[(100, 2), (200, 3), (205, 4)]);
     assert_eq!(
@@ -258,6 +263,7 @@ fn check_names_what_is_wrong() {
             lambda: Lambda::None,
             stages: stages.iter().map(|&(step, m)| Stage { step, m }).collect(),
             floor: None,
+            gate: None,
         }
         .check()
     };
@@ -297,6 +303,7 @@ fn json_and_back() {
                 },
                 stages: vec![Stage { step: 10, m: 2 }],
                 floor: None,
+                gate: None,
             },
             r#"{"lambda":{"schedule":"geometric","base":100.0,"factor":0.99,"min":5.0},"stages":[{"step":10,"m":2}]}"#,
         ),
@@ -435,4 +442,109 @@ fn auto_waits_until_the_classes_are_told_apart() {
     };
     assert_eq!(at(&kept_up, 300).least(), 25.0);
     close(at(&kept_up, 300).of(0.64, 10), 51.0, 12);
+}
+
+fn gated(gate: Gate) -> Annealing {
+    Annealing {
+        gate: Some(gate),
+        ..Annealing::auto(600)
+    }
+}
+
+const COUNTING: Gate = Gate {
+    signal: Signal::Majority,
+    from: 0.9,
+    to: 1.0,
+    memory: 0.0,
+};
+
+/// Counted are the samples whose own class has more than half, however much more.
+#[test]
+fn a_gate_may_count_samples_in_place_of_their_confidence() {
+    let loss = Loss::LSoftmax { m: 4 };
+    let auto = Annealing::auto(600).at(300, loss).1;
+    let lambda = gated(COUNTING).at(300, loss).1;
+    let open = lambda.least();
+    assert_eq!(open, auto.least());
+    let batch = |right: usize, p: f64| [vec![p; right], vec![0.5; 200 - right]].concat();
+    // Of two classes, 195 of 200 are 0.95 of the way from guessing: half of the margin.
+    close(
+        lambda.of_batch(&batch(195, 0.51), 2),
+        2.0 * (1.0 + open) - 1.0,
+        10,
+    );
+    assert_eq!(
+        lambda.of_batch(&batch(195, 0.51), 2),
+        lambda.of_batch(&batch(195, 1.0), 2)
+    );
+    assert_eq!(lambda.of_batch(&batch(190, 1.0), 2), f64::INFINITY);
+    assert_eq!(lambda.of_steps(0.95, 2), 1e6);
+    close(lambda.of_batch(&batch(200, 0.51), 2), open, 12);
+    // The confidence of the same batch shuts that of `auto`.
+    assert_eq!(auto.of_batch(&batch(200, 0.51), 2), 1e6);
+    assert!(lambda.of_batch(&[0.9, f64::NAN], 2).is_nan());
+    // One number for the signal, or the batch that has it.
+    assert_eq!(lambda.of(0.975, 2), lambda.of_batch(&batch(195, 0.6), 2));
+    assert_eq!(lambda.of_steps(0.975, 2), lambda.of(0.975, 2));
+}
+
+#[test]
+fn a_gate_with_a_memory_looks_at_the_steps_before() {
+    let loss = Loss::LSoftmax { m: 4 };
+    let gate = Gate {
+        memory: 0.01,
+        ..COUNTING
+    };
+    let lambda = gated(gate).at(300, loss).1;
+    assert_eq!(lambda.gate_of_batch(), None);
+    // Nothing seen: no margin, whatever the batch is.
+    assert_eq!(lambda.of_batch(&[1.0; 8], 10), f64::INFINITY);
+    let mut running = RunningSignal::default();
+    // The mean of the first six, and then the newest counts for a sixth.
+    for signal in [0.0, 1.0, 1.0, 1.0, 1.0, 1.0] {
+        running.push(signal, 6.0);
+    }
+    close(running.mean(), 5.0 / 6.0, 12);
+    running.push(0.0, 6.0);
+    close(running.mean(), 5.0 / 6.0 * 5.0 / 6.0, 12);
+    let mut learned = RunningSignal::default();
+    for _ in 0..100 {
+        learned.push(0.976, 6.0);
+    }
+    let after = lambda.after(learned);
+    for batch in [[0.0; 8], [1.0; 8]] {
+        close(after.of_batch(&batch, 10), after.of(0.976, 10), 12);
+        close(after.of_steps(batch[0], 10), after.of(0.976, 10), 12);
+    }
+    assert!(after.of_batch(&[0.0], 10) < 1e3);
+}
+
+#[test]
+fn a_gate_may_stand_before_any_schedule_and_its_numbers_are_checked() {
+    let loss = Loss::LSoftmax { m: 2 };
+    let annealing = Annealing {
+        gate: Some(COUNTING),
+        ..Lambda::Constant { lambda: 3.0 }.into()
+    };
+    assert_eq!(annealing.check(), Ok(()));
+    let lambda = annealing.at(0, loss).1;
+    assert_eq!(lambda.of(0.0, 10), f64::INFINITY);
+    close(lambda.of(1.0, 10), 3.0, 12);
+    let back: Annealing =
+        serde_json::from_str(&serde_json::to_string(&annealing).unwrap()).unwrap();
+    assert_eq!(back, annealing);
+    assert_eq!(annealing.stretched(100, 200).gate, Some(COUNTING));
+    let wrong = |gate: Gate| match gated(gate).check().unwrap_err() {
+        AnnealingError::Parameter { name, .. } => name,
+        other => panic!("{other}"),
+    };
+    for from in [-0.1, f64::NAN] {
+        assert_eq!(wrong(Gate { from, ..COUNTING }), "gate.from");
+    }
+    for to in [0.9, 0.5, 1.1, f64::NAN] {
+        assert_eq!(wrong(Gate { to, ..COUNTING }), "gate.to");
+    }
+    for memory in [-0.1, 1.0, f64::NAN] {
+        assert_eq!(wrong(Gate { memory, ..COUNTING }), "gate.memory");
+    }
 }

@@ -35,7 +35,7 @@ mod sums;
 
 pub use real::Real;
 pub use sample::{Pair, Sample};
-pub use sums::{SumExp, confidences, mean};
+pub use sums::{SumExp, confidences};
 
 use crate::simd::Level;
 use rayon::prelude::*;
@@ -96,12 +96,19 @@ pub struct TargetLogit {
 
 /// What replaces the target logits of a batch: any function of a [`Target`] is one.
 pub trait TargetLogits: Sync {
-    /// The target logit of a sample in a batch of this mean confidence: the mean of what the plain
-    /// softmax gives the own class.
-    fn target_logit(&self, target: Target, confidence: f64) -> TargetLogit;
+    /// λ of a batch to whose samples the plain softmax gives these probabilities of their own
+    /// classes.
+    fn lambda(&self, confidences: &[f64]) -> f64;
+
+    /// The target logit of a sample in a batch with this λ.
+    fn target_logit(&self, target: Target, lambda: f64) -> TargetLogit;
 }
 
 impl<F: Fn(Target) -> TargetLogit + Sync> TargetLogits for F {
+    fn lambda(&self, _: &[f64]) -> f64 {
+        0.0
+    }
+
     fn target_logit(&self, target: Target, _: f64) -> TargetLogit {
         self(target)
     }
@@ -439,13 +446,13 @@ impl Resolved {
         others: Vec<SumExp>,
     ) -> Self {
         let confidences = confidences(&others, &pairs.rows);
-        let confidence = mean(&confidences);
+        let lambda = margin.lambda(&confidences);
         let rows = pairs.rows.iter().zip(batch.labels).enumerate();
         let samples = spread(batch.work(), rows.collect(), |(row, (pair, &label))| {
             let [of_x, of_w] = rescaled.factors(row, label);
             // The margin sees the true norms, and its derivatives are by the rescaled ones.
             let mut sample = Sample::new(pair, &|target| {
-                let logit = margin.target_logit(target.rescaled(of_x, of_w), confidence);
+                let logit = margin.target_logit(target.rescaled(of_x, of_w), lambda);
                 TargetLogit {
                     d_feature_norm: logit.d_feature_norm * of_x,
                     d_weight_norm: logit.d_weight_norm * of_w,

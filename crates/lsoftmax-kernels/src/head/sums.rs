@@ -63,8 +63,3 @@ pub fn confidences(others: &[SumExp], pairs: &[Pair]) -> Vec<f64> {
         .map(|(others, pair)| others.with(pair.plain).log_softmax(pair.plain).exp())
         .collect()
 }
-
-/// The mean of [`confidences`].
-pub fn mean(confidences: &[f64]) -> f64 {
-    confidences.iter().sum::<f64>() / confidences.len() as f64
-}

@@ -377,6 +377,11 @@ impl<'a> Training<'a> {
         for numbers in StepNumbers::read(std::mem::take(&mut self.unread)) {
             is_finite &= numbers.loss.is_finite();
             self.state.window.push(numbers.loss, &numbers.targets);
+            if let Some(gate) = self.info.annealing.gate() {
+                let over = gate.memory * self.experiment.iterations as f64;
+                let signal = gate.signal.of(&numbers.confidences());
+                self.state.running.push(signal, over);
+            }
         }
         is_finite
     }
@@ -400,7 +405,7 @@ impl<'a> Training<'a> {
             .learner
             .take()
             .expect("there always is one between steps");
-        let forward = learner.forward(batch)?;
+        let forward = learner.forward_after(batch, self.state.running)?;
         self.unread.push(forward.numbers());
         let done = step + 1;
         // The CPU has no queue that a look at a number would empty.
@@ -434,8 +439,13 @@ impl<'a> Training<'a> {
         }
         self.info.step = done;
         let window = std::mem::take(&mut self.state.window);
+        let gate = self.info.annealing.gate();
+        let signal = gate.map_or(f64::NAN, |gate| window.signal(gate.signal));
         let mut progress = window.progress(done, loss_now.multiplier(), learning_rate, rate);
-        let lambda = step_lambda.of(progress.confidence, self.info.class_names.len());
+        let classes = self.info.class_names.len();
+        let lambda = step_lambda
+            .after(self.state.running)
+            .of_steps(signal, classes);
         self.info.lambda = lambda;
         progress.lambda = loss_now.is_annealed().then_some(lambda);
         let due = done / evaluation_stride != (done - stride.min(done)) / evaluation_stride;

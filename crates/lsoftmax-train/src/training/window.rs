@@ -1,6 +1,7 @@
 //! Time, and sums from one report to the next.
 
 use super::Progress;
+use lsoftmax::Signal;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -42,6 +43,8 @@ pub(crate) struct Window {
     feature_norm: f64,
     weight_norm: f64,
     confidence: f64,
+    #[serde(default)]
+    majority: f64,
     #[serde(skip)]
     pub(super) train_error_percent: f64,
 }
@@ -56,7 +59,17 @@ impl Window {
             self.feature_norm += f64::from(row[1]);
             self.weight_norm += f64::from(row[2]);
             self.confidence += f64::from(row[3]);
+            self.majority += f64::from(row[3] > 0.5);
         }
+    }
+
+    /// What a gate looks at, on average.
+    pub(super) fn signal(&self, signal: Signal) -> f64 {
+        let sum = match signal {
+            Signal::Confidence => self.confidence,
+            Signal::Majority => self.majority,
+        };
+        sum / self.samples
     }
 
     pub(super) fn progress(self, step: u64, m: u32, learning_rate: f64, rate: f64) -> Progress {

@@ -29,8 +29,11 @@ pub struct TargetRule {
 }
 
 impl TargetLogits for TargetRule {
-    fn target_logit(&self, target: Target, confidence: f64) -> TargetLogit {
-        let lambda = self.lambda.of(confidence, self.classes);
+    fn lambda(&self, confidences: &[f64]) -> f64 {
+        self.lambda.of_batch(confidences, self.classes)
+    }
+
+    fn target_logit(&self, target: Target, lambda: f64) -> TargetLogit {
         blend(&*self.margin, lambda, target)
     }
 }

@@ -22,7 +22,7 @@ use burn::tensor::{
     Element as _, FloatDType, IndexingUpdateOp, Shape, Slice, TensorData, read_sync,
 };
 use lsoftmax_kernels::head::{
-    Normalisation, Outcome, Pair, Sample, SumExp, TINY, TargetLogits as _, confidences, mean,
+    Normalisation, Outcome, Pair, Sample, SumExp, TINY, TargetLogits as _, confidences,
 };
 use passes::{column, row_dot};
 use std::ops::Range;
@@ -242,10 +242,10 @@ impl<'a, B: HeadPasses> Head<'a, B> {
         }
 
         let confidences = confidences(&others, &pairs);
-        let confidence = mean(&confidences);
+        let lambda = self.rule.lambda(&confidences);
         let samples: Vec<Sample> = (pairs.iter())
             .map(|pair| {
-                let margin = |target| self.rule.target_logit(target, confidence);
+                let margin = |target| self.rule.target_logit(target, lambda);
                 let mut sample = Sample::new(pair, &margin);
                 // As it would stand among the other logits.
                 if self.precision == FloatDType::F32 {

@@ -22,7 +22,7 @@
 )]
 
 use super::{NOTHING, total, units_for};
-use crate::annealing::{GATE, MOST};
+use crate::annealing::Signal;
 use crate::margin::{Beyond, Curve};
 use crate::ops::TargetRule;
 use crate::ops::composed::{Margined, PAIR};
@@ -55,6 +55,8 @@ struct Form {
     unit_weights: bool,
     /// Whether λ waits until the batch is told apart.
     gated: bool,
+    /// Whether it counts samples whose own class has the majority, not probabilities.
+    counts: bool,
 }
 
 /// The upper half of an f32: products of two such halves are exact.
@@ -268,6 +270,11 @@ fn apply_kernel(
     // 1 / (1 + λ), and 1 / classes.
     share: f32,
     guess: f32,
+    // Of the gate: where it begins to open, how far it is from there to open, and the share where it
+    // is shut.
+    from: f32,
+    way: f32,
+    least: f32,
     scale: f32,
     // Of the angle that a turned cosine is turned by.
     sine: f32,
@@ -294,7 +301,13 @@ fn apply_kernel(
         };
         let own = (plain - max).exp();
         let confidence = own / (sample.sum * (sample.max - max).exp() + own);
-        sum += confidence;
+        if comptime!(form.counts) {
+            if confidence > 0.5f32 {
+                sum += 1.0f32;
+            }
+        } else {
+            sum += confidence;
+        }
         let (at, next) = (row * targets.stride(0), targets.stride(1));
         targets[at] = sample.cosine;
         targets[at + next] = sample.feature_norm;
@@ -308,7 +321,7 @@ fn apply_kernel(
         if guess < 1.0f32 {
             above = (total(sum, &mut shared, units) / size - guess) / (1.0f32 - guess);
         }
-        let mut gate = (above - comptime!(GATE[0] as f32)) / comptime!((GATE[1] - GATE[0]) as f32);
+        let mut gate = (above - from) / way;
         if gate > 1.0f32 {
             gate = 1.0f32;
         }
@@ -316,8 +329,8 @@ fn apply_kernel(
             gate = 0.0f32;
         }
         share *= gate;
-        if share < comptime!((1.0 / (1.0 + MOST)) as f32) {
-            share = comptime!((1.0 / (1.0 + MOST)) as f32);
+        if share < least {
+            share = least;
         }
     }
 
@@ -413,14 +426,22 @@ pub(super) fn launch(
         Beyond::Cosine { drop } => drop,
     };
     let normalisation = rule.normalisation();
+    let gate = rule.lambda.gate_of_batch();
     let form = Form {
         multiplier,
         folds: beyond == Beyond::Fold,
         scaled: normalisation.feature_scale.is_some(),
         unit_weights: normalisation.weights,
-        gated: rule.lambda.is_gated(),
+        gated: gate.is_some(),
+        counts: gate.is_some_and(|gate| gate.signal == Signal::Majority),
     };
-    let lambda = rule.lambda.least();
+    let [from, way, least] = gate.map_or([0.0, 1.0, 0.0], |gate| {
+        [gate.from, gate.to - gate.from, 1.0 / (1.0 + gate.most())]
+    });
+    let lambda = match gate {
+        Some(_) => rule.lambda.least(),
+        None => rule.lambda.of_batch(&[], rule.classes),
+    };
     let lambda = if lambda >= 0.0 { lambda } else { f64::NAN };
     let empty = |shape: &[usize]| {
         CubeBackend::float_empty(Shape::from(shape.to_vec()), &table.device, FloatDType::F32)
@@ -442,6 +463,9 @@ pub(super) fn launch(
         found.along.clone().into_tensor_arg(),
         (1.0 / (1.0 + lambda)) as f32,
         (1.0 / rule.classes as f64) as f32,
+        from as f32,
+        way as f32,
+        least as f32,
         normalisation.feature_scale.unwrap_or(1.0) as f32,
         angle.sin() as f32,
         angle.cos() as f32,
