@@ -81,6 +81,8 @@ fn compare_answers_with_a_row_a_loss_and_a_page() {
     }
     let page = fs::read_to_string(dir.path().join(answer["report"].as_str().unwrap())).unwrap();
     assert!(page.contains("L-Softmax m = 3") && page.contains("<svg"));
+    // One seed has no spread; a margin that came too soon may be warned of.
+    assert!(answer["remarks"].as_array().unwrap().len() <= 1, "{answer}");
     let runs = entries(&dir.path().join("c"));
     assert_eq!(
         runs,
