@@ -38,8 +38,8 @@ TASKS = {
         "final": "--data alphabet:200 --open-set 100",
     },
     "omniglot": {
-        "choose": "--data images --data-dir {out}/train --open-set {out}/validation --iterations 500",
-        "final": "--data images --data-dir {data}/images_background "
+        "choose": "--data images --class-folders each --data-dir {out}/train --open-set {out}/validation --iterations 500",
+        "final": "--data images --class-folders each --data-dir {data}/images_background "
         "--open-set {data}/images_evaluation --iterations 1000",
         "both": "--image-size 28 --channels grey --test-share 0.05 --image-cache {out}/cache",
     },

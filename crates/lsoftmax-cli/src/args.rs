@@ -130,8 +130,16 @@ pub(crate) enum Data {
     },
     /// Read a data set and say what is in it
     Check {
-        /// Folder with the files of a data set
-        dir: PathBuf,
+        /// Folder with the files of a data set, folder of images, or list of images
+        #[arg(value_name = "DIR|FILE")]
+        path: PathBuf,
+        /// Which folders of a folder of images are classes: top (those directly in it, with all
+        /// that lies below), each (every folder that holds images) or auto
+        #[arg(long, value_name = "WHICH", value_parser = ["auto", "top", "each"])]
+        class_folders: Option<String>,
+        /// Of images: a text file with the names of classes to leave out
+        #[arg(long, value_name = "FILE")]
+        exclude: Option<PathBuf>,
     },
 }
 
@@ -168,6 +176,10 @@ pub(crate) struct Eval {
     /// Evaluate on these images of classes that it was not trained on: a folder or a list
     #[arg(long, value_name = "DIR|FILE", conflicts_with_all = ["data", "data_dir"])]
     pub(crate) open_set: Option<PathBuf>,
+    /// Which folders of a folder of images are classes: top (those directly in it, with all that
+    /// lies below), each (every folder that holds images) or auto
+    #[arg(long, value_name = "WHICH", value_parser = ["auto", "top", "each"])]
+    pub(crate) class_folders: Option<String>,
     /// Where a class of the open set has the name of a trained class: refuse it, or take the two
     /// for different classes: refuse, different [default: refuse]
     #[arg(long, value_name = "WHAT", requires = "open_set")]

@@ -4,8 +4,8 @@ use crate::commands::Misuse;
 use crate::output;
 use anyhow::bail;
 use lsoftmax_data::faces::{Landmarks, alignment_step};
-use lsoftmax_data::images::{Broken, Channels, Decoded, ImageList, ImageOptions};
-use lsoftmax_data::{Dataset, RunImages};
+use lsoftmax_data::images::{Broken, Channels, ClassFolders, Decoded, ImageList, ImageOptions};
+use lsoftmax_data::{Dataset, RunImages, names};
 use lsoftmax_train::{DeviceChoice, MODEL_FILE, Model, ModelInfo, embeddings, images_beside};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,8 @@ pub(crate) struct Embedded {
     pub(crate) labels: Vec<String>,
     /// The images that could not be read, and why.
     pub(crate) skipped: Vec<(PathBuf, String)>,
+    /// What of the folders may be missing.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// The file of a model, given that or its run's folder.
@@ -104,9 +106,21 @@ impl Embedder {
         options
     }
 
-    /// The images of one place, as the model wants them.
+    /// The images of one place, as the model wants them, whatever its folders stand for.
     pub(crate) fn decode(&self, place: &Path) -> anyhow::Result<Decoded> {
-        let list = ImageList::from_anything(place)?;
+        self.decode_list(place, ImageList::from_anything(place)?)
+    }
+
+    /// The images of a folder of classes or a list.
+    pub(crate) fn decode_classes(
+        &self,
+        place: &Path,
+        folders: ClassFolders,
+    ) -> anyhow::Result<Decoded> {
+        self.decode_list(place, ImageList::from_path_as(place, folders)?)
+    }
+
+    fn decode_list(&self, place: &Path, list: ImageList) -> anyhow::Result<Decoded> {
         // Where a single image's path counts from only the landmarks can tell.
         let root = self.landmarks.as_ref().and_then(|it| it.root_of(place));
         let root = root.unwrap_or_else(|| list.base().to_owned());
@@ -133,16 +147,26 @@ impl Embedder {
             paths: Vec::new(),
             labels: Vec::new(),
             skipped: Vec::new(),
+            warnings: Vec::new(),
         };
         for place in places {
             let decoded = self.decode(place)?;
             let data = &decoded.dataset;
             all.rows.extend(embeddings(&self.model, &self.info, data)?);
-            let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-            all.paths.extend(decoded.paths.iter().map(text));
+            for path in &decoded.paths {
+                // Another name in the table would lead to no file.
+                let Some(text) = path.to_str() else {
+                    let name = names::text(path.as_os_str());
+                    bail!(
+                        "the name of {name} is not UTF-8, as that of an image has to be: rename it"
+                    );
+                };
+                all.paths.push(text.to_owned());
+            }
             let name = |&label: &u32| data.class_names[label as usize].clone();
             all.labels.extend(data.labels().iter().map(name));
             all.skipped.extend(decoded.skipped);
+            all.warnings.extend(decoded.warnings);
         }
         Ok(all)
     }
@@ -151,6 +175,9 @@ impl Embedder {
 impl Embedded {
     /// Says which images were left out.
     pub(crate) fn note(&self, quiet: bool) {
+        for warning in &self.warnings {
+            output::note(&format!("warning: {warning}"));
+        }
         if !quiet {
             for (path, reason) in &self.skipped {
                 output::note(&format!("left out {}: {reason}", path.display()));

@@ -80,7 +80,12 @@ pub(crate) fn refuse_trained(split: &Split, path: &Path) -> Result<(), DataError
         return Ok(());
     };
     let mut files = HashMap::new();
-    for part in [&split.train, &split.test] {
+    let parts = [
+        Some(&split.train),
+        Some(&split.test),
+        split.held_out.as_ref(),
+    ];
+    for part in parts.into_iter().flatten() {
         for (index, origin) in (0..part.len()).filter_map(|i| Some((i, part.origin(i)?))) {
             files.entry(origin.digest).or_insert((part, index));
         }

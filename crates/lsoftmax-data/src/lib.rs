@@ -54,6 +54,7 @@ mod record;
 mod sampler;
 mod source;
 mod splits;
+mod table;
 
 pub use augmentation::Augmentation;
 pub use cifar::{load_cifar10, load_cifar100};

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::path::Path;
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 /// The name in Unicode's normalisation form C, in which names are compared: macOS writes an `é` as
@@ -25,6 +26,35 @@ pub fn text(name: &OsStr) -> String {
         }
     }
     text
+}
+
+/// A path with slashes, spelled as the file of it below `root` is: as it stands, or with names in
+/// Unicode's form C or D, which systems and archives exchange.
+pub(crate) fn as_on_disk(root: &Path, path: &str) -> Option<String> {
+    if root.join(path).symlink_metadata().is_ok() {
+        return Some(path.to_owned());
+    }
+    if path.is_ascii() {
+        return None;
+    }
+    let mut found = String::new();
+    for (place, name) in path.split('/').enumerate() {
+        if place > 0 {
+            found.push('/');
+        }
+        let spellings = [
+            name.to_owned(),
+            nfc(name).into_owned(),
+            name.nfd().collect(),
+        ];
+        let there = |name: &String| {
+            let path = root.join(format!("{found}{name}"));
+            name.is_empty() || path.symlink_metadata().is_ok()
+        };
+        let name = spellings.into_iter().find(there)?;
+        found.push_str(&name);
+    }
+    Some(found)
 }
 
 /// The name with all but ASCII as code points: two spellings that look alike differ in it.
@@ -57,6 +87,28 @@ mod tests {
         }
         assert!(matches!(nfc("plain"), Cow::Borrowed("plain")));
         assert_eq!(spelled("jose\u{301} x"), "jose\\u{301} x");
+    }
+
+    #[test]
+    fn files_are_found_in_either_spelling() {
+        let dir = tempfile::tempdir().unwrap();
+        let (c, d) = ("jos\u{e9}", "jose\u{301}");
+        std::fs::create_dir(dir.path().join(c)).unwrap();
+        std::fs::write(dir.path().join(format!("{c}/{d}.png")), b"").unwrap();
+        let found = Some(format!("{c}/{d}.png"));
+        for path in [
+            format!("{c}/{d}.png"),
+            format!("{d}/{d}.png"),
+            format!("{d}/{c}.png"),
+        ] {
+            assert_eq!(as_on_disk(dir.path(), &path), found);
+        }
+        let absolute = dir.path().join(format!("{d}/{c}.png"));
+        let absolute = as_on_disk(Path::new("elsewhere"), absolute.to_str().unwrap());
+        assert!(absolute.is_some_and(|path| Path::new(&path).is_file()));
+        for path in ["josef/1.png", "jos\u{e8}/1.png", "a"] {
+            assert_eq!(as_on_disk(dir.path(), path), None);
+        }
     }
 
     #[cfg(unix)]

@@ -77,13 +77,16 @@ struct Row {
 const HEADER: [&str; 4] = ["path", "class", "part", "sha256"];
 
 impl RunImages {
-    /// The images of a training that holds out those marked of the split's training images (none
-    /// for an empty slice). Generated images are not recorded: a run without others has none.
+    /// The images of a training that holds out those of the split, and those marked of its training
+    /// images (none for an empty slice). Generated images are not recorded: a run without others has none.
     pub fn new(split: &Split, held_out: &[bool]) -> Self {
         let mut images = Self::default();
         let held_out = |index: usize| held_out.get(index).copied().unwrap_or(false);
         images.add(&split.train, RunPart::Train, |index| !held_out(index));
         images.add(&split.train, RunPart::HeldOut, held_out);
+        if let Some(held_out) = &split.held_out {
+            images.add(held_out, RunPart::HeldOut, |_| true);
+        }
         images.add(&split.test, RunPart::Test, |_| true);
         if let Some(open_set) = &split.open_set {
             images.add(open_set, RunPart::OpenSet, |_| true);

@@ -11,6 +11,8 @@ pub struct Split {
     pub train: Dataset,
     /// The images to test on, of the same classes.
     pub test: Dataset,
+    /// The images to choose a model by, of the same classes, where the data says which they are.
+    pub held_out: Option<Dataset>,
     /// Images of classes that are neither trained nor tested on, for verification and
     /// identification.
     pub open_set: Option<Dataset>,
@@ -24,11 +26,12 @@ pub struct Split {
 }
 
 impl Split {
-    /// A split without an open set, remarks and warnings.
+    /// A split of the two parts alone.
     pub fn new(train: Dataset, test: Dataset) -> Self {
         Self {
             train,
             test,
+            held_out: None,
             open_set: None,
             same_names: 0,
             remarks: Vec::new(),
@@ -44,11 +47,11 @@ impl Split {
     pub(crate) fn keep_classes_out(&mut self, count: usize, seed: u64) -> Result<(), DataError> {
         let unseen = self.train.draw_classes(count, seed)?;
         let seen: Vec<bool> = unseen.iter().map(|&unseen| !unseen).collect();
-        let parts = [&self.train, &self.test].map(|part| part.classes(&unseen));
-        let open_set = match parts {
-            [Some(train), Some(test)] => Some(train.followed_by(&test)),
-            [train, test] => train.or(test),
-        };
+        let parts = [Some(&self.train), Some(&self.test), self.held_out.as_ref()];
+        let parts = parts.into_iter().flatten();
+        let open_set = parts
+            .filter_map(|part| part.classes(&unseen))
+            .reduce(|all, part| all.followed_by(&part));
         let (Some(train), Some(test)) = (self.train.classes(&seen), self.test.classes(&seen))
         else {
             return Err(DataError::number(
@@ -57,6 +60,7 @@ impl Split {
                 count,
             ));
         };
+        self.held_out = self.held_out.take().and_then(|part| part.classes(&seen));
         (self.train, self.test, self.open_set) = (train, test, open_set);
         Ok(())
     }

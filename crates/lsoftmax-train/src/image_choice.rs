@@ -5,7 +5,7 @@ use crate::experiment::unknown_name;
 use crate::model::ImageRules;
 use crate::settings::Settings;
 use lsoftmax_data::faces::{FaceTemplate, Landmarks, alignment_step};
-use lsoftmax_data::images::{Broken, Channels, Fit, ImageOptions, base};
+use lsoftmax_data::images::{Broken, Channels, ClassFolders, Fit, ImageOptions, base};
 use serde::Deserialize;
 use serde::de::value::{BorrowedStrDeserializer, Error as NoName};
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub struct ImageChoice {
     pub landmarks: Option<PathBuf>,
     /// A file with the names of classes to leave out.
     pub exclude: Option<PathBuf>,
+    /// Which folders are classes.
+    pub class_folders: ClassFolders,
     /// The share of each class to test on.
     pub test_share: f64,
 }
@@ -76,6 +78,10 @@ impl ImageChoice {
             .map_or(Ok(Broken::default()), |text| {
                 named("broken", text, &["skip", "refuse"])
             })?;
+        let class_folders = settings.class_folders.as_deref();
+        let class_folders = class_folders.map_or(Ok(ClassFolders::default()), |text| {
+            named("class-folders", text, &["auto", "top", "each"])
+        })?;
         Ok(Self {
             size,
             channels,
@@ -84,6 +90,7 @@ impl ImageChoice {
             cache: settings.image_cache.clone(),
             landmarks: settings.landmarks.clone(),
             exclude: settings.exclude.clone(),
+            class_folders,
             test_share: settings.test_share.unwrap_or(DEFAULT_SHARE),
         })
     }
@@ -103,6 +110,7 @@ impl ImageChoice {
         settings.align = self.rules.align.map(|template| template.to_string());
         settings.landmarks.clone_from(&self.landmarks);
         settings.exclude.clone_from(&self.exclude);
+        settings.class_folders = name(toml::Value::try_from(self.class_folders));
         settings.test_share = Some(self.test_share);
     }
 

@@ -78,7 +78,8 @@ use lsoftmax_data::{DataSource, SourceOptions, Split};
 /// The data of an experiment.
 ///
 /// # Errors
-/// An unknown name, files missing or damaged.
+/// An unknown name, files missing or damaged; images are to be held out of the training where the
+/// data says which those are.
 pub fn load_data(experiment: &Experiment) -> Result<Split, TrainError> {
     let root = experiment.data_dir.clone().unwrap_or_default();
     let options = SourceOptions {
@@ -90,7 +91,18 @@ pub fn load_data(experiment: &Experiment) -> Result<Split, TrainError> {
         open_set: experiment.open_set.clone(),
         open_set_same_names: experiment.open_set_same_names,
         exclude: experiment.images.exclude.clone(),
+        class_folders: experiment.images.class_folders,
         images: experiment.images.options(&root)?,
     };
-    Ok(DataSource::parse(&experiment.data)?.load(&options)?)
+    let split = DataSource::parse(&experiment.data)?.load(&options)?;
+    if let (Some(held_out), 1..) = (&split.held_out, experiment.held_out) {
+        let count = held_out.len();
+        let expected = format!("left out, as the data has {count} images to choose a model by");
+        return Err(TrainError::setting(
+            "held-out",
+            expected,
+            experiment.held_out,
+        ));
+    }
+    Ok(split)
 }

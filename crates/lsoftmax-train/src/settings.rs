@@ -45,6 +45,10 @@ pub struct Settings {
     /// that the test knows
     #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
     pub exclude: Option<PathBuf>,
+    /// Of a folder of images: which folders in it are classes, top (those directly in it, with all
+    /// that lies below), each (every folder that holds images) or auto [default: auto]
+    #[cfg_attr(feature = "clap", arg(long, value_name = "WHICH"))]
+    pub class_folders: Option<String>,
     /// Size of images, `HEIGHTxWIDTH` or one number for both [default: 112x112]
     #[cfg_attr(feature = "clap", arg(long, value_name = "HxW"))]
     pub image_size: Option<String>,
@@ -248,6 +252,7 @@ impl Settings {
         "open-set",
         "open-set-same-names",
         "exclude",
+        "class-folders",
         "image-size",
         "channels",
         "fit",
@@ -298,7 +303,7 @@ impl Settings {
             ($($field:ident)*) => { Self { $($field: self.$field.or(other.$field)),* } };
         }
         each!(
-            data data_dir data_seed train_samples test_samples test_share open_set open_set_same_names exclude image_size channels fit broken
+            data data_dir data_seed train_samples test_samples test_share open_set open_set_same_names exclude class_folders image_size channels fit broken
             image_cache align landmarks augment mirrored network feature loss
             margin scale margins pair_weight pair_margin pair_selection images_per_class annealing lambda lambda_min gamma power factor stages gate
             iterations batch learning_rate milestones momentum weight_decay seed evaluations

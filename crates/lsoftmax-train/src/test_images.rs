@@ -6,7 +6,7 @@ use crate::load_data;
 use crate::model::ModelInfo;
 use crate::run_folder::{CHECKPOINTS, EXPERIMENT_FILE, IMAGES_FILE};
 use crate::settings::Settings;
-use lsoftmax_data::images::{Channels, Decoded, ImageList, ImageOptions, Part};
+use lsoftmax_data::images::{Channels, ClassFolders, Decoded, ImageList, ImageOptions, Part};
 use lsoftmax_data::{DataError, DataSource, Dataset, RunImages, RunPart, SourceOptions, Split};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ pub struct OtherImages {
     pub data_dir: Option<PathBuf>,
     /// The landmarks of its faces.
     pub landmarks: Option<PathBuf>,
+    /// Which folders of a folder of images are classes.
+    pub class_folders: Option<ClassFolders>,
 }
 
 /// Which images of the data are evaluated.
@@ -176,7 +178,7 @@ impl Search<'_> {
             return Ok(found);
         };
         if source == DataSource::Images {
-            let list = ImageList::from_path(&folder(experiment)?)?;
+            let list = list_of(experiment)?;
             self.recorded(experiment, &list, record)
         } else {
             let split = packed(experiment)?;
@@ -206,6 +208,9 @@ impl Search<'_> {
             }
             experiment.images.landmarks.clone_from(&other.landmarks);
         }
+        if let Some(class_folders) = other.class_folders {
+            experiment.images.class_folders = class_folders;
+        }
         experiment.open_set = None;
         let source = DataSource::parse(&experiment.data)?;
         let record = self.tested().filter(|_| same_data);
@@ -215,7 +220,7 @@ impl Search<'_> {
             return Ok(self.found(&experiment, Evaluated::TestPart, data));
         }
         if source == DataSource::Images {
-            let list = ImageList::from_path(&folder(&experiment)?)?;
+            let list = list_of(&experiment)?;
             match record.filter(|record| record.are_in_list(&list)) {
                 Some(record) => self.recorded(&experiment, &list, record),
                 None => self.all(&experiment, list),
@@ -339,9 +344,13 @@ impl Search<'_> {
     }
 }
 
-fn folder(experiment: &Experiment) -> Result<PathBuf, TrainError> {
-    let dir = experiment.data_dir.clone();
-    dir.ok_or_else(|| TrainError::setting("data-dir", "the folder or list of the images", "none"))
+/// The images of an experiment, not yet read.
+fn list_of(experiment: &Experiment) -> Result<ImageList, TrainError> {
+    let dir = experiment.data_dir.as_ref().ok_or_else(|| {
+        TrainError::setting("data-dir", "the folder or list of the images", "none")
+    })?;
+    let folders = experiment.images.class_folders;
+    Ok(ImageList::from_path_as(dir, folders)?)
 }
 
 /// A data set whose images lie in few files, all of it.

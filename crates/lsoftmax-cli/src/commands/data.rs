@@ -1,8 +1,11 @@
-use super::{Manner, Misuse};
+mod images;
+
+use super::{Manner, Misuse, class_folders_of};
 use crate::args;
 use crate::output::{self, Bytes};
 use anyhow::bail;
 use lsoftmax_data::download::{DOWNLOADS, Download, Fetch, sha256};
+use lsoftmax_data::images::holds_images;
 use lsoftmax_data::{DataSource, Dataset, SourceOptions, data_root};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -11,7 +14,18 @@ pub(super) fn run(args: &args::Data, manner: Manner) -> anyhow::Result<()> {
     match args {
         args::Data::List => list(manner),
         args::Data::Get { names, out, mirror } => get(names, out.clone(), mirror.clone(), manner),
-        args::Data::Check { dir } => check(dir, manner),
+        args::Data::Check {
+            path,
+            class_folders,
+            exclude,
+        } => {
+            let options = SourceOptions {
+                class_folders: class_folders_of(class_folders.as_deref()),
+                exclude: exclude.clone(),
+                ..SourceOptions::default()
+            };
+            check(path, options, manner)
+        }
     }
 }
 
@@ -140,7 +154,7 @@ impl Part {
     }
 }
 
-fn check(dir: &Path, manner: Manner) -> anyhow::Result<()> {
+fn check(dir: &Path, options: SourceOptions, manner: Manner) -> anyhow::Result<()> {
     let has = |name: &str| dir.join(name).exists() || dir.join(format!("{name}.gz")).exists();
     let data = if has("data_batch_1.bin") {
         "cifar10"
@@ -148,12 +162,14 @@ fn check(dir: &Path, manner: Manner) -> anyhow::Result<()> {
         "cifar100"
     } else if has("train-images-idx3-ubyte") {
         "idx"
-    } else {
+    } else if dir.is_dir() && !holds_images(dir)? {
         bail!(Misuse(format!(
             "{} has none of train-images-idx3-ubyte[.gz] (MNIST and its kin), data_batch_1.bin \
-             (CIFAR-10) and train.bin (CIFAR-100)",
+             (CIFAR-10) and train.bin (CIFAR-100), and no images",
             dir.display()
         )));
+    } else {
+        return images::check(dir, &options, manner);
     };
     let options = SourceOptions {
         dir: Some(dir.to_owned()),

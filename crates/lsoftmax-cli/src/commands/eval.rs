@@ -1,4 +1,4 @@
-use super::Manner;
+use super::{Manner, class_folders_of};
 use crate::args;
 use crate::embedder::Embedder;
 use crate::open_set;
@@ -20,6 +20,7 @@ pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
         data: args.data.clone(),
         data_dir: args.data_dir.clone(),
         landmarks: args.landmarks.clone(),
+        class_folders: (args.class_folders.as_deref()).map(|name| class_folders_of(Some(name))),
     };
     let own = args.run.join(MODEL_FILE);
     let file = args.model.as_ref().unwrap_or(&own);
@@ -171,7 +172,11 @@ fn tell(images: &TestImages, manner: Manner) {
 fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<()> {
     let run = args.model.as_ref().unwrap_or(&args.run);
     let embedder = Embedder::open(run, args.landmarks.as_deref(), manner.device)?;
-    let decoded = embedder.decode(images)?;
+    let folders = class_folders_of(args.class_folders.as_deref());
+    let decoded = embedder.decode_classes(images, folders)?;
+    for warning in &decoded.warnings {
+        output::note(&format!("warning: {warning}"));
+    }
     let info = &embedder.info;
     let unseen = &decoded.dataset;
     let same_names = args.open_set_same_names.unwrap_or_default();

@@ -16,6 +16,7 @@ use crate::boundary::boundaries;
 use crate::output::{self, Display, Watch};
 use crate::pages::{Page, Row};
 use anyhow::{Context as _, bail};
+use lsoftmax_data::images::ClassFolders;
 use lsoftmax_data::{DataError, Split};
 use lsoftmax_train::{DeviceChoice, Experiment, Outcome, RunFolder, Saved, TrainError};
 use std::path::{Path, PathBuf};
@@ -210,6 +211,15 @@ fn data_of(experiment: &Experiment, manner: Manner) -> anyhow::Result<Split> {
         output::note(&format!("warning: {warning}"));
     }
     Ok(split)
+}
+
+/// The classes of a folder of images, as a flag names them.
+fn class_folders_of(flag: Option<&str>) -> ClassFolders {
+    match flag {
+        None | Some("auto") => ClassFolders::Auto,
+        Some("top") => ClassFolders::Top,
+        Some(_) => ClassFolders::Each,
+    }
 }
 
 /// A short name for a folder: the loss, its m, the seed.

@@ -1,8 +1,9 @@
 //! Landmarks that a detector found.
 
 use super::FivePoints;
-use super::text::{LARGEST_FILE, Table, read_text};
 use crate::error::DataError;
+use crate::names::{nfc, text};
+use crate::table::{LARGEST_FILE, Table, read_text};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ const NAMES: [&[&str]; 5] = [
 /// | `left_mouth_x`, `left_mouth_y` or `mouth_left_x`, `mouth_left_y` or `x4`, `y4` | |
 /// | `right_mouth_x`, `right_mouth_y` or `mouth_right_x`, `mouth_right_y` or `x5`, `y5` | |
 ///
-/// An image for which no face was found has no row.
+/// An image for which no face was found has no row. Paths are compared in Unicode's form C ([`nfc`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Landmarks {
     images: BTreeMap<String, FivePoints>,
@@ -39,7 +40,7 @@ pub struct Landmarks {
 /// How an image within a folder is called in the file.
 pub(super) fn key(image: &Path, root: &Path) -> String {
     let within = image.strip_prefix(root).unwrap_or(image);
-    within.to_string_lossy().replace('\\', "/")
+    nfc(&text(within.as_os_str())).replace('\\', "/")
 }
 
 impl Landmarks {
@@ -76,7 +77,8 @@ impl Landmarks {
                     _ => return Err(row.wrong(&names[0], "a finite number", text)),
                 };
             }
-            match images.entry(row.relative_path(image, "path")?) {
+            let path = row.relative_path(image, "path")?;
+            match images.entry(nfc(&path).into_owned()) {
                 Entry::Vacant(entry) => entry.insert(points),
                 Entry::Occupied(entry) => {
                     return Err(row.wrong("path", "an image without a row before", entry.key()));
@@ -88,7 +90,7 @@ impl Landmarks {
 
     /// The landmarks of an image, by its path relative to the folder of images, with slashes.
     pub fn get(&self, path: &str) -> Option<&FivePoints> {
-        self.images.get(path)
+        self.images.get(&*nfc(path))
     }
 
     /// The folder that the paths count from, told by an image that has landmarks: the highest one
@@ -143,6 +145,16 @@ mod tests {
             assert_eq!(paths, ["a/2.jpg", "b/1.jpg"]);
         }
         assert!(parse(SHORT).unwrap().is_empty());
+    }
+
+    #[test]
+    fn names_are_found_in_either_spelling() {
+        let landmarks = parse(&format!("{SHORT}\njose\u{301}/1.jpg,{ROW}\n")).unwrap();
+        assert!(landmarks.get("jos\u{e9}/1.jpg").is_some());
+        let image = key(Path::new("d/jose\u{301}/1.jpg"), Path::new("d"));
+        assert!(landmarks.get(&image).is_some());
+        let twice = format!("{SHORT}\njose\u{301},{ROW}\njos\u{e9},{ROW}\n");
+        assert!(parse(&twice).unwrap_err().contains("line 3"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! How face data sets lie in folders: both LFW and CASIA-WebFace have a folder a person.
 
-use super::text::{LARGEST_FILE, read_text};
 use crate::error::DataError;
+use crate::names::nfc;
+use crate::table::{LARGEST_FILE, read_text};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -39,14 +40,15 @@ impl IdentityList {
                 let expected = format!("the name of a class's folder in line {line}");
                 return Err(DataError::format(path, expected, format!("{name:?}")));
             }
-            names.insert(name.to_owned());
+            names.insert(nfc(name).into_owned());
         }
         Ok(Self { names })
     }
 
-    /// Whether a name is in the list; upper and lower case are not the same.
+    /// Whether a name is in the list; upper and lower case are not the same, but spellings of
+    /// Unicode that look alike are ([`nfc`]).
     pub fn contains(&self, name: &str) -> bool {
-        self.names.contains(name)
+        self.names.contains(&*nfc(name))
     }
 
     /// The number of names.
@@ -67,8 +69,8 @@ impl IdentityList {
     /// The names that no class has. Many of them say that the list is spelled otherwise than
     /// the data set, and would leave out less than it should.
     pub fn unknown<'a>(&'a self, class_names: &[String]) -> Vec<&'a str> {
-        let known: BTreeSet<&str> = class_names.iter().map(String::as_str).collect();
-        self.iter().filter(|name| !known.contains(name)).collect()
+        let known: BTreeSet<_> = class_names.iter().map(|name| nfc(name)).collect();
+        self.iter().filter(|&name| !known.contains(name)).collect()
     }
 }
 
@@ -101,6 +103,7 @@ mod tests {
             ["0000045", "0000102", "José"]
         );
         assert!(list.contains("0000102") && !list.contains("josé"));
+        assert!(list.contains("Jose\u{301}"));
         assert!(!list.is_empty() && list.len() == 3);
         let classes = ["0000045".to_owned(), "0000099".to_owned()];
         assert_eq!(list.unknown(&classes), ["0000102", "José"]);

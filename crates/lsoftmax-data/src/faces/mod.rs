@@ -46,7 +46,6 @@ mod mirror;
 mod pairs;
 mod similarity;
 mod step;
-mod text;
 mod warp;
 
 pub use alignment::{Alignment, FaceTemplate};

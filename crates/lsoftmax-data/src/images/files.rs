@@ -1,9 +1,11 @@
 //! Images by the names of their files.
 
+use super::kinds::is_image;
+use super::list::Reading;
 use super::{ImageEntry, ImageList, folder};
 use crate::error::DataError;
+use crate::names::{nfc, text};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 impl ImageList {
@@ -19,7 +21,7 @@ impl ImageList {
             // A file named alone lies in the folder we are in.
             let whole = file.canonicalize().unwrap_or_else(|_| file.clone());
             let folder = whole.parent().and_then(Path::file_name).unwrap_or_default();
-            folder.to_string_lossy().into_owned()
+            nfc(&text(folder)).into_owned()
         };
         let names: Vec<String> = files.iter().map(name).collect();
         let mut classes: BTreeMap<&str, u32> = names.iter().map(|name| (&**name, 0)).collect();
@@ -39,45 +41,31 @@ impl ImageList {
             source: first.clone(),
             class_names: classes.into_keys().map(str::to_owned).collect(),
             entries,
-            ignored: 0,
+            reading: Reading::default(),
         })
     }
 
     /// The images of anything: one file, a folder of images without classes, or what
-    /// [`from_path`](Self::from_path) takes.
+    /// [`from_path`](Self::from_path) takes. A folder whose folders can be understood in more than
+    /// one way has a class for each folder that holds images.
     ///
     /// # Errors
-    /// As [`from_path`](Self::from_path).
+    /// As [`from_path`](Self::from_path); images that lie beside folders of images.
     pub fn from_anything(path: &Path) -> Result<Self, DataError> {
         if path.is_dir() {
-            let unreadable = |source| DataError::file("read", path, source);
-            let mut files = Vec::new();
-            for entry in fs::read_dir(path).map_err(unreadable)? {
-                let file = entry.map_err(unreadable)?.path();
-                if file.is_dir() {
-                    return Self::from_path(path);
-                }
-                if folder::is_image(&file) {
-                    files.push(file);
-                }
-            }
-            files.sort();
-            return if files.is_empty() {
-                Self::from_path(path)
-            } else {
-                Self::from_files(&files)
-            };
+            folder::list_any(path)
+        } else if is_image(path) {
+            Self::from_files(&[path.to_owned()])
+        } else {
+            Self::from_path(path)
         }
-        if folder::is_image(path) {
-            return Self::from_files(&[path.to_owned()]);
-        }
-        Self::from_path(path)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn a_file_a_flat_folder_and_a_folder_of_classes_are_all_images() {

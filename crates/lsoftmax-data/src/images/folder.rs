@@ -1,213 +1,406 @@
-//! The images of a folder of folders.
+//! The classes of a folder of folders.
 
-use super::{ImageEntry, ImageList, Part};
+use super::kinds::{ENDINGS, OtherFiles};
+use super::list::Reading;
+use super::parts::{Role, roles, says_nothing};
+use super::tree::{Folder, Tree, scan};
+use super::{ClassFolders, ImageEntry, ImageList, Part};
 use crate::error::DataError;
-use std::collections::{BTreeSet, HashSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
-/// Endings of the names of images, in lower case.
-pub(crate) const ENDINGS: [&str; 9] = [
-    "jpg", "jpeg", "png", "webp", "bmp", "pgm", "ppm", "pbm", "pnm",
-];
 const LAYOUT: &str = "a folder of images for each class, such as NAME/1.jpg";
+const LIST: &str = "a list says which image is what (.csv with the columns path, label, split)";
 
-/// Whether a file is an image by its name.
-pub(crate) fn is_image(file: &Path) -> bool {
-    let ending = file.extension().unwrap_or_default().to_string_lossy();
-    ENDINGS.contains(&&*ending.to_lowercase())
+/// How many of something a message names.
+const NAMED: usize = 5;
+
+/// A class: its name, and the folders of its images.
+type Class<'a> = (String, Vec<&'a Folder>);
+
+/// The images of a folder and their classes.
+pub(super) fn list(dir: &Path, how: ClassFolders) -> Result<ImageList, DataError> {
+    read(dir, &scan(dir)?, how, true)
 }
 
-/// What lies directly in a folder, each in the order of its name.
-#[derive(Default)]
-struct Listing {
-    folders: Vec<(String, PathBuf)>,
-    /// Links to folders.
-    links: Vec<(String, PathBuf)>,
-    images: Vec<PathBuf>,
-    ignored: usize,
+/// The images of a folder for which classes do not matter much: all of a flat folder, or those of
+/// the folders in it by the way to each.
+pub(super) fn list_any(dir: &Path) -> Result<ImageList, DataError> {
+    let tree = scan(dir)?;
+    let flat = tree.root.with_images().next().is_none();
+    if flat && !tree.root.images.is_empty() {
+        let mut list = ImageList::from_files(&tree.root.images)?;
+        dir.clone_into(&mut list.source);
+        list.reading = tree.reading();
+        return Ok(list);
+    }
+    read(dir, &tree, ClassFolders::Auto, true)
+        .or_else(|_| read(dir, &tree, ClassFolders::Each, false))
 }
 
-fn list_one(dir: &Path) -> Result<Listing, DataError> {
-    let unreadable = |source| DataError::file("read", dir, source);
-    let mut listing = Listing::default();
-    for entry in fs::read_dir(dir).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let path = entry.path();
-        let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".") {
-            listing.ignored += 1;
-            continue;
+/// What a search found as parts and classes. Unless `strict`, there are no parts, and a class whose
+/// images are not read is left out.
+fn read(dir: &Path, tree: &Tree, how: ClassFolders, strict: bool) -> Result<ImageList, DataError> {
+    if tree.root.leaves().iter().all(|leaf| leaf.images.is_empty()) {
+        return Err(none(dir, &tree.root.all_others()));
+    }
+    let base = base(&tree.root, how);
+    let parts = if strict { parts(dir, base, how)? } else { None };
+    let parts = parts.unwrap_or_else(|| vec![(None, base)]);
+    let mut reading = tree.reading();
+    let mut found = Vec::new();
+    for (part, folder) in parts {
+        let folder = within(folder, part);
+        if !folder.way.is_empty() {
+            reading.folders.push((folder.way.clone(), part));
         }
-        let named = is_image(&path);
-        let kind = entry.file_type().map_err(unreadable)?;
-        let target = kind.is_symlink().then(|| fs::metadata(&path));
-        let name = name.to_string_lossy().into_owned();
-        match target {
-            None if kind.is_dir() => listing.folders.push((name, path)),
-            Some(Ok(target)) if target.is_dir() => listing.links.push((name, path)),
-            None if kind.is_file() && named => listing.images.push(path),
-            Some(Ok(target)) if target.is_file() && named => listing.images.push(path),
-            // A link that leads nowhere is a broken image, which will be named.
-            Some(Err(_)) if named => listing.images.push(path),
-            _ => listing.ignored += 1,
+        let mut classes = classes(dir, folder, how)?;
+        if strict {
+            unusable(dir, &classes)?;
+        }
+        classes.retain(|(_, folders)| folders.iter().any(|folder| !folder.images.is_empty()));
+        classes.sort_by(|a, b| a.0.cmp(&b.0));
+        found.push((part, classes));
+    }
+    let names = found.iter().flat_map(|(_, classes)| classes);
+    let names: BTreeSet<String> = names.map(|(name, _)| name.clone()).collect();
+    let class_names: Vec<String> = names.into_iter().collect();
+    reading.warnings.extend(alike(&class_names));
+    let mut entries = Vec::new();
+    for (part, classes) in found {
+        for (name, folders) in classes {
+            let label = class_names.binary_search(&name).unwrap_or_default() as u32;
+            let images = folders.into_iter().flat_map(|folder| &folder.images);
+            entries.extend(images.map(|path| ImageEntry {
+                path: path.clone(),
+                label,
+                part,
+            }));
         }
     }
-    listing.folders.sort_unstable();
-    listing.links.sort_unstable();
-    let bytes = |path: &PathBuf| path.as_os_str().as_encoded_bytes().to_vec();
-    listing.images.sort_by_cached_key(bytes);
-    Ok(listing)
-}
-
-/// A class: its name, and its images in the order of theirs.
-type Class = (String, Vec<PathBuf>);
-
-/// A walk through folders that takes each of them once.
-struct Walk {
-    /// The folder that everything is searched in, without links.
-    root: PathBuf,
-    /// The folders taken so far, without links.
-    taken: HashSet<PathBuf>,
-    ignored: usize,
-}
-
-impl Walk {
-    /// The classes below `dir`, by name. Real folders come before those behind links, so that a
-    /// class has its own name if it has one here.
-    fn classes(&mut self, dir: &Path) -> Result<Vec<Class>, DataError> {
-        let mut classes = Vec::new();
-        let mut links = BTreeSet::from([(String::new(), dir.to_owned())]);
-        while let Some(start) = links.pop_first() {
-            let mut folders = vec![start];
-            while let Some((name, folder)) = folders.pop() {
-                let real = fs::canonicalize(&folder)
-                    .map_err(|source| DataError::file("read", &folder, source))?;
-                let outside = self.root.starts_with(&real) && self.root != real;
-                if outside || !self.taken.insert(real) {
-                    self.ignored += 1;
-                    continue;
-                }
-                let listing = list_one(&folder)?;
-                self.ignored += listing.ignored;
-                let below = |(own, path): (String, PathBuf)| {
-                    let name = if name.is_empty() {
-                        own
-                    } else {
-                        format!("{name}/{own}")
-                    };
-                    (name, path)
-                };
-                folders.extend(listing.folders.into_iter().map(below));
-                links.extend(listing.links.into_iter().map(below));
-                match listing.images.first() {
-                    Some(image) if name.is_empty() => {
-                        return Err(DataError::format(
-                            dir,
-                            LAYOUT,
-                            format!(
-                                "{} images directly in it, such as {}",
-                                listing.images.len(),
-                                image.file_name().unwrap_or_default().to_string_lossy()
-                            ),
-                        ));
-                    }
-                    Some(_) => classes.push((name, listing.images)),
-                    None => {}
-                }
-            }
-        }
-        if classes.is_empty() {
-            return Err(DataError::Missing {
-                path: dir.to_owned(),
-                missing: format!("images (.{})", ENDINGS.join(", .")),
-                hint: format!("it should have {LAYOUT}"),
-            });
-        }
-        classes.sort_unstable();
-        Ok(classes)
-    }
-}
-
-pub(crate) fn list(dir: &Path) -> Result<ImageList, DataError> {
-    let root = fs::canonicalize(dir).map_err(|source| DataError::file("read", dir, source))?;
-    let mut walk = Walk {
-        root,
-        taken: HashSet::new(),
-        ignored: 0,
-    };
-    let mut list = ImageList {
+    Ok(ImageList {
         source: dir.to_owned(),
-        class_names: Vec::new(),
-        entries: Vec::new(),
-        ignored: 0,
+        class_names,
+        entries,
+        reading,
+    })
+}
+
+/// The error that there are no images.
+fn none(dir: &Path, others: &OtherFiles) -> DataError {
+    let found = if others.is_empty() {
+        String::new()
+    } else {
+        format!("; it has {others}")
     };
-    match parts(dir)? {
-        None => {
-            let classes = walk.classes(dir)?;
-            list.class_names = classes.iter().map(|(name, _)| name.clone()).collect();
-            for (label, (_, images)) in (0..).zip(classes) {
-                list.extend(images, label, None);
-            }
-        }
-        Some(parts) => {
-            let parts = parts.map(|(part, path)| Ok((part, walk.classes(&path)?)));
-            let parts = parts.into_iter().collect::<Result<Vec<_>, DataError>>()?;
-            let names = parts.iter().flat_map(|(_, classes)| classes);
-            let names: BTreeSet<&String> = names.map(|(name, _)| name).collect();
-            list.class_names = names.into_iter().cloned().collect();
-            for (part, classes) in parts {
-                for (name, images) in classes {
-                    let label = list.class_names.binary_search(&name).unwrap_or_default();
-                    list.extend(images, label as u32, Some(part));
-                }
-            }
-        }
-    }
-    list.ignored = walk.ignored;
-    Ok(list)
-}
-
-impl ImageList {
-    fn extend(&mut self, images: Vec<PathBuf>, label: u32, part: Option<Part>) {
-        self.entries.extend(
-            images
-                .into_iter()
-                .map(|path| ImageEntry { path, label, part }),
-        );
+    DataError::Missing {
+        path: dir.to_owned(),
+        missing: format!("images (.{})", ENDINGS.join(", .")),
+        hint: format!("it should have {LAYOUT}{found}"),
     }
 }
 
-/// The folders `train` and `test`, if there are no others.
-fn parts(dir: &Path) -> Result<Option<[(Part, PathBuf); 2]>, DataError> {
-    let listing = list_one(dir)?;
-    let mut folders = [listing.folders, listing.links].concat();
-    folders.sort_unstable();
-    let names: Vec<String> = folders
+/// The folder that the parts or the classes lie in: that of the data, or one that wraps them.
+fn base(root: &Folder, how: ClassFolders) -> &Folder {
+    let mut chain = vec![root];
+    let mut last = root;
+    while let Some(only) = last.only() {
+        chain.push(only);
+        last = only;
+    }
+    if last.images.is_empty() && last.with_images().nth(1).is_some() {
+        let folders: Vec<&Folder> = last.with_images().collect();
+        let has_parts = roles(&folders).iter().any(Option::is_some);
+        // Who says what the classes are means the folders of the data itself.
+        return if has_parts || how == ClassFolders::Auto {
+            last
+        } else {
+            root
+        };
+    }
+    // One class: it has the name of the highest folder whose name says something.
+    let wrappers = chain.iter().skip(1).take(chain.len().saturating_sub(2));
+    let wrappers = wrappers.take_while(|folder| says_nothing(&folder.name));
+    wrappers.last().copied().unwrap_or(root)
+}
+
+/// A part, or the only folder in it where the name of that says nothing (`seg_train/seg_train`).
+fn within(folder: &Folder, part: Option<Part>) -> &Folder {
+    let mut folder = folder;
+    if part.is_none() {
+        return folder;
+    }
+    while let Some(only) = folder.only() {
+        let deeper = only.images.is_empty() && only.with_images().next().is_some();
+        if !deeper || !says_nothing(&only.name) {
+            break;
+        }
+        folder = only;
+    }
+    folder
+}
+
+/// Names of folders for a message.
+fn names<'a>(folders: impl IntoIterator<Item = &'a Folder>) -> String {
+    let names: Vec<&str> = folders.into_iter().map(|folder| &*folder.name).collect();
+    some(&names)
+}
+
+/// The first of some names.
+pub(super) fn some(names: &[&str]) -> String {
+    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>();
+    let first = first.join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
+type Parts<'a> = Vec<(Option<Part>, &'a Folder)>;
+
+/// The folders that are parts by their names, if there are some, and all others are none.
+fn parts<'a>(
+    dir: &Path,
+    base: &'a Folder,
+    how: ClassFolders,
+) -> Result<Option<Parts<'a>>, DataError> {
+    let folders: Vec<&Folder> = base.with_images().collect();
+    let roles = roles(&folders);
+    let named = folders.iter().zip(&roles);
+    let named: Vec<(Role, &Folder)> = named.filter_map(|(f, role)| Some(((*role)?, *f))).collect();
+    let others = folders
         .iter()
-        .map(|(name, _)| name.to_lowercase())
-        .collect();
-    let others = ["test", "val", "valid", "validation", "dev"];
-    let is_layout = names.len() > 1
-        && names.iter().any(|name| name == "train")
-        && names
-            .iter()
-            .all(|name| name == "train" || others.contains(&&**name));
-    if !is_layout {
+        .zip(&roles)
+        .filter(|(_, role)| role.is_none());
+    let others = names(others.map(|(folder, _)| *folder));
+    let own = names(named.iter().map(|(_, folder)| *folder));
+    if named.is_empty() || folders.len() == 1 {
         return Ok(None);
     }
-    match (&names[..], &folders[..]) {
-        ([test, _], [(_, test_path), (_, train_path)]) if test == "test" => Ok(Some([
-            (Part::Train, train_path.clone()),
-            (Part::Test, test_path.clone()),
-        ])),
-        _ => Err(DataError::format(
-            dir,
-            "train and test as the only folders, or one folder a class",
-            format!(
-                "{}; name the part to test on test, and put others elsewhere",
-                names.join(", ")
-            ),
-        )),
+    let wrong = |expected: &str, found: String| Err(DataError::format(dir, expected, found));
+    let has = |role: Role| named.iter().filter(|(own, _)| *own == role).count();
+    let complete = has(Role::Train) > 0 && has(Role::Test) + has(Role::Validation) > 0;
+    let flat = named.iter().filter(|(_, folder)| !folder.images.is_empty());
+    let flat = names(flat.map(|(_, folder)| *folder));
+    if how != ClassFolders::Auto && (!complete || !flat.is_empty()) {
+        return Ok(None);
     }
+    if !complete && others.is_empty() {
+        return wrong(
+            "a part to train on and one to test on",
+            format!("{own} only; {LIST}"),
+        );
+    }
+    if !complete {
+        return wrong(
+            "parts such as train and test, or a folder a class",
+            format!(
+                "{own} beside {others}; --class-folders top makes each of them a class, or {LIST}"
+            ),
+        );
+    }
+    if !others.is_empty() {
+        return wrong(
+            "train and test as the only folders with images",
+            format!("{others} beside the parts {own}; move it elsewhere, or {LIST}"),
+        );
+    }
+    if !flat.is_empty() {
+        return wrong(
+            "a folder of images for each class in each of the parts",
+            format!(
+                "images directly in {flat}; if these are classes, say --class-folders top, or {LIST}"
+            ),
+        );
+    }
+    for role in [Role::Train, Role::Validation, Role::Test] {
+        if has(role) > 1 {
+            let twice = named.iter().filter(|(own, _)| *own == role);
+            let twice = names(twice.map(|(_, folder)| *folder));
+            return wrong(
+                "one folder for each part",
+                format!("{twice} for one; {LIST}"),
+            );
+        }
+    }
+    let tested = has(Role::Test) > 0;
+    let parts = named.into_iter().map(|(role, folder)| {
+        let part = match role {
+            Role::Train => Part::Train,
+            Role::Validation if tested => Part::HeldOut,
+            Role::Validation | Role::Test => Part::Test,
+        };
+        (Some(part), folder)
+    });
+    let mut parts: Parts = parts.collect();
+    parts.sort_by_key(|&(part, _)| part);
+    Ok(Some(parts))
+}
+
+/// The classes in a folder, in the order of their folders.
+fn classes<'a>(
+    dir: &Path,
+    root: &'a Folder,
+    how: ClassFolders,
+) -> Result<Vec<Class<'a>>, DataError> {
+    let place = dir.join(&root.way);
+    if let Some(image) = root.images.first() {
+        let name = image.file_name().unwrap_or_default().to_string_lossy();
+        let found = format!(
+            "{} images directly in it, such as {name}",
+            root.images.len()
+        );
+        return Err(DataError::format(place, LAYOUT, found));
+    }
+    let way = |folder: &Folder| match root.way.len() {
+        0 => folder.way.clone(),
+        length => folder.way[length + 1..].to_owned(),
+    };
+    if how == ClassFolders::Each {
+        return Ok(root
+            .leaves()
+            .into_iter()
+            .map(|leaf| (way(leaf), vec![leaf]))
+            .collect());
+    }
+    // By the name of the folder that holds the images.
+    let mut holders: BTreeMap<&str, &Folder> = BTreeMap::new();
+    let mut classes = Vec::new();
+    for top in root.with_images() {
+        let leaves = top.leaves();
+        let usable = leaves.iter().filter(|leaf| !leaf.images.is_empty());
+        let usable: Vec<&Folder> = usable.copied().collect();
+        if how == ClassFolders::Auto {
+            let twice = match usable[..] {
+                [leaf] => holders.insert(&leaf.name, leaf).map(|other| [other, leaf]),
+                [first, second, ..] => Some([first, second]),
+                [] => None,
+            };
+            if let Some([first, second]) = twice {
+                let (a, b) = (way(first), way(second));
+                let top_of = |way: &str| way.split('/').next().unwrap_or_default().to_owned();
+                return Err(DataError::format(
+                    place,
+                    "a folder of images for each class, with no folders of images in it",
+                    format!(
+                        "images in {a} and in {b}: --class-folders top makes one class of all that \
+                         lies in a folder ({}), --class-folders each makes each folder of images a \
+                         class ({b}), or {LIST}",
+                        top_of(&a)
+                    ),
+                ));
+            }
+        }
+        classes.push((
+            top.name.clone(),
+            if usable.is_empty() { leaves } else { usable },
+        ));
+    }
+    Ok(classes)
+}
+
+/// Refuses a class whose images are all of formats or names that are not read.
+fn unusable(dir: &Path, classes: &[Class]) -> Result<(), DataError> {
+    for (name, folders) in classes {
+        if folders.iter().all(|folder| folder.images.is_empty()) {
+            let mut others = OtherFiles::default();
+            folders
+                .iter()
+                .for_each(|folder| others.extend(&folder.others));
+            return Err(DataError::format(
+                dir,
+                format!(
+                    "images of the class {name:?} that are read (.{})",
+                    ENDINGS.join(", .")
+                ),
+                format!("{others} in {}", folders[0].way),
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Tree {
+    /// What was passed over, and what may be wrong: folders without images, and images that are not
+    /// read.
+    fn reading(&self) -> Reading {
+        let mut reading = Reading {
+            passed_over: self.passed_over,
+            skipped: self.skipped,
+            others: self.root.all_others(),
+            ..Reading::default()
+        };
+        let mut empty = Vec::new();
+        without_images(&self.root, &mut empty);
+        for folder in empty.iter().take(NAMED) {
+            reading.warnings.push(format!(
+                "no images in {} ({}): it is not a class",
+                folder.way,
+                folder.all_others()
+            ));
+        }
+        if empty.len() > NAMED {
+            let more = empty.len() - NAMED;
+            reading
+                .warnings
+                .push(format!("no images in {more} more folders"));
+        }
+        let unread = reading.others.images();
+        if !unread.is_empty() {
+            let leaves = self.root.leaves().into_iter();
+            let leaves = leaves.filter(|leaf| !leaf.others.images().is_empty());
+            let places: Vec<&str> = leaves.map(|leaf| &*leaf.way).collect();
+            let places = some(&places);
+            let places = if places.is_empty() {
+                String::new()
+            } else {
+                format!(" (in {places})")
+            };
+            reading.warnings.push(format!(
+                "images not read, for their format or the ending of their names: {unread}{places}"
+            ));
+        }
+        reading
+    }
+}
+
+/// The folders without images beside those that have some: classes may have been meant.
+fn without_images<'a>(folder: &'a Folder, found: &mut Vec<&'a Folder>) {
+    if !folder.images.is_empty() {
+        return;
+    }
+    for folder in &folder.folders {
+        if folder.has_images {
+            without_images(folder, found);
+        } else {
+            found.push(folder);
+        }
+    }
+}
+
+/// Warnings of classes whose names differ in case, blanks, `-` and `_` only.
+pub(super) fn alike(class_names: &[String]) -> Vec<String> {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    let mut warnings = Vec::new();
+    for name in class_names {
+        if let Some(other) = seen.insert(plain(name), name) {
+            warnings.push(format!(
+                "the classes {other:?} and {name:?} differ in case, blanks, - or _ only"
+            ));
+        }
+    }
+    let more = warnings.len().saturating_sub(NAMED);
+    if more > 0 {
+        warnings.truncate(NAMED);
+        warnings.push(format!("{more} more pairs of classes have names alike"));
+    }
+    warnings
+}
+
+/// A name in lower case, with one blank for blanks, `-` and `_`.
+pub(super) fn plain(name: &str) -> String {
+    let lower = name.to_lowercase();
+    let words = lower.split(|char: char| char.is_whitespace() || char == '-' || char == '_');
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words.join(" ")
 }

@@ -1,11 +1,14 @@
-use super::folder;
+use super::folder::{self, alike};
+use super::kinds::OtherFiles;
+use super::{ClassFolders, locate};
 use crate::error::DataError;
 use crate::faces::IdentityList;
-use crate::names::nfc;
+use crate::names::{nfc, spelled};
 use crate::origins::path_within;
-use rayon::prelude::*;
+use crate::table::{LARGEST_FILE, Table, read_text};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -14,13 +17,48 @@ use std::path::{Path, PathBuf};
 pub struct ImageList {
     /// The folder or the list file that they come from.
     pub source: PathBuf,
-    /// A name for each class, in the order of the bytes.
+    /// A name for each class, in the order of the bytes, in Unicode's form C.
     pub class_names: Vec<String>,
-    /// The images: of a folder by class and name, of a list in its order.
+    /// The images: of a folder by part, class and name, of a list in its order.
     pub entries: Vec<ImageEntry>,
-    /// Files of the folder that are no images by their names, or hidden, and folders that links
-    /// lead to once more.
-    pub ignored: usize,
+    /// How the folder was understood.
+    pub reading: Reading,
+}
+
+/// How a folder was understood, and what in it is not among the images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The folders in it that the classes lie in, with the part that each is: `train` and `test`,
+    /// or one that wraps all. None if the classes lie in the folder itself.
+    pub folders: Vec<(String, Option<Part>)>,
+    /// Files and folders that are hidden, or that systems leave (`__MACOSX`, `Thumbs.db`).
+    pub passed_over: usize,
+    /// Folders that links lead to once more, and pipes, sockets and devices.
+    pub skipped: usize,
+    /// Files that are not images by their names.
+    pub others: OtherFiles,
+    /// What may be wrong, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Reading {
+    /// What is not among the images, in a sentence, if there is something.
+    pub fn left_aside(&self) -> Option<String> {
+        let mut left = Vec::new();
+        if self.passed_over > 0 {
+            left.push(format!("{} hidden or left by systems", self.passed_over));
+        }
+        if !self.others.is_empty() {
+            left.push(format!("other files: {}", self.others));
+        }
+        if self.skipped > 0 {
+            let number = self.skipped;
+            left.push(format!(
+                "{number} there twice by links, or neither file nor folder"
+            ));
+        }
+        (!left.is_empty()).then(|| format!("left aside: {}", left.join("; ")))
+    }
 }
 
 /// An image of a list.
@@ -35,7 +73,7 @@ pub struct ImageEntry {
 }
 
 /// What an image is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// To train on.
     Train,
@@ -43,6 +81,8 @@ pub enum Part {
     Test,
     /// To test on, of a class that is not trained on.
     OpenSet,
+    /// To choose a model by, of a class that is trained on.
+    HeldOut,
 }
 
 impl Part {
@@ -53,6 +93,17 @@ impl Part {
             "open-set" => Some(Self::OpenSet),
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Train => "train",
+            Self::Test => "test",
+            Self::OpenSet => "open-set",
+            Self::HeldOut => "held-out",
+        })
     }
 }
 
@@ -73,9 +124,17 @@ impl ImageList {
     /// # Errors
     /// As [`from_folder`](Self::from_folder) and [`from_csv`](Self::from_csv); or another ending.
     pub fn from_path(path: &Path) -> Result<Self, DataError> {
+        Self::from_path_as(path, ClassFolders::Auto)
+    }
+
+    /// The same, where it is said which folders are classes; of a list that does not matter.
+    ///
+    /// # Errors
+    /// As [`from_path`](Self::from_path).
+    pub fn from_path_as(path: &Path, folders: ClassFolders) -> Result<Self, DataError> {
         let ending = path.extension().unwrap_or_default().to_string_lossy();
         match &*ending.to_lowercase() {
-            _ if path.is_dir() => Self::from_folder(path),
+            _ if path.is_dir() => folder::list(path, folders),
             "csv" => Self::from_csv(path),
             #[cfg(feature = "parquet")]
             "parquet" => Self::from_parquet(path),
@@ -98,57 +157,54 @@ impl ImageList {
         }
     }
 
-    /// The images of a folder: every folder in it that holds images is a class, with the path to
-    /// it as its name (`Latin/character01`).
+    /// The images of a folder: the folders in it are the classes, with their names.
     ///
-    /// Images are files named `.jpg`, `.jpeg`, `.png`, `.webp`, `.bmp`, `.pgm`, `.ppm`, `.pbm` or
-    /// `.pnm`, in upper or lower case; others and hidden ones are counted. Links are followed,
-    /// and no folder is taken twice: where a link leads to one that is already taken, or to one
-    /// that this folder lies in, it is counted and left. If `train` and `test` are the only
-    /// folders in it, they are the two parts, and the classes are the folders in them.
+    /// Images are files named `.jpg`, `.jpeg`, `.jpe`, `.jfif`, `.jif`, `.png`, `.webp`, `.bmp`,
+    /// `.pgm`, `.ppm`, `.pbm` or `.pnm`, in upper or lower case. What is hidden or left by systems
+    /// is passed over, other files are counted ([`Reading`]). Links are followed, and no folder is
+    /// taken twice. Names are brought to Unicode's form C; bytes of a name that are not UTF-8
+    /// become `\xFF` and the like.
+    ///
+    /// Folders named `train`, `training`, `trainset`, `seg_train` and the like are the part to train
+    /// on, such as `test` and `Testing` the part to test on, and the classes lie in them. `val`,
+    /// `valid` and `validation` hold the images to choose a model by ([`Part::HeldOut`]), or, where
+    /// there is no `test`, those to test on. Parts and classes may lie in one folder that wraps
+    /// them. A class may hold its images in one folder in it; where it holds several, or where such
+    /// folders have the same name in two classes, [`ClassFolders`] has to say what is meant.
     ///
     /// # Errors
-    /// A folder cannot be read; there are no images, or some lie beside the folders of the
-    /// classes; `train` is beside `val` and the like, whose images must not become classes.
+    /// A folder cannot be read; there are no images, or some lie beside the folders of the classes;
+    /// parts stand beside other folders of images, or are one part twice; a class has images only
+    /// of formats that are not read; two names in a folder are the same in Unicode's form C.
     pub fn from_folder(dir: &Path) -> Result<Self, DataError> {
-        folder::list(dir)
+        folder::list(dir, ClassFolders::Auto)
     }
 
     /// The images that a CSV file names: a header with `path` and `label` and, if the split is not
-    /// to be drawn, `split` (`train`, `test` or `open-set`); other columns do not matter. Paths
-    /// count from the folder of the file.
+    /// to be drawn, `split` (`train`, `test` or `open-set`); other columns do not matter, nor does
+    /// the case of the header. Paths count from the folder of the file, and may be written with
+    /// backslashes or in another normal form of Unicode than the files.
     ///
     /// # Errors
-    /// The file cannot be read or is no such table; a row has no path or label, another split, a
-    /// path that a row before it has, or an image that is not there. The row is named.
+    /// The file cannot be read or is no such table; a row has no path or label, another split, an
+    /// image that is not there, or that a row before it has, be it by another path; two labels are
+    /// the same in Unicode's form C. The row is named.
     pub fn from_csv(file: &Path) -> Result<Self, DataError> {
-        let opened = regular(file)?;
-        let mut reader = csv::ReaderBuilder::new()
-            .trim(csv::Trim::All)
-            .from_reader(opened);
-        let wrong = |error: csv::Error| {
-            DataError::format(file, "a table of comma-separated values", error.to_string())
+        let text = read_text(file, LARGEST_FILE)?;
+        let table = Table::parse(file, &text)?;
+        let (Some(path), Some(label)) = (table.find(&["path"])?, table.find(&["label"])?) else {
+            let expected = format!("{COLUMNS} in the first line");
+            return Err(DataError::format(file, expected, table.found()));
         };
-        let header = reader.headers().map_err(wrong)?.clone();
-        let column = |name: &str| header.iter().position(|column| column == name);
-        let (Some(path), Some(label)) = (column("path"), column("label")) else {
-            let found: Vec<&str> = header.iter().collect();
-            return Err(DataError::format(
-                file,
-                format!("{COLUMNS} in the first line"),
-                format!("{:?}", found.join(",")),
-            ));
-        };
-        let split = column("split");
+        let split = table.find(&["split"])?;
         let mut rows = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(wrong)?;
-            let cell = |column: usize| record.get(column).unwrap_or_default().to_owned();
+        for row in table.rows() {
+            let row = row?;
             rows.push(Row {
-                number: record.position().map_or(0, csv::Position::line),
-                path: cell(path),
-                label: cell(label),
-                split: split.map(cell),
+                number: row.line() as u64,
+                path: row.get(path).to_owned(),
+                label: row.get(label).to_owned(),
+                split: split.map(|column| row.get(column).to_owned()),
             });
         }
         Self::from_rows(file, &rows, "line")
@@ -205,55 +261,66 @@ impl ImageList {
     }
 
     fn from_rows(file: &Path, rows: &[Row], unit: &str) -> Result<Self, DataError> {
-        let folder = file.parent().unwrap_or(Path::new(""));
-        let wrong = |expected: &str, found: String, row: u64| {
-            DataError::format(file, expected, format!("{found} in {unit} {row}"))
+        let wrong = |expected: &str, found: String, row: &Row| {
+            DataError::format(file, expected, format!("{found} in {unit} {}", row.number))
         };
         if rows.is_empty() {
             return Err(DataError::format(file, "at least one image", "none"));
         }
-        let mut class_names: Vec<String> = rows.iter().map(|row| row.label.clone()).collect();
-        class_names.sort_unstable();
-        class_names.dedup();
-        let mut first = HashMap::new();
-        let mut entries = Vec::with_capacity(rows.len());
+        let class_names = class_names(file, rows, unit)?;
+        let mut parts = Vec::with_capacity(rows.len());
         for row in rows {
-            let number = row.number;
             if row.path.is_empty() || row.label.is_empty() {
-                return Err(wrong("a path and a label", "an empty cell".into(), number));
+                return Err(wrong("a path and a label", "an empty cell".into(), row));
             }
-            let part = match row.split.as_deref() {
+            parts.push(match row.split.as_deref() {
                 None => None,
                 Some(text) => Some(Part::parse(text).ok_or_else(|| {
                     wrong(
                         "train, test or open-set as the split (images to choose a model by are \
                          held out of train)",
                         format!("{text:?}"),
-                        number,
+                        row,
                     )
                 })?),
-            };
-            let path = folder.join(&row.path);
-            if let Some(first) = first.insert(path.clone(), number) {
-                let found = format!("{} of {unit} {first} again", row.path);
-                return Err(wrong("each image once", found, number));
+            });
+        }
+        let paths: Vec<&str> = rows.iter().map(|row| &*row.path).collect();
+        let located = locate::all(file.parent().unwrap_or(Path::new("")), &paths);
+        let mut first: HashMap<String, &Row> = HashMap::with_capacity(rows.len());
+        let mut entries = Vec::with_capacity(rows.len());
+        for ((row, located), part) in rows.iter().zip(located).zip(parts) {
+            let located = located.map_err(|found| wrong("images that are there", found, row))?;
+            if let Some(first) = first.insert(located.identity, row) {
+                let found = if first.label == row.label {
+                    format!(
+                        "{} again, {} of {unit} {},",
+                        row.path, first.path, first.number
+                    )
+                } else {
+                    format!(
+                        "{} again with the label {}, {} of {unit} {} with the label {},",
+                        row.path, row.label, first.path, first.number, first.label
+                    )
+                };
+                return Err(wrong("each image once", found, row));
             }
-            let label = class_names.binary_search(&row.label).unwrap_or_default() as u32;
-            entries.push(ImageEntry { path, label, part });
+            let label = class_names.binary_search_by(|name| (**name).cmp(&nfc(&row.label)));
+            entries.push(ImageEntry {
+                path: located.path,
+                label: label.unwrap_or_default() as u32,
+                part,
+            });
         }
-        let missing = entries
-            .par_iter()
-            .zip(rows)
-            .find_first(|(entry, _)| !entry.path.is_file());
-        if let Some((entry, row)) = missing {
-            let found = format!("no file {}", entry.path.display());
-            return Err(wrong("images that are there", found, row.number));
-        }
+        let reading = Reading {
+            warnings: alike(&class_names),
+            ..Reading::default()
+        };
         Ok(Self {
             source: file.to_owned(),
             class_names,
             entries,
-            ignored: 0,
+            reading,
         })
     }
 
@@ -290,6 +357,30 @@ impl ImageList {
     pub fn base(&self) -> &Path {
         base(&self.source)
     }
+}
+
+/// The labels in Unicode's form C, in the order of their bytes; two spellings of one are refused.
+fn class_names(file: &Path, rows: &[Row], unit: &str) -> Result<Vec<String>, DataError> {
+    let mut names: BTreeMap<String, &Row> = BTreeMap::new();
+    for row in rows {
+        let first = names.entry(nfc(&row.label).into_owned()).or_insert(row);
+        if first.label != row.label {
+            return Err(DataError::format(
+                file,
+                "each label in one spelling",
+                format!(
+                    "{:?} twice, which are the same name after Unicode normalisation (NFC): \"{}\" \
+                     in {unit} {} and \"{}\" in {unit} {}",
+                    row.label,
+                    spelled(&first.label),
+                    first.number,
+                    spelled(&row.label),
+                    row.number
+                ),
+            ));
+        }
+    }
+    Ok(names.into_keys().collect())
 }
 
 /// The folder that the paths of images count from, given that folder, or a list or an image in it.

@@ -1,5 +1,7 @@
 //! From a list to a data set.
 
+#[cfg(doc)]
+use super::Reading;
 use super::cache::{Cache, Content};
 use super::{Broken, Channels, DecodedImage, ImageList, ImageOptions, Wrong, decode, fit};
 use crate::dataset::Dataset;
@@ -30,6 +32,8 @@ pub struct Decoded {
     pub skipped: Vec<(PathBuf, String)>,
     /// What somebody who uses the images should know, a sentence each.
     pub remarks: Vec<String>,
+    /// What of the list may be wrong ([`Reading::warnings`]).
+    pub warnings: Vec<String>,
 }
 
 /// One image `[channel, height, width]`, by the very same way as those of a data set.
@@ -158,6 +162,7 @@ impl ImageList {
                 .map(|(entry, reason)| (self.entries[entry as usize].path.clone(), reason))
                 .collect(),
             remarks,
+            warnings: self.reading.warnings.clone(),
         })
     }
 
@@ -253,7 +258,7 @@ impl ImageList {
     }
 
     /// Refuses broken images as far as they have to be.
-    fn check_broken(&self, content: &Content, broken: Broken) -> Result<(), DataError> {
+    pub(super) fn check_broken(&self, content: &Content, broken: Broken) -> Result<(), DataError> {
         let skipped = &content.skipped;
         if skipped.is_empty() {
             return Ok(());

@@ -17,21 +17,31 @@
 //! ```
 
 mod cache;
+mod check;
 mod decode;
 mod files;
 mod fit;
 mod folder;
 mod jpeg;
+mod kinds;
 mod list;
 mod load;
+mod locate;
+mod parts;
 mod pixels;
 pub(crate) mod source;
+mod tree;
 
+pub use check::{
+    BrokenImage, ClassImages, DuplicateKind, Duplicates, ImageCheck, SizeImages, check,
+    holds_images,
+};
 #[cfg(feature = "parquet")]
 pub(crate) use decode::guarded;
-pub(crate) use folder::ENDINGS;
+pub(crate) use kinds::ENDINGS;
+pub use kinds::OtherFiles;
 pub(crate) use list::regular;
-pub use list::{ImageEntry, ImageList, Part, base};
+pub use list::{ImageEntry, ImageList, Part, Reading, base};
 pub use load::{Decoded, decode_image};
 pub use pixels::DecodedImage;
 
@@ -95,6 +105,20 @@ impl ImageOptions {
             format!("{height}x{width}"),
         ))
     }
+}
+
+/// Which folders of a folder of images are classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassFolders {
+    /// The folders directly in it, or in its parts, where nothing else can be meant; else an error
+    /// says what can be.
+    #[default]
+    Auto,
+    /// The folders directly in it, or in its parts, with all images that lie below each.
+    Top,
+    /// Every folder that holds images, with the way to it as its name (`Latin/character01`).
+    Each,
 }
 
 /// Grey or colour.

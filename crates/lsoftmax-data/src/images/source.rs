@@ -1,29 +1,43 @@
 //! Folders and lists of images as what to train and to test on.
 
-use super::{Channels, ImageList, ImageOptions, Part};
+use super::folder::{plain, some};
+use super::{Channels, Decoded, ImageList, ImageOptions, Part};
 use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::faces::IdentityList;
 use crate::source::SourceOptions;
 use crate::splits::Split;
+use std::fmt::Write as _;
 use std::path::Path;
 
-/// The parts of a folder or a list, as it says or else as drawn.
-pub(crate) fn load(path: &Path, options: &SourceOptions) -> Result<Split, DataError> {
-    let mut list = ImageList::from_path(path)?;
+/// The parts of a folder or a list, as it says or else as drawn; and where they come from, in words.
+pub(crate) fn load(path: &Path, options: &SourceOptions) -> Result<(Split, String), DataError> {
+    let mut list = ImageList::from_path_as(path, options.class_folders)?;
     let mut remarks = Vec::new();
     if let Some(file) = &options.exclude {
         list = left_out(list, file, &mut remarks)?;
     }
     let decoded = list.decode(&options.images)?;
+    let mut split = divide(path, &list, decoded, options)?;
+    split.remarks.splice(0..0, remarks);
+    Ok((split, from(&list)))
+}
+
+/// The parts of a list whose images are read.
+pub(crate) fn divide(
+    path: &Path,
+    list: &ImageList,
+    decoded: Decoded,
+    options: &SourceOptions,
+) -> Result<Split, DataError> {
     let parts: Vec<Option<Part>> = decoded
         .entries
         .iter()
         .map(|&entry| list.entries[entry].part)
         .collect();
     let all = decoded.dataset;
-    let [train, test, open_set] =
-        [Part::Train, Part::Test, Part::OpenSet].map(|wanted| part(&all, &parts, wanted));
+    let [train, test, open_set, held_out] = [Part::Train, Part::Test, Part::OpenSet, Part::HeldOut]
+        .map(|wanted| part(&all, &parts, wanted));
     if let Some(open_set) = &open_set {
         if options.open_set.is_some() {
             return Err(DataError::format(
@@ -62,8 +76,8 @@ pub(crate) fn load(path: &Path, options: &SourceOptions) -> Result<Split, DataEr
         }
         Some(train) => {
             let trained = has_images(&train);
-            if let Some(test) = &test {
-                all_seen(path, test, &trained)?;
+            for part in [&test, &held_out].into_iter().flatten() {
+                all_seen(path, part, &trained)?;
             }
             at_least_two_classes(path, &train)?;
             let train = train.classes(&trained).unwrap_or(train);
@@ -71,18 +85,15 @@ pub(crate) fn load(path: &Path, options: &SourceOptions) -> Result<Split, DataEr
                 Some(test) => (train, test),
                 None => train.split_share(options.test_share, options.seed)?,
             };
-            Split::new(train, test)
+            let mut split = Split::new(train, test);
+            split.held_out = held_out.and_then(|held_out| held_out.classes(&trained));
+            split
         }
     };
     split.open_set = open_set.and_then(|open_set| open_set.classes(&has_images(&open_set)));
-    split.remarks = remarks;
-    split.remarks.extend(decoded.remarks);
-    if list.ignored > 0 {
-        split.remarks.push(format!(
-            "{} files or folders left aside: hidden, of other kinds, or there twice by links",
-            list.ignored
-        ));
-    }
+    split.remarks = decoded.remarks;
+    split.remarks.extend(list.reading.left_aside());
+    split.warnings = decoded.warnings;
     let untested = split
         .test
         .class_counts()
@@ -111,6 +122,7 @@ pub(crate) fn add_open_set(
             "some",
         ));
     }
+    let list = ImageList::from_path_as(path, options.class_folders)?;
     let train = &split.train;
     let allowed = options.open_set_same_names;
     let options = ImageOptions {
@@ -121,16 +133,60 @@ pub(crate) fn add_open_set(
         },
         ..options.images.clone()
     };
-    let decoded = ImageList::from_path(path)?.decode(&options)?;
+    let decoded = list.decode(&options)?;
     let same_names = allowed.check(&decoded.dataset, &train.class_names, path)?;
     split.open_set = Some(decoded.dataset);
     split.same_names = same_names;
     split.remarks.extend(decoded.remarks);
+    split.warnings.extend(decoded.warnings);
     Ok(())
 }
 
+/// Where the parts of a list come from, in words; nothing if the folder itself holds the classes.
+pub(super) fn from(list: &ImageList) -> String {
+    let folders = &list.reading.folders;
+    let folder = |(way, part): &(String, Option<Part>)| match part {
+        Some(part) => format!("{way}/ ({part})"),
+        None => format!("{way}/"),
+    };
+    let folders: Vec<String> = folders.iter().map(folder).collect();
+    if !folders.is_empty() {
+        format!(" from {}", folders.join(", "))
+    } else if list.entries.iter().any(|entry| entry.part.is_some()) {
+        " by the column split".to_owned()
+    } else {
+        " (drawn)".to_owned()
+    }
+}
+
+/// What was taken as parts and as classes, in one line.
+pub(crate) fn summary(split: &Split, from: &str) -> String {
+    let mut text = format!(
+        "images: {} train / {} test",
+        split.train.len(),
+        split.test.len()
+    );
+    if let Some(held_out) = &split.held_out {
+        write!(text, " / {} held out", held_out.len()).ok();
+    }
+    let names = &split.train.class_names;
+    write!(text, "{from}, {}", classes(names)).ok();
+    if let Some(open_set) = &split.open_set {
+        let names = classes(&open_set.class_names);
+        write!(text, "; open set: {} of {names}", open_set.len()).ok();
+    }
+    text
+}
+
+/// `3 classes: ant, bee, cat`, or the first of them.
+fn classes(names: &[String]) -> String {
+    let unit = if names.len() == 1 { "class" } else { "classes" };
+    let first: Vec<&str> = names.iter().map(String::as_str).collect();
+    format!("{} {unit}: {}", names.len(), some(&first))
+}
+
 /// The list without the classes that a file names.
-fn left_out(
+pub(super) fn left_out(
     list: ImageList,
     file: &Path,
     remarks: &mut Vec<String>,
@@ -196,12 +252,20 @@ fn all_seen(path: &Path, test: &Dataset, trained: &[bool]) -> Result<(), DataErr
     let Some(name) = names.next() else {
         return Ok(());
     };
+    let alike = test
+        .class_names
+        .iter()
+        .zip(trained)
+        .find(|&(other, &trained)| trained && plain(other) == plain(name));
+    let alike = alike.map_or_else(String::new, |(other, _)| {
+        format!("; {other:?} has some: call them by one name")
+    });
     Err(DataError::format(
         path,
         "test images of classes that are trained on (others are given with --open-set, or with \
          the split open-set of a list)",
         format!(
-            "{name:?} and {} more without training images",
+            "{name:?} and {} more without training images{alike}",
             names.count()
         ),
     ))

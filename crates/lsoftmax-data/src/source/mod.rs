@@ -8,7 +8,7 @@ use crate::dataset::Dataset;
 use crate::duplicates;
 use crate::error::DataError;
 use crate::idx;
-use crate::images::{self, ImageOptions};
+use crate::images::{self, ClassFolders, ImageOptions};
 use crate::splits::Split;
 use generated::MOST_CLASSES;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,8 @@ pub struct SourceOptions {
     /// Of images: a file with the names of classes to leave out
     /// ([`IdentityList`](crate::faces::IdentityList)); not of those of another folder's open set.
     pub exclude: Option<PathBuf>,
+    /// Of a folder of images: which folders in it are classes.
+    pub class_folders: ClassFolders,
     /// How images are decoded.
     pub images: ImageOptions,
 }
@@ -77,6 +79,7 @@ impl Default for SourceOptions {
             open_set: None,
             open_set_same_names: SameNames::default(),
             exclude: None,
+            class_folders: ClassFolders::default(),
             images: ImageOptions::default(),
         }
     }
@@ -205,6 +208,7 @@ impl DataSource {
                 files,
             })
         };
+        let mut from = None;
         let mut split = match self {
             Self::Glyphs | Self::Alphabet { .. } => self.generate(options)?,
             Self::Idx { fashion } => {
@@ -225,7 +229,9 @@ impl DataSource {
                         "none",
                     )
                 })?;
-                images::source::load(path, options)?
+                let (split, place) = images::source::load(path, options)?;
+                from = Some(place);
+                split
             }
         };
         match &options.open_set {
@@ -255,6 +261,10 @@ impl DataSource {
             duplicates::refuse_trained(&split, path)?;
         }
         split.warnings.extend(duplicates::warnings(&split));
+        if let Some(from) = from {
+            let summary = images::source::summary(&split, &from);
+            split.remarks.insert(0, summary);
+        }
         Ok(split)
     }
 }

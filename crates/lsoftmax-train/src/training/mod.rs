@@ -113,9 +113,10 @@ impl<'a> Training<'a> {
     ) -> Result<Self, TrainError> {
         experiment.precision.check(device)?;
         let data = &split.train;
-        let (train, held_out) = match experiment.held_out {
-            0 => (data.clone(), None),
-            count => {
+        let (train, held_out) = match (experiment.held_out, &split.held_out) {
+            (_, Some(held_out)) => (data.clone(), Some(held_out.clone())),
+            (0, None) => (data.clone(), None),
+            (count, None) => {
                 let (train, held_out) = data.hold_out(count, experiment.data_seed)?;
                 (train, Some(held_out))
             }

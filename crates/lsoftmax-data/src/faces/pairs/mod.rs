@@ -6,8 +6,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use super::text::{LARGEST_FILE, read_text};
 use crate::error::DataError;
+use crate::table::{LARGEST_FILE, read_text};
 use std::path::Path;
 
 pub use resolve::PairImages;

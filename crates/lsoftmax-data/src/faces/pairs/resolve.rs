@@ -3,6 +3,7 @@
 use super::PairsFile;
 use crate::error::DataError;
 use crate::images::ENDINGS;
+use crate::names::as_on_disk;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -22,7 +23,7 @@ pub struct PairImages {
 impl PairsFile {
     /// Finds the file of each image in `root`: the file itself, or the same with another of
     /// the endings that [`ImageList::from_folder`](crate::images::ImageList::from_folder) knows,
-    /// in lower or upper case; the first that exists.
+    /// in lower or upper case, in either spelling of Unicode; the first that exists.
     ///
     /// # Errors
     /// Images without a file: how many, and the first of them.
@@ -61,10 +62,13 @@ impl PairsFile {
 
 /// The file of an image in `root`, relative to it.
 fn find(root: &Path, image: &str) -> Option<String> {
-    let exists = |image: &String| root.join(image).is_file();
+    let existing = |image: String| {
+        let image = as_on_disk(root, &image)?;
+        root.join(&image).is_file().then_some(image)
+    };
     let image = image.to_owned();
-    if exists(&image) {
-        return Some(image);
+    if let Some(found) = existing(image.clone()) {
+        return Some(found);
     }
     // What follows a dot need not be an ending: `John_D._0001`.
     let stem = match image.rsplit_once('.') {
@@ -75,5 +79,5 @@ fn find(root: &Path, image: &str) -> Option<String> {
         .iter()
         .flat_map(|ending| [(*ending).to_owned(), ending.to_uppercase()])
         .map(|ending| format!("{stem}.{ending}"))
-        .find(exists)
+        .find_map(existing)
 }

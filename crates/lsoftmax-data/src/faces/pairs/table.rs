@@ -2,7 +2,7 @@
 
 use super::{FacePair, PairsFile};
 use crate::error::DataError;
-use crate::faces::text::Table;
+use crate::table::Table;
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 mod caching;
 mod decoding;
 mod folders;
+mod layouts;
 mod lists;
 mod parts;
 mod real;

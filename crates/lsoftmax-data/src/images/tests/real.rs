@@ -21,6 +21,7 @@ fn reads_omniglot() {
     let split = DataSource::Images.load(&SourceOptions {
         dir: Some(dir.join("images_background")),
         open_set: Some(OpenSet::Folder(dir.join("images_evaluation"))),
+        class_folders: ClassFolders::Each,
         images: ImageOptions {
             size: [28, 28],
             broken: Broken::Refuse,

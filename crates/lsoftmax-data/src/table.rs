@@ -7,14 +7,18 @@ use std::borrow::Borrow;
 use std::path::Path;
 
 /// No list of images comes near: ten million rows of 100 bytes.
-pub(super) const LARGEST_FILE: u64 = 1 << 30;
+pub(crate) const LARGEST_FILE: u64 = 1 << 30;
 
 /// Reads a text file of at most `limit` bytes, without a byte order mark.
-pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, DataError> {
+pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, DataError> {
     let bytes = read_at_most(regular(path)?, limit, path)?;
     if bytes.len() as u64 > limit {
         let expected = format!("a text file of at most {limit} bytes");
         return Err(DataError::format(path, expected, "a longer one"));
+    }
+    if matches!(bytes[..], [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
+        let found = "UTF-16: save it as UTF-8";
+        return Err(DataError::format(path, "UTF-8 text", found));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
@@ -31,7 +35,7 @@ pub(super) fn read_text(path: &Path, limit: u64) -> Result<String, DataError> {
 
 /// A CSV table: what a header names, and rows of as many fields. Fields are trimmed, empty lines
 /// left out, and the case of the header does not matter.
-pub(super) struct Table<'a> {
+pub(crate) struct Table<'a> {
     path: &'a Path,
     text: &'a str,
     header: Vec<String>,
@@ -39,14 +43,14 @@ pub(super) struct Table<'a> {
 }
 
 /// A line of a table.
-pub(super) struct Row<'a> {
+pub(crate) struct Row<'a> {
     path: &'a Path,
     text: &'a str,
     fields: csv::StringRecord,
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn parse(path: &'a Path, text: &'a str) -> Result<Self, DataError> {
+    pub(crate) fn parse(path: &'a Path, text: &'a str) -> Result<Self, DataError> {
         // Empty lines at the end, of blanks as well.
         let text = text.trim_end();
         let mut reader = csv::ReaderBuilder::new()
@@ -65,7 +69,7 @@ impl<'a> Table<'a> {
     }
 
     /// The place of the column that has one of these names, if there is one.
-    pub(super) fn find(&self, names: &[impl Borrow<str>]) -> Result<Option<usize>, DataError> {
+    pub(crate) fn find(&self, names: &[impl Borrow<str>]) -> Result<Option<usize>, DataError> {
         let named = |place: &usize| {
             names
                 .iter()
@@ -81,15 +85,30 @@ impl<'a> Table<'a> {
     }
 
     /// The place of the column that has one of these names.
-    pub(super) fn column(&self, names: &[impl Borrow<str>]) -> Result<usize, DataError> {
+    pub(crate) fn column(&self, names: &[impl Borrow<str>]) -> Result<usize, DataError> {
         self.find(names)?.ok_or_else(|| {
             let expected = format!("a column {} in the header", names.join(" or "));
-            DataError::format(self.path, expected, format!("{:?}", self.header.join(",")))
+            DataError::format(self.path, expected, self.found())
         })
     }
 
+    /// The header for a message that a column is missing.
+    pub(crate) fn found(&self) -> String {
+        let header = self.header.join(",");
+        let other = match &self.header[..] {
+            [one] if one.contains(';') => {
+                "; its columns are separated by semicolons: save it with commas"
+            }
+            [one] if one.contains('\t') => {
+                "; its columns are separated by tabs: save it with commas"
+            }
+            _ => "",
+        };
+        format!("{header:?}{other}")
+    }
+
     /// The rows after the header.
-    pub(super) fn rows(mut self) -> impl Iterator<Item = Result<Row<'a>, DataError>> {
+    pub(crate) fn rows(mut self) -> impl Iterator<Item = Result<Row<'a>, DataError>> {
         let (path, text) = (self.path, self.text);
         std::iter::from_fn(move || {
             let mut fields = csv::StringRecord::new();
@@ -104,20 +123,25 @@ impl<'a> Table<'a> {
 
 impl Row<'_> {
     /// The field of a column that the table found.
-    pub(super) fn get(&self, column: usize) -> &str {
+    pub(crate) fn get(&self, column: usize) -> &str {
         self.fields.get(column).unwrap_or_default()
     }
 
+    /// The line of the row, from 1.
+    pub(crate) fn line(&self) -> usize {
+        line_of(self.text, self.fields.position())
+    }
+
     /// A path within some folder, with slashes.
-    pub(super) fn relative_path(&self, column: usize, name: &str) -> Result<String, DataError> {
+    pub(crate) fn relative_path(&self, column: usize, name: &str) -> Result<String, DataError> {
         let text = self.get(column);
         relative_path(text)
             .ok_or_else(|| self.wrong(name, "a path relative to the folder of images", text))
     }
 
     /// The error that a field is not what it should be.
-    pub(super) fn wrong(&self, name: &str, expected: &str, found: &str) -> DataError {
-        let line = line_of(self.text, self.fields.position());
+    pub(crate) fn wrong(&self, name: &str, expected: &str, found: &str) -> DataError {
+        let line = self.line();
         let expected = format!("{expected} in line {line}, column {name}");
         DataError::format(self.path, expected, format!("{found:?}"))
     }
@@ -139,8 +163,14 @@ fn line_of(text: &str, position: Option<&csv::Position>) -> usize {
     let end = position.map_or(0, |position| position.byte() as usize);
     let (before, after) = text.as_bytes().split_at(end.min(text.len()));
     let skipped = after.iter().take_while(|byte| b"\r\n".contains(byte));
-    let newlines = |bytes: &[u8]| bytes.split(|&byte| byte == b'\n').count() - 1;
-    1 + newlines(before) + newlines(&after[..skipped.count()])
+    let (before, _) = text.as_bytes().split_at(before.len() + skipped.count());
+    let newlines = before.iter().filter(|&&byte| byte == b'\n').count();
+    // Some programs end lines with `\r` alone.
+    let ends = match newlines {
+        0 => before.iter().filter(|&&byte| byte == b'\r').count(),
+        some => some,
+    };
+    1 + ends
 }
 
 fn wrong(path: &Path, text: &str, error: &csv::Error) -> DataError {

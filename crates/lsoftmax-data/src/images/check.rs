@@ -1,0 +1,272 @@
+//! What is in a folder or a list of images, and what a training would refuse of it.
+
+use super::cache::Content;
+use super::source::{divide, from, left_out, summary};
+use super::{Decoded, ImageList, OtherFiles, Part, decode, tree};
+use crate::dataset::Dataset;
+use crate::digest::Digest;
+use crate::duplicates::refuse_trained;
+use crate::error::DataError;
+use crate::source::SourceOptions;
+use rayon::prelude::*;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+/// What [`check`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ImageCheck {
+    /// The folder or the list.
+    pub source: PathBuf,
+    /// What a training would take as parts and as classes, in one line; none where it would refuse.
+    pub summary: Option<String>,
+    /// The images by part and class, broken ones too; by name of the class.
+    pub classes: Vec<ClassImages>,
+    /// The sizes of images, the most frequent first.
+    pub sizes: Vec<SizeImages>,
+    /// Images without colour.
+    pub grey: usize,
+    /// Images with colour.
+    pub colour: usize,
+    /// Images that cannot be read.
+    pub broken: Vec<BrokenImage>,
+    /// Files of the same content: first those with several labels, then those in several parts.
+    pub duplicates: Vec<Duplicates>,
+    /// Files and folders that are hidden, or that systems leave.
+    pub passed_over: usize,
+    /// Folders that links lead to once more, and pipes, sockets and devices.
+    pub skipped: usize,
+    /// Files that are not images by their names.
+    pub others: OtherFiles,
+    /// The last three in a sentence.
+    pub left_aside: Option<String>,
+    /// What may be wrong, a sentence each.
+    pub warnings: Vec<String>,
+    /// What a training would refuse, a sentence each.
+    pub errors: Vec<String>,
+}
+
+/// The images of a class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClassImages {
+    /// The class.
+    pub name: String,
+    /// How many there are.
+    pub images: usize,
+    /// How many of them are in each part, where the data says so: train, test, open-set, held-out.
+    pub parts: BTreeMap<String, usize>,
+}
+
+/// The images of a size.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SizeImages {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// How many there are.
+    pub images: usize,
+}
+
+/// An image that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BrokenImage {
+    /// Its path within the folder, or that of the list.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How bad it is that files have the same content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DuplicateKind {
+    /// They have several labels.
+    AcrossLabels,
+    /// They are in several parts: what is tested on is trained on.
+    AcrossParts,
+    /// They are of one class and in one part.
+    WithinClass,
+}
+
+/// Files of the same content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Duplicates {
+    /// How bad it is.
+    pub kind: DuplicateKind,
+    /// The files, by their paths within the folder, or that of the list.
+    pub paths: Vec<String>,
+    /// The classes that they are in.
+    pub classes: Vec<String>,
+}
+
+/// Whether a folder holds images anywhere, such as are not read included.
+///
+/// # Errors
+/// A folder in it cannot be read.
+pub fn holds_images(dir: &Path) -> Result<bool, DataError> {
+    Ok(tree::scan(dir)?.root.has_images)
+}
+
+/// Reads all images of a folder or a list, and says what is in it and what a training with these
+/// options would refuse. Nothing is written.
+pub fn check(path: &Path, options: &SourceOptions) -> ImageCheck {
+    let mut found = ImageCheck {
+        source: path.to_owned(),
+        ..ImageCheck::default()
+    };
+    if let Err(error) = look(path, options, &mut found) {
+        found.errors.push(error.to_string());
+    }
+    found
+}
+
+/// One image that can be read.
+struct Seen {
+    size: [usize; 2],
+    grey: bool,
+    digest: Digest,
+}
+
+fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<(), DataError> {
+    let mut list = ImageList::from_path_as(path, options.class_folders)?;
+    let mut remarks = Vec::new();
+    if let Some(file) = &options.exclude {
+        list = left_out(list, file, &mut remarks)?;
+    }
+    found.passed_over = list.reading.passed_over;
+    found.skipped = list.reading.skipped;
+    found.others = list.reading.others.clone();
+    found.left_aside = list.reading.left_aside();
+    found.warnings.clone_from(&list.reading.warnings);
+    found.classes = classes(&list);
+    let name = |entry: usize| list.path_within(&list.entries[entry].path);
+    let seen: Vec<Result<Seen, String>> = list.entries.par_iter().map(|e| see(&e.path)).collect();
+    let mut skipped = Vec::new();
+    let mut sizes: HashMap<[usize; 2], usize> = HashMap::new();
+    for (entry, seen) in seen.iter().enumerate() {
+        match seen {
+            Ok(seen) => {
+                *sizes.entry(seen.size).or_default() += 1;
+                found.grey += usize::from(seen.grey);
+                found.colour += usize::from(!seen.grey);
+            }
+            Err(reason) => {
+                skipped.push((entry as u32, reason.clone()));
+                found.broken.push(BrokenImage {
+                    path: name(entry),
+                    reason: reason.clone(),
+                });
+            }
+        }
+    }
+    let size = |([height, width], images): ([usize; 2], usize)| SizeImages {
+        height,
+        width,
+        images,
+    };
+    found.sizes = sizes.into_iter().map(size).collect();
+    found
+        .sizes
+        .sort_by_key(|size| (usize::MAX - size.images, size.height, size.width));
+    found.duplicates = duplicates(&list, &seen, name);
+    let content = Content {
+        channels: 1,
+        images: Vec::new(),
+        skipped,
+    };
+    list.check_broken(&content, options.images.broken)?;
+    let split = divide(path, &list, stand_in(&list, &seen)?, options)?;
+    refuse_trained(&split, path)?;
+    found.warnings.clone_from(&split.warnings);
+    found.summary = Some(summary(&split, &from(&list)));
+    Ok(())
+}
+
+fn see(path: &Path) -> Result<Seen, String> {
+    let image =
+        decode::read(path).and_then(|bytes| Ok((decode::image(&bytes)?, Digest::of(&bytes))));
+    let (image, digest) =
+        image.map_err(|(expected, found)| format!("expected {expected}, found {found}"))?;
+    Ok(Seen {
+        size: [image.height(), image.width()],
+        grey: image.is_grey(),
+        digest,
+    })
+}
+
+fn classes(list: &ImageList) -> Vec<ClassImages> {
+    let class = |name: &String| ClassImages {
+        name: name.clone(),
+        images: 0,
+        parts: BTreeMap::new(),
+    };
+    let mut classes: Vec<ClassImages> = list.class_names.iter().map(class).collect();
+    for entry in &list.entries {
+        let class = &mut classes[entry.label as usize];
+        class.images += 1;
+        if let Some(part) = entry.part {
+            *class.parts.entry(part.to_string()).or_default() += 1;
+        }
+    }
+    classes
+}
+
+/// Files of the same content, the worst first.
+fn duplicates(
+    list: &ImageList,
+    seen: &[Result<Seen, String>],
+    name: impl Fn(usize) -> String,
+) -> Vec<Duplicates> {
+    let mut groups: HashMap<Digest, Vec<usize>> = HashMap::new();
+    for (entry, seen) in seen.iter().enumerate() {
+        if let Ok(seen) = seen {
+            groups.entry(seen.digest).or_default().push(entry);
+        }
+    }
+    let mut groups: Vec<Vec<usize>> = groups.into_values().filter(|it| it.len() > 1).collect();
+    groups.sort_unstable();
+    let of = |group: Vec<usize>| {
+        let mut labels: Vec<u32> = group.iter().map(|&it| list.entries[it].label).collect();
+        let mut parts: Vec<Option<Part>> = group.iter().map(|&it| list.entries[it].part).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        parts.sort_unstable();
+        parts.dedup();
+        let kind = match (labels.len(), parts.len()) {
+            (1, 1) => DuplicateKind::WithinClass,
+            (1, _) => DuplicateKind::AcrossParts,
+            _ => DuplicateKind::AcrossLabels,
+        };
+        let class = |&label: &u32| list.class_names[label as usize].clone();
+        Duplicates {
+            kind,
+            paths: group.into_iter().map(&name).collect(),
+            classes: labels.iter().map(class).collect(),
+        }
+    };
+    let mut duplicates: Vec<Duplicates> = groups.into_iter().map(of).collect();
+    duplicates.sort_by_key(|group| group.kind);
+    duplicates
+}
+
+/// The images that can be read, with one black pixel each.
+fn stand_in(list: &ImageList, seen: &[Result<Seen, String>]) -> Result<Decoded, DataError> {
+    let read = seen.iter().enumerate();
+    let read = read.filter_map(|(entry, seen)| Some((entry, seen.as_ref().ok()?.digest)));
+    let read: Vec<(usize, Digest)> = read.collect();
+    let entry = |entry: usize| &list.entries[entry];
+    let labels = read.iter().map(|&(at, _)| entry(at).label).collect();
+    let black = vec![0; read.len()];
+    let data = Dataset::new(black, labels, [1, 1, 1], list.class_names.clone())?;
+    let origins = read.iter();
+    let origins = origins.map(|&(at, digest)| (list.path_within(&entry(at).path), digest));
+    Ok(Decoded {
+        dataset: data.with_origins(origins)?,
+        paths: Vec::new(),
+        entries: read.iter().map(|&(entry, _)| entry).collect(),
+        skipped: Vec::new(),
+        remarks: Vec::new(),
+        warnings: list.reading.warnings.clone(),
+    })
+}

@@ -1,0 +1,242 @@
+//! A folder with all that lies below it.
+
+use super::kinds::{OtherFiles, is_image, is_passed_over};
+use crate::error::DataError;
+use crate::names::{nfc, spelled, text};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A folder, and what lies in it. Names are in Unicode's form C.
+#[derive(Debug, Default)]
+pub(super) struct Folder {
+    pub(super) name: String,
+    /// The names from the root down to it, with slashes; empty for the root.
+    pub(super) way: String,
+    /// The images in it, in the order of the bytes of their names.
+    pub(super) images: Vec<PathBuf>,
+    /// The other files in it.
+    pub(super) others: OtherFiles,
+    /// By name.
+    pub(super) folders: Vec<Folder>,
+    /// Whether images lie in it or below, also such as are not read.
+    pub(super) has_images: bool,
+}
+
+/// What a search for images found.
+#[derive(Debug)]
+pub(super) struct Tree {
+    pub(super) root: Folder,
+    /// Files and folders that are hidden or left by systems.
+    pub(super) passed_over: usize,
+    /// Folders that links lead to once more, and pipes, sockets and devices.
+    pub(super) skipped: usize,
+}
+
+impl Folder {
+    /// The folders in it with images in them or below.
+    pub(super) fn with_images(&self) -> impl Iterator<Item = &Self> {
+        self.folders.iter().filter(|folder| folder.has_images)
+    }
+
+    /// The only folder in it with images, where none lie beside that.
+    pub(super) fn only(&self) -> Option<&Self> {
+        let mut folders = self.with_images();
+        let only = folders.next()?;
+        (self.images.is_empty() && folders.next().is_none()).then_some(only)
+    }
+
+    /// All folders at or below this one that hold images themselves, in their order.
+    pub(super) fn leaves(&self) -> Vec<&Self> {
+        let own = !self.images.is_empty() || !self.others.images().is_empty();
+        let mut leaves = if own { vec![self] } else { Vec::new() };
+        leaves.extend(self.folders.iter().flat_map(Self::leaves));
+        leaves
+    }
+
+    /// The files at or below this one that are not read.
+    pub(super) fn all_others(&self) -> OtherFiles {
+        let mut others = self.others.clone();
+        for folder in &self.folders {
+            others.extend(&folder.all_others());
+        }
+        others
+    }
+}
+
+/// What lies directly in a folder, each in the order of its name.
+#[derive(Default)]
+struct Listing {
+    folders: Vec<(String, PathBuf)>,
+    /// Links to folders.
+    links: Vec<(String, PathBuf)>,
+    images: Vec<PathBuf>,
+    others: OtherFiles,
+    passed_over: usize,
+    skipped: usize,
+}
+
+fn list_one(dir: &Path) -> Result<Listing, DataError> {
+    let unreadable = |source| DataError::file("read", dir, source);
+    let mut listing = Listing::default();
+    let mut spellings = HashMap::new();
+    for entry in fs::read_dir(dir).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let path = entry.path();
+        let name = entry.file_name();
+        if is_passed_over(&name) {
+            listing.passed_over += 1;
+            continue;
+        }
+        let named = is_image(&path);
+        let kind = entry.file_type().map_err(unreadable)?;
+        let target = kind.is_symlink().then(|| fs::metadata(&path));
+        let compared = nfc(&text(&name)).into_owned();
+        let is_dir = kind.is_dir()
+            || target
+                .as_ref()
+                .is_some_and(|it| it.as_ref().is_ok_and(fs::Metadata::is_dir));
+        if is_dir || named {
+            one_spelling(dir, &mut spellings, &compared, name)?;
+        }
+        match target {
+            None if kind.is_dir() => listing.folders.push((compared, path)),
+            Some(Ok(target)) if target.is_dir() => listing.links.push((compared, path)),
+            None if kind.is_file() && named => listing.images.push(path),
+            Some(Ok(target)) if target.is_file() && named => listing.images.push(path),
+            // A link that leads nowhere is a broken image, which will be named.
+            Some(Err(_)) if named => listing.images.push(path),
+            None if kind.is_file() => listing.others.add(&path),
+            Some(Ok(target)) if target.is_file() => listing.others.add(&path),
+            _ => listing.skipped += 1,
+        }
+    }
+    listing.folders.sort_unstable();
+    listing.links.sort_unstable();
+    let bytes = |path: &PathBuf| path.as_os_str().as_encoded_bytes().to_vec();
+    listing.images.sort_by_cached_key(bytes);
+    Ok(listing)
+}
+
+/// Refuses two names in a folder that are one after normalisation.
+fn one_spelling(
+    dir: &Path,
+    spellings: &mut HashMap<String, OsString>,
+    compared: &str,
+    name: OsString,
+) -> Result<(), DataError> {
+    match spellings.insert(compared.to_owned(), name) {
+        None => Ok(()),
+        Some(other) => {
+            let name = &spellings[compared];
+            Err(DataError::format(
+                dir,
+                "each name in one spelling",
+                format!(
+                    "{compared:?} twice, which are the same name after Unicode normalisation \
+                     (NFC): \"{}\" and \"{}\"; rename or merge one of them",
+                    spelled(&text(&other)),
+                    spelled(&text(name)),
+                ),
+            ))
+        }
+    }
+}
+
+/// Searches a folder for images, and takes each folder once. Real folders come before those behind
+/// links, so that a class has its own name if it has one here.
+pub(super) fn scan(dir: &Path) -> Result<Tree, DataError> {
+    let root = fs::canonicalize(dir).map_err(|source| DataError::file("read", dir, source))?;
+    let mut taken = HashSet::new();
+    // By the names from the root down.
+    let mut found: BTreeMap<Vec<String>, Folder> = BTreeMap::new();
+    let (mut passed_over, mut skipped) = (0, 0);
+    let mut links = BTreeSet::from([(Vec::new(), dir.to_owned())]);
+    while let Some(start) = links.pop_first() {
+        let mut open = vec![start];
+        while let Some((way, path)) = open.pop() {
+            let real =
+                fs::canonicalize(&path).map_err(|source| DataError::file("read", &path, source))?;
+            let outside = root.starts_with(&real) && root != real;
+            if outside || !taken.insert(real) {
+                skipped += 1;
+                continue;
+            }
+            let listing = list_one(&path)?;
+            passed_over += listing.passed_over;
+            skipped += listing.skipped;
+            let below = |(name, path): (String, PathBuf)| {
+                let mut below = way.clone();
+                below.push(name);
+                (below, path)
+            };
+            open.extend(listing.folders.into_iter().map(below));
+            links.extend(listing.links.into_iter().map(below));
+            let folder = Folder {
+                name: way.last().cloned().unwrap_or_default(),
+                way: way.join("/"),
+                images: listing.images,
+                others: listing.others,
+                ..Folder::default()
+            };
+            found.insert(way, folder);
+        }
+    }
+    Ok(Tree {
+        root: nested(found),
+        passed_over,
+        skipped,
+    })
+}
+
+/// Puts each folder into the one it lies in.
+fn nested(mut found: BTreeMap<Vec<String>, Folder>) -> Folder {
+    // The last in order has no folder after it that lies in it.
+    while let Some((mut way, mut folder)) = found.pop_last() {
+        folder.folders.reverse();
+        folder.has_images = !folder.images.is_empty()
+            || !folder.others.images().is_empty()
+            || folder.folders.iter().any(|folder| folder.has_images);
+        if way.pop().is_none() {
+            return folder;
+        }
+        if let Some(parent) = found.get_mut(&way) {
+            parent.folders.push(folder);
+        }
+    }
+    Folder::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_lie_in_folders_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in [
+            "b/2.png",
+            "b/1.png",
+            "a/c/1.jpg",
+            "a/d/x.txt",
+            "a c/1.tif",
+            "n.csv",
+        ] {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, b"").unwrap();
+        }
+        let tree = scan(dir.path()).unwrap();
+        let root = &tree.root;
+        let names: Vec<&str> = root.folders.iter().map(|folder| &*folder.name).collect();
+        assert_eq!(names, ["a", "a c", "b"]);
+        assert!(root.has_images && root.only().is_none());
+        assert_eq!(root.folders[0].only().unwrap().way, "a/c");
+        let leaves: Vec<&str> = root.leaves().iter().map(|folder| &*folder.way).collect();
+        assert_eq!(leaves, ["a/c", "a c", "b"]);
+        assert_eq!(root.all_others().to_string(), "1 .csv, 1 .tif, 1 .txt");
+        let images = &root.folders[2].images;
+        assert!(images[0].ends_with("b/1.png") && images.len() == 2);
+    }
+}
