@@ -59,7 +59,7 @@ pub(crate) fn guarded<T>(decode: impl FnOnce() -> Result<T, Wrong>) -> Result<T,
     })
 }
 
-fn decode(bytes: &[u8]) -> Result<DecodedImage, Wrong> {
+pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, Wrong> {
     if bytes.is_empty() {
         return Err((AN_IMAGE.to_owned(), "an empty file".to_owned()));
     }
@@ -67,6 +67,29 @@ fn decode(bytes: &[u8]) -> Result<DecodedImage, Wrong> {
         .ok()
         .filter(|format| FORMATS.contains(format))
         .ok_or_else(|| (AN_IMAGE.to_owned(), "other first bytes".to_owned()))?;
+    let image = if format == ImageFormat::Jpeg {
+        jpeg::decode(bytes, allowed)?
+    } else {
+        other_than_jpeg(bytes, format)?
+    };
+    eight_bits(image)
+}
+
+/// Refuses an image of more columns, rows or bytes than are read.
+fn allowed([width, height]: [u32; 2], bytes: u64) -> Result<(), Wrong> {
+    if width <= LARGEST_SIDE && height <= LARGEST_SIDE && bytes <= LARGEST_IMAGE {
+        return Ok(());
+    }
+    Err((
+        format!(
+            "an image of at most {LARGEST_SIDE}x{LARGEST_SIDE} pixels and {} MiB",
+            LARGEST_IMAGE >> 20
+        ),
+        format!("{width}x{height}"),
+    ))
+}
+
+fn other_than_jpeg(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, Wrong> {
     let name = format.extensions_str()[0].to_uppercase();
     let damaged = |error: image::ImageError| (format!("an undamaged {name}"), error.to_string());
     // Without the sides, so that the size is known when it is refused.
@@ -75,22 +98,7 @@ fn decode(bytes: &[u8]) -> Result<DecodedImage, Wrong> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let (width, height) = decoder.dimensions();
-    if width > LARGEST_SIDE || height > LARGEST_SIDE || decoder.total_bytes() > LARGEST_IMAGE {
-        return Err((
-            format!(
-                "an image of at most {LARGEST_SIDE}x{LARGEST_SIDE} pixels and {} MiB",
-                LARGEST_IMAGE >> 20
-            ),
-            format!("{width}x{height}"),
-        ));
-    }
-    if format == ImageFormat::Jpeg && !jpeg::is_whole(bytes) {
-        return Err((
-            "a whole JPEG".to_owned(),
-            "one without its end: the file is cut off".to_owned(),
-        ));
-    }
+    allowed(decoder.dimensions().into(), decoder.total_bytes())?;
     limits.max_image_width = Some(LARGEST_SIDE);
     limits.max_image_height = Some(LARGEST_SIDE);
     decoder.set_limits(limits).map_err(damaged)?;
@@ -100,7 +108,7 @@ fn decode(bytes: &[u8]) -> Result<DecodedImage, Wrong> {
         .unwrap_or(image::metadata::Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     image.apply_orientation(orientation);
-    eight_bits(image)
+    Ok(image)
 }
 
 /// Eight bits a value, and white where nothing is.

@@ -6,6 +6,7 @@ mod folders;
 mod layouts;
 mod lists;
 mod parts;
+mod pixels;
 mod real;
 mod record;
 
