@@ -1,185 +1,155 @@
+use super::column::{Rows, wrong};
+use super::pages::{Chunk, Pages};
+use super::thrift::footer_is_sound;
+use super::{Budget, Column, Wrong, damaged};
 use crate::error::DataError;
 use crate::images::{guarded, regular};
-use parquet::errors::ParquetError;
-use parquet::file::reader::{FileReader as _, SerializedFileReader};
-use parquet::record::Field;
-use parquet::schema::types::Type;
+use parquet::basic::{Encoding, Type as Physical};
+use parquet::column::reader::get_column_reader;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use std::fs::File;
+use std::io::{Read, Seek as _, SeekFrom};
 use std::path::Path;
 
-/// A table takes at most so many times the bytes of its file, and at least these: a few bytes of a
-/// damaged file can stand for any number of rows.
-const LARGEST_EXPANSION: u64 = 1024;
-const ALWAYS_ALLOWED: u64 = 1 << 26;
-
-/// A column without empty cells.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Column {
-    /// Strings.
-    Text(Vec<String>),
-    /// Integers of any width.
-    Integer(Vec<i64>),
-    /// Numbers of 32 or 64 bits.
-    Float(Vec<f64>),
-    /// Lists of numbers that all have one length.
-    FloatLists {
-        /// `[row, width]`.
-        values: Vec<f32>,
-        /// Numbers a row.
-        width: usize,
-    },
-}
-
-impl Column {
-    /// What it holds, for messages.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Text(_) => "strings",
-            Self::Integer(_) => "integers",
-            Self::Float(_) => "floating-point numbers",
-            Self::FloatLists { .. } => "lists of numbers",
-        }
-    }
-
-    /// A column that begins with this value.
-    fn starting(field: &Field) -> Option<Self> {
-        Some(match field {
-            Field::Str(_) => Self::Text(Vec::new()),
-            Field::Float(_) | Field::Double(_) => Self::Float(Vec::new()),
-            Field::ListInternal(list) => Self::FloatLists {
-                values: Vec::new(),
-                width: list.len(),
-            },
-            other => {
-                integer(other)?;
-                Self::Integer(Vec::new())
-            }
-        })
-    }
-
-    /// Adds a value, unless it is of another kind, and says how many bytes it takes.
-    fn push(&mut self, field: &Field) -> Option<u64> {
-        let bytes = match field {
-            Field::Str(text) => size_of::<String>() + text.len(),
-            Field::ListInternal(list) => size_of::<f32>() * list.len().max(1),
-            _ => size_of::<f64>(),
-        };
-        match (self, field) {
-            (Self::Text(texts), Field::Str(text)) => texts.push(text.clone()),
-            (Self::Float(numbers), field) => numbers.push(float(field)?),
-            (Self::FloatLists { values, width }, Field::ListInternal(list)) => {
-                if list.len() != *width {
-                    return None;
-                }
-                for element in list.elements() {
-                    values.push(float(element)? as f32);
-                }
-            }
-            (Self::Integer(numbers), field) => numbers.push(integer(field)?),
-            _ => return None,
-        }
-        Some(bytes as u64)
-    }
-}
-
-fn float(field: &Field) -> Option<f64> {
-    match *field {
-        Field::Float(number) => Some(number.into()),
-        Field::Double(number) => Some(number),
-        _ => None,
-    }
-}
-
-fn integer(field: &Field) -> Option<i64> {
-    match *field {
-        Field::Byte(number) => Some(number.into()),
-        Field::Short(number) => Some(number.into()),
-        Field::Int(number) => Some(number.into()),
-        Field::Long(number) => Some(number),
-        Field::UByte(number) => Some(number.into()),
-        Field::UShort(number) => Some(number.into()),
-        Field::UInt(number) => Some(number.into()),
-        Field::ULong(number) => i64::try_from(number).ok(),
-        _ => None,
-    }
-}
+/// Most bytes of the part that tells where everything is.
+const LARGEST_FOOTER: u64 = 64 << 20;
+const MAGIC: &[u8; 4] = b"PAR1";
+const ENCRYPTED: &[u8; 4] = b"PARE";
 
 /// Reads the columns of these names, as far as they are there; each has a value in every row.
 ///
 /// # Errors
-/// The file cannot be read, is damaged, or is compressed with something else than Snappy; a cell
-/// is empty or holds something else than strings, numbers or lists of numbers of one length. The
-/// row is named, counted from 0.
+/// The file cannot be read, is damaged, or is compressed with something else than Snappy, gzip,
+/// zstd or `LZ4_RAW`; it unpacks to more than 1024 times its bytes (and 64 MiB); a cell is empty or
+/// holds something else than strings, numbers or lists of numbers of one length. The row is named,
+/// counted from 0.
 pub fn read_columns(path: &Path, names: &[&str]) -> Result<Vec<Option<Column>>, DataError> {
     let file = regular(path)?;
     let wrong = |(expected, found)| DataError::format(path, expected, found);
-    guarded(|| read(file, names)).map_err(wrong)
+    guarded(|| Table::open(file).and_then(|mut table| table.columns(names))).map_err(wrong)
 }
 
-fn read(file: std::fs::File, names: &[&str]) -> Result<Vec<Option<Column>>, (String, String)> {
-    let damaged = |error: ParquetError| {
-        (
-            "a Parquet file, without compression or with Snappy".to_owned(),
-            error.to_string(),
-        )
-    };
-    let length = file.metadata().map_or(0, |metadata| metadata.len());
-    let allowed = length.saturating_mul(LARGEST_EXPANSION).max(ALWAYS_ALLOWED);
-    let mut taken = 0;
-    let reader = SerializedFileReader::new(file).map_err(damaged)?;
-    let metadata = reader.metadata();
-    let schema = metadata.file_metadata().schema();
-    let mut fields: Vec<_> = schema
-        .get_fields()
-        .iter()
-        .filter(|field| names.contains(&field.name()))
-        .cloned()
-        .collect();
-    let mut columns: Vec<Option<Column>> = names.iter().map(|_| None).collect();
-    if fields.is_empty() {
-        return Ok(columns);
+struct Table {
+    file: File,
+    length: u64,
+    metadata: ParquetMetaData,
+    budget: Budget,
+}
+
+fn none_at_all(found: &str) -> Wrong {
+    ("a Parquet file".to_owned(), found.to_owned())
+}
+
+impl Table {
+    /// Reads the footer, after a look at whether it is sound.
+    fn open(mut file: File) -> Result<Self, Wrong> {
+        let length = file.metadata().map_or(0, |metadata| metadata.len());
+        let tail = bytes_at(&mut file, length.checked_sub(8), 8)?;
+        let (size, magic) = tail.split_at(4);
+        if magic == ENCRYPTED {
+            return Err(none_at_all("an encrypted one"));
+        }
+        let size = size.try_into().map_or(0, u32::from_le_bytes).into();
+        if magic != MAGIC {
+            return Err(none_at_all("other last bytes"));
+        }
+        if size > LARGEST_FOOTER {
+            return Err(none_at_all("one with a footer of more than 64 MiB"));
+        }
+        let footer = bytes_at(&mut file, (length - 8).checked_sub(size), size)?;
+        if !footer_is_sound(&footer) {
+            return Err(damaged("a damaged footer, or a schema nested too deeply"));
+        }
+        Ok(Self {
+            file,
+            length,
+            metadata: ParquetMetaDataReader::decode_metadata(&footer).map_err(wrong)?,
+            budget: Budget::of(length),
+        })
     }
-    // Once each, whatever the schema says.
-    fields.dedup_by(|a, b| a.name() == b.name());
-    let there: Vec<Option<usize>> = names
-        .iter()
-        .map(|name| fields.iter().position(|field| field.name() == *name))
-        .collect();
-    let projection = Type::group_type_builder(schema.name())
-        .with_fields(fields)
-        .build()
-        .map_err(damaged)?;
-    let rows = reader.get_row_iter(Some(projection)).map_err(damaged)?;
-    for (number, row) in rows.enumerate() {
-        let row = row.map_err(damaged)?;
-        let cells: Vec<&Field> = row.get_column_iter().map(|(_, field)| field).collect();
-        for ((column, name), there) in columns.iter_mut().zip(names).zip(&there) {
-            let Some(cell) = there.and_then(|place| cells.get(place).copied()) else {
-                continue;
-            };
-            if column.is_none() {
-                *column = Column::starting(cell);
+
+    fn columns(&mut self, names: &[&str]) -> Result<Vec<Option<Column>>, Wrong> {
+        names.iter().map(|name| self.column(name)).collect()
+    }
+
+    fn column(&mut self, name: &str) -> Result<Option<Column>, Wrong> {
+        let schema = self.metadata.file_metadata().schema_descr_ptr();
+        let fields = schema.root_schema().get_fields();
+        let Some(root) = fields.iter().position(|field| field.name() == name) else {
+            return Ok(None);
+        };
+        let leaves = 0..schema.num_columns();
+        let leaves: Vec<usize> = leaves
+            .filter(|&leaf| schema.get_column_root_idx(leaf) == root)
+            .collect();
+        let &[leaf, ref others @ ..] = &leaves[..] else {
+            return Ok(None);
+        };
+        let descriptor = schema.column(leaf);
+        // A group is read where it is a list.
+        let list = descriptor.max_rep_level() == 1 && others.is_empty();
+        let nested = !list && (!others.is_empty() || descriptor.path().parts().len() > 1);
+        let mut rows = Rows::new(name, &descriptor, nested);
+        for number in 0..self.metadata.num_row_groups() {
+            let group = self.metadata.row_group(number);
+            let expected = group.num_rows();
+            if group.num_columns() != schema.num_columns() {
+                return Err(damaged("a group of rows without all columns"));
             }
-            let kind = column
-                .as_ref()
-                .map_or("strings, numbers or lists of numbers", Column::kind);
-            let Some(bytes) = column.as_mut().and_then(|column| column.push(cell)) else {
-                let mut found: String = cell.to_string().chars().take(60).collect();
-                if matches!(cell, Field::Null) {
-                    "an empty cell".clone_into(&mut found);
-                }
-                return Err((
-                    format!("{kind} (lists of one length) in the column {name}"),
-                    format!("{found} in row {number}"),
-                ));
+            let chunk = group.column(leaf);
+            let shared_prefixes = chunk.encodings().any(|e| e == Encoding::DELTA_BYTE_ARRAY);
+            let known = Chunk {
+                compression: chunk.compression(),
+                strings: descriptor.physical_type() == Physical::BYTE_ARRAY,
+                levels: [
+                    descriptor.max_rep_level() > 0,
+                    descriptor.max_def_level() > 0,
+                ],
+                shared_prefixes,
             };
-            taken += bytes;
-            if taken > allowed {
+            let (start, size) = place(chunk)?;
+            let bytes = bytes_at(&mut self.file, Some(start), size.min(self.length))?;
+            if bytes.len() as u64 != size {
+                return Err(damaged("a column beyond the end of the file"));
+            }
+            let pages = Pages::new(bytes, known, self.budget.clone());
+            let reader = get_column_reader(descriptor.clone(), Box::new(pages));
+            let before = rows.rows();
+            rows.read(reader, shared_prefixes, &self.budget)?;
+            let found = rows.rows() - before;
+            if i64::try_from(found) != Ok(expected) {
                 return Err((
-                    format!("at most {allowed} bytes of values in a file of {length}"),
-                    format!("more from row {number} on"),
+                    format!("{expected} rows in the column {name}, as its group of rows says"),
+                    found.to_string(),
                 ));
             }
         }
+        Ok(rows.finish())
     }
-    Ok(columns)
+}
+
+/// Where the pages of a column begin, and how many bytes they take.
+fn place(chunk: &ColumnChunkMetaData) -> Result<(u64, u64), Wrong> {
+    let start = match chunk.dictionary_page_offset() {
+        // Some writers leave a 0 there.
+        Some(dictionary) if dictionary > 0 => dictionary.min(chunk.data_page_offset()),
+        _ => chunk.data_page_offset(),
+    };
+    let place = (u64::try_from(start), u64::try_from(chunk.compressed_size()));
+    let (Ok(start), Ok(size)) = place else {
+        return Err(damaged("a column before the start of the file"));
+    };
+    Ok((start, size))
+}
+
+/// The bytes at a place; as many as there are.
+fn bytes_at(file: &mut File, start: Option<u64>, size: u64) -> Result<Vec<u8>, Wrong> {
+    let start = start.ok_or_else(|| none_at_all("too few bytes"))?;
+    let unreadable = |error: std::io::Error| none_at_all(&error.to_string());
+    file.seek(SeekFrom::Start(start)).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(size)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    Ok(bytes)
 }

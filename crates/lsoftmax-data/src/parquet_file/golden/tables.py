@@ -3,7 +3,8 @@
     pip install pyarrow==26.0.1
     python3 tables.py
 
-It writes kinds.parquet, bad.parquet, bomb.parquet, gzip.parquet and list.parquet beside itself.
+It writes kinds, bad, bomb, list and a file for each compression and way of writing strings beside itself,
+and `deep`, whose schema is nested 3,000 groups deep.
 """
 
 import datetime
@@ -15,8 +16,8 @@ import pyarrow.parquet as pq
 HERE = pathlib.Path(__file__).parent
 
 
-def write(name, columns, compression="snappy"):
-    pq.write_table(pa.table(columns), HERE / name, compression=compression)
+def write(name, columns, compression="snappy", **options):
+    pq.write_table(pa.table(columns), HERE / name, compression=compression, **options)
 
 
 write(
@@ -38,7 +39,13 @@ write(
     },
 )
 write("bomb.parquet", {"label": pa.array(["the same label"]).take(pa.array([0] * 10_000_000))})
-write("gzip.parquet", {"text": pa.array(["a", "b"])}, compression="gzip")
+TEXTS = {"text": pa.array([f"name {i % 7}/{i}" for i in range(300)])}
+for compression in ("none", "snappy", "gzip", "zstd", "lz4", "brotli"):
+    write(f"{compression}.parquet", TEXTS, compression=compression)
+write("two_versions.parquet", TEXTS, compression="zstd", data_page_version="2.0", row_group_size=110)
+for encoding in ("DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"):
+    write(f"{encoding.lower()}.parquet", TEXTS, use_dictionary=False, column_encoding={"text": encoding})
+write("nullable.parquet", {"text": pa.array(["a", "b"], pa.large_string()), "number": pa.array([1, 2], pa.uint64())})
 write(
     "list.parquet",
     {
@@ -47,3 +54,23 @@ write(
         "split": pa.array(["train", "train", "test"]),
     },
 )
+
+
+def varint(number):
+    out = b""
+    while number > 127:
+        out += bytes([number & 127 | 128])
+        number >>= 7
+    return out + bytes([number])
+
+
+def deep(groups):
+    """A file whose footer holds only a schema of groups within each other (Thrift's compact protocol)."""
+    # Named `g`, with one child.
+    group = b"\x48\x01g\x15" + varint(2) + b"\x00"
+    leaf = b"\x15" + varint(2) + b"\x38\x01g\x00"
+    footer = b"\x15\x02\x19\xfc" + varint(groups + 1) + group * groups + leaf + b"\x16\x00\x19\x0c\x00"
+    return b"PAR1" + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+(HERE / "deep.parquet").write_bytes(deep(3000))
