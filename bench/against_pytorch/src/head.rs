@@ -29,9 +29,13 @@ pub(crate) fn run(
     } else {
         Loss::LSoftmax { m }
     };
-    let mut head = MarginHeadConfig::new(feature, classes)
+    let annealing = if m == 1 {
+        Annealing::none()
+    } else {
+        Lambda::Constant { lambda }.into()
+    };
+    let mut head = MarginHeadConfig::new(feature, classes, annealing)
         .with_loss(loss)
-        .with_annealing(Annealing::from(Lambda::Constant { lambda }))
         .init(&device)?;
     let tensor = |values, shape| Tensor::<2>::from_data(TensorData::new(values, shape), &device);
     let weights = noise(classes * feature, 12_345, 0.05);

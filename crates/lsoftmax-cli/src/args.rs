@@ -54,6 +54,22 @@ pub(crate) enum Command {
     Loss(Loss),
 }
 
+/// Reads a number that is one: `nan` and `inf` parse as floats.
+fn finite(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if f64::is_finite(number) => Ok(number),
+        _ => Err("expected a finite number".into()),
+    }
+}
+
+/// Reads a cosine.
+fn cosine(text: &str) -> Result<f32, String> {
+    match text.parse() {
+        Ok(cosine) if (-1.0..=1.0).contains(&cosine) => Ok(cosine),
+        _ => Err("expected a cosine, from -1 to 1".into()),
+    }
+}
+
 /// Where settings come from, and where the results go.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Train {
@@ -238,12 +254,13 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "DIR", requires = "pairs")]
     pub(crate) out: Option<PathBuf>,
     /// Decide at this false accept rate [default: where most validation pairs are judged right]
-    #[arg(long, value_name = "RATE", conflicts_with_all = ["threshold", "pairs"])]
+    #[arg(long, value_name = "RATE", value_parser = finite, conflicts_with_all = ["threshold", "pairs"])]
     pub(crate) far: Option<f64>,
-    /// Decide at this cosine
+    /// Decide at this cosine, from -1 to 1
     #[arg(
         long,
         value_name = "COSINE",
+        value_parser = cosine,
         allow_negative_numbers = true,
         conflicts_with = "pairs"
     )]
@@ -307,7 +324,7 @@ pub(crate) enum Plot {
         )]
         margin: Vec<u32>,
         /// Values of λ
-        #[arg(long, value_delimiter = ',', default_value = "0")]
+        #[arg(long, value_delimiter = ',', default_value = "0", value_parser = finite)]
         lambda: Vec<f64>,
         /// File to write: .svg, or .html
         #[arg(long, value_name = "FILE", default_value = "margin.svg")]
@@ -365,16 +382,16 @@ pub(crate) struct Loss {
     #[arg(long, value_name = "NAME", default_value = "l-softmax")]
     pub(crate) loss: String,
     /// m [default: 4, or as published]
-    #[arg(long, visible_alias = "m", value_name = "M")]
+    #[arg(long, visible_alias = "m", value_name = "M", value_parser = finite)]
     pub(crate) margin: Option<f64>,
     /// Scale s [default: as published]
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = finite)]
     pub(crate) scale: Option<f64>,
     /// m1 m2 m3 of the combined loss
-    #[arg(long, value_name = "M", num_args = 3)]
+    #[arg(long, value_name = "M", num_args = 3, value_parser = finite)]
     pub(crate) margins: Option<Vec<f64>>,
-    /// λ
-    #[arg(long, value_name = "L", default_value_t = 0.0)]
+    /// λ, for l-softmax and a-softmax
+    #[arg(long, value_name = "L", default_value_t = 0.0, value_parser = finite)]
     pub(crate) lambda: f64,
     /// Folder for the loss, the logits and the two gradients, as .npy files
     #[arg(long, value_name = "DIR")]

@@ -337,7 +337,7 @@ fn detail(row: &Row, outcome: &Outcome) -> RunDetail {
             loss: Some(p.loss),
             lambda: p.lambda,
             learning_rate: Some(p.learning_rate),
-            train_error_percent: Some(p.train_error_percent),
+            train_error_percent: p.train_error_percent,
             test_error_percent: p.test_error_percent,
             mean_target_angle_deg: Some(p.mean_target_angle_deg),
             feature_norm: Some(p.feature_norm),

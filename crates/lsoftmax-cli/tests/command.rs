@@ -202,6 +202,47 @@ fn what_was_typed_wrong_is_named_and_nothing_is_left() {
         &["--annealing", "constant", "--lambda=-1"],
         "lambda must be at least 0, found -1",
     );
+    misuse(
+        &["--annealing", "constant", "--lambda", "nan"],
+        "lambda must be a finite number, found NaN",
+    );
+    misuse(
+        &["--lambda", "inf"],
+        "lambda must be a finite number, found inf",
+    );
+    misuse(
+        &["--learning-rate", "nan"],
+        "learning-rate must be a finite",
+    );
+    fs::write(path.join("nan.toml"), "momentum = nan\n").unwrap();
+    misuse(
+        &["--config", "nan.toml"],
+        "momentum must be a finite number",
+    );
+    fs::remove_file(path.join("nan.toml")).unwrap();
+    misuse(
+        &["--loss", "combined", "--annealing", "constant"],
+        "annealing must be left out for combined",
+    );
+    misuse(
+        &["--loss", "arc-face", "--lambda", "5"],
+        "lambda must be left out",
+    );
+    misuse(
+        &["--lambda", "5"],
+        "lambda must be for annealing = constant or",
+    );
+    misuse(
+        &[
+            "--data",
+            "alphabet:10",
+            "--open-set",
+            "3",
+            "--train-samples",
+            "100",
+        ],
+        "the open set has 3 classes",
+    );
     misuse(&["--iterations", "0"], "iterations must be from 1");
     misuse(&["--batch", "1"], "batch must be from 2");
     misuse(&["--train-samples", "0"], "train-samples must be from 1");

@@ -125,8 +125,117 @@ fn arrays_that_do_not_fit_are_named() {
     arrays(path, &four, &four, &[0, 1]);
     assert!(complaint(&["--margin", "0"]).contains("from 1 to 16, found 0"));
     assert!(complaint(&["--lambda=-2"]).contains("at least 0"));
+    for loss in ["softmax", "arc-face", "cos-face", "am-softmax", "combined"] {
+        let text = complaint(&["--loss", loss, "--lambda", "5"]);
+        assert!(text.contains("--lambda must be left out"), "{text}");
+    }
     write(&path.join("w.npy"), &[4, 1], &four).unwrap();
     assert!(complaint(&[]).contains("both need the same feature size"));
     std::fs::write(path.join("w.npy"), b"not an array").unwrap();
     assert!(complaint(&[]).contains("w.npy: expected a .npy file"));
+}
+
+/// A number that is none is named by its file, row and column, and nothing is written.
+#[test]
+fn values_that_are_no_finite_numbers_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let good = [3.0, 4.0, 1.0, 0.5];
+    let refused = |expected: &[&str], args: &[&str]| {
+        let output = run(path, args);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(output.stdout.is_empty());
+        assert_eq!(text.trim_end().lines().count(), 1, "{text}");
+        for part in expected {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!path.join("out").exists());
+    };
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for at in 0..4 {
+            let mut values = good;
+            values[at] = bad;
+            let place = format!("{bad} in row {}, column {}", at / 2, at % 2);
+            let single = Values::F32(values.iter().map(|&v| v as f32).collect());
+            let double = Values::F64(values.to_vec());
+            arrays(path, &single, &Values::F64(good.to_vec()), &[0, 1]);
+            refused(&["x.npy has ", &place], &["--json"]);
+            arrays(path, &Values::F64(good.to_vec()), &double, &[0, 1]);
+            refused(&["w.npy has ", &place], &["--loss", "arc-face"]);
+        }
+    }
+    // In Fortran order a value stands in another place of the file than of the matrix.
+    let header = "{'descr': '<f8', 'fortran_order': True, 'shape': (2, 2), }\n";
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    for value in [1.0, f64::NAN, 2.0, 3.0] {
+        bytes.extend(value.to_le_bytes());
+    }
+    std::fs::write(path.join("x.npy"), bytes).unwrap();
+    refused(&["x.npy has NaN in row 1, column 0"], &[]);
+    // Finite numbers whose logits are none in their precision.
+    let huge = Values::F32(vec![1e30; 4]);
+    arrays(path, &huge, &huge, &[0, 1]);
+    refused(
+        &["logits would hold inf", "float64"],
+        &["--loss", "softmax"],
+    );
+    // The flags: nan and inf parse as floats.
+    arrays(path, &huge, &huge, &[0, 1]);
+    for (flag, value) in [
+        ("--lambda", "nan"),
+        ("--lambda", "inf"),
+        ("--margin", "nan"),
+        ("--scale", "inf"),
+    ] {
+        let output = run(path, &["--loss", "arc-face", flag, value]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(
+            text.contains(flag) && text.contains("a finite number"),
+            "{text}"
+        );
+    }
+}
+
+/// `logits.npy` has what the loss trains: inner products, |x| cos θ, or s cos θ.
+#[test]
+fn logits_are_those_of_the_loss_without_margin() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    // |x| = 5 and 1; the second class weight is ten times as long as the first.
+    let x = Values::F64(vec![3.0, 4.0, 1.0, 0.0]);
+    let w = Values::F64(vec![1.0, 0.0, 0.0, 10.0]);
+    arrays(path, &x, &w, &[0, 1]);
+    for (args, expected) in [
+        (&["--loss", "softmax"][..], [3.0, 40.0, 1.0, 0.0]),
+        (
+            &["--loss", "l-softmax", "--lambda", "2"],
+            [3.0, 40.0, 1.0, 0.0],
+        ),
+        (&["--loss", "a-softmax"], [3.0, 4.0, 1.0, 0.0]),
+        (
+            &["--loss", "arc-face", "--scale", "10"],
+            [6.0, 8.0, 10.0, 0.0],
+        ),
+        (
+            &["--loss", "cos-face", "--scale", "1"],
+            [0.6, 0.8, 1.0, 0.0],
+        ),
+        (
+            &["--loss", "combined", "--scale", "5"],
+            [3.0, 4.0, 5.0, 0.0],
+        ),
+    ] {
+        let output = run(path, args);
+        assert!(output.status.success(), "{args:?}");
+        let found = values(read(&path.join("out/logits.npy")).unwrap());
+        let near = found
+            .iter()
+            .zip(expected)
+            .all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(near, "{args:?}: {found:?}");
+    }
 }

@@ -49,6 +49,12 @@ impl<'a> Matrix<'a> {
         }
     }
 
+    /// Whether it holds no value. One without columns may still have any number of rows, more than
+    /// a loop could walk.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// All rows in order.
     pub fn iter_rows(&self) -> impl Iterator<Item = &'a [f32]> + use<'a> {
         let (values, columns) = (self.values, self.columns);

@@ -32,6 +32,12 @@ pub struct PairwiseAngles {
 /// # Shapes
 /// - rows: `[class, feature]`
 pub fn pairwise_angles(rows: Matrix<'_>) -> PairwiseAngles {
+    if rows.is_empty() {
+        return PairwiseAngles {
+            undefined: rows.rows(),
+            ..of_directions(None)
+        };
+    }
     let directions = rows.iter_rows().map(|row| {
         let norm = norm(row);
         has_direction(norm).then(|| row.iter().map(|&value| f64::from(value) / norm).collect())

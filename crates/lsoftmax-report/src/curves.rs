@@ -14,7 +14,7 @@ pub enum Quantity {
     Loss,
     /// Error on the training set.
     TrainError,
-    /// Error on the test set, from the plain logits.
+    /// Error on the test set, from the logits without margin.
     TestError,
     /// Mean angle between feature and own class weight.
     TargetAngle,

@@ -56,7 +56,7 @@ pub struct RunSummary {
     pub iterations: usize,
     /// Error on the training set in per cent, if it was measured.
     pub train_error_percent: Option<f64>,
-    /// Error on the test set in per cent, from the plain logits.
+    /// Error on the test set in per cent, from the logits without margin.
     #[serde(deserialize_with = "number::lenient")]
     pub test_error_percent: f64,
     /// Mean angle on the test set between a feature and its own class weight.
@@ -162,7 +162,7 @@ pub struct Boundary {
     /// Their lengths.
     #[serde(deserialize_with = "number::lenient_pair")]
     pub norms: [f64; 2],
-    /// Where both logits are equal: the boundary of plain softmax, and of every test.
+    /// Where both logits are equal without margin: the boundary of softmax, and of the test.
     #[serde(deserialize_with = "number::lenient")]
     pub plain_deg: f64,
     /// Up to which angle a sample of class 1 counts as right in training, and from which angle one

@@ -166,6 +166,17 @@ pub enum TrainError {
     /// The network does not suit the images.
     #[error(transparent)]
     Network(#[from] SpecError),
+    /// An open set that is too small for its figures.
+    #[error(
+        "the open set has {classes} classes, {with_two_images} of them with two images or more: its \
+         figures need 4 classes, 2 of them with two images or more; name a larger one with --open-set"
+    )]
+    OpenSet {
+        /// Its classes that have images.
+        classes: usize,
+        /// Those of them that have two or more.
+        with_two_images: usize,
+    },
     /// The loss, its schedule, or a batch.
     #[error(transparent)]
     Head(#[from] lsoftmax::Error),

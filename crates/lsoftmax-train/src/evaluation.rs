@@ -1,4 +1,4 @@
-//! A model on a data set: error from the plain logits, angles, norms.
+//! A model on a data set: error from the logits without margin, angles, norms.
 
 use crate::batches::images;
 use crate::error::TrainError;
@@ -20,7 +20,8 @@ const BINS: usize = 90;
 pub struct Evaluation {
     /// Images.
     pub samples: usize,
-    /// Share of wrong answers, from the plain inner products: no margin, no label, no λ.
+    /// Share of wrong answers, from the logits that the loss trains
+    /// ([`MarginHead::logits`](lsoftmax::MarginHead::logits)): no margin, no label, no λ.
     pub error_percent: f64,
     /// Mean angle between a feature and the weight of its own class.
     #[serde(deserialize_with = "number::lenient")]

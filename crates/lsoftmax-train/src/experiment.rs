@@ -149,6 +149,8 @@ impl Experiment {
     /// # Errors
     /// The first setting that is out of range.
     pub fn resolve(flags: Settings, file: Settings) -> Result<Self, TrainError> {
+        flags.check_numbers()?;
+        file.check_numbers()?;
         let data = flags
             .data
             .clone()
@@ -181,11 +183,23 @@ impl Experiment {
                 })
                 .collect(),
         };
-        let annealing = resolve_annealing(&flags, &file, iterations, written_for)?;
-        let settings = flags.or(file);
-        let (loss, pairs) = objective::resolve(&settings)?;
+        let (loss, pairs) = objective::resolve(&flags.clone().or(file.clone()))?;
         loss.margin().map_err(lsoftmax::Error::from)?;
+        // What a file says of λ is about its own loss and its own schedule.
+        check_annealing(
+            loss,
+            &flags,
+            flags.annealing.as_ref().or(file.annealing.as_ref()),
+        )?;
+        if flags.loss.is_none() && flags.annealing.is_none() {
+            check_annealing(loss, &file, file.annealing.as_ref())?;
+        }
+        let mut annealing = resolve_annealing(&flags, &file, iterations, written_for)?;
+        if !annealing.suits(loss) {
+            annealing = Annealing::auto(iterations);
+        }
         annealing.check().map_err(lsoftmax::Error::from)?;
+        let settings = flags.or(file);
 
         let mut network = match &settings.network {
             Some(NetworkChoice::Row(row)) => row.clone(),
@@ -517,6 +531,57 @@ pub fn loss_of(
         }
         other => return Err(unknown_name("loss", LOSSES, other)),
     })
+}
+
+/// Checks that `given` says nothing of λ and m that this loss and the schedule of this name ignore.
+fn check_annealing(
+    loss: Loss,
+    given: &Settings,
+    schedule: Option<&String>,
+) -> Result<(), TrainError> {
+    let schedule = schedule.map_or("auto", String::as_str);
+    let numbers: [(_, _, &[&str]); 5] = [
+        (
+            "lambda",
+            given.lambda,
+            &["constant", "power-law", "geometric"],
+        ),
+        ("lambda-min", given.lambda_min, &["power-law", "geometric"]),
+        ("gamma", given.gamma, &["power-law"]),
+        ("power", given.power, &["power-law"]),
+        ("factor", given.factor, &["geometric"]),
+    ];
+    let numbers = numbers
+        .into_iter()
+        .filter_map(|(name, number, used_by)| Some((name, number?, used_by)));
+    if loss.has_multiplier() {
+        for (name, number, used_by) in numbers {
+            if SCHEDULES.contains(&schedule) && !used_by.contains(&schedule) {
+                let expected = format!("for annealing = {}", used_by.join(" or "));
+                let found = format!("{number} with annealing = {schedule}");
+                return Err(TrainError::setting(name, expected, found));
+            }
+        }
+        return Ok(());
+    }
+    let expected = format!("left out for {loss}: only l-softmax and a-softmax have λ and stages");
+    for (name, number, _) in numbers {
+        return Err(TrainError::setting(name, expected, number));
+    }
+    for (name, is_given) in [
+        ("stages", given.stages.is_some()),
+        ("gate", given.gate.is_some()),
+    ] {
+        if is_given {
+            return Err(TrainError::setting(name, expected, "some"));
+        }
+    }
+    match given.annealing.as_deref() {
+        Some(schedule @ ("constant" | "power-law" | "geometric")) => {
+            Err(TrainError::setting("annealing", expected, schedule))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// λ and stages. Numbers from the file are stretched with the iterations; numbers from

@@ -60,12 +60,13 @@ pub use network::{
 pub use objective::{PAIR_LOSSES, PairLoss, PairTerm};
 pub use open_set::{
     Decision, FARS, IdentificationRates, Mistake, Neighbourhood, OpenSetEvaluation, Verification,
-    evaluate_open_set, worst_mistakes,
+    check_open_set, evaluate_open_set, worst_mistakes,
 };
 pub use precision::Precision;
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, IMAGES_FILE, METRICS_FILE,
     MODEL_FILE, OUTCOME_FILE, REPORT_FILE, RunFolder, check_images, create_new_folder,
+    recorded_settings,
 };
 pub use settings::{NetworkChoice, Published, Settings, parse_stage};
 pub use tensorboard::EVENTS_FILE;
@@ -79,7 +80,7 @@ use lsoftmax_data::{DataSource, SourceOptions, Split};
 ///
 /// # Errors
 /// An unknown name, files missing or damaged; images are to be held out of the training where the
-/// data says which those are.
+/// data says which those are; an open set that is too small for its figures.
 pub fn load_data(experiment: &Experiment) -> Result<Split, TrainError> {
     let root = experiment.data_dir.clone().unwrap_or_default();
     let options = SourceOptions {
@@ -103,6 +104,9 @@ pub fn load_data(experiment: &Experiment) -> Result<Split, TrainError> {
             expected,
             experiment.held_out,
         ));
+    }
+    if let Some(open_set) = &split.open_set {
+        check_open_set(open_set)?;
     }
     Ok(split)
 }

@@ -122,9 +122,14 @@ impl Model {
         let classes = info.class_names.len();
         let feature = info.network.feature;
         let backbone = Backbone::new(&info.network, info.image, seed, device)?;
-        let mut head = MarginHeadConfig::new(feature, classes)
+        // Older files may have a schedule that their loss never used.
+        let annealing = if info.annealing.suits(info.loss) {
+            info.annealing.clone()
+        } else {
+            Annealing::none()
+        };
+        let mut head = MarginHeadConfig::new(feature, classes, annealing)
             .with_loss(info.loss)
-            .with_annealing(info.annealing.clone())
             .init(device)?;
         head.weight = class_weights(seed, classes, feature, device);
         let mut model = Self { backbone, head };

@@ -56,6 +56,14 @@ pub fn create_new_folder(path: &Path) -> Result<(), TrainError> {
     fs::create_dir(path).map_err(|source| not_new(path, source))
 }
 
+/// The settings of a run, as it recorded them.
+///
+/// # Errors
+/// It is no run, or its experiment is damaged.
+pub fn recorded_settings(run: &Path) -> Result<Settings, TrainError> {
+    Ok(read_settings(&run.join(EXPERIMENT_FILE))?.without_idle_annealing())
+}
+
 fn make_parent(path: &Path) -> Result<(), TrainError> {
     match path
         .parent()
@@ -129,7 +137,7 @@ impl RunFolder {
         from: Option<&Path>,
         data_dir: Option<PathBuf>,
     ) -> Result<(Self, Experiment, Option<Saved>), TrainError> {
-        let settings = read_settings(&path.join(EXPERIMENT_FILE))?;
+        let settings = recorded_settings(path)?;
         let own = Experiment::resolve(Settings::default(), settings.clone())?;
         if path.join(OUTCOME_FILE).exists() {
             return Err(TrainError::Finished(path.to_owned()));
@@ -190,7 +198,7 @@ impl RunFolder {
     /// # Errors
     /// It is no run, it is not finished, or a file is damaged.
     pub fn outcome(path: &Path) -> Result<(Experiment, Outcome), TrainError> {
-        let settings = read_settings(&path.join(EXPERIMENT_FILE))?;
+        let settings = recorded_settings(path)?;
         let experiment = Experiment::resolve(Settings::default(), settings)?;
         let file = path.join(OUTCOME_FILE);
         let text = fs::read(&file).map_err(|source| TrainError::file("read", &file, source))?;
@@ -423,7 +431,7 @@ fn load_saved(run: &Path, file: &Path, own: &Experiment) -> Result<Saved, TrainE
     let theirs = Experiment {
         // The data may have moved.
         data_dir: own.data_dir.clone(),
-        ..Experiment::resolve(Settings::default(), theirs)?
+        ..Experiment::resolve(Settings::default(), theirs.without_idle_annealing())?
     };
     if theirs != *own {
         return Err(TrainError::Foreign {

@@ -1,5 +1,6 @@
 //! What a user may set: the keys of an experiment file, and the flags of the same names.
 
+use crate::error::TrainError;
 use crate::network::NetworkSpec;
 use lsoftmax::{Gate, Stage};
 use serde::{Deserialize, Serialize};
@@ -295,6 +296,66 @@ impl Settings {
         "recoveries",
         "published",
     ];
+
+    /// Checks that every number is one: TOML and the command line know `nan` and `inf`.
+    ///
+    /// # Errors
+    /// The first setting that is no finite number.
+    pub fn check_numbers(&self) -> Result<(), TrainError> {
+        let one = |name, number: Option<f64>| number.map(|number| (name, number));
+        let published = self.published.as_ref();
+        let numbers = [
+            one("test-share", self.test_share),
+            one("margin", self.margin),
+            one("scale", self.scale),
+            one("pair-weight", self.pair_weight),
+            one("pair-margin", self.pair_margin),
+            one("lambda", self.lambda),
+            one("lambda-min", self.lambda_min),
+            one("gamma", self.gamma),
+            one("power", self.power),
+            one("factor", self.factor),
+            one("learning-rate", self.learning_rate),
+            one("momentum", self.momentum),
+            one("weight-decay", self.weight_decay),
+            one("article", published.and_then(|it| it.article)),
+            one("paper", published.and_then(|it| it.paper)),
+        ];
+        let margins = self.margins.iter().flatten();
+        let margins = margins.map(|&margin| ("margins", margin));
+        let mut all = numbers.into_iter().flatten().chain(margins);
+        match all.find(|(_, number)| !number.is_finite()) {
+            None => Ok(()),
+            Some((name, found)) => Err(TrainError::setting(name, "a finite number", found)),
+        }
+    }
+
+    /// Whether the loss has λ and stages of m.
+    pub fn has_annealed_loss(&self) -> bool {
+        let name = self.loss.as_deref().unwrap_or("l-softmax");
+        let head = name.split_once('+').map_or(name, |(head, _)| head.trim());
+        matches!(head, "l-softmax" | "a-softmax")
+    }
+
+    /// These settings without λ and stages of m where the loss has none. Older runs recorded a
+    /// schedule with every loss.
+    #[must_use]
+    pub fn without_idle_annealing(self) -> Self {
+        if self.has_annealed_loss() {
+            return self;
+        }
+        Self {
+            annealing: None,
+            lambda: None,
+            lambda_min: None,
+            gamma: None,
+            power: None,
+            factor: None,
+            stages: None,
+            gate: None,
+            ..self
+        }
+    }
 
     /// These settings, with `other` where these are silent.
     #[must_use]

@@ -19,7 +19,7 @@ pub(crate) fn opening() -> Vec<u8> {
 pub(crate) fn scalars(progress: &Progress) -> Vec<u8> {
     let values = [
         ("loss/train", Some(progress.loss)),
-        ("error_percent/train", Some(progress.train_error_percent)),
+        ("error_percent/train", progress.train_error_percent),
         ("error_percent/test", progress.test_error_percent),
         ("error_percent/held_out", progress.held_out_error_percent),
         ("annealing/lambda", progress.lambda),

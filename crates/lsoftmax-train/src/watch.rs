@@ -114,7 +114,7 @@ impl Watch {
         let guessing = 90.0 * (1.0 - 1.0 / self.classes as f64);
         if self.classes < 2
             || (loss - chance).abs() > AT_CHANCE * chance
-            || progress.train_error_percent < guessing
+            || (progress.train_error_percent).is_some_and(|error| error < guessing)
         {
             *stuck_since = None;
             return None;
@@ -152,7 +152,7 @@ mod tests {
             loss,
             feature_norm,
             weight_norm: 1.0,
-            train_error_percent: 89.0,
+            train_error_percent: Some(89.0),
             ..Progress::default()
         }
     }
@@ -202,7 +202,7 @@ mod tests {
         assert!(trouble.message.contains("since step 400"), "{trouble:?}");
         // A loss of ln C with answers that are right is chance of another kind.
         let right = Progress {
-            train_error_percent: 20.0,
+            train_error_percent: Some(20.0),
             ..progress(900, 2.3, 3.0)
         };
         assert_eq!(WATCH.check(&right, &mut since), None);

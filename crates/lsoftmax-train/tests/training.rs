@@ -1,8 +1,9 @@
 //! Whole trainings on small generated sets.
 
 use burn::module::Module as _;
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor, TensorData};
 use lsoftmax::{Lambda, Loss};
+use lsoftmax_data::Dataset;
 use lsoftmax_train::{
     Checkpoint, Divergence, Experiment, Model, NetworkChoice, NetworkSpec, Normalisation, Observer,
     Progress, Saved, Settings, Stage, TrainError, Trained, evaluate, load_data, resume, train,
@@ -216,16 +217,259 @@ fn an_experiment_reads_back_from_its_own_file() {
                 seed: Some(u64::MAX),
                 ..settings(loss)
             };
+            let annealed = settings.has_annealed_loss();
             let settings = Settings {
-                gate: (annealing != "none").then_some(lsoftmax::Gate::AUTO),
+                gate: (annealed && annealing != "none").then_some(lsoftmax::Gate::AUTO),
                 ..settings
             };
-            let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
+            let experiment = match Experiment::resolve(settings, Settings::default()) {
+                Err(error) if !annealed && !matches!(annealing, "auto" | "none") => {
+                    assert!(error.to_string().contains("annealing must be left out"));
+                    continue;
+                }
+                experiment => experiment.unwrap(),
+            };
             let file = toml::from_str(&experiment.to_toml().unwrap()).unwrap();
             assert_eq!(
                 Experiment::resolve(Settings::default(), file).unwrap(),
                 experiment
             );
+        }
+    }
+}
+
+/// Where a loss normalises class weights, their lengths are no part of the classifier; where it does
+/// not, they are.
+#[test]
+fn an_evaluation_answers_as_the_loss_was_trained() {
+    for (loss, counts_lengths) in [
+        ("a-softmax", false),
+        ("am-softmax", false),
+        ("arc-face", false),
+        ("combined", false),
+        ("l-softmax", true),
+    ] {
+        let settings = Settings {
+            iterations: Some(10),
+            ..settings(loss)
+        };
+        let experiment = Experiment::resolve(settings.clone(), Settings::default()).unwrap();
+        let split = load_data(&experiment).unwrap();
+        let trained = run(settings);
+        let mut uneven = trained.model.clone();
+        uneven.head.weight = uneven.head.weight.map(|weight| {
+            let [classes, _] = weight.dims();
+            let lengths: Vec<f32> = (0..classes).map(|class| 16f32.powi(class as i32)).collect();
+            let lengths = TensorData::new(lengths, [classes, 1]);
+            let lengths = Tensor::<2>::from_data(lengths, &weight.device());
+            weight.set_require_grad(false) * lengths
+        });
+        let found = |model| evaluate(model, &trained.info, &split.test).unwrap();
+        let (even, uneven) = (found(&trained.model), found(&uneven));
+        assert_eq!(even.confusion != uneven.confusion, counts_lengths, "{loss}");
+        assert_eq!(
+            (even.error_percent - uneven.error_percent).abs() > 0.0,
+            counts_lengths,
+            "{loss}"
+        );
+        // The curve counts its training error by the same logits, and has none where no margin
+        // loss trains the class weights.
+        assert!(
+            trained
+                .outcome
+                .curve
+                .iter()
+                .all(|p| p.train_error_percent.is_some())
+        );
+    }
+    let alone = run(Settings {
+        iterations: Some(6),
+        ..settings("triplet")
+    });
+    assert!(
+        alone
+            .outcome
+            .curve
+            .iter()
+            .all(|p| p.train_error_percent.is_none())
+    );
+    let json = serde_json::to_string(&alone.outcome.curve).unwrap();
+    assert!(!json.contains("train_error"), "{json}");
+}
+
+/// λ that a loss or a schedule ignores is an error, wherever it comes from.
+#[test]
+fn lambda_that_nothing_uses_is_refused() {
+    let number = |key: &str| Settings {
+        lambda: (key == "lambda").then_some(5.0),
+        lambda_min: (key == "lambda-min").then_some(1.0),
+        gamma: (key == "gamma").then_some(0.1),
+        power: (key == "power").then_some(35.0),
+        factor: (key == "factor").then_some(0.9),
+        gate: (key == "gate").then_some(lsoftmax::Gate::AUTO),
+        stages: (key == "stages").then(|| vec![lsoftmax::Stage { step: 0, m: 2 }]),
+        annealing: (key == "annealing").then(|| "constant".to_owned()),
+        ..Settings::default()
+    };
+    let none = Settings::default;
+    for loss in [
+        "softmax",
+        "cos-face",
+        "am-softmax",
+        "arc-face",
+        "combined",
+        "softmax+center",
+        "triplet",
+    ] {
+        for key in [
+            "lambda",
+            "lambda-min",
+            "gamma",
+            "power",
+            "factor",
+            "stages",
+            "gate",
+            "annealing",
+        ] {
+            let given = number(key).or(settings(loss));
+            for [flags, file] in [[given.clone(), none()], [none(), given.clone()]] {
+                let error = Experiment::resolve(flags, file).unwrap_err().to_string();
+                assert!(
+                    error.starts_with(&format!("{key} must be left out")),
+                    "{error}"
+                );
+            }
+            // A file's schedule is for the file's loss; a flag may set another loss.
+            let file = number(key).or(Settings {
+                annealing: Some("power-law".into()),
+                ..settings("l-softmax")
+            });
+            let file = if key == "factor" || key == "annealing" {
+                settings("l-softmax")
+            } else {
+                file
+            };
+            let flags = Settings {
+                loss: Some(loss.into()),
+                ..none()
+            };
+            let found = Experiment::resolve(flags, file).unwrap();
+            assert!(matches!(found.annealing.lambda, Lambda::Auto { .. }));
+            // What an older run recorded is read without it.
+            let recorded = given.without_idle_annealing();
+            assert!(Experiment::resolve(none(), recorded).is_ok());
+        }
+    }
+    // A schedule that does not use the number.
+    for (annealing, key) in [
+        ("auto", "lambda"),
+        ("none", "lambda"),
+        ("constant", "lambda-min"),
+        ("geometric", "gamma"),
+        ("power-law", "factor"),
+    ] {
+        let given = Settings {
+            annealing: Some(annealing.into()),
+            ..number(key)
+        };
+        let given = given.or(settings("l-softmax"));
+        let error = Experiment::resolve(given, none()).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("{key} must be for annealing")),
+            "{error}"
+        );
+    }
+}
+
+/// TOML knows `nan` and `inf`: no setting takes them, those of later versions included.
+#[test]
+fn settings_that_are_no_finite_numbers_are_refused() {
+    for key in Settings::KEYS {
+        for number in ["nan", "inf", "-inf", "[1.0, nan, 0.0]", "{ paper = inf }"] {
+            let text = format!("{key} = {number}");
+            let Ok(file) = toml::from_str::<Settings>(&text) else {
+                continue;
+            };
+            let name = if number.contains("paper") {
+                "paper"
+            } else {
+                key
+            };
+            for [flags, file] in [
+                [file.clone(), Settings::default()],
+                [Settings::default(), file],
+            ] {
+                let error = Experiment::resolve(flags, file).unwrap_err().to_string();
+                let expected = format!("{name} must be a finite number, found ");
+                assert!(error.starts_with(&expected), "{text}: {error}");
+            }
+        }
+    }
+}
+
+/// The figures of an open set need four classes, two of them with two images.
+#[test]
+fn an_open_set_too_small_for_its_figures_is_refused_before_the_training() {
+    let message = |data: &str, open_set: &str| {
+        let settings = Settings {
+            data: Some(data.into()),
+            open_set: Some(open_set.into()),
+            ..settings("l-softmax")
+        };
+        let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
+        load_data(&experiment)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    for few in ["1", "2", "3"] {
+        let error = message("alphabet:10", few).unwrap_err();
+        let expected = format!("the open set has {few} classes, {few} of them with two images");
+        assert!(error.contains(&expected), "{error}");
+    }
+    message("alphabet:10", "4").unwrap();
+    // The figures of the smallest that is allowed can be made.
+    let settings = Settings {
+        data: Some("alphabet:10".into()),
+        open_set: Some("4".into()),
+        iterations: Some(2),
+        ..settings("l-softmax")
+    };
+    let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
+    let mut split = load_data(&experiment).unwrap();
+    let all = split.open_set.take().unwrap();
+    // So many images of each class.
+    let part = |counts: [usize; 4]| {
+        let mut left = counts;
+        let (mut bytes, mut labels) = (Vec::new(), Vec::new());
+        for (index, &label) in all.labels().iter().enumerate() {
+            let left = &mut left[label as usize];
+            if *left > 0 {
+                *left -= 1;
+                labels.push(label);
+                bytes.extend_from_slice(all.image(index));
+            }
+        }
+        let shape = [all.channels, all.height, all.width];
+        Dataset::new(bytes, labels, shape, all.class_names.clone()).unwrap()
+    };
+    for (counts, is_enough) in [
+        ([2, 2, 1, 1], true),
+        ([3, 2, 2, 1], true),
+        ([2, 1, 1, 1], false),
+        ([20, 20, 20, 0], false),
+    ] {
+        split.open_set = Some(part(counts));
+        match train(&experiment, &split, &Device::flex(), &mut ()) {
+            Ok(trained) => {
+                assert!(is_enough, "{counts:?}");
+                let json = serde_json::to_string(&trained.info).unwrap();
+                assert!(!json.contains("null"), "{json}");
+                assert!(trained.info.decision.unwrap().best.threshold.is_finite());
+            }
+            Err(error) => {
+                assert!(!is_enough, "{counts:?}: {error}");
+                assert!(matches!(error, TrainError::OpenSet { .. }), "{error}");
+            }
         }
     }
 }

@@ -329,6 +329,14 @@ impl Annealing {
         Lambda::None.into()
     }
 
+    /// Whether a loss has what this schedule changes. One without an angular multiplier has no λ and
+    /// no m; [`auto`](Self::auto) and [`none`](Self::none) leave it as it is.
+    pub fn suits(&self, loss: Loss) -> bool {
+        let is_idle = matches!(self.lambda, Lambda::None | Lambda::Auto { .. });
+        let is_idle = is_idle && self.gate.is_none() && self.stages.is_empty();
+        loss.has_multiplier() || is_idle && self.floor.is_none()
+    }
+
     /// Checks every number.
     ///
     /// # Errors

@@ -1,19 +1,18 @@
 use crate::annealing::{Annealing, AnnealingError, RunningSignal, StepLambda};
-use crate::margin::{Loss, Margin, MarginError};
-use crate::ops::{TargetRule, margin_cross_entropy as operation, serves};
+use crate::margin::{Loss, Margin, MarginError, Normalisation};
+use crate::ops::{TargetRule, in_precision, margin_cross_entropy as operation, precision, serves};
 use crate::pairs::unit_rows;
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use lsoftmax_kernels::head::HeadError;
+use lsoftmax_kernels::head::{HeadError, TINY};
 use std::sync::Arc;
 
 /// Configuration of a [`MarginHead`].
 ///
 /// ```
 /// # use lsoftmax::{Annealing, Loss, MarginHeadConfig};
-/// let config = MarginHeadConfig::new(256, 10)
-///     .with_loss(Loss::LSoftmax { m: 4 })
-///     .with_annealing(Annealing::auto(18_000));
+/// let l_softmax = MarginHeadConfig::new(256, 10, Annealing::auto(18_000)); // steps of the training
+/// let arc_face = MarginHeadConfig::new(256, 10, Annealing::none()).with_loss(Loss::ARC_FACE);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct MarginHeadConfig {
@@ -23,8 +22,9 @@ pub struct MarginHeadConfig {
     pub classes: usize,
     /// The loss. Default: L-Softmax with m = 4.
     pub loss: Loss,
-    /// λ and m over the steps. Default: no annealing, which suits every loss but those
-    /// with an angular multiplier; give those [`Annealing::auto`].
+    /// λ and m over the steps. A loss with an angular multiplier takes [`Annealing::auto`]: without
+    /// annealing, training with m >= 3 usually dies. The other losses have no λ and take
+    /// [`Annealing::none`].
     pub annealing: Annealing,
 }
 
@@ -35,7 +35,8 @@ pub struct MarginHeadConfig {
 /// three readings apart:
 ///
 /// - [`loss`](Self::loss) for training: margin and λ of the step;
-/// - [`logits`](Self::logits) for accuracy and inference: no label, no margin, no λ;
+/// - [`logits`](Self::logits) for accuracy and inference: those of the loss, without label, margin
+///   and λ;
 /// - [`cosines`](Self::cosines) for verification.
 ///
 /// It is a Burn module: its weights are saved with the model that holds it. Created with
@@ -71,6 +72,12 @@ pub enum Error {
     /// A schedule with a number out of range.
     #[error(transparent)]
     Annealing(#[from] AnnealingError),
+    /// A schedule for a loss that has nothing to anneal.
+    #[error(
+        "{0} has no λ and no m to change over the steps, only L-Softmax and A-Softmax have: give it \
+         Annealing::none()"
+    )]
+    NoAnnealing(Loss),
     /// Shapes that do not fit, or a label out of range.
     #[error(transparent)]
     Batch(#[from] HeadError),
@@ -106,13 +113,14 @@ pub enum Error {
 }
 
 impl MarginHeadConfig {
-    /// A head for features of this length and so many classes.
-    pub fn new(feature_size: usize, classes: usize) -> Self {
+    /// A head for features of this length and this number of classes. Its loss is L-Softmax with
+    /// m = 4 unless [`with_loss`](Self::with_loss) sets another.
+    pub fn new(feature_size: usize, classes: usize, annealing: Annealing) -> Self {
         Self {
             feature_size,
             classes,
             loss: Loss::LSoftmax { m: 4 },
-            annealing: Annealing::none(),
+            annealing,
         }
     }
 
@@ -123,17 +131,11 @@ impl MarginHeadConfig {
         self
     }
 
-    /// Sets λ and m over the steps.
-    #[must_use]
-    pub fn with_annealing(mut self, annealing: Annealing) -> Self {
-        self.annealing = annealing;
-        self
-    }
-
     /// Makes the head, its weights drawn from the device's random generator.
     ///
     /// # Errors
-    /// A size of zero, or a parameter of the loss or the schedule out of range.
+    /// A size of zero, a parameter of the loss or the schedule out of range, or a schedule of λ or m
+    /// for a loss that has neither.
     pub fn init(&self, device: &Device) -> Result<MarginHead, Error> {
         let shape = [self.classes, self.feature_size];
         // `classes` and `feature_size` of zero have no distribution.
@@ -158,7 +160,11 @@ impl MarginHeadConfig {
         }
         self.loss.margin()?;
         self.annealing.check()?;
-        Ok(())
+        if self.annealing.suits(self.loss) {
+            Ok(())
+        } else {
+            Err(Error::NoAnnealing(self.loss))
+        }
     }
 }
 
@@ -269,24 +275,71 @@ impl MarginHead {
         ))
     }
 
-    /// The plain inner products `w_j · x`: for accuracy and inference.
+    /// The logits of the loss without its margin, for accuracy and inference: their argmax is the
+    /// classifier that the loss trains.
+    ///
+    /// | loss | logit of class `j` |
+    /// |---|---|
+    /// | softmax, L-Softmax | `w_j · x` |
+    /// | A-Softmax | `|x| cos θ_j` |
+    /// | `CosFace`, AM-Softmax, `ArcFace`, combined | `s cos θ_j` |
+    ///
+    /// Computed in f64 if the features or the class weights are f64, and in f32 otherwise. A vector of
+    /// length zero that is to be normalised gives 0.
     ///
     /// # Shapes
     /// - features: `[batch, feature]`
     /// - output: `[batch, class]`
+    ///
+    /// # Panics
+    /// The features are not as long as the class weights.
     pub fn logits(&self, features: Tensor<2>) -> Tensor<2> {
-        features.matmul(self.weight.val().transpose())
+        let (features, weights) = self.operands(features);
+        let margin = self.loss.margin().expect("checked when the head was made");
+        let Normalisation {
+            weights: unit_weights,
+            feature_scale,
+        } = margin.normalisation();
+        let features = match feature_scale {
+            Some(scale) => unit_rows(features, TINY).mul_scalar(scale),
+            None => features,
+        };
+        let weights = if unit_weights {
+            unit_rows(weights, TINY)
+        } else {
+            weights
+        };
+        features.matmul(weights.transpose())
     }
 
-    /// The cosines between features and class weights; 0 for a vector of length zero.
+    /// The cosines between features and class weights; 0 for a vector of length zero. In f64 if the
+    /// features or the class weights are f64, and in f32 otherwise.
     ///
     /// # Shapes
     /// - features: `[batch, feature]`
     /// - output: `[batch, class]`, in [-1, 1]
+    ///
+    /// # Panics
+    /// The features are not as long as the class weights.
     pub fn cosines(&self, features: Tensor<2>) -> Tensor<2> {
-        unit_rows(features)
-            .matmul(unit_rows(self.weight.val()).transpose())
+        let (features, weights) = self.operands(features);
+        let shortest = f32::MIN_POSITIVE.into();
+        unit_rows(features, shortest)
+            .matmul(unit_rows(weights, shortest).transpose())
             .clamp(-1.0, 1.0)
+    }
+
+    /// Features and class weights in one precision, which is at least f32.
+    fn operands(&self, features: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let weights = self.weight.val();
+        if let Err(error) = check_size(&features, &weights) {
+            panic!("{error}");
+        }
+        let precision = precision(features.dtype(), weights.dtype());
+        (
+            in_precision(features, precision),
+            in_precision(weights, precision),
+        )
     }
 
     /// The loss as configured.
@@ -361,26 +414,40 @@ pub fn margin_cross_entropy(
     ))
 }
 
-/// Whether these can go together.
-fn check(features: &Tensor<2>, weights: &Tensor<2>, labels: usize) -> Result<(), Error> {
+/// Whether features and class weights are of one length.
+pub(crate) fn check_size(features: &Tensor<2>, weights: &Tensor<2>) -> Result<(), Error> {
     let [batch, found] = features.dims();
     let [classes, expected] = weights.dims();
-    if found != expected {
-        return Err(Error::FeatureSize {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(Error::FeatureSize {
             batch,
             found,
             classes,
             expected,
-        });
+        })
     }
+}
+
+/// Whether these can go together.
+fn check(features: &Tensor<2>, weights: &Tensor<2>, labels: usize) -> Result<(), Error> {
+    check_size(features, weights)?;
+    let [batch, size] = features.dims();
     if labels != batch {
         return Err(Error::BatchSize {
             features: batch,
             labels,
         });
     }
-    if batch == 0 {
-        return Err(HeadError::Empty("the batch").into());
+    for (name, size) in [
+        ("the batch", batch),
+        ("the class list", weights.dims()[0]),
+        ("the feature", size),
+    ] {
+        if size == 0 {
+            return Err(HeadError::Empty(name).into());
+        }
     }
     if !serves(&features.device()) {
         return Err(Error::Device(format!("{:?}", features.device())));

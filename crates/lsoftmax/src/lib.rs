@@ -25,9 +25,8 @@
 //! let device = Device::flex().autodiff();
 //! let model = Model {
 //!     backbone: LinearConfig::new(784, 64).init(&device),
-//!     head: MarginHeadConfig::new(64, 10)
+//!     head: MarginHeadConfig::new(64, 10, Annealing::auto(18_000)) // steps of the training
 //!         .with_loss(Loss::LSoftmax { m: 4 })
-//!         .with_annealing(Annealing::auto(18_000))
 //!         .init(&device)?,
 //! };
 //!
@@ -54,7 +53,8 @@
 //! | [`MarginHead::cosines`] | verification, retrieval | no | no |
 //!
 //! A margin at test time makes every sample look worse than it is, and needs the label that is to
-//! be found. That is why `logits` does not know of it.
+//! be found, so `logits` leaves it out. What is left are the logits that the loss trains:
+//! `w_j · x` for softmax and L-Softmax, scaled cosines for the losses that normalise.
 //!
 //! # The formula
 //!

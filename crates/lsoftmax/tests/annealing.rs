@@ -274,7 +274,7 @@ fn check_names_what_is_wrong() {
         assert!(matches!(staged(&[(5, m)]), Err(AnnealingError::Margin(_))));
     }
     // A head refuses the schedule before training starts.
-    let config = MarginHeadConfig::new(2, 3).with_annealing(Annealing::auto(0));
+    let config = MarginHeadConfig::new(2, 3, Annealing::auto(0));
     assert!(config.init(&burn::tensor::Device::flex()).is_err());
 }
 

@@ -8,7 +8,9 @@ use common::{
     Answer, Case, Float, Problem, Worst, burn, burn_as, distance, golden, kernel, labels_of,
     matrix, values,
 };
-use lsoftmax::{Loss, MarginHeadConfig};
+use lsoftmax::margin::Normalisation;
+use lsoftmax::{Annealing, Loss, MarginHeadConfig};
+use lsoftmax_kernels::head::Batch;
 use std::sync::Arc;
 
 fn compare(worst: &mut Worst, case: &Case, found: &Answer) {
@@ -108,6 +110,58 @@ fn burn_operation_in_f64() {
     worst.below(2e-14);
 }
 
+/// The index of the largest of each row.
+fn argmax(rows: &[f64], columns: usize) -> Vec<usize> {
+    let largest = |row: &[f64]| {
+        let columns = row.iter().enumerate();
+        columns.max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0
+    };
+    rows.chunks(columns).map(largest).collect()
+}
+
+/// Class weights whose norms differ by ten, and features whose class by the inner product is not
+/// their class by the cosine: the kernel's logits and their argmax.
+#[test]
+fn logits_are_those_that_the_loss_trains() {
+    let mut worst = [Worst::default(), Worst::default()];
+    let mut told_apart = 0;
+    for case in golden() {
+        let Problem {
+            x,
+            w,
+            labels,
+            classes,
+            features,
+            ..
+        } = &case.problem;
+        let normalisation = case.margin.margin().unwrap().normalisation();
+        let batch = Batch::new(x, w, labels, *classes, *features).unwrap();
+        let found = batch.plain_logits(normalisation);
+        let place = format!("{}, logits", case.name);
+        worst[0].see(distance(&found, &case.logits), &place);
+        assert_eq!(argmax(&found, *classes), argmax(&case.logits, *classes));
+        if case.name.contains("norms of class weights") && normalisation.weights {
+            let inner = batch.plain_logits(Normalisation::default());
+            let (inner, found) = (argmax(&inner, *classes), argmax(&found, *classes));
+            assert!(inner.iter().zip(&found).all(|(a, b)| a != b), "{place}");
+            told_apart += 1;
+        }
+        let single = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<_>>();
+        let (x, w) = (single(x), single(w));
+        let batch = Batch::new(&x, &w, labels, *classes, *features).unwrap();
+        let found: Vec<f64> = batch
+            .plain_logits(normalisation)
+            .into_iter()
+            .map(f64::from)
+            .collect();
+        worst[1].see(distance(&found, &case.logits), &place);
+    }
+    assert_eq!(told_apart, 5);
+    let [double, single] = worst;
+    double.below(1e-15);
+    single.below(1e-7);
+}
+
 /// Through the module, as a user has it: weights in a `Param`, λ from a schedule.
 #[test]
 fn burn_head() {
@@ -123,9 +177,13 @@ fn burn_head() {
         let constant = lsoftmax::Lambda::Constant {
             lambda: case.lambda,
         };
-        let mut head = MarginHeadConfig::new(features, classes)
+        let annealing = if case.margin.has_multiplier() {
+            constant.into()
+        } else {
+            Annealing::none()
+        };
+        let mut head = MarginHeadConfig::new(features, classes, annealing)
             .with_loss(case.margin)
-            .with_annealing(constant.into())
             .init(&device)
             .unwrap();
         let w = matrix(&case.problem.w, [classes, features], &device, DType::F32);
@@ -141,13 +199,11 @@ fn burn_head() {
             dw: gradient(&head.weight.val()),
         };
         compare(&mut worst, &case, &answer);
-        if matches!(case.margin, Loss::LSoftmax { .. } | Loss::Softmax) {
-            let logits = values(&head.logits(x));
-            worst.see(
-                distance(&logits, &case.logits),
-                format_args!("{}, logits", case.name),
-            );
-        }
+        let logits = values(&head.logits(x));
+        worst.see(
+            distance(&logits, &case.logits),
+            format_args!("{}, logits", case.name),
+        );
     }
     worst.below(1e-6);
 }

@@ -8,7 +8,8 @@ use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Int, Tensor};
 use common::{Problem, Random, all_losses, distance, labels_of, matrix, norm, values};
 use lsoftmax::{
-    Annealing, Error, Loss, MarginHead, MarginHeadConfig, StepLambda, margin_cross_entropy,
+    Annealing, Error, Lambda, Loss, MarginHead, MarginHeadConfig, Stage, StepLambda,
+    margin_cross_entropy,
 };
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ fn features(problem: &Problem, device: &Device) -> Tensor<2> {
 
 fn head(loss: Loss, device: &Device) -> MarginHead {
     let [_, classes, features] = SHAPE;
-    MarginHeadConfig::new(features, classes)
+    MarginHeadConfig::new(features, classes, Annealing::none())
         .with_loss(loss)
         .init(device)
         .unwrap()
@@ -80,7 +81,9 @@ fn weights_are_part_of_the_models_record() {
     std::fs::remove_file(&path).unwrap();
 
     // Other sizes are refused, not cut to fit.
-    let other = MarginHeadConfig::new(5, 7).init(&device).unwrap();
+    let other = MarginHeadConfig::new(5, 7, Annealing::none())
+        .init(&device)
+        .unwrap();
     let record = head(Loss::Softmax, &device).into_record();
     assert!(other.try_load_record(record).is_err());
 }
@@ -349,7 +352,17 @@ fn a_batch_chooses_its_lambda_by_its_confidence() {
 fn the_three_readings() {
     let device = Device::flex();
     let problem = problem();
-    for loss in [Loss::LSoftmax { m: 4 }, Loss::ARC_FACE] {
+    type Length = fn(f64, f64) -> f64;
+    let plain: Length = |x, w| x * w;
+    let readings: [(Loss, Length); 6] = [
+        (Loss::Softmax, plain),
+        (Loss::LSoftmax { m: 4 }, plain),
+        (Loss::ASoftmax { m: 4 }, |x, _| x),
+        (Loss::AM_SOFTMAX, |_, _| 30.0),
+        (Loss::ARC_FACE, |_, _| 64.0),
+        (Loss::COMBINED, |_, _| 64.0),
+    ];
+    for (loss, length) in readings {
         let mut head = head(loss, &device);
         head.weight = Param::from_tensor(matrix(&problem.w, [4, 5], &device, DType::F32));
         let logits = values(&head.logits(features(&problem, &device)));
@@ -358,9 +371,136 @@ fn the_three_readings() {
             for class in 0..4u32 {
                 let (x, w) = (problem.feature(row), problem.weight(class));
                 let at = row * 4 + class as usize;
-                assert!((logits[at] - common::dot(x, w)).abs() < 1e-6);
-                assert!((cosines[at] - common::angle(x, w).cos()).abs() < 1e-6);
+                let cosine = common::angle(x, w).cos();
+                let logit = length(norm(x), norm(w)) * cosine;
+                assert!((logits[at] - logit).abs() < 1e-6 * logit.abs().max(1.0));
+                assert!((cosines[at] - cosine).abs() < 1e-6);
             }
+        }
+    }
+}
+
+/// Half precision is computed in f32, as the loss is; rows of zeros stay zeros.
+#[test]
+fn readings_of_half_precision_are_f32() {
+    let device = Device::flex();
+    let problem = problem();
+    for dtype in [DType::F16, DType::BF16] {
+        for loss in [Loss::Softmax, Loss::ASoftmax { m: 4 }, Loss::ARC_FACE] {
+            let mut head = head(loss, &device);
+            let mut x = problem.x.clone();
+            x[..5].fill(0.0);
+            let x = matrix(&x, [6, 5], &device, dtype);
+            let w = matrix(&problem.w, [4, 5], &device, dtype);
+            head.weight = Param::from_tensor(w.clone());
+            for read in [MarginHead::logits, MarginHead::cosines] {
+                let found = read(&head, x.clone());
+                assert_eq!(found.dtype(), DType::F32);
+                let found = values(&found);
+                assert_eq!(found[..4], [0.0; 4]);
+                assert!(
+                    found[4..]
+                        .iter()
+                        .all(|value| value.is_finite() && *value != 0.0)
+                );
+                // Of the same numbers in f64.
+                let mut exact = head.clone();
+                exact.weight = Param::from_tensor(w.clone().cast(DType::F64));
+                let exact = values(&read(&exact, x.clone().cast(DType::F64)));
+                assert!(distance(&found, &exact) < 1e-6, "{loss} in {dtype:?}");
+            }
+        }
+    }
+    // One of them in f64: all of it.
+    let head = head(Loss::ARC_FACE, &device);
+    let x = matrix(&problem.x, [6, 5], &device, DType::F64);
+    assert_eq!(head.logits(x).dtype(), DType::F64);
+}
+
+/// Logits are differentiable, by features and by class weights, also of zero rows.
+#[test]
+fn gradients_of_logits_are_finite_and_right() {
+    let device = Device::flex().autodiff();
+    let mut problem = problem();
+    problem.x[..5].fill(0.0);
+    for loss in [Loss::ASoftmax { m: 2 }, Loss::AM_SOFTMAX] {
+        let mut head = head(loss, &device);
+        let w = matrix(&problem.w, [4, 5], &device, DType::F64);
+        head.weight = head.weight.map(|_| w.require_grad());
+        let x = |x: &[f64]| matrix(x, [6, 5], &device, DType::F64);
+        let tracked = x(&problem.x).require_grad();
+        let gradients = head.logits(tracked.clone()).square().sum().backward();
+        let dw = values(&head.weight.val().grad(&gradients).unwrap());
+        assert!(dw.iter().all(|value| value.is_finite()));
+        let dx = values(&tracked.grad(&gradients).unwrap());
+        assert!(dx.iter().all(|value| value.is_finite()));
+        let sum = |x: Tensor<2>| values(&head.logits(x).square().sum())[0];
+        let scale = norm(&dx);
+        for at in 5..problem.x.len() {
+            let mut moved = [problem.x.clone(), problem.x.clone()];
+            moved[0][at] += 1e-5;
+            moved[1][at] -= 1e-5;
+            let [above, below] = moved.map(|moved| sum(x(&moved)));
+            let expected = (above - below) / 2e-5;
+            assert!((dx[at] - expected).abs() < 1e-7 * scale, "{loss} {at}");
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "features are [2, 7], but the class weights are [4, 5]")]
+fn logits_of_another_feature_size_panic_with_both_shapes() {
+    let device = Device::flex();
+    let _ = head(Loss::ARC_FACE, &device).logits(Tensor::ones([2, 7], &device));
+}
+
+#[test]
+#[should_panic(expected = "features are [2, 3], but the class weights are [4, 5]")]
+fn cosines_of_another_feature_size_panic_with_both_shapes() {
+    let device = Device::flex();
+    let _ = head(Loss::Softmax, &device).cosines(Tensor::ones([2, 3], &device));
+}
+
+/// λ and stages are for losses that have them.
+#[test]
+fn a_schedule_for_a_loss_without_one_is_refused() {
+    let device = Device::flex();
+    let stage = Stage { step: 5, m: 2 };
+    let schedules = [
+        Lambda::Constant { lambda: 5.0 }.into(),
+        Annealing::from(Lambda::PowerLaw {
+            base: 1000.0,
+            gamma: 0.1,
+            power: 35.0,
+            min: 0.0,
+        }),
+        Annealing {
+            stages: vec![stage],
+            ..Annealing::none()
+        },
+    ];
+    for loss in [
+        Loss::Softmax,
+        Loss::COS_FACE,
+        Loss::AM_SOFTMAX,
+        Loss::ARC_FACE,
+        Loss::COMBINED,
+    ] {
+        let init = |annealing: &Annealing| {
+            let config = MarginHeadConfig::new(5, 4, annealing.clone());
+            config.with_loss(loss).init(&device)
+        };
+        for schedule in &schedules {
+            let error = init(schedule).unwrap_err();
+            assert_eq!(error, Error::NoAnnealing(loss));
+            assert!(error.to_string().contains(&loss.to_string()), "{error}");
+        }
+        assert!(init(&Annealing::auto(100)).is_ok() && init(&Annealing::none()).is_ok());
+    }
+    for loss in [Loss::LSoftmax { m: 1 }, Loss::ASoftmax { m: 4 }] {
+        for schedule in &schedules {
+            let config = MarginHeadConfig::new(5, 4, schedule.clone()).with_loss(loss);
+            assert!(config.init(&device).is_ok());
         }
     }
 }
@@ -368,7 +508,9 @@ fn the_three_readings() {
 #[test]
 fn cosines_of_hard_vectors() {
     let device = Device::flex();
-    let mut head = MarginHeadConfig::new(2, 3).init(&device).unwrap();
+    let mut head = MarginHeadConfig::new(2, 3, Annealing::none())
+        .init(&device)
+        .unwrap();
     let w = matrix(
         &[0.0, 0.0, 1e30, 0.0, 1e-30, 1e-30],
         [3, 2],
@@ -439,7 +581,18 @@ fn shapes_that_do_not_fit_are_errors() {
         "features are [2, 7], but the class weights are [4, 5]: both need the same feature size"
     );
     assert_eq!(message([2, 5], 3), "2 features came with 3 labels");
-    let config = |features, classes| MarginHeadConfig::new(features, classes).init(&device);
+    // Nothing of a size is an error too, in every place.
+    for [batch, classes, size] in [[2, 3, 0], [2, 0, 5], [0, 3, 5]] {
+        let x = Tensor::<2>::zeros([batch, size], &device);
+        let w = Tensor::<2>::zeros([classes, size], &device);
+        let margin = Loss::LSoftmax { m: 2 }.margin().unwrap();
+        let found = margin_cross_entropy(x, w, labels(batch), margin.into(), 0.0);
+        let message = found.unwrap_err().to_string();
+        assert!(message.contains("is empty"), "{message}");
+    }
+    let config = |features, classes| {
+        MarginHeadConfig::new(features, classes, Annealing::none()).init(&device)
+    };
     assert_eq!(
         config(0, 3).unwrap_err().to_string(),
         "the feature is empty: batch, classes and feature size must be at least 1"
@@ -449,7 +602,7 @@ fn shapes_that_do_not_fit_are_errors() {
         scale: -1.0,
         margin: 0.5,
     };
-    let error = MarginHeadConfig::new(2, 2)
+    let error = MarginHeadConfig::new(2, 2, Annealing::none())
         .with_loss(wrong)
         .init(&device)
         .unwrap_err();
@@ -533,9 +686,8 @@ fn the_head_shows_what_it_is() {
 #[test]
 fn the_head_knows_its_schedule() {
     let annealing = Annealing::auto(100);
-    let head = MarginHeadConfig::new(2, 3)
+    let head = MarginHeadConfig::new(2, 3, annealing.clone())
         .with_loss(Loss::LSoftmax { m: 2 })
-        .with_annealing(annealing.clone())
         .init(&Device::flex())
         .unwrap();
     assert_eq!(head.annealing(), &annealing);

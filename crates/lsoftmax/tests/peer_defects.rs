@@ -476,7 +476,7 @@ fn m_out_of_range_is_not_noticed() {
     for m in [0, 17, u32::MAX] {
         for loss in [Loss::LSoftmax { m }, Loss::ASoftmax { m }] {
             assert_eq!(loss.margin().unwrap_err(), MarginError::Multiplier(m));
-            let config = MarginHeadConfig::new(2, 3).with_loss(loss);
+            let config = MarginHeadConfig::new(2, 3, Annealing::none()).with_loss(loss);
             let error = config.init(&Device::flex()).unwrap_err();
             assert_eq!(
                 error.to_string(),
@@ -576,9 +576,8 @@ fn label_above_65504_in_half_precision() {
 }
 
 fn head_with(loss: Loss, annealing: Annealing, device: &Device) -> MarginHead {
-    MarginHeadConfig::new(5, 4)
+    MarginHeadConfig::new(5, 4, annealing)
         .with_loss(loss)
-        .with_annealing(annealing)
         .init(device)
         .unwrap()
 }
@@ -835,7 +834,7 @@ fn class_weights_are_uninitialised() {
     let device = Device::flex();
     device.seed(71);
     let (features, classes) = (128, 200);
-    let head = MarginHeadConfig::new(features, classes)
+    let head = MarginHeadConfig::new(features, classes, Annealing::none())
         .init(&device)
         .unwrap();
     let w = values(&head.weight.val());

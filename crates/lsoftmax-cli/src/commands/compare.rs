@@ -18,16 +18,31 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
             ));
         }
     }
+    let choices = args.losses.iter().map(|loss| Choice::parse(loss));
+    let choices: Vec<Choice> = choices.collect::<Result<_, _>>()?;
+    let is_annealed = choices.iter().any(|choice| {
+        let loss = Some(choice.name.to_owned());
+        let settings = Settings {
+            loss,
+            ..Settings::default()
+        };
+        settings.has_annealed_loss()
+    });
     let (mut table, mut flat) = (Vec::new(), Vec::new());
     for &seed in &args.seeds {
-        for loss in &args.losses {
-            let choice = Choice::parse(loss)?;
+        for choice in &choices {
             let settings = Settings {
                 loss: Some(choice.name.to_owned()),
                 margin: choice.margin,
                 seed: Some(seed),
                 learning_rate: choice.learning_rate.or(train.settings.learning_rate),
                 ..train.settings.clone()
+            };
+            // One schedule for all losses that have λ; alone, a loss refuses what it would ignore.
+            let settings = if is_annealed {
+                settings.without_idle_annealing()
+            } else {
+                settings
             };
             if !args.no_pictures && seed == args.seeds[0] {
                 let settings = Settings {

@@ -5,8 +5,8 @@ use crate::open_set;
 use crate::output;
 use crate::pages::{Page, told_page};
 use lsoftmax_train::{
-    EXPERIMENT_FILE, Evaluated, Evaluation, MODEL_FILE, Model, OtherImages, TestImages, evaluate,
-    evaluate_open_set, read_settings, test_images,
+    Evaluated, Evaluation, MODEL_FILE, Model, OtherImages, TestImages, evaluate, evaluate_open_set,
+    recorded_settings, test_images,
 };
 use serde::Serialize;
 use std::path::Path;
@@ -15,7 +15,7 @@ pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
     if let Some(images) = &args.open_set {
         return open_set(args, images, manner);
     }
-    let settings = read_settings(&args.run.join(EXPERIMENT_FILE))?;
+    let settings = recorded_settings(&args.run)?;
     let other = OtherImages {
         data: args.data.clone(),
         data_dir: args.data_dir.clone(),

@@ -1,4 +1,4 @@
-use super::{Manner, check_lambda};
+use super::{Manner, Misuse, check_lambda};
 use crate::args;
 use crate::output;
 use anyhow::{Context as _, bail};
@@ -13,6 +13,11 @@ pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
     let loss = loss_of(&args.loss, args.margin, args.scale, args.margins.as_deref())?;
     let margin = loss.margin().map_err(lsoftmax::Error::from)?;
     check_lambda(args.lambda)?;
+    if args.lambda != 0.0 && !loss.has_multiplier() {
+        bail!(Misuse(format!(
+            "--lambda must be left out for {loss}: only l-softmax and a-softmax have λ"
+        )));
+    }
     let features = npy::read(&args.features)?;
     let weights = npy::read(&args.weights)?;
     let labels = npy::read(&args.labels)?;
@@ -35,6 +40,8 @@ pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
             weights.shape[1]
         );
     }
+    check_finite(&args.features, &features)?;
+    check_finite(&args.weights, &weights)?;
     let shape = [classes, size];
     // Computed as precisely as the more precise of the two.
     let outcome = match (features.values, weights.values) {
@@ -47,6 +54,21 @@ pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
             evaluate::<f64>(&x, &w, &labels, shape, &*margin, args.lambda)?.map(Values::F64)
         }
     };
+    for (name, columns, values) in [
+        ("logits", classes, &outcome.logits),
+        ("grad_features", size, &outcome.d_features),
+        ("grad_weights", size, &outcome.d_weights),
+        ("loss", 1, &outcome.loss),
+    ] {
+        if let Some(place) = not_finite(values, columns) {
+            bail!(
+                "{name} would hold {place}: the numbers of {} and {} are too large for this \
+                 precision; scale them, or give them as float64",
+                args.features.display(),
+                args.weights.display()
+            );
+        }
+    }
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
     let write = |name: &str, shape: &[usize], values: &Values| {
@@ -58,7 +80,6 @@ pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
     write("loss.npy", &[], &outcome.loss)?;
     let value = outcome.value;
     if manner.json {
-        let value = value.is_finite().then_some(value);
         output::line(&serde_json::json!({ "loss": value, "out": args.out }).to_string())
     } else {
         output::line(&format!("{loss}, λ = {}: loss {value}", args.lambda))?;
@@ -108,7 +129,7 @@ fn evaluate<T: Real>(
     Ok(Outcome {
         value: outcome.loss,
         loss: vec![T::from_f64(outcome.loss)],
-        logits: arrays.inner_products(),
+        logits: arrays.plain_logits(margin.normalisation()),
         d_features,
         d_weights,
     })
@@ -123,6 +144,37 @@ fn matrix(path: &Path, array: &Array) -> anyhow::Result<[usize; 2]> {
             array.shape
         ),
     }
+}
+
+/// Checks that every value of a matrix is a finite number.
+fn check_finite(path: &Path, array: &Array) -> anyhow::Result<()> {
+    let columns = array.shape.last().copied().unwrap_or(1);
+    match not_finite(&array.values, columns) {
+        None => Ok(()),
+        Some(place) => bail!(
+            "{} has {place}: a loss needs finite numbers",
+            path.display()
+        ),
+    }
+}
+
+/// The first value that is no finite number, and where it is.
+fn not_finite(values: &Values, columns: usize) -> Option<String> {
+    let (at, found) = match values {
+        Values::F32(values) => {
+            let at = values.iter().position(|value| !value.is_finite())?;
+            (at, f64::from(values[at]))
+        }
+        Values::F64(values) => {
+            let at = values.iter().position(|value| !value.is_finite())?;
+            (at, values[at])
+        }
+        Values::Int(_) => return None,
+    };
+    let (row, column) = (at / columns, at % columns);
+    Some(format!(
+        "{found} in row {row}, column {column} (counted from 0)"
+    ))
 }
 
 fn widen(path: &Path, values: Values) -> anyhow::Result<Vec<f64>> {

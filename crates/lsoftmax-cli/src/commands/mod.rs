@@ -105,7 +105,9 @@ pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
     let head = |error: &lsoftmax::Error| {
         matches!(
             error,
-            lsoftmax::Error::Margin(_) | lsoftmax::Error::Annealing(_)
+            lsoftmax::Error::Margin(_)
+                | lsoftmax::Error::Annealing(_)
+                | lsoftmax::Error::NoAnnealing(_)
         )
     };
     let data = |error: &DataError| {
@@ -123,6 +125,7 @@ pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
         | TrainError::Running(_)
         | TrainError::DeviceNotBuilt { .. }
         | TrainError::NoDevice { .. }
+        | TrainError::OpenSet { .. }
         | TrainError::Network(_) => true,
         TrainError::Head(error) => head(error),
         TrainError::Data(error) => data(error),

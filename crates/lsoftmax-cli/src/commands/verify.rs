@@ -55,8 +55,9 @@ fn one(
     let (threshold, rates) = match (threshold, decision) {
         (Some(threshold), _) => (threshold, None),
         (None, None) => bail!(Misuse(
-            "this model has no threshold of its own, since it had no validation pairs (classes with \
-             two images): give one with --threshold"
+            "this model has no threshold of its own, since it was not tested on enough pairs (that takes \
+             4 classes, 2 of them with two images or more): give one with --threshold, or train with \
+             a larger test part or --open-set"
                 .into()
         )),
         (None, Some(decision)) => {

@@ -208,16 +208,31 @@ impl<'a, T: Real> Batch<'a, T> {
         (features.rows() * features.columns()).saturating_mul(weights.rows())
     }
 
-    /// The plain inner products `x_i . w_j`, `[batch, class]`, summed in f64.
-    pub fn inner_products(&self) -> Vec<T> {
+    /// The logits without margin, `f_ij = a_i b_j (x_i . w_j)`, `[batch, class]`, summed in f64: what
+    /// the classifier that is trained answers with. A vector of length zero that is to be normalised
+    /// gives 0.
+    pub fn plain_logits(&self, normalisation: Normalisation) -> Vec<T> {
         let level = Level::get();
-        self.features
-            .par_iter()
-            .flat_map_iter(|x| {
-                (0..self.weights.rows())
-                    .map(move |class| T::from_f64(T::dot(level, x, self.weights.row(class))))
-            })
-            .collect()
+        let rescaled = RescaledBatch::new(level, self, normalisation);
+        let batch = rescaled.batch(self);
+        let factors = |side: &Option<Rescaled<T>>, factor: &dyn Fn(f64) -> f64| -> Vec<f64> {
+            let norms = side.as_ref().map_or(&[][..], |side| &side.norms);
+            norms.iter().map(|&norm| factor(norm)).collect()
+        };
+        let of_features = factors(&rescaled.features, &|n| normalisation.feature_factor(n));
+        let of_weights = factors(&rescaled.weights, &|n| normalisation.weight_factor(n));
+        let factor = |of: &[f64], row: usize| of.get(row).copied().unwrap_or(1.0);
+        let logits_of = |(row, x)| {
+            let by_feature = factor(&of_features, row);
+            let classes = 0..batch.weights.rows();
+            let logits = classes.map(|class| {
+                let inner = T::dot(level, x, batch.weights.row(class));
+                T::from_f64(by_feature * factor(&of_weights, class) * inner)
+            });
+            logits.collect::<Vec<T>>()
+        };
+        let rows = batch.features.par_iter().enumerate();
+        rows.flat_map_iter(logits_of).collect()
     }
 }
 

@@ -26,9 +26,7 @@ impl Pair {
         weight_norm: f64,
         normalisation: Normalisation,
     ) -> Self {
-        let feature_factor = normalisation
-            .feature_scale
-            .map_or(1.0, |scale| scale * inverse(feature_norm));
+        let feature_factor = normalisation.feature_factor(feature_norm);
         let weight_factor = normalisation.weight_factor(weight_norm);
         let shortest = |normalised| if normalised { TINY } else { ZERO };
         let angle = !(feature_norm < shortest(normalisation.feature_scale.is_some())
@@ -121,6 +119,12 @@ impl Sample {
 }
 
 impl Normalisation {
+    /// `a_i`, the factor that the logits of a feature of this norm carry.
+    pub fn feature_factor(&self, feature_norm: f64) -> f64 {
+        self.feature_scale
+            .map_or(1.0, |scale| scale * inverse(feature_norm))
+    }
+
     /// `b_j`, the factor that the logits of a class of this weight norm carry.
     pub fn weight_factor(&self, weight_norm: f64) -> f64 {
         if self.weights {

@@ -86,6 +86,9 @@ pub fn nearest(
 /// # Errors
 /// [`Error::Value`] names the first value that is not finite.
 pub fn unit_rows(matrix: Matrix<'_>) -> Result<Vec<f32>> {
+    if matrix.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut units = Vec::with_capacity(matrix.rows() * matrix.columns());
     for (row, values) in matrix.iter_rows().enumerate() {
         check_row("unit rows", row, values, f32::MAX)?;
@@ -122,6 +125,9 @@ pub(crate) fn check_row(what: &'static str, row: usize, values: &[f32], limit: f
 
 /// [`check_row`] for each row of a matrix, against [`largest_value`].
 pub(crate) fn check_rows(what: &'static str, matrix: Matrix<'_>) -> Result<()> {
+    if matrix.is_empty() {
+        return Ok(());
+    }
     let limit = largest_value(matrix.columns());
     let mut rows = matrix.iter_rows().enumerate();
     rows.try_for_each(|(row, values)| check_row(what, row, values, limit))

@@ -24,9 +24,9 @@ pub(super) fn reading() -> String {
      last layer; each ray is the direction of a class weight. A class is recognised by direction, \
      so a good picture has narrow, separate beams. The distance from the origin is the feature \
      norm.</p>\n\
-     <p><strong>Test error.</strong> Always from the plain logits w·x: without margin, without λ, \
-     and without the label. The logits of training know the true class and would give a wrong \
-     number.</p>\n\
+     <p><strong>Test error.</strong> Always from the logits without margin, without λ, and without \
+     the label: w·x for softmax and L-Softmax, scaled cosines for the losses that normalise. The \
+     logits of training know the true class and would give a wrong number.</p>\n\
      </div>\n"
         .to_owned()
 }

@@ -29,7 +29,7 @@ struct Column {
 const COLUMNS: [Column; 8] = [
     Column {
         name: "Test error",
-        hint: "per cent, plain logits",
+        hint: "per cent, without margin",
         better: Better::Lower,
         has_spread: true,
         number: |row| row.test_error_percent,
@@ -227,7 +227,7 @@ pub(super) fn results(report: &Report) -> String {
              others did not. ",
         );
     }
-    html.push_str("Test error is that of the plain logits: no margin, no λ, no label.</p>\n");
+    html.push_str("Test error is that of the logits without margin, λ and label.</p>\n");
     html.push_str(&remarks(report));
     if with[3].1 {
         html.push_str(&every_run(report, &columns));

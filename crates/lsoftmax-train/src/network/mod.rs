@@ -120,13 +120,20 @@ impl Backbone {
     /// # Shapes
     /// - images: `[batch, channel, height, width]`
     /// - output: `[batch, feature]`
+    ///
+    /// # Panics
+    /// The batch is empty, or the images are not of the size that the network was built for.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         self.forward_in(images, Precision::F32)
     }
 
     /// [`forward`](Self::forward) with the convolutions in a precision that the device
     /// [has](Precision::check); features are f32.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward).
     pub fn forward_in(&self, images: Tensor<4>, precision: Precision) -> Tensor<2> {
+        self.check(images.dims());
         let mut x = ops::narrowed(images, precision);
         let mut unit_input = None;
         for (block, place) in self.blocks.iter().zip(&self.places) {
@@ -144,6 +151,36 @@ impl Backbone {
             }
         }
         self.feature.forward(ops::widened(x).flatten(1, 3))
+    }
+
+    /// Panics where images of a shape cannot go through, before any layer does so in words of its own.
+    fn check(&self, images: [usize; 4]) {
+        let [batch, channels, mut height, mut width] = images;
+        assert!(batch > 0, "images are {images:?}: the batch is empty");
+        let (mut expected_channels, mut last_channels) = (None, channels);
+        for (block, place) in self.blocks.iter().zip(&self.places) {
+            let [out, input, ..] = block.weight.dims();
+            expected_channels.get_or_insert(input);
+            last_channels = out;
+            height = height.div_ceil(block.geometry.stride);
+            width = width.div_ceil(block.geometry.stride);
+            if place.pool {
+                height = pooled_size(height);
+                width = pooled_size(width);
+            }
+        }
+        let expected_channels = expected_channels.unwrap_or(channels);
+        assert!(
+            channels == expected_channels,
+            "images are {images:?}, but the network was built for {expected_channels} channels"
+        );
+        let [flat, _] = self.feature.weight.dims();
+        let found = (last_channels.checked_mul(height)).and_then(|n| n.checked_mul(width));
+        assert!(
+            found == Some(flat),
+            "images are {images:?}: they end as {last_channels} x {height} x {width}, but the network \
+             was built for images that end as {flat} values"
+        );
     }
 }
 

@@ -322,7 +322,15 @@ impl NetworkSpec {
     /// As [`check`](Self::check), or more than can be counted.
     pub fn weights(&self, image: [usize; 3]) -> Result<usize, SpecError> {
         let flat = self.check(image)?;
-        let mut sizes = vec![[flat[0], flat[1] * flat[2], self.feature, 1]];
+        if image[0] == 0 {
+            return Err(SpecError::Number {
+                network: self.name.clone(),
+                name: "the number of image channels",
+                expected: "at least 1",
+                found: 0,
+            });
+        }
+        let mut sizes = vec![[flat[0], flat[1], flat[2], self.feature]];
         let mut channels = image[0];
         for stage in &self.stages {
             let area = stage.kernel * stage.kernel;

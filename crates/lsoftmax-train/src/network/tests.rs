@@ -109,6 +109,53 @@ fn rows_that_cannot_be_are_refused() {
     );
 }
 
+/// Sizes that no memory holds, or none at all, are errors before anything is made of them.
+#[test]
+fn images_that_no_network_can_take_are_refused() {
+    let spec = NetworkSpec::named("compact").unwrap();
+    let most = usize::MAX;
+    for image in [
+        [1, most, most],
+        [1, 1 << 40, 1 << 40],
+        [1, most, 28],
+        [most, 28, 28],
+        [0, 28, 28],
+        [1, 0, 28],
+        [1, 28, 0],
+    ] {
+        let found = Backbone::new(&spec, image, 0, &Device::flex());
+        assert!(found.is_err(), "{image:?}");
+    }
+}
+
+/// The message of what `forward` panics with.
+fn panic_of(backbone: &Backbone, shape: [usize; 4]) -> String {
+    let images = Tensor::<4>::ones(shape, &Device::flex());
+    let forward = std::panic::AssertUnwindSafe(|| backbone.forward(images));
+    let panic = std::panic::catch_unwind(forward).unwrap_err();
+    *panic.downcast::<String>().unwrap()
+}
+
+#[test]
+fn images_of_another_shape_panic_with_it_in_the_message() {
+    let spec = NetworkSpec::named("compact").unwrap();
+    let backbone = Backbone::new(&spec, [1, 28, 28], 0, &Device::flex()).unwrap();
+    let message = panic_of(&backbone, [0, 1, 28, 28]);
+    assert!(
+        message.contains("[0, 1, 28, 28]: the batch is empty"),
+        "{message}"
+    );
+    let message = panic_of(&backbone, [2, 3, 28, 28]);
+    assert!(message.contains("[2, 3, 28, 28], but") && message.contains("for 1 channels"));
+    for [height, width] in [[28, 60], [8, 28], [0, 28]] {
+        let message = panic_of(&backbone, [2, 1, height, width]);
+        assert!(
+            message.contains("images that end as 1024 values"),
+            "{message}"
+        );
+    }
+}
+
 #[test]
 fn a_row_reads_back_from_toml() {
     for name in NetworkSpec::names() {

@@ -231,10 +231,15 @@ impl ScoredPairs {
         Ok(Self { pairs, scores, roc })
     }
 
-    /// The threshold that goes with a model.
-    pub(crate) fn decision(&self, unseen_classes: bool) -> Decision {
+    /// The threshold that goes with a model, if there is one: a number that JSON can hold.
+    pub(crate) fn decision(&self, unseen_classes: bool) -> Option<Decision> {
         let threshold = self.roc.best_threshold().threshold;
-        Decision {
+        let points = self.roc.points(DECISION_POINTS);
+        let mut thresholds = points.iter().map(|point| point.threshold);
+        if !threshold.is_finite() || thresholds.any(|it| !it.is_finite()) {
+            return None;
+        }
+        Some(Decision {
             best: OperatingPoint {
                 threshold,
                 far: self.roc.far_at(threshold),
@@ -244,8 +249,8 @@ impl ScoredPairs {
             different_pairs: self.roc.different_pairs(),
             unseen_classes,
             same_names: 0,
-            points: self.roc.points(DECISION_POINTS),
-        }
+            points,
+        })
     }
 
     fn verification(&self, embeddings: Matrix<'_>) -> Result<Verification, TrainError> {
@@ -302,18 +307,37 @@ pub(crate) fn labels(data: &Dataset) -> Vec<usize> {
     data.labels().iter().map(|&label| label as usize).collect()
 }
 
-/// Evaluates a model on classes that it was not trained on, by the cosines of its embeddings; also
-/// gives the threshold that such pairs suggest.
+/// Checks that an open set is large enough for the figures of [`evaluate_open_set`]: two folds that
+/// share no class need two classes each, one of which has two images.
 ///
 /// # Errors
-/// Images of another size than the model's, or classes too few for verification: it takes four, two
-/// of them with two images.
+/// It has fewer than four classes, or fewer than two with two images or more.
+pub fn check_open_set(data: &Dataset) -> Result<(), TrainError> {
+    let counts = data.class_counts();
+    let with = |images: usize| counts.iter().filter(|&&count| count >= images).count();
+    let (classes, with_two_images) = (with(1), with(2));
+    if classes >= 4 && with_two_images >= 2 {
+        Ok(())
+    } else {
+        Err(TrainError::OpenSet {
+            classes,
+            with_two_images,
+        })
+    }
+}
+
+/// Evaluates a model on classes that it was not trained on, by the cosines of its embeddings; also
+/// gives the threshold that such pairs suggest, if they do.
+///
+/// # Errors
+/// Images of another size than the model's, or a set that [`check_open_set`] refuses.
 pub fn evaluate_open_set(
     model: &Model,
     info: &ModelInfo,
     data: &Dataset,
     seed: u64,
-) -> Result<(OpenSetEvaluation, Decision), TrainError> {
+) -> Result<(OpenSetEvaluation, Option<Decision>), TrainError> {
+    check_open_set(data)?;
     let rows = embeddings(model, info, data)?;
     let size = rows.len() / data.len();
     let matrix = Matrix::new(&rows, data.len(), size)?;

@@ -10,7 +10,9 @@ use crate::evaluation::{Evaluation, embeddings, evaluate, features, host};
 use crate::experiment::{Experiment, OnDivergence};
 use crate::learner::{Learner, StepNumbers};
 use crate::model::{Model, ModelInfo};
-use crate::open_set::{Decision, OpenSetEvaluation, ScoredPairs, evaluate_open_set, labels};
+use crate::open_set::{
+    Decision, OpenSetEvaluation, ScoredPairs, check_open_set, evaluate_open_set, labels,
+};
 use crate::watch::{Divergence, Trouble, Watch};
 use burn::tensor::Device;
 use lsoftmax::Floor;
@@ -112,6 +114,9 @@ impl<'a> Training<'a> {
         device: &Device,
     ) -> Result<Self, TrainError> {
         experiment.precision.check(device)?;
+        if let Some(open_set) = &split.open_set {
+            check_open_set(open_set)?;
+        }
         let data = &split.train;
         let (train, held_out) = match (experiment.held_out, &split.held_out) {
             (_, Some(held_out)) => (data.clone(), Some(held_out.clone())),
@@ -418,11 +423,11 @@ impl<'a> Training<'a> {
         let is_finite = !due || self.read();
         let ends = done == iterations || !is_finite;
         let report = done % stride == 0 || ends;
-        if report {
+        if report && !self.watch.distances {
             let logits = learner.model().head.logits(forward.features.clone());
             let logits = host(logits.without_autodiff());
             let logits = Matrix::new(&logits, count, self.info.class_names.len())?;
-            self.state.window.train_error_percent = top1_error_percent(logits, &targets)?;
+            self.state.window.train_error_percent = Some(top1_error_percent(logits, &targets)?);
         }
         let learning_rate = experiment.learning_rate_at(step);
         let learner = if is_finite {
@@ -512,14 +517,16 @@ impl<'a> Training<'a> {
         if let Some(unseen) = self.open_set {
             let (mut found, mut decision) = evaluate_open_set(model, &self.info, unseen, seed)?;
             found.same_names = self.split.same_names;
-            decision.same_names = self.split.same_names;
-            return Ok((Some(found), Some(decision)));
+            if let Some(decision) = &mut decision {
+                decision.same_names = self.split.same_names;
+            }
+            return Ok((Some(found), decision));
         }
         let some = self.test.subset(TRAIN_SAMPLES);
         let rows = embeddings(model, &self.info, &some)?;
         let rows = Matrix::new(&rows, some.len(), self.info.embedding_size())?;
         let pairs = ScoredPairs::new(rows, &labels(&some), seed);
-        Ok((None, pairs.ok().map(|pairs| pairs.decision(false))))
+        Ok((None, pairs.ok().and_then(|pairs| pairs.decision(false))))
     }
 
     /// Where no margin loss trains the class weights, each is the mean direction of its class.

@@ -28,9 +28,10 @@ pub struct Progress {
     /// Learning rate of the last step.
     #[serde(deserialize_with = "number::lenient")]
     pub learning_rate: f64,
-    /// Error on the last batch, from the plain logits before its update.
-    #[serde(deserialize_with = "number::lenient")]
-    pub train_error_percent: f64,
+    /// Error on the last batch before its update, from the logits without margin; none where a loss
+    /// on distances stands alone, since nothing trains the class weights then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_error_percent: Option<f64>,
     /// Mean angle to the own class weight.
     #[serde(deserialize_with = "number::lenient")]
     pub mean_target_angle_deg: f64,

@@ -46,7 +46,7 @@ pub(crate) struct Window {
     #[serde(default)]
     majority: f64,
     #[serde(skip)]
-    pub(super) train_error_percent: f64,
+    pub(super) train_error_percent: Option<f64>,
 }
 
 impl Window {

@@ -103,6 +103,11 @@ impl Loss {
         }
     }
 
+    /// Whether it has an angular multiplier m, and with it λ: L-Softmax and A-Softmax.
+    pub fn has_multiplier(&self) -> bool {
+        matches!(self, Self::LSoftmax { .. } | Self::ASoftmax { .. })
+    }
+
     /// Whether λ has something to blend: a loss with an angular multiplier above 1.
     pub fn is_annealed(&self) -> bool {
         self.multiplier() > 1

@@ -125,6 +125,15 @@ pub(crate) fn cast<B: Backend>(tensor: FloatTensor<B>, precision: FloatDType) ->
     }
 }
 
+/// The same, differentiable.
+pub(crate) fn in_precision(tensor: Tensor<2>, precision: FloatDType) -> Tensor<2> {
+    if tensor.dtype() == precision.into() {
+        tensor
+    } else {
+        tensor.cast(precision)
+    }
+}
+
 /// The differentiable call: loss `[1]` and target statistics `[batch, 4]`.
 pub(crate) fn margin_cross_entropy(
     features: Tensor<2>,

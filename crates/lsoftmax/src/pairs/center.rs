@@ -1,5 +1,6 @@
-use crate::head::{Error, checked_labels};
+use crate::head::{Error, check_size, checked_labels};
 use crate::margin::check;
+use crate::ops::{in_precision, precision};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use lsoftmax_kernels::head::HeadError;
@@ -69,7 +70,7 @@ pub struct CenterLoss {
 }
 
 impl CenterLoss {
-    /// The mean loss `[1]` of a batch.
+    /// The mean loss `[1]` of a batch; f32 if the tensors are of half precision.
     ///
     /// # Shapes
     /// - features: `[batch, feature]`
@@ -79,7 +80,10 @@ impl CenterLoss {
     /// Shapes that do not fit, an empty batch, or a label that is no class.
     pub fn forward(&self, features: Tensor<2>, labels: Tensor<1, Int>) -> Result<Tensor<1>, Error> {
         let labels = self.checked(&features, labels)?.0;
-        let own = self.centers.val().detach().select(0, labels);
+        let centers = self.constant_centers();
+        let precision = precision(features.dtype(), centers.dtype());
+        let own = in_precision(centers.select(0, labels), precision);
+        let features = in_precision(features, precision);
         let [batch, _] = features.dims();
         Ok((features - own)
             .square()
@@ -92,10 +96,10 @@ impl CenterLoss {
     /// # Errors
     /// As [`forward`](Self::forward).
     pub fn update(mut self, features: Tensor<2>, labels: Tensor<1, Int>) -> Result<Self, Error> {
-        // Alone, `detach` leaves a leaf tracked.
-        let features = features.detach().set_require_grad(false);
+        let features = features.set_require_grad(false);
         let (labels, classes) = self.checked(&features, labels)?;
-        let centers = self.centers.val().detach();
+        let centers = self.constant_centers();
+        let own = centers.clone().select(0, labels.clone());
         let mut counts = vec![0u32; centers.dims()[0]];
         for &class in &classes {
             counts[class as usize] += 1;
@@ -104,11 +108,23 @@ impl CenterLoss {
             .map(|&class| self.rate / f64::from(1 + counts[class as usize]))
             .collect();
         let steps = TensorData::new(steps, [classes.len(), 1]);
-        let steps = Tensor::<2>::from_data(steps, (&features.device(), features.dtype()));
-        let moves = (features - centers.clone().select(0, labels.clone())) * steps;
+        let precision = precision(features.dtype(), centers.dtype());
+        let steps = Tensor::<2>::from_data(steps, (&features.device(), precision.into()));
+        let moves = (in_precision(features, precision) - in_precision(own, precision)) * steps;
+        let moves = if moves.dtype() == centers.dtype() {
+            moves
+        } else {
+            moves.cast(centers.dtype())
+        };
         let centers = centers.select_assign(0, labels, moves, IndexingUpdateOp::Add);
-        self.centers = Param::from_tensor(centers).no_grad();
+        self.centers = self.centers.map(|_| centers);
         Ok(self)
+    }
+
+    /// The centres, which no gradient moves. A module that was loaded or switched to training has
+    /// them as a tracked leaf, which `detach` would leave tracked.
+    fn constant_centers(&self) -> Tensor<2> {
+        self.centers.val().set_require_grad(false)
     }
 
     fn checked(
@@ -116,16 +132,10 @@ impl CenterLoss {
         features: &Tensor<2>,
         labels: Tensor<1, Int>,
     ) -> Result<(Tensor<1, Int>, Vec<u32>), Error> {
-        let [batch, found] = features.dims();
-        let [classes, expected] = self.centers.dims();
-        if found != expected {
-            return Err(Error::FeatureSize {
-                batch,
-                found,
-                classes,
-                expected,
-            });
-        }
+        let centers = self.centers.val();
+        check_size(features, &centers)?;
+        let [batch, _] = features.dims();
+        let [classes, _] = centers.dims();
         let [count] = labels.dims();
         if count != batch {
             return Err(Error::BatchSize {

@@ -15,13 +15,14 @@ pub use contrastive::{ContrastiveLoss, ContrastiveLossConfig, PairSelection};
 pub use triplet::{TripletLoss, TripletLossConfig, TripletSelection};
 
 use crate::head::Error;
+use crate::ops::{in_precision, precision};
 use burn::tensor::{Int, Tensor, TensorData};
-use lsoftmax_kernels::head::HeadError;
+use lsoftmax_kernels::head::{HeadError, TINY};
 
 /// What a loss on distances found in a batch.
 #[derive(Clone, Debug)]
 pub struct DistanceLoss {
-    /// The mean loss `[1]`, differentiable.
+    /// The mean loss `[1]`, differentiable; f32 if the features are of half precision.
     pub loss: Tensor<1>,
     /// The pairs or triplets that were selected.
     pub selected: u64,
@@ -104,15 +105,19 @@ fn random(seed: u64, step: u64, index: u64) -> u64 {
     mix(mix(mix(seed) ^ step) ^ index)
 }
 
-/// Rows of length 1; a row of zeros stays one. The gradient is finite everywhere.
-pub(crate) fn unit_rows(rows: Tensor<2>) -> Tensor<2> {
+/// Rows of length 1. One below `shortest` counts as zero: it becomes zeros, and its gradient is 0.
+/// The gradient is finite everywhere.
+pub(crate) fn unit_rows(rows: Tensor<2>, shortest: f64) -> Tensor<2> {
+    let shape = rows.dims();
     // The largest entry first: squares of huge and tiny values leave f32. The result does not
     // depend on it, so that it counts as a constant.
     let largest = rows.clone().detach().abs().max_dim(1);
-    let rows = rows / largest.clamp_min(f32::MIN_POSITIVE);
+    let is_zero = largest.clone().equal_elem(0.0);
+    let rows = rows / largest.clone().mask_fill(is_zero.clone(), 1.0);
     let squares = rows.clone().square().sum_dim(1);
-    let zero = squares.clone().detach().lower_elem(0.5);
-    rows / squares.mask_fill(zero, 1.0).sqrt()
+    let norms = squares.mask_fill(is_zero, 1.0).sqrt();
+    let is_short = (norms.clone().detach() * largest).lower_elem(shortest);
+    (rows / norms).mask_fill(is_short.expand(shape), 0.0)
 }
 
 /// The loss that `look` makes of the distances between the rows of `features`.
@@ -135,8 +140,11 @@ fn distance_loss(
             return Err(HeadError::Empty(name).into());
         }
     }
+    // Half precision would lose the distances.
+    let precision = precision(features.dtype(), features.dtype());
+    let features = in_precision(features, precision);
     let features = if normalise {
-        unit_rows(features)
+        unit_rows(features, TINY)
     } else {
         // Distances do not depend on where the origin is, and lose fewest digits near it.
         let centre = features.clone().detach().mean_dim(0);

@@ -319,6 +319,117 @@ fn centres_follow_their_classes() {
     assert!(error.to_string().contains("label 3 in row 1"), "{error}");
 }
 
+/// A row of zeros has no direction: its gradient is 0, and that of the others is bounded.
+#[test]
+fn rows_of_zeros_get_no_gradient_under_normalised_distances() {
+    let pair = contrastive(ContrastiveLossConfig::default());
+    let triplets = triplet(TripletLossConfig {
+        selection: T::All,
+        ..TripletLossConfig::default()
+    });
+    let losses: [Loss<'_>; 2] = [&pair, &triplets];
+    for zeros in [0.0, -0.0, 1e-34] {
+        let mut x = features(9, 4, 11);
+        x[..4].fill(zeros);
+        x[16..20].fill(0.0);
+        for loss in losses {
+            for dtype in [DType::F32, DType::F64, DType::F16] {
+                let (value, gradient, ..) = solve(loss, &x, &LABELS, dtype);
+                assert!(value.is_finite());
+                assert_eq!(gradient[..4], [0.0; 4], "{dtype:?}");
+                assert_eq!(gradient[16..20], [0.0; 4], "{dtype:?}");
+                assert!(gradient.iter().all(|d| d.abs() < 10.0), "{gradient:?}");
+                assert!(gradient[4..8].iter().any(|d| *d != 0.0));
+            }
+        }
+    }
+}
+
+/// Distances of half precision are computed in f32.
+#[test]
+fn half_precision_is_measured_in_f32() {
+    let pair = contrastive(ContrastiveLossConfig {
+        normalise: false,
+        ..ContrastiveLossConfig::default()
+    });
+    // Far from the origin, where f16 knows a distance to 0.1 at best.
+    let near: Vec<f64> = features(9, 4, 5).iter().map(|v| 40.0 + v).collect();
+    for dtype in [DType::F16, DType::BF16] {
+        let device = Device::flex();
+        let data = TensorData::new(near.clone(), [9, 4]);
+        let rounded = Tensor::<2>::from_data(data, (&device, dtype));
+        let rounded: Vec<f64> = rounded.into_data().iter::<f64>().collect();
+        let (half, ..) = solve(&pair, &rounded, &LABELS, dtype);
+        let (exact, ..) = solve(&pair, &rounded, &LABELS, DType::F64);
+        assert!((half - exact).abs() < 1e-5 * exact.abs(), "{half} {exact}");
+        let labels = Tensor::<1, Int>::from_data(LABELS, &device);
+        let x = Tensor::<2>::from_data(TensorData::new(rounded, [9, 4]), (&device, dtype));
+        let center = CenterLossConfig::new(8, 4).init(&device).unwrap();
+        let loss = center.forward(x.clone(), labels.clone()).unwrap();
+        assert_eq!(loss.dtype(), DType::F32);
+        let center = center.update(x, labels).unwrap();
+        assert_eq!(center.centers.val().dtype(), DType::F32);
+    }
+}
+
+/// In any module: on either kind of device, tracked or not, before or after a backward pass.
+#[test]
+fn centres_move_wherever_they_are() {
+    let plain = Device::flex();
+    let device = plain.clone().autodiff();
+    let config = CenterLossConfig::new(8, 4);
+    let x = |device: &Device| {
+        let data = TensorData::new(features(9, 4, 3), [9, 4]);
+        Tensor::<2>::from_data(data, device)
+    };
+    let labels = |device: &Device| Tensor::<1, Int>::from_data(LABELS, device);
+    let centers = |loss: &CenterLoss| loss.centers.val().into_data().iter::<f64>().collect();
+    let update = |loss: CenterLoss, x: Tensor<2>| {
+        let device = x.device();
+        let id = loss.centers.id;
+        let moved = loss.update(x, labels(&device)).unwrap();
+        assert_eq!(moved.centers.id, id, "the parameter stays the same one");
+        moved
+    };
+    let own = update(config.init(&plain).unwrap(), x(&plain));
+    let expected: Vec<f64> = centers(&own);
+    let check = |loss: &CenterLoss| assert_eq!(centers(loss), expected);
+    check(&update(config.init(&device).unwrap(), x(&device)));
+    check(&update(
+        config.init(&device).unwrap(),
+        x(&device).require_grad(),
+    ));
+    // Features that were computed, and a centre that somebody tracks.
+    let computed = x(&device).require_grad() * 1.0;
+    let tracked = |mut loss: CenterLoss| {
+        loss.centers = loss.centers.set_require_grad(true);
+        loss
+    };
+    check(&update(
+        tracked(config.init(&device).unwrap()),
+        computed.clone(),
+    ));
+    // From a record, and switched to training.
+    let loaded = config.init(&device).unwrap();
+    let loaded = loaded.load_record(config.init(&plain).unwrap().into_record());
+    check(&update(loaded, computed.clone()));
+    check(&update(
+        config.init(&plain).unwrap().train(),
+        computed.clone(),
+    ));
+    // After a backward pass, in which the centres are constants.
+    let loss = tracked(config.init(&device).unwrap());
+    let features = x(&device).require_grad();
+    let value = loss.forward(features.clone(), labels(&device)).unwrap();
+    let gradients = value.backward();
+    assert!(features.grad(&gradients).is_some());
+    assert!(loss.centers.val().grad(&gradients).is_none());
+    let moved = update(loss, features);
+    check(&moved);
+    let again = moved.update(computed, labels(&device)).unwrap();
+    assert!(centers(&again) != expected);
+}
+
 #[test]
 fn what_does_not_fit_is_refused() {
     let device = Device::flex();

@@ -37,7 +37,7 @@ pub(crate) struct Case {
     pub(crate) dw: Vec<f64>,
 }
 
-/// The cases of the golden files: closed forms, definition, family.
+/// The cases of the golden files: closed forms, definition, family, uneven norms.
 pub(crate) fn golden() -> Vec<Case> {
     #[derive(Deserialize)]
     struct File {
@@ -47,6 +47,7 @@ pub(crate) fn golden() -> Vec<Case> {
         include_str!("../golden/closed_form.json"),
         include_str!("../golden/definition.json"),
         include_str!("../golden/family.json"),
+        include_str!("../golden/norms.json"),
     ]
     .into_iter()
     .flat_map(|text| {

@@ -1,4 +1,4 @@
-"""Makes definition.json and family.json: losses as they are published, with 50 digits.
+"""Makes definition.json, family.json and norms.json: losses as they are published, with 50 digits.
 
 Run it with
 
@@ -19,9 +19,14 @@ family.json       losses that normalise. With c the cosine and t its angle,
                   would rise again; it is continued as -2 - cos(u), which is continuous with
                   its slope and falls.
 
+norms.json        every loss with class weights whose norms differ by a factor of ten, and features
+                  whose class by the inner product is not their class by the cosine
+
 With an annealing constant lambda the target logit is (lambda p + f_y) / (1 + lambda), p being the
 logit without margin. Gradients are with respect to x and w as given, before normalisation.
 """
+
+import random
 
 import mpmath as mp
 
@@ -184,6 +189,57 @@ def family():
                 "Losses that normalise, from their definitions; made by high_precision.py", made)
 
 
+def nearest(values):
+    return max(range(len(values)), key=lambda j: values[j])
+
+
+def uneven_inputs(seed, classes, features, batch):
+    """Class weights with norms from 0.3 to 3, and features between two of them: nearer in angle to
+    one, with the larger inner product with the other."""
+    rng = random.Random(seed)
+    norms = [0.3 * 10 ** (j / (classes - 1)) for j in range(classes)]
+    w = []
+    for length in norms:
+        direction = cases.vector(rng, features)
+        w.append([cases.to_f32(length * v / cases.norm(direction)) for v in direction])
+    x, labels = [], []
+    while len(x) < batch:
+        row = [cases.to_f32(2.0 * v) for v in cases.vector(rng, features)]
+        label = rng.randrange(classes)
+        inner = [sum(a * b for a, b in zip(row, weight)) for weight in w]
+        cosines = [value / length / cases.norm(row) for value, length in zip(inner, norms)]
+        # Near a cosine of 1 an angle in 64 bits has few digits.
+        if nearest(inner) != nearest(cosines) and abs(cosines[label]) < 0.9:
+            x.append(row)
+            labels.append(label)
+    return x, w, labels
+
+
+def norms():
+    scaled = {"scale": 8.0, "margin": 0.3}
+    wanted = [
+        ({"loss": "l-softmax", "m": 1}, 0),
+        ({"loss": "l-softmax", "m": 3}, 2),
+        ({"loss": "a-softmax", "m": 1}, 0),
+        ({"loss": "a-softmax", "m": 4}, 5),
+        ({"loss": "cos-face", **scaled}, 0),
+        ({"loss": "arc-face", **scaled}, 0),
+        ({"loss": "combined", "scale": 8.0, "m1": 1.0, "m2": 0.3, "m3": 0.2}, 0),
+    ]
+    sizes = [(3, 2), (4, 3), (5, 6)]
+    made = []
+    for i, (margin, lam) in enumerate(wanted):
+        classes, features = sizes[i % len(sizes)]
+        x, w, labels = uneven_inputs(3000 + i, classes, features, 4)
+        name = f"{margin['loss']} {i}, norms of class weights from 0.3 to 3"
+        result = reference(margin, lam, x, w, labels)
+        made.append(cases.case(name, margin, lam, x, w, labels, None, result))
+    cases.write("norms.json",
+                "Class weights whose norms differ by ten, from the definitions; made by "
+                "high_precision.py", made)
+
+
 if __name__ == "__main__":
     definition()
     family()
+    norms()
