@@ -132,7 +132,7 @@ fn a_run_is_evaluated_on_its_own_test_images_or_on_all_of_others() {
     fs::rename(dir.join(&one), dir.join("t")).unwrap();
     refused(
         &eval(),
-        &["d: not the images that run recorded: 1 not there", &test[0]],
+        &["d: not the images that the run run recorded: 1 not there", &test[0]],
     );
     fs::rename(dir.join("t"), dir.join(&one)).unwrap();
     swap(dir, &one, &last);

@@ -315,11 +315,11 @@ fn a_run_goes_on_with_its_own_images_alone() {
     let refused = |expected: &str| {
         let found = complaint(path, 1, &["train", "--resume", "r"]);
         assert!(
-            found.contains("d: not the images that r recorded: "),
+            found.contains("d: not the images that the run r recorded: "),
             "{found}"
         );
         assert!(found.contains(expected), "{found}");
-        assert!(found.contains("put them back as they were"), "{found}");
+        assert!(found.contains("put the data back as they were"), "{found}");
         assert_eq!(checkpoints(path, "r"), saved, "nothing is lost");
     };
     let rename = |from: &str, to: &str| fs::rename(path.join(from), path.join(to)).unwrap();

@@ -165,8 +165,8 @@ pub(crate) fn warnings(split: &Split) -> Vec<String> {
     }
     let tested = tested.sentence(|count, first| {
         format!(
-            "{count} of {} test images are identical to training images: {first}{}; the test error \
-             does not say how new images are classified",
+            "{count} of {} test images are identical to training images: {first}{}; on them the \
+             test error says nothing about new images",
             test.len(),
             more(count)
         )

@@ -104,7 +104,7 @@ pub enum TrainError {
     },
     /// Images that are not those of a run.
     #[error(
-        "{}: not the images that {} recorded: {changes}; {hint}", path.display(), run.display()
+        "{}: not the images that the run {} recorded: {changes}; {hint}", path.display(), run.display()
     )]
     ImagesChanged {
         /// The folder or list of the images.

@@ -341,7 +341,7 @@ pub fn check_images(
             path: experiment.data_dir.clone().unwrap_or_default(),
             run: run.to_owned(),
             changes,
-            hint: "put them back as they were (--data-dir says where they are now), or train a \
+            hint: "put the data back as they were (--data-dir says where they are now), or train a \
                    new run",
         }),
     }

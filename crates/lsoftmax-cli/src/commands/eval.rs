@@ -156,8 +156,8 @@ fn tell(images: &TestImages, manner: Manner) {
     }
     match &images.trained_on {
         Some((trained @ 1.., Some(first))) => output::note(&format!(
-            "warning: {trained} of {count} images were trained on, such as {first}: the error does \
-             not say how new images are classified"
+            "warning: {trained} of {count} images were trained on, such as {first}: on them the \
+             error says nothing about new images"
         )),
         // That the run has no list is said above where its own images are evaluated.
         None if !manner.quiet && images.remarks.is_empty() => output::note(

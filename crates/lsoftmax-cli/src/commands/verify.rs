@@ -123,8 +123,8 @@ fn many(
     });
     if let Some((count @ 1.., Some(first))) = &trained_on {
         output::note(&format!(
-            "warning: {count} of {} images were trained on, such as {first}: the figures do not say \
-             how new images are verified",
+            "warning: {count} of {} images were trained on, such as {first}: pairs of them say \
+             nothing about new images",
             data.len()
         ));
     }
