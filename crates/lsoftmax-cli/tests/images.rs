@@ -132,7 +132,10 @@ fn a_run_is_evaluated_on_its_own_test_images_or_on_all_of_others() {
     fs::rename(dir.join(&one), dir.join("t")).unwrap();
     refused(
         &eval(),
-        &["d: not the images that the run run recorded: 1 not there", &test[0]],
+        &[
+            "d: not the images that the run run recorded: 1 not there",
+            &test[0],
+        ],
     );
     fs::rename(dir.join("t"), dir.join(&one)).unwrap();
     swap(dir, &one, &last);
@@ -348,4 +351,113 @@ fn identical_images_are_named_before_the_training_and_on_its_page() {
     assert!(lines[1].contains(pair), "{said}");
     let page = fs::read_to_string(dir.join("run/report.html")).unwrap();
     assert!(page.contains("6 of 6 test images are identical"));
+}
+
+/// A data set in MNIST's format with these labels, every image with a look of its own.
+fn write_idx(folder: &Path, look: u8, train: &[u8], test: &[u8]) {
+    fs::create_dir_all(folder).unwrap();
+    let word = |number: usize| (number as u32).to_be_bytes();
+    for (name, labels, part) in [("train", train, 0), ("t10k", test, 100)] {
+        let count = labels.len();
+        let head = [word(0x803), word(count), word(16), word(16)].concat();
+        let pixels = labels.iter().zip(part..).flat_map(|(&label, image)| {
+            let at = move |place: u16| (place as u8 / 16).wrapping_mul(label * 50 + look);
+            (0..256).map(move |place| at(place).wrapping_add(image))
+        });
+        let images: Vec<u8> = head.into_iter().chain(pixels).collect();
+        fs::write(folder.join(format!("{name}-images-idx3-ubyte")), images).unwrap();
+        let labels = [&word(0x801)[..], &word(count), labels].concat();
+        fs::write(folder.join(format!("{name}-labels-idx1-ubyte")), labels).unwrap();
+    }
+}
+
+#[test]
+fn files_with_many_images_are_known_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    write_idx(
+        &dir.join("d"),
+        3,
+        &[0, 1, 2].repeat(6),
+        &[0, 1, 2].repeat(3),
+    );
+    let args = [
+        "train",
+        "--data",
+        "idx",
+        "--data-dir",
+        "d",
+        "--out",
+        "run",
+        "--network",
+        "compact",
+        "--feature",
+        "8",
+        "--loss",
+        "softmax",
+        "--iterations",
+        "4",
+        "--batch",
+        "8",
+        "--quiet",
+        "--test-samples",
+        "6",
+    ];
+    let output = common::lsoftmax(dir, &args);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(part(dir, "run", "test").len(), 6);
+    let (first, said) = json(dir, &["eval", "run"]);
+    assert!(
+        said.contains("the 6 test images that the run recorded"),
+        "{said}"
+    );
+    // Moved to a folder by whose name its classes have other names.
+    fs::rename(dir.join("d"), dir.join("fashion")).unwrap();
+    let (moved, _) = json(dir, &["eval", "run", "--data-dir", "fashion"]);
+    assert_eq!(moved["error_percent"], first["error_percent"]);
+    assert_eq!(moved["evaluated"]["part"], "recorded-test-part");
+    fs::rename(dir.join("fashion"), dir.join("d")).unwrap();
+    // Other files: their whole test part, of fewer classes; some of it was trained on.
+    write_idx(&dir.join("e"), 7, &[0, 1], &[1, 1, 0]);
+    let (other, _) = json(dir, &["eval", "run", "--data-dir", "e"]);
+    let about = &other["evaluated"];
+    assert_eq!(
+        (&about["images"], &about["classes"]),
+        (&3.into(), &2.into())
+    );
+    assert_eq!(
+        (&about["part"], &about["trained_on"]),
+        (&"test-part".into(), &0.into())
+    );
+    for kind in ["images-idx3", "labels-idx1"] {
+        let file = |folder: &str, part: &str| dir.join(format!("{folder}/{part}-{kind}-ubyte"));
+        fs::copy(file("d", "train"), file("e", "t10k")).unwrap();
+    }
+    let (other, said) = json(dir, &["eval", "run", "--data-dir", "e"]);
+    assert_eq!(other["evaluated"]["trained_on"], 18);
+    assert!(
+        said.contains("warning: 18 of 18 images were trained on"),
+        "{said}"
+    );
+    write_idx(&dir.join("e"), 7, &[0, 1], &[1, 3]);
+    let output = common::lsoftmax(dir, &["eval", "run", "--data-dir", "e"]);
+    refused(&output, &["e: there is no class \"3\""]);
+    // A changed pixel and a changed label.
+    let change = |name: &str, place: usize| {
+        let path = dir.join("d").join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[place] = (bytes[place] + 1) % 3;
+        fs::write(path, bytes).unwrap();
+    };
+    change("t10k-labels-idx1-ubyte", 8);
+    let eval = || common::lsoftmax(dir, &["eval", "run"]);
+    refused(
+        &eval(),
+        &["1 of another class (t10k-images-idx3-ubyte/0, from 0 to 1)"],
+    );
+    change("t10k-images-idx3-ubyte", 16 + 256);
+    refused(
+        &eval(),
+        &["1 with other content (t10k-images-idx3-ubyte/1)"],
+    );
 }

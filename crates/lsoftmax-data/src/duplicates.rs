@@ -143,13 +143,17 @@ pub(crate) fn warnings(split: &Split) -> Vec<String> {
     let (train, test) = (&split.train, &split.test);
     let (mut tested, mut labels, mut unseen) =
         (Count::default(), Count::default(), Count::default());
+    let mut chosen = Count::default();
     let mut pictures = Pictures::new();
-    let parts = [train, test];
-    for part in parts {
+    let mut parts = vec![train, test];
+    parts.extend(&split.held_out);
+    for (number, &part) in parts.iter().enumerate() {
         pictures.add(part, |(twin_part, twin), index| {
             let names = || [name(parts[twin_part], twin), name(part, index)];
-            if std::ptr::eq(part, test) && twin_part == 0 {
-                tested.add(names);
+            match (twin_part, number) {
+                (0, 1) => tested.add(names),
+                (0 | 1, 2) => chosen.add(names),
+                _ => {}
             }
             if parts[twin_part].label(twin) != part.label(index) {
                 labels.add(names);
@@ -158,8 +162,8 @@ pub(crate) fn warnings(split: &Split) -> Vec<String> {
     }
     if let Some(open_set) = &split.open_set {
         pictures.add(open_set, |(twin_part, twin), index| {
-            if twin_part < 2 {
-                unseen.add(|| [name(parts[twin_part], twin), name(open_set, index)]);
+            if let Some(part) = parts.get(twin_part) {
+                unseen.add(|| [name(part, twin), name(open_set, index)]);
             }
         });
     }
@@ -168,6 +172,13 @@ pub(crate) fn warnings(split: &Split) -> Vec<String> {
             "{count} of {} test images are identical to training images: {first}{}; on them the \
              test error says nothing about new images",
             test.len(),
+            more(count)
+        )
+    });
+    let chosen = chosen.sentence(|count, first| {
+        format!(
+            "identical images held out and in other parts: {first}{}; they are no help in choosing \
+             a model",
             more(count)
         )
     });
@@ -181,5 +192,8 @@ pub(crate) fn warnings(split: &Split) -> Vec<String> {
             more(count)
         )
     });
-    [tested, labels, unseen].into_iter().flatten().collect()
+    [tested, chosen, labels, unseen]
+        .into_iter()
+        .flatten()
+        .collect()
 }

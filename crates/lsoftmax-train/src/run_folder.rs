@@ -349,9 +349,9 @@ pub fn check_images(
 
 /// The images of an experiment.
 fn images_of(experiment: &Experiment, split: &Split) -> Result<RunImages, TrainError> {
-    let held_out = match experiment.held_out {
-        0 => Vec::new(),
-        count => (split.train).draw_held_out(count, experiment.data_seed)?,
+    let held_out = match (experiment.held_out, &split.held_out) {
+        (0, _) | (_, Some(_)) => Vec::new(),
+        (count, None) => (split.train).draw_held_out(count, experiment.data_seed)?,
     };
     Ok(RunImages::new(split, &held_out))
 }

@@ -163,12 +163,13 @@ impl Search<'_> {
         let source = DataSource::parse(&experiment.data)?;
         let Some(record) = self.tested() else {
             let split = load_data(experiment)?;
-            let data = split.test.relabelled(&self.info.class_names)?;
+            let data = self.by_name(experiment, &split.test)?;
             let mut found = self.found(experiment, Evaluated::TestPart, data);
             if source.is_generated() {
                 // What was trained on is drawn from other numbers.
                 found.trained_on = Some((0, None));
             } else {
+                found.remarks = split.remarks;
                 found.remarks.push(format!(
                     "{} does not record its images (an older version made it): its test part is \
                      drawn again, from the images that are there now",
@@ -216,7 +217,7 @@ impl Search<'_> {
         let record = self.tested().filter(|_| same_data);
         if source.is_generated() {
             let split = load_data(&experiment)?;
-            let data = split.test.relabelled(&self.info.class_names)?;
+            let data = self.by_name(&experiment, &split.test)?;
             return Ok(self.found(&experiment, Evaluated::TestPart, data));
         }
         if source == DataSource::Images {
@@ -227,13 +228,11 @@ impl Search<'_> {
             }
         } else {
             let split = packed(&experiment)?;
-            match record.filter(|record| record.are_in(&split)) {
-                Some(record) => self.recorded_of(&experiment, &split, record),
-                None => {
-                    let data = self.by_name(&experiment, &split.test)?;
-                    Ok(self.found(&experiment, Evaluated::TestPart, data))
-                }
+            if let Some(record) = record.filter(|record| record.are_in(&split)) {
+                return self.recorded_of(&experiment, &split, record);
             }
+            let data = self.by_name(&experiment, &split.test)?;
+            Ok(self.found(&experiment, Evaluated::TestPart, data))
         }
     }
 
@@ -331,12 +330,14 @@ impl Search<'_> {
         };
         let both = is_idx(&experiment.data) && is_idx(&self.experiment.data);
         let unnamed = numbered(&data.class_names) || numbered(known);
-        if both && unnamed && data.class_names.len() <= known.len() {
+        let largest = data.labels().iter().max().copied().unwrap_or_default();
+        if both && unnamed && (largest as usize) < known.len() {
             let mut data = data.clone();
             data.class_names.clone_from(known);
             return Ok(data);
         }
-        let place = experiment.data_dir.clone().unwrap_or_default();
+        let place = experiment.data_dir.clone();
+        let place = place.unwrap_or_else(|| experiment.data.clone().into());
         data.relabelled(known).map_err(|error| match error {
             DataError::UnknownClass { .. } => TrainError::OtherClasses { path: place, error },
             error => error.into(),
