@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::error::DataError;
 use crate::images::{ImageList, regular};
 use crate::names::nfc;
-use crate::origins::Texts;
+use crate::origins::{Origin, Texts};
 use crate::splits::Split;
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -56,10 +56,21 @@ pub struct RunImage<'a> {
     pub part: RunPart,
     /// As in [`Origin`](crate::Origin).
     pub digest: Digest,
+    /// The digest of the decoded image `[channel, height, width]`: a file that was saved again in
+    /// another format has the same. `None` where [`digest`](Self::digest) is that already.
+    pub pixels: Option<Digest>,
+}
+
+impl RunImage<'_> {
+    /// The digest of the decoded image; that of the file where it is not known.
+    fn shown(&self) -> Digest {
+        self.pixels.unwrap_or(self.digest)
+    }
 }
 
 /// All images of a run that come from files, part by part, each in the order in which the run has
-/// them. As a file it is a CSV table with the columns `path`, `class`, `part` and `sha256`.
+/// them. As a file it is a CSV table with the columns `path`, `class`, `part`, `sha256` and
+/// `pixels_sha256`, the last of which may be missing or empty.
 #[derive(Clone, Debug, Default)]
 pub struct RunImages {
     classes: Vec<String>,
@@ -72,9 +83,11 @@ struct Row {
     class: u32,
     part: RunPart,
     digest: Digest,
+    pixels: Option<Digest>,
 }
 
 const HEADER: [&str; 4] = ["path", "class", "part", "sha256"];
+const PIXELS: &str = "pixels_sha256";
 
 impl RunImages {
     /// The images of a training that holds out those of the split, and those marked of its training
@@ -97,6 +110,10 @@ impl RunImages {
     fn add(&mut self, data: &Dataset, part: RunPart, wanted: impl Fn(usize) -> bool) {
         let first = self.classes.len() as u32;
         self.classes.extend(data.class_names.iter().cloned());
+        if !data.has_origins() {
+            return;
+        }
+        let shown = shown(data);
         for index in (0..data.len()).filter(|&index| wanted(index)) {
             if let Some(origin) = data.origin(index) {
                 self.paths.push(origin.path);
@@ -104,6 +121,7 @@ impl RunImages {
                     class: first + data.label(index),
                     part,
                     digest: origin.digest,
+                    pixels: (shown[index] != origin.digest).then_some(shown[index]),
                 });
             }
         }
@@ -126,6 +144,7 @@ impl RunImages {
             class: &self.classes[row.class as usize],
             part: row.part,
             digest: row.digest,
+            pixels: row.pixels,
         }
     }
 
@@ -146,11 +165,13 @@ impl RunImages {
     pub fn to_csv(&self) -> Result<Vec<u8>, DataError> {
         let failed = |error: String| DataError::number("the list of images", "writable", error);
         let mut table = csv::Writer::from_writer(Vec::new());
-        let header = table.write_record(HEADER);
+        let header = table.write_record(HEADER.iter().chain([&PIXELS]));
         header.map_err(|error| failed(error.to_string()))?;
         for image in self.iter() {
             let digest = image.digest.to_string();
-            let row = [image.path, image.class, image.part.name(), &digest];
+            let pixels = image.pixels.map(|pixels| pixels.to_string());
+            let pixels = pixels.unwrap_or_default();
+            let row = [image.path, image.class, image.part.name(), &digest, &pixels];
             let written = table.write_record(row);
             written.map_err(|error| failed(error.to_string()))?;
         }
@@ -180,6 +201,7 @@ impl RunImages {
         };
         let [path, class, part, digest] = HEADER.map(column);
         let (path, class, part, digest) = (path?, class?, part?, digest?);
+        let pixels = column(PIXELS).ok();
         let mut images = Self::default();
         let mut places: HashMap<String, u32> = HashMap::new();
         for record in reader.records() {
@@ -205,6 +227,13 @@ impl RunImages {
                 digest: cell(digest)
                     .parse()
                     .map_err(|_| not_one("a SHA-256 of 64 hexadecimal digits", digest))?,
+                pixels: match pixels {
+                    Some(column) if !cell(column).is_empty() => {
+                        let parsed = cell(column).parse();
+                        Some(parsed.map_err(|_| not_one("a SHA-256 or nothing", column))?)
+                    }
+                    _ => None,
+                },
             };
             images.paths.push(cell(path));
             images.rows.push(row);
@@ -265,42 +294,51 @@ impl RunImages {
         ))
     }
 
-    /// Each image that is trained on, held out or tested on, by its content.
-    fn by_content(&self) -> HashMap<Digest, RunImage<'_>> {
-        let mut images = HashMap::new();
-        for image in self.iter().filter(|image| image.part != RunPart::OpenSet) {
-            images.entry(image.digest).or_insert(image);
-        }
-        images
-    }
-
-    /// Refuses an open set with images that are trained on, held out or tested on.
+    /// Refuses an open set with images that are trained on, held out or tested on. Where only the
+    /// decoded pixels are the same, a sentence says so.
     ///
     /// # Errors
-    /// There are some: how many, and the first. `path` says which open set it is.
-    pub fn refuse_in(&self, open_set: &Dataset, path: &Path) -> Result<(), DataError> {
-        let known = self.by_content();
-        let twin = |index: usize| {
-            let origin = open_set.origin(index)?;
-            Some((origin.path, known.get(&origin.digest)?))
-        };
-        let mut twins = (0..open_set.len()).filter_map(twin);
-        let Some((first, image)) = twins.next() else {
-            return Ok(());
-        };
-        Err(DataError::format(
-            path,
-            "an open set without images of trained classes (take them out of it)",
+    /// Files are the same: how many, and the first. `path` says which open set it is.
+    pub fn refuse_in(&self, open_set: &Dataset, path: &Path) -> Result<Option<String>, DataError> {
+        let (mut files, mut pixels) = (HashMap::new(), HashMap::new());
+        for image in self.iter().filter(|image| image.part != RunPart::OpenSet) {
+            files.entry(image.digest).or_insert(image);
+            pixels.entry(image.shown()).or_insert(image);
+        }
+        let mut same_file = Found::new("identical to images of trained classes");
+        let mut same_pixels = Found::new("of them");
+        let twins = |origin: Origin<'_>, image: &RunImage<'_>| {
+            let RunImage {
+                path, class, part, ..
+            } = image;
             format!(
-                "{} of {} images that are, first {first}, identical to {} of the class {:?} \
-                 (part {})",
-                1 + twins.count(),
-                open_set.len(),
-                image.path,
-                image.class,
-                image.part
-            ),
-        ))
+                "{} and {path} of the class {class:?}, part {part}",
+                origin.path
+            )
+        };
+        for (index, shown) in shown(open_set).iter().enumerate() {
+            let Some(origin) = open_set.origin(index) else {
+                continue;
+            };
+            if let Some(image) = files.get(&origin.digest) {
+                same_file.add(|| twins(origin, image));
+            } else if let Some(image) = pixels.get(shown) {
+                same_pixels.add(|| twins(origin, image));
+            }
+        }
+        if let Some(found) = same_file.sentence() {
+            return Err(DataError::format(
+                path,
+                "an open set without images of trained classes (take them out of it)",
+                found,
+            ));
+        }
+        Ok(same_pixels.sentence().map(|found| {
+            format!(
+                "images of the open set have the pixels of images of trained classes: {found}; its \
+                 figures are not all of classes never trained on"
+            )
+        }))
     }
 
     /// Whether all classes of images that are not of the open set are among these.
@@ -312,12 +350,18 @@ impl RunImages {
         classes.iter().all(|class| names.contains(&nfc(class)))
     }
 
-    /// How many images of a data set are trained on, and the path of the first.
+    /// How many images of a data set are trained on, and the path of the first; they are also if
+    /// they were saved again in another format.
     pub fn trained_on<'a>(&self, data: &'a Dataset) -> (usize, Option<&'a str>) {
-        let trained: HashSet<Digest> = self.of(RunPart::Train).map(|it| it.digest).collect();
-        let origins = (0..data.len()).filter_map(|index| data.origin(index));
-        let mut found = origins.filter(|origin| trained.contains(&origin.digest));
-        let first = found.next().map(|origin| origin.path);
+        let known = self.of(RunPart::Train);
+        let known: HashSet<Digest> = known.flat_map(|it| [it.digest, it.shown()]).collect();
+        let shown = shown(data);
+        let mut found = (0..data.len()).filter_map(|index| {
+            let origin = data.origin(index)?;
+            let trained = known.contains(&origin.digest) || known.contains(&shown[index]);
+            trained.then_some(origin.path)
+        });
+        let first = found.next();
         (usize::from(first.is_some()) + found.count(), first)
     }
 
@@ -414,6 +458,12 @@ impl RunImages {
             ..list.clone()
         }
     }
+}
+
+/// The digest of each decoded image.
+fn shown(data: &Dataset) -> Vec<Digest> {
+    let images = (0..data.len()).into_par_iter();
+    images.map(|index| Digest::of(data.image(index))).collect()
 }
 
 fn moved(image: &RunImage<'_>, from: impl fmt::Display, to: impl fmt::Display) -> String {

@@ -74,13 +74,16 @@ fn a_table_holds_all_of_it() {
     let file = dir.path().join("images.csv");
     fs::write(&file, images.to_csv().unwrap()).unwrap();
     let text = fs::read_to_string(&file).unwrap();
-    assert!(text.starts_with("path,class,part,sha256\n"), "{text}");
+    assert!(
+        text.starts_with("path,class,part,sha256,pixels_sha256\n"),
+        "{text}"
+    );
     let again = RunImages::read(&file).unwrap().unwrap();
     assert!(again.iter().eq(images.iter()));
     assert_eq!(images.changes(&again), None);
     assert!(RunImages::read(&dir.path().join("none")).unwrap().is_none());
     for (from, to, says) in [
-        ("sha256\n", "digest\n", "no column sha256"),
+        (",sha256,", ",digest,", "no column sha256"),
         (",train,", ",trained,", "\"trained\" in line"),
         ("held-out,", "held-out,x", "a SHA-256"),
     ] {
@@ -365,4 +368,55 @@ fn an_open_set_has_other_classes_and_other_images() {
         warnings[0].starts_with("identical images in the open set"),
         "{warnings:?}"
     );
+}
+
+#[test]
+fn trained_images_are_known_in_another_format_too() {
+    let dir = classes(&[6, 6]);
+    let images = record(&options(dir.path()));
+    let trained = images.of(RunPart::Train).next().unwrap();
+    let value = decode_image(&dir.path().join(trained.path), &small()).unwrap()[0];
+    let saved_again = encoded(
+        &[value; 64],
+        [8, 8],
+        ExtendedColorType::L8,
+        ImageFormat::Bmp,
+    );
+    let other = folder(&[
+        ("x/1.bmp", saved_again),
+        ("x/2.png", png(201)),
+        ("y/1.png", png(202)),
+    ]);
+    let list = ImageList::from_folder(other.path()).unwrap();
+    let read = || list.decode(&small()).unwrap().dataset;
+    assert_eq!(images.trained_on(&read()), (1, Some("x/1.bmp")));
+    let warning = images.refuse_in(&read(), other.path()).unwrap().unwrap();
+    let pair = format!("1 of them (x/1.bmp and {} of the class", trained.path);
+    assert!(warning.contains(&pair), "{warning}");
+    // The very file.
+    fs::copy(dir.path().join(trained.path), other.path().join("x/2.png")).unwrap();
+    let message = images
+        .refuse_in(&read(), other.path())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("1 identical to images of trained classes (x/2.png and "),
+        "{message}"
+    );
+    fs::remove_file(other.path().join("x/1.bmp")).unwrap();
+    put(other.path(), "x/2.png", &png(201));
+    let list = ImageList::from_folder(other.path()).unwrap();
+    let data = list.decode(&small()).unwrap().dataset;
+    assert_eq!(images.refuse_in(&data, other.path()).unwrap(), None);
+    assert_eq!(images.trained_on(&data), (0, None));
+    // A list of an older version has no digests of pixels.
+    let csv = String::from_utf8(images.to_csv().unwrap()).unwrap();
+    let cut = |line: &str| line.rsplit_once(',').unwrap().0.to_owned();
+    let old: Vec<String> = csv.lines().map(cut).collect();
+    put(dir.path(), "old.csv", old.join("\n").as_bytes());
+    let old = RunImages::read(&dir.path().join("old.csv"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(images.changes(&old), None);
+    assert_eq!(old.trained_on(&data), (0, None));
 }
