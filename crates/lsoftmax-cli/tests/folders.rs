@@ -137,11 +137,15 @@ fn a_folder_is_checked_without_a_training() {
     // What a training would refuse.
     put_bytes(dir, "d/Testing/bird/1.gif", b"GIF89a");
     let (found, refused, text) = check(dir, "d");
+    // What is there is still said.
+    assert!(refused && text.contains("Training/dog"), "{text}");
+    assert_eq!(found["duplicates"].as_array().unwrap().len(), 3);
+    let error = found["errors"][0].as_str().unwrap();
     assert!(
-        refused && text.contains("error: d: expected images of the class \"bird\""),
-        "{text}"
+        error.contains("d: expected images of the class \"bird\""),
+        "{error}"
     );
-    assert!(found["errors"][0].as_str().unwrap().contains("1 .gif"));
+    assert!(error.contains("1 .gif"), "{error}");
     let trained = lsoftmax(dir, &train("d", "run", &[]));
     let said = String::from_utf8_lossy(&trained.stderr);
     assert!(
@@ -210,10 +214,9 @@ fn a_training_says_what_it_took_for_what() {
     let output = lsoftmax(dir, &train("d", "run", &["--json"]));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     answer(&["train"], &output);
-    assert!(
-        said.starts_with("images: 8 train / 8 test / 1 held out from Training/ (train), "),
-        "{said}"
-    );
+    let line = "images: 8 train / 8 test / 1 held out from Training/ (train), Testing/ (test), \
+                valid/ (held-out), 2 classes: cat, dog\n";
+    assert!(said.contains(line), "{said}");
     let experiment = fs::read_to_string(dir.join("run/experiment.toml")).unwrap();
     assert!(
         experiment.contains("class-folders = \"auto\""),
@@ -223,11 +226,12 @@ fn a_training_says_what_it_took_for_what() {
         dir.join("run/checkpoints/best.safetensors").exists(),
         "chosen by the held-out image"
     );
-    // Warnings are not progress.
+    // Neither warnings nor what is trained on are progress.
     let output = lsoftmax(dir, &train("d", "quiet", &["--quiet"]));
+    let warning = "warning: no images in Training/bird (no files): it is not a class\n";
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "warning: no images in Training/bird (no files): it is not a class\n"
+        format!("{warning}{line}")
     );
     let output = lsoftmax(dir, &train("d", "clash", &["--held-out", "2"]));
     assert_eq!(output.status.code(), Some(2));

@@ -96,7 +96,11 @@ fn a_run_is_evaluated_on_its_own_test_images_or_on_all_of_others() {
     for class in ["apple", "banana", "cherry"] {
         write(&dir.join("d"), class, 0..8);
     }
-    assert_eq!(trained(dir, "d", "run", &["--held-out", "3"]), "");
+    let said = trained(dir, "d", "run", &["--held-out", "3"]);
+    assert!(
+        said.starts_with("images: ") && said.lines().count() == 1,
+        "{said}"
+    );
     let parts = ["train", "held-out", "test"].map(|name| part(dir, "run", name).len());
     assert_eq!(parts, [15, 3, 6]);
     let (first, said) = json(dir, &["eval", "run"]);
@@ -346,7 +350,7 @@ fn identical_images_are_named_before_the_training_and_on_its_page() {
     fs::copy(dir.join("d/train/a/0.pgm"), dir.join("d/train/b/wrong.pgm")).unwrap();
     let said = trained(dir, "d", "run", &[]);
     let lines: Vec<&str> = said.lines().collect();
-    assert_eq!(lines.len(), 2, "{said}");
+    assert_eq!(lines.len(), 3, "{said}");
     assert!(
         lines[0].starts_with("warning: 6 of 6 test images are identical"),
         "{said}"

@@ -19,6 +19,8 @@ pub struct Split {
     /// Classes of the open set that have the name of a trained class and are said to be different
     /// ones ([`SameNames::Different`](crate::SameNames)).
     pub same_names: usize,
+    /// Of images: what was taken as parts and as classes, in one line.
+    pub summary: Option<String>,
     /// What was understood and left out, a sentence each.
     pub remarks: Vec<String>,
     /// What may make the results wrong, a sentence each.
@@ -34,6 +36,7 @@ impl Split {
             held_out: None,
             open_set: None,
             same_names: 0,
+            summary: None,
             remarks: Vec::new(),
             warnings: Vec::new(),
         }

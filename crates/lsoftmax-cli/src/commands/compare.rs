@@ -1,4 +1,4 @@
-use super::{Manner, Misuse, data_of, run_path, short_name, train_into};
+use super::{Manner, Misuse, data_of, run_path, say_what_is_trained_on, short_name, train_into};
 use crate::args;
 use crate::boundary;
 use crate::interrupt;
@@ -65,6 +65,7 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     let name = format!("compare-{}", first.data.replace(':', "-"));
     let path = run_path(train.out.clone(), &name);
     create_new_folder(&path)?;
+    say_what_is_trained_on(&split);
     interrupt::listen()?;
 
     let title = format!("Losses compared on {}", first.data);

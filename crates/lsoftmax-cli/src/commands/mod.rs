@@ -202,7 +202,7 @@ fn check_lambda(lambda: f64) -> anyhow::Result<()> {
     }
 }
 
-/// The data of an experiment that the device can run. Remarks go to stderr; warnings too, even
+/// The data of an experiment that the device can run. Remarks go to stderr; warnings too, also
 /// with `--quiet`.
 fn data_of(experiment: &Experiment, manner: Manner) -> anyhow::Result<Split> {
     experiment.precision.check(&manner.device.open()?)?;
@@ -214,6 +214,14 @@ fn data_of(experiment: &Experiment, manner: Manner) -> anyhow::Result<Split> {
         output::note(&format!("warning: {warning}"));
     }
     Ok(split)
+}
+
+/// Says before a training what was taken as parts and as classes, also with `--quiet`: nothing else
+/// shows that it is not what was meant.
+fn say_what_is_trained_on(split: &Split) {
+    if let Some(summary) = &split.summary {
+        output::note(summary);
+    }
 }
 
 /// The classes of a folder of images, as a flag names them.

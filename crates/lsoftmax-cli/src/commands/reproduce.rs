@@ -1,4 +1,4 @@
-use super::{Manner, complete, data_of};
+use super::{Manner, complete, data_of, say_what_is_trained_on};
 use crate::boundary::boundaries;
 use crate::experiments::{self, Table};
 use crate::interrupt;
@@ -131,6 +131,7 @@ impl Plan {
             return Ok(section);
         };
         let split = data_of(&first.experiment, manner)?;
+        say_what_is_trained_on(&split);
         let total = self.jobs.len() * args.seeds.len();
         // Seed after seed, so that there is something to compare early.
         for seed in 0..args.seeds.len() {

@@ -1,4 +1,4 @@
-use super::{Manner, Unfinished, complete, data_of, run_path, short_name};
+use super::{Manner, Unfinished, complete, data_of, run_path, say_what_is_trained_on, short_name};
 use crate::args;
 use crate::interrupt;
 use crate::output;
@@ -23,6 +23,7 @@ pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<(
             rayon::current_num_threads()
         ));
     }
+    say_what_is_trained_on(&split);
     interrupt::listen()?;
     let result = complete(folder, &experiment, &split, saved, manner);
     let (row, _) = result.map_err(|error| {

@@ -129,7 +129,14 @@ struct Seen {
 }
 
 fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<(), DataError> {
-    let mut list = ImageList::from_path_as(path, options.class_folders)?;
+    // Of a folder that is refused it is still said what is in it.
+    let (mut list, refused) = match ImageList::from_path_as(path, options.class_folders) {
+        Ok(list) => (list, None),
+        Err(error) => match path.is_dir().then(|| ImageList::from_anything(path)) {
+            Some(Ok(list)) => (list, Some(error)),
+            _ => return Err(error),
+        },
+    };
     let mut remarks = Vec::new();
     if let Some(file) = &options.exclude {
         list = left_out(list, file, &mut remarks)?;
@@ -170,6 +177,9 @@ fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<
         .sizes
         .sort_by_key(|size| (usize::MAX - size.images, size.height, size.width));
     found.duplicates = duplicates(&list, &seen, name);
+    if let Some(error) = refused {
+        return Err(error);
+    }
     let content = Content {
         channels: 1,
         images: Vec::new(),

@@ -243,7 +243,10 @@ fn classes<'a>(
     root: &'a Folder,
     how: ClassFolders,
 ) -> Result<Vec<Class<'a>>, DataError> {
-    let place = dir.join(&root.way);
+    let place = match &*root.way {
+        "" => dir.to_owned(),
+        way => dir.join(way),
+    };
     if let Some(image) = root.images.first() {
         let name = image.file_name().unwrap_or_default().to_string_lossy();
         let found = format!(

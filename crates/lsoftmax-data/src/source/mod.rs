@@ -261,10 +261,7 @@ impl DataSource {
             duplicates::refuse_trained(&split, path)?;
         }
         split.warnings.extend(duplicates::warnings(&split));
-        if let Some(from) = from {
-            let summary = images::source::summary(&split, &from);
-            split.remarks.insert(0, summary);
-        }
+        split.summary = from.map(|from| images::source::summary(&split, &from));
         Ok(split)
     }
 }

@@ -63,7 +63,6 @@ fn lines(found: &ImageCheck) -> Vec<String> {
     lines.extend(found.left_aside.clone());
     let warnings = found.warnings.iter();
     lines.extend(warnings.map(|warning| format!("warning: {warning}")));
-    lines.extend(found.errors.iter().map(|error| format!("error: {error}")));
     lines
 }
 

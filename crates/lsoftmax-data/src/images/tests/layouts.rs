@@ -68,7 +68,7 @@ fn parts_are_known_by_their_names() {
         let line = format!(
             "images: 4 train / 4 test from {train}/ (train), {test}/ (test), 2 classes: cat, dog"
         );
-        assert_eq!(split.remarks[0], line);
+        assert_eq!(split.summary.as_ref(), Some(&line));
         assert_eq!(split.warnings, [""; 0]);
     }
 }
@@ -80,7 +80,7 @@ fn a_model_is_chosen_by_validation_images_beside_test_images() {
     let split = load(dir.path()).unwrap();
     let held_out = split.held_out.unwrap();
     assert_eq!((held_out.image(0)[0], held_out.labels()), (99, &[1][..]));
-    assert!(split.remarks[0].contains(
+    assert!(split.summary.unwrap().contains(
         "4 train / 4 test / 1 held out from train/ (train), test/ (test), valid/ (held-out)"
     ));
     put(dir.path(), "valid/bird/1.png", &png(99));
@@ -301,7 +301,7 @@ fn clutter_is_passed_over_everywhere() {
     let split = load(dir.path()).unwrap();
     assert_eq!((&split.train, &split.test), (&clean.train, &clean.test));
     assert_eq!(split.warnings, [""; 0]);
-    assert_eq!(split.remarks[1], "left aside: 16 hidden or left by systems");
+    assert_eq!(split.remarks[0], "left aside: 16 hidden or left by systems");
     // A flat folder.
     let flat = ImageList::from_anything(&dir.path().join("a")).unwrap();
     assert_eq!(flat.entries.len(), 2);

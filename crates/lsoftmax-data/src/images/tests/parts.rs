@@ -27,14 +27,14 @@ fn a_folder_is_split_by_a_share() {
     assert_eq!(split.train.class_counts(), [8, 4, 1]);
     assert_eq!(split.test.class_counts(), [2, 1, 0]);
     assert_eq!((split.train.channels, split.open_set), (1, None));
-    assert_eq!(split.remarks.len(), 4);
+    assert_eq!(split.remarks.len(), 3);
     assert_eq!(
-        split.remarks[0],
+        split.summary.unwrap(),
         "images: 13 train / 3 test (drawn), 3 classes: a, b, c"
     );
-    assert!(split.remarks[1].starts_with("1 broken images skipped: b"));
-    assert_eq!(split.remarks[2], "left aside: other files: 1 .txt");
-    assert_eq!(split.remarks[3], "1 of 3 classes have no image to test on");
+    assert!(split.remarks[0].starts_with("1 broken images skipped: b"));
+    assert_eq!(split.remarks[1], "left aside: other files: 1 .txt");
+    assert_eq!(split.remarks[2], "1 of 3 classes have no image to test on");
     // Drawn by the seed.
     let other = DataSource::Images.load(&SourceOptions {
         seed: 1,
@@ -123,11 +123,11 @@ fn classes_are_kept_out_by_number_and_by_folder() {
     );
     assert_eq!(open_set.class_names, ["x", "y"]);
     assert_eq!(
-        split.remarks[0],
+        split.summary.unwrap(),
         "images: 32 train / 8 test (drawn), 8 classes: a, b, c, d, e and 3 more; open set: 2 of 2 \
          classes: x, y"
     );
-    assert!(split.remarks[1].starts_with("1 broken images skipped"));
+    assert!(split.remarks[0].starts_with("1 broken images skipped"));
     says(
         load(OpenSet::Folder("/nonexistent".into())),
         &["cannot open /nonexistent"],
@@ -160,12 +160,10 @@ fn train_and_test_folders_are_taken_as_they_are() {
     assert_eq!(values(&split.test), [4]);
     assert_eq!(split.test.labels(), [1]);
     assert_eq!(
-        split.remarks,
-        [
-            "images: 3 train / 1 test from train/ (train), test/ (test), 2 classes: a, b",
-            "1 of 2 classes have no image to test on"
-        ]
+        split.summary.unwrap(),
+        "images: 3 train / 1 test from train/ (train), test/ (test), 2 classes: a, b"
     );
+    assert_eq!(split.remarks, ["1 of 2 classes have no image to test on"]);
     put(dir.path(), "test/c/1.png", &png(5));
     says(
         load(dir.path()),
@@ -262,9 +260,9 @@ fn classes_of_a_list_of_names_are_left_out() {
             .iter()
             .all(|value| !of(&all, 1).contains(value))
     );
-    assert!(split.remarks[1].starts_with("1 of 3 classes left out by "));
+    assert!(split.remarks[0].starts_with("1 of 3 classes left out by "));
     assert!(
-        split.remarks[2].contains("\"nobody\""),
+        split.remarks[1].contains("\"nobody\""),
         "{:?}",
         split.remarks
     );
