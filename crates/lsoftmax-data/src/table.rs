@@ -45,7 +45,7 @@ pub(crate) struct Table<'a> {
 /// A line of a table.
 pub(crate) struct Row<'a> {
     path: &'a Path,
-    text: &'a str,
+    line: usize,
     fields: csv::StringRecord,
 }
 
@@ -110,11 +110,15 @@ impl<'a> Table<'a> {
     /// The rows after the header.
     pub(crate) fn rows(mut self) -> impl Iterator<Item = Result<Row<'a>, DataError>> {
         let (path, text) = (self.path, self.text);
+        let mut lines = Lines::new(text);
         std::iter::from_fn(move || {
             let mut fields = csv::StringRecord::new();
             match self.reader.read_record(&mut fields) {
                 Ok(false) => None,
-                Ok(true) => Some(Ok(Row { path, text, fields })),
+                Ok(true) => {
+                    let line = lines.of(fields.position());
+                    Some(Ok(Row { path, line, fields }))
+                }
                 Err(error) => Some(Err(wrong(path, text, &error))),
             }
         })
@@ -129,7 +133,7 @@ impl Row<'_> {
 
     /// The line of the row, from 1.
     pub(crate) fn line(&self) -> usize {
-        line_of(self.text, self.fields.position())
+        self.line
     }
 
     /// A path within some folder, with slashes.
@@ -141,7 +145,7 @@ impl Row<'_> {
 
     /// The error that a field is not what it should be.
     pub(crate) fn wrong(&self, name: &str, expected: &str, found: &str) -> DataError {
-        let line = self.line();
+        let line = self.line;
         let expected = format!("{expected} in line {line}, column {name}");
         DataError::format(self.path, expected, format!("{found:?}"))
     }
@@ -157,20 +161,41 @@ fn relative_path(text: &str) -> Option<String> {
     (!absolute && !parts.is_empty() && parts.iter().all(plain)).then(|| parts.join("/"))
 }
 
-/// The line, from 1, of the first character of a record. The reader's own count is that of the
-/// end of the record before, which lies before `\n` and before empty lines.
-fn line_of(text: &str, position: Option<&csv::Position>) -> usize {
-    let end = position.map_or(0, |position| position.byte() as usize);
-    let (before, after) = text.as_bytes().split_at(end.min(text.len()));
-    let skipped = after.iter().take_while(|byte| b"\r\n".contains(byte));
-    let (before, _) = text.as_bytes().split_at(before.len() + skipped.count());
-    let newlines = before.iter().filter(|&&byte| byte == b'\n').count();
-    // Some programs end lines with `\r` alone.
-    let ends = match newlines {
-        0 => before.iter().filter(|&&byte| byte == b'\r').count(),
-        some => some,
-    };
-    1 + ends
+/// Counts lines on the way through a text.
+struct Lines<'a> {
+    text: &'a [u8],
+    /// What ends a line: some programs write `\r` alone.
+    end: u8,
+    at: usize,
+    line: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text: text.as_bytes(),
+            end: if text.contains('\n') { b'\n' } else { b'\r' },
+            at: 0,
+            line: 1,
+        }
+    }
+
+    /// The line, from 1, of the first character of a record, which lies beyond those before. The
+    /// reader's own count is that of the end of the record before, which lies before `\n` and before
+    /// empty lines.
+    fn of(&mut self, position: Option<&csv::Position>) -> usize {
+        let end = position.map_or(0, |position| position.byte() as usize);
+        let after = self.text.get(end..).unwrap_or_default();
+        let start = end
+            + after
+                .iter()
+                .take_while(|byte| b"\r\n".contains(byte))
+                .count();
+        let passed = self.text.get(self.at..start).unwrap_or_default();
+        self.line += passed.split(|&byte| byte == self.end).count() - 1;
+        self.at = self.at.max(start);
+        self.line
+    }
 }
 
 fn wrong(path: &Path, text: &str, error: &csv::Error) -> DataError {
@@ -180,7 +205,7 @@ fn wrong(path: &Path, text: &str, error: &csv::Error) -> DataError {
             expected_len,
             len,
         } => {
-            let line = line_of(text, pos.as_ref());
+            let line = Lines::new(text).of(pos.as_ref());
             let expected = format!("{expected_len} comma-separated fields in line {line}");
             DataError::format(path, expected, len.to_string())
         }

@@ -307,9 +307,9 @@ fn unusable(dir: &Path, classes: &[Class]) -> Result<(), DataError> {
     for (name, folders) in classes {
         if folders.iter().all(|folder| folder.images.is_empty()) {
             let mut others = OtherFiles::default();
-            folders
-                .iter()
-                .for_each(|folder| others.extend(&folder.others));
+            for folder in folders {
+                others.extend(&folder.others);
+            }
             return Err(DataError::format(
                 dir,
                 format!(

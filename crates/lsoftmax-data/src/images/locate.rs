@@ -23,7 +23,7 @@ pub(super) fn all(folder: &Path, paths: &[&str]) -> Vec<Result<Located, String>>
     };
     let paths = paths.par_iter();
     paths
-        .map(|path| search.find(path).ok_or_else(|| search.missing(path)))
+        .map(|path| search.find(path).ok_or_else(|| missing(path)))
         .collect()
 }
 
@@ -65,16 +65,17 @@ impl Search<'_> {
         let mut known = self.real.write().ok()?;
         Some(known.entry(folder.to_owned()).or_insert(real).clone())
     }
+}
 
-    fn missing(&self, path: &str) -> String {
-        let windows = path.starts_with("\\\\") || path.get(1..3) == Some(":\\");
-        let hint = if windows {
-            " (a path of Windows; paths count from the folder of the list, such as a/1.png)"
-        } else if Path::new(path).is_relative() && Path::new(path).is_file() {
-            " (paths count from the folder of the list)"
-        } else {
-            ""
-        };
-        format!("no file {path}{hint}")
-    }
+/// What to say of a path without a file.
+fn missing(path: &str) -> String {
+    let windows = path.starts_with("\\\\") || path.get(1..3) == Some(":\\");
+    let hint = if windows {
+        " (a path of Windows; paths count from the folder of the list, such as a/1.png)"
+    } else if Path::new(path).is_relative() && Path::new(path).is_file() {
+        " (paths count from the folder of the list)"
+    } else {
+        ""
+    };
+    format!("no file {path}{hint}")
 }
