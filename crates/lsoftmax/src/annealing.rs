@@ -64,7 +64,7 @@ pub struct Gate {
     /// The signal above guessing, at which all of the margin is there: above `from`, at most 1.
     pub to: f64,
     /// The share of the training that the signal is averaged over, below 1; 0: each batch counts for
-    /// itself.
+    /// itself, as it does where nobody keeps a [`RunningSignal`].
     #[serde(default)]
     pub memory: f64,
 }
@@ -189,9 +189,10 @@ impl StepLambda {
         Self { running, ..self }
     }
 
-    /// The gate that λ waits behind, if it looks at the batch.
+    /// The gate that λ waits behind, if it looks at the batch: it has no memory, or an empty one.
     pub fn gate_of_batch(&self) -> Option<Gate> {
-        self.gate.filter(|gate| gate.memory == 0.0)
+        let is_new = self.running.steps == 0;
+        self.gate.filter(|gate| gate.memory == 0.0 || is_new)
     }
 
     /// λ of a batch of so many classes to whose samples the plain softmax gives these probabilities of

@@ -496,9 +496,10 @@ fn a_gate_with_a_memory_looks_at_the_steps_before() {
         ..COUNTING
     };
     let lambda = gated(gate).at(300, loss).1;
-    assert_eq!(lambda.gate_of_batch(), None);
-    // Nothing seen: no margin, whatever the batch is.
-    assert_eq!(lambda.of_batch(&[1.0; 8], 10), f64::INFINITY);
+    // Nothing seen: the batch has to do, also for those who keep no signal.
+    assert_eq!(lambda.gate_of_batch(), Some(gate));
+    assert_eq!(lambda.of_batch(&[1.0; 8], 10), lambda.least());
+    assert_eq!(lambda.of_batch(&[0.4; 8], 10), f64::INFINITY);
     let mut running = RunningSignal::default();
     // The mean of the first six, and then the newest counts for a sixth.
     for signal in [0.0, 1.0, 1.0, 1.0, 1.0, 1.0] {
@@ -512,6 +513,7 @@ fn a_gate_with_a_memory_looks_at_the_steps_before() {
         learned.push(0.976, 6.0);
     }
     let after = lambda.after(learned);
+    assert_eq!(after.gate_of_batch(), None);
     for batch in [[0.0; 8], [1.0; 8]] {
         close(after.of_batch(&batch, 10), after.of(0.976, 10), 12);
         close(after.of_steps(batch[0], 10), after.of(0.976, 10), 12);
