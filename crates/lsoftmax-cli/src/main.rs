@@ -13,14 +13,28 @@ mod results;
 
 use clap::Parser as _;
 use std::process::ExitCode;
+#[cfg(unix)]
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// Something was asked for that cannot be.
 const MISUSE: u8 = 2;
 /// Something went wrong on the way.
 const FAILURE: u8 = 1;
 
+/// Lets a file that grows beyond the limit of `ulimit -f` be an error of the write. Unless somebody
+/// listens to the signal, it ends the program without a word.
+fn keep_writing() {
+    #[cfg(unix)]
+    signal_hook::flag::register(
+        signal_hook::consts::SIGXFSZ,
+        Arc::new(AtomicBool::new(false)),
+    )
+    .ok();
+}
+
 fn main() -> ExitCode {
     let args = args::Args::parse();
+    keep_writing();
     match commands::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has stopped: nothing is wrong.

@@ -2,7 +2,7 @@
 
 use crate::interrupt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lsoftmax_train::{Checkpoint, Observer, Progress, RunFolder, TrainError};
+use lsoftmax_train::{Checkpoint, Observer, Progress, RunFolder, Snapshot, TrainError};
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
@@ -217,8 +217,8 @@ impl Observer for Watch<'_> {
         self.folder.checkpoint(checkpoint)
     }
 
-    fn best(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
-        self.folder.best(checkpoint)
+    fn best(&mut self, model: &Snapshot) -> Result<(), TrainError> {
+        self.folder.best(model)
     }
 
     fn rewind(&mut self, message: &str, step: u64, curve: &[Progress]) -> Result<(), TrainError> {

@@ -4,10 +4,10 @@ use crate::commands::Manner;
 use crate::open_set;
 use crate::output;
 use anyhow::Context as _;
-use lsoftmax_data::Split;
+use lsoftmax_data::{Split, atomic_write};
 use lsoftmax_report::{
     Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, OpenSetSection, Report,
-    RunDetail, RunSummary, confusion_svg, feature_svg, page, pictures, write,
+    RunDetail, RunSummary, confusion_svg, feature_svg, page, pictures,
 };
 use lsoftmax_train::{
     Best, Divergence, Evaluation, Experiment, OpenSetEvaluation, Outcome, REPORT_FILE,
@@ -322,9 +322,12 @@ impl Page {
         let figures = folder.join(FIGURES);
         create_folder(&figures)?;
         for (name, svg) in pictures(&self.0) {
-            write(&figures.join(name), &svg)?;
+            atomic_write(&figures.join(name), svg.as_bytes())?;
         }
-        Ok(write(&folder.join(REPORT_FILE), &page(&self.0))?)
+        Ok(atomic_write(
+            &folder.join(REPORT_FILE),
+            page(&self.0).as_bytes(),
+        )?)
     }
 }
 

@@ -303,8 +303,8 @@ fn files_that_are_missing_or_damaged_are_named_and_nothing_is_left() {
     fails("mnist", "the file is cut off");
     fs::write(path.join("d/data_batch_1.bin"), [0; 3000]).unwrap();
     fails("cifar10", "records of 3073 bytes, found 3000");
-    assert!(complaint(path, 1, &["train", "--config", "no.toml"]).contains("cannot read no.toml"));
-    assert!(complaint(path, 1, &["eval", "nowhere"]).contains("cannot read nowhere"));
+    assert!(complaint(path, 1, &["train", "--config", "no.toml"]).contains("cannot open no.toml"));
+    assert!(complaint(path, 1, &["eval", "nowhere"]).contains("cannot open nowhere"));
     assert_eq!(entries(path), ["d"]);
 }
 

@@ -2,9 +2,8 @@
 
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::file::read_at_most;
+use crate::file::{open_file, read_at_most, read_text};
 use crate::splits::Split;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Bytes of an image: three planes of 32 x 32.
@@ -113,9 +112,7 @@ fn class_names(path: &Path, format: &Format) -> Result<Vec<String>, DataError> {
     if !path.exists() {
         return Ok(built_in);
     }
-    let file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
-    let bytes = read_at_most(file, LARGEST_NAMES, path)?;
-    let names: Vec<String> = String::from_utf8_lossy(&bytes)
+    let names: Vec<String> = read_text(path, LARGEST_NAMES)?
         .lines()
         .map(|line| line.trim().to_owned())
         .filter(|line| !line.is_empty())
@@ -153,8 +150,7 @@ fn read(paths: &[PathBuf], format: &Format, names: &[String]) -> Result<Dataset,
                 ),
             });
         }
-        let opened = File::open(path).map_err(|source| DataError::file("open", path, source))?;
-        let bytes = read_at_most(opened, LARGEST, path)?;
+        let bytes = read_at_most(open_file(path)?, LARGEST, path)?;
         if bytes.is_empty() || bytes.len() % record != 0 || bytes.len() as u64 > LARGEST {
             return Err(DataError::format(
                 path,

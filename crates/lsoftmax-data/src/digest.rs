@@ -1,7 +1,7 @@
 //! What tells the content of files apart.
 
 use crate::error::DataError;
-use crate::images::regular;
+use crate::file::open_file;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::io;
@@ -24,7 +24,7 @@ impl Digest {
     /// # Errors
     /// It is not there, cannot be read, or is not a file.
     pub fn of_file(path: &Path) -> Result<Self, DataError> {
-        let mut file = regular(path)?;
+        let mut file = open_file(path)?;
         let mut hash = Sha256::new();
         io::copy(&mut file, &mut hash).map_err(|source| DataError::file("read", path, source))?;
         Ok(Self(hash.finalize().into()))

@@ -113,11 +113,8 @@ pub enum DataError {
 }
 
 impl DataError {
-    pub(crate) fn file(
-        action: &'static str,
-        path: impl Into<PathBuf>,
-        source: std::io::Error,
-    ) -> Self {
+    /// An action on a file or a folder that failed.
+    pub fn file(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::File {
             action,
             path: path.into(),

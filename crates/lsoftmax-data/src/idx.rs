@@ -2,10 +2,9 @@
 
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::file::read_at_most;
+use crate::file::{open_file, read_at_most};
 use crate::splits::Split;
 use flate2::read::MultiGzDecoder;
-use std::fs::File;
 use std::io::{Read, Seek as _};
 use std::path::{Path, PathBuf};
 
@@ -124,7 +123,7 @@ fn labels(path: &Path) -> Result<Vec<u32>, DataError> {
 
 /// Checks the header against the file before memory is taken for what it promises.
 fn read<const D: usize>(path: &Path, magic: u32) -> Result<(Vec<u8>, [usize; D]), DataError> {
-    let mut file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
+    let mut file = open_file(path)?;
     let unreadable = |source| DataError::file("read", path, source);
     let length = file.metadata().map_err(unreadable)?.len();
     let start = read_at_most(&mut file, 1, path)?;

@@ -61,7 +61,9 @@ pub use cifar::{load_cifar10, load_cifar100};
 pub use dataset::{Batch, Dataset};
 pub use digest::Digest;
 pub use error::DataError;
-pub use file::atomic_write;
+pub use file::{
+    atomic_folder, atomic_write, atomic_write_with, open_file, read_file, read_text, remove_stale,
+};
 pub use idx::load as load_idx;
 pub use loader::{Draw, Draws, LoadPlan, Loader};
 pub use origins::Origin;

@@ -1,8 +1,7 @@
 //! Arrays in numpy's `.npy` format.
 
 use crate::error::DataError;
-use crate::file::{atomic_write, read_at_most};
-use std::fs::File;
+use crate::file::{atomic_write, open_file, read_at_most, read_rest};
 use std::path::Path;
 
 /// An array in C order.
@@ -35,13 +34,14 @@ const LARGEST_HEADER: usize = 1 << 16;
 /// A file that cannot be read, is no `.npy`, is cut off or longer than its header says, or
 /// holds values of another kind.
 pub fn read(path: &Path) -> Result<Array, DataError> {
-    let file = File::open(path).map_err(|source| DataError::file("open", path, source))?;
-    let length = file
-        .metadata()
-        .map_err(|source| DataError::file("read", path, source))?
-        .len();
-    let bytes = read_at_most(file, length, path)?;
-    parse(&bytes).map_err(|(expected, found)| DataError::format(path, expected, found))
+    let mut file = open_file(path)?;
+    // Before memory is taken for the rest.
+    let start = read_at_most(&mut file, MAGIC.len() as u64 - 1, path)?;
+    if start != MAGIC {
+        return Err(DataError::format(path, "a .npy file", "other first bytes"));
+    }
+    parse(&read_rest(&mut file, start, path)?)
+        .map_err(|(expected, found)| DataError::format(path, expected, found))
 }
 
 /// Writes an array in C order, all or nothing.
@@ -75,7 +75,14 @@ pub fn write(path: &Path, shape: &[usize], values: &Values) -> Result<(), DataEr
     let padding = 63 - (10 + header.len()) % 64;
     header.push_str(&" ".repeat(padding));
     header.push('\n');
-    let mut bytes = [MAGIC, &[1, 0], &(header.len() as u16).to_le_bytes()].concat();
+    let Ok(length) = u16::try_from(header.len()) else {
+        return Err(DataError::format(
+            path,
+            "a shape whose header takes at most 65535 bytes",
+            format!("{} dimensions", shape.len()),
+        ));
+    };
+    let mut bytes = [MAGIC, &[1, 0], &length.to_le_bytes()].concat();
     bytes.extend(header.as_bytes());
     bytes.extend(data);
     atomic_write(path, &bytes)

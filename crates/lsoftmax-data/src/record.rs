@@ -3,7 +3,8 @@
 use crate::dataset::Dataset;
 use crate::digest::Digest;
 use crate::error::DataError;
-use crate::images::{ImageList, regular};
+use crate::file::open_file;
+use crate::images::ImageList;
 use crate::names::nfc;
 use crate::origins::{Origin, Texts};
 use crate::splits::Split;
@@ -188,7 +189,7 @@ impl RunImages {
         if !file.exists() {
             return Ok(None);
         }
-        let mut reader = csv::Reader::from_reader(regular(file)?);
+        let mut reader = csv::Reader::from_reader(open_file(file)?);
         let wrong = |expected: &str, found: String| DataError::format(file, expected, found);
         let not_csv = |error: csv::Error| wrong("a CSV table", error.to_string());
         let header = reader.headers().map_err(not_csv)?.clone();

@@ -1,37 +1,11 @@
-//! Text files: bounded, UTF-8, and tables with a header.
+//! Tables with a header.
 
 use crate::error::DataError;
-use crate::file::read_at_most;
-use crate::images::regular;
 use std::borrow::Borrow;
 use std::path::Path;
 
 /// No list of images comes near: ten million rows of 100 bytes.
 pub(crate) const LARGEST_FILE: u64 = 1 << 30;
-
-/// Reads a text file of at most `limit` bytes, without a byte order mark.
-pub(crate) fn read_text(path: &Path, limit: u64) -> Result<String, DataError> {
-    let bytes = read_at_most(regular(path)?, limit, path)?;
-    if bytes.len() as u64 > limit {
-        let expected = format!("a text file of at most {limit} bytes");
-        return Err(DataError::format(path, expected, "a longer one"));
-    }
-    if matches!(bytes[..], [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]) {
-        let found = "UTF-16: save it as UTF-8";
-        return Err(DataError::format(path, "UTF-8 text", found));
-    }
-    let mut text = String::from_utf8(bytes).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..place]
-            .split(|&byte| byte == b'\n')
-            .count();
-        DataError::format(path, "UTF-8 text", format!("other bytes in line {line}"))
-    })?;
-    if text.starts_with('\u{feff}') {
-        text.drain(..'\u{feff}'.len_utf8());
-    }
-    Ok(text)
-}
 
 /// A CSV table: what a header names, and rows of as many fields. Fields are trimmed, empty lines
 /// left out, and the case of the header does not matter.
@@ -216,25 +190,6 @@ fn wrong(path: &Path, text: &str, error: &csv::Error) -> DataError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn files_are_bounded_utf8_without_mark() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.txt");
-        std::fs::write(&path, "\u{feff}name").unwrap();
-        assert_eq!(read_text(&path, 7).unwrap(), "name");
-        let message = read_text(&path, 6).unwrap_err().to_string();
-        assert!(message.contains("at most 6 bytes"), "{message}");
-        std::fs::write(&path, b"one\ntw\xff").unwrap();
-        let message = read_text(&path, 100).unwrap_err().to_string();
-        assert!(message.contains("found other bytes in line 2"), "{message}");
-        let message = read_text(dir.path(), 9).unwrap_err().to_string();
-        assert!(message.contains("expected a file"), "{message}");
-        let message = read_text(&dir.path().join("none"), 9)
-            .unwrap_err()
-            .to_string();
-        assert!(message.starts_with("cannot open "), "{message}");
-    }
 
     #[test]
     fn paths_stay_in_their_folder() {

@@ -6,7 +6,6 @@ use lsoftmax_report::{
     AnnealingCurve, Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, ImageStrip,
     MarginCurve, OpenSetRow, OpenSetSection, Report, RocCurve, RunDetail, RunSummary,
     ScoreHistogram, StripRow, Thumbnail, annealing_plot, figure_page, margin_plot, page, pictures,
-    write,
 };
 use std::f64::consts::{PI, TAU};
 use std::path::{Path, PathBuf};
@@ -358,7 +357,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .unwrap_or_else(|| "sample-report".to_owned()),
     );
     std::fs::create_dir_all(folder.join("pictures"))?;
-    let save = |name: &str, text: &str| write(&folder.join(Path::new(name)), text);
+    let save = |name: &str, text: &str| std::fs::write(folder.join(Path::new(name)), text);
 
     let compared = sample(&[1, 2, 3, 4], 3);
     save("compare.html", &page(&compared))?;

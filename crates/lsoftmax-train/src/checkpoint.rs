@@ -2,12 +2,20 @@
 
 use crate::error::TrainError;
 use crate::model::{Model, ModelInfo};
-use crate::tensor_file::TensorFile;
+use crate::sgd::{are_finite, check_record};
+use crate::tensor_file::{Header, TensorFile};
 use crate::training::{Frame, Progress, Window};
 use burn::tensor::Device;
 use lsoftmax::RunningSignal;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+
+/// A model in the middle of its training: a copy, which no further step changes.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub(crate) file: TensorFile,
+    pub(crate) info: ModelInfo,
+}
 
 /// Everything a training needs to go on as if it had never stopped.
 ///
@@ -15,9 +23,7 @@ use std::path::Path;
 /// optimiser, and what is counted beside the tensors. A SHA-256 over all of it tells a damaged file.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The model's tensors: a copy, which no further step changes.
-    pub(crate) file: TensorFile,
-    pub(crate) info: ModelInfo,
+    pub(crate) snapshot: Snapshot,
     /// The optimiser's own format.
     pub(crate) optimiser: Vec<u8>,
     pub(crate) state: TrainingState,
@@ -67,13 +73,66 @@ pub struct Best {
 const OPTIMISER: &str = "optimiser";
 const TRAINING: &str = "training";
 
+impl Snapshot {
+    /// The model as it was, and what goes with it.
+    ///
+    /// # Errors
+    /// Its tensors do not fit its network.
+    pub fn model(&self, device: &Device) -> Result<(Model, ModelInfo), TrainError> {
+        let path = "the checkpoint".as_ref();
+        let model = Model::from_file(&self.file, &self.info, path, device)?;
+        Ok((model, self.info.clone()))
+    }
+
+    /// A model file as bytes.
+    ///
+    /// # Errors
+    /// Numbers that the format cannot hold.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
+        self.file.to_bytes()
+    }
+
+    /// Reads a model file, or the model of a checkpoint.
+    ///
+    /// # Errors
+    /// As for [`Model::load`].
+    pub fn load(path: &Path) -> Result<Self, TrainError> {
+        let damaged = |message| damaged(path, message);
+        let check = |header: &Header| Model::info(header, path);
+        let (mut file, info) = TensorFile::read(path, damaged, check)?;
+        file.tensors.remove(OPTIMISER);
+        file.metadata.remove(TRAINING);
+        let snapshot = Self { file, info };
+        snapshot.check(path)?;
+        Ok(snapshot)
+    }
+
+    /// Whether the tensors are those of the network, and numbers.
+    fn check(&self, path: &Path) -> Result<Model, TrainError> {
+        for (name, (_, _, bytes)) in &self.file.tensors {
+            if !are_finite(bytes) {
+                let message = format!("{name} has values that are not finite");
+                return Err(damaged(path, message));
+            }
+        }
+        Model::from_file(&self.file, &self.info, path, &Device::flex())
+    }
+}
+
+fn damaged(path: &Path, message: String) -> TrainError {
+    TrainError::Checkpoint {
+        path: path.to_owned(),
+        message,
+    }
+}
+
 impl Checkpoint {
     /// The model as it was, and what goes with it.
     ///
     /// # Errors
     /// Its tensors do not fit its network.
     pub fn model(&self, device: &Device) -> Result<(Model, ModelInfo), TrainError> {
-        Model::from_file(&self.file, "the checkpoint".as_ref(), device)
+        self.snapshot.model(device)
     }
 
     /// Steps done.
@@ -115,36 +174,258 @@ impl Checkpoint {
             path: "checkpoint".into(),
             message: error.to_string(),
         })?;
-        let mut file = self.file.clone();
+        let mut file = self.snapshot.file.clone();
         file.add_bytes(OPTIMISER, self.optimiser.clone());
         file.metadata.insert(TRAINING.into(), json);
-        file.to_sealed_bytes()
+        file.to_bytes()
     }
 
-    /// Reads a checkpoint.
+    /// Reads a checkpoint, and checks all that a training takes over from it.
     ///
     /// # Errors
     /// A file that cannot be read, or is damaged.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
-        let damaged = |message: String| TrainError::Checkpoint {
-            path: path.to_owned(),
-            message,
+        let damaged = |message| damaged(path, message);
+        let check = |header: &Header| {
+            header.sealed().map_err(damaged)?;
+            Model::info(header, path)
         };
-        let bytes = std::fs::read(path).map_err(|source| TrainError::file("read", path, source))?;
-        let mut file = TensorFile::parse_sealed(&bytes).map_err(damaged)?;
+        let (mut file, info) = TensorFile::read(path, damaged, check)?;
         let json = file
             .metadata
-            .get(TRAINING)
+            .remove(TRAINING)
             .ok_or_else(|| damaged("it is a model, and no checkpoint".into()))?;
-        let state = serde_json::from_str(json).map_err(|error| damaged(error.to_string()))?;
+        let state: TrainingState =
+            serde_json::from_str(&json).map_err(|error| damaged(error.to_string()))?;
         let optimiser = file.take_bytes(OPTIMISER).map_err(damaged)?;
-        file.metadata.remove(TRAINING);
-        let info = Model::info(&file, path)?;
+        let snapshot = Snapshot { file, info };
+        let model = snapshot.check(path)?;
+        // Before the first step nothing has a velocity, and class weights that no loss trains never do.
+        let alone = snapshot.info.pairs.is_some_and(|pairs| pairs.alone);
+        let moves = |name: &str| state.step > 0 && !(alone && name.starts_with("head."));
+        check_record(optimiser.clone(), &model.parameters()?, moves).map_err(damaged)?;
         Ok(Self {
-            file,
-            info,
+            snapshot,
             optimiser,
             state,
         })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::batches::TrainBatch;
+    use crate::learner::Learner;
+    use crate::network::{NetworkSpec, Normalisation, Stage};
+    use burn::tensor::{Bytes, DType};
+    use burn_pack::{Reader, Scalar, Tensor, Writer};
+    use lsoftmax::{Annealing, Loss};
+    use lsoftmax_data::Preprocessing;
+    use std::collections::BTreeMap;
+
+    /// A checkpoint after one step of a small model.
+    pub(crate) fn checkpoint() -> Checkpoint {
+        let network = NetworkSpec {
+            name: "own".into(),
+            stages: vec![Stage {
+                channels: 4,
+                convs: 1,
+                units: 0,
+                kernel: 3,
+                stride: 1,
+                pool: true,
+            }],
+            feature: 3,
+            normalisation: Normalisation::Batch,
+        };
+        let info = ModelInfo::new(
+            network,
+            [1, 6, 6],
+            vec!["a".into(), "b".into()],
+            Preprocessing {
+                mean: vec![0.0],
+                scale: 1.0,
+            },
+            Loss::LSoftmax { m: 2 },
+            Annealing::none(),
+        );
+        let device = Device::flex().autodiff();
+        let model = Model::new(&info, 0, &device).unwrap();
+        let learner = Learner::new(model, 0.9, 0.01);
+        let pixels = (0..144).map(|i| (i % 7) as f32).collect();
+        let batch = TrainBatch::upload(pixels, vec![0, 1, 0, 1], info.image, 0, &device);
+        let forward = learner.forward(batch).unwrap();
+        let learner = learner.update(forward, 0.01).unwrap();
+        Checkpoint {
+            snapshot: Snapshot {
+                file: learner.to_file(&info).unwrap(),
+                info,
+            },
+            optimiser: learner.optimiser_state().unwrap(),
+            state: TrainingState {
+                step: 1,
+                threads: 1,
+                ..TrainingState::default()
+            },
+        }
+    }
+
+    fn reload(checkpoint: &Checkpoint) -> Result<Checkpoint, TrainError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("step-1.safetensors");
+        std::fs::write(&path, checkpoint.to_bytes().unwrap()).unwrap();
+        Checkpoint::load(&path)
+    }
+
+    fn complaint(checkpoint: &Checkpoint) -> String {
+        let message = reload(checkpoint).unwrap_err().to_string();
+        assert!(message.contains("step-1.safetensors"), "{message}");
+        message
+    }
+
+    /// What stands in an optimiser's record.
+    struct Record {
+        tensors: Vec<(String, DType, Vec<usize>, Option<u64>, Vec<u8>)>,
+        scalars: BTreeMap<String, Scalar>,
+        paths: BTreeMap<String, String>,
+    }
+
+    fn with_record(change: impl FnOnce(&mut Record)) -> Checkpoint {
+        let mut checkpoint = checkpoint();
+        let reader = Reader::from_bytes(Bytes::from_bytes_vec(checkpoint.optimiser)).unwrap();
+        let mut record = Record {
+            scalars: reader.scalars().clone(),
+            paths: reader.metadata().clone(),
+            tensors: Vec::new(),
+        };
+        for tensor in reader.into_tensors().unwrap() {
+            let (name, kind, shape, id, bytes) = tensor.into_parts().unwrap();
+            let tensor = (name, kind, shape.to_vec(), id, bytes.to_vec());
+            record.tensors.push(tensor);
+        }
+        change(&mut record);
+        let tensors = record
+            .tensors
+            .into_iter()
+            .map(|(name, kind, shape, id, bytes)| {
+                Tensor::new(name, kind, shape, id, Bytes::from_bytes_vec(bytes))
+            });
+        let mut writer = Writer::new(tensors.collect());
+        for (key, value) in &record.scalars {
+            writer = writer.with_scalar(key, *value);
+        }
+        for (key, value) in &record.paths {
+            writer = writer.with_metadata(key, value);
+        }
+        checkpoint.optimiser = writer.into_bytes().unwrap().to_vec();
+        checkpoint
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        let checkpoint = with_record(|_| ());
+        let read = reload(&checkpoint).unwrap();
+        assert_eq!(read.snapshot.file, checkpoint.snapshot.file);
+        assert_eq!(read.optimiser, checkpoint.optimiser);
+        assert_eq!(read.state, checkpoint.state);
+    }
+
+    #[test]
+    fn a_forged_state_of_the_optimiser_is_refused_by_name() {
+        type Change = fn(&mut Record);
+        let cases: [(Change, &str); 11] = [
+            (|r| r.tensors[0].3 = None, "belongs to no parameter"),
+            (|r| r.tensors[0].3 = Some(99), "is wrong"),
+            (|r| r.tensors[1].0 += "x", "is missing"),
+            (|r| drop(r.tensors.pop()), "is missing"),
+            (|r| r.tensors.clear(), "is missing"),
+            (|r| r.tensors[2].2.push(1), "is wrong"),
+            (|r| r.tensors[0].1 = DType::I32, "is wrong"),
+            (
+                |r| r.tensors[3].4[..4].copy_from_slice(&f32::NAN.to_le_bytes()),
+                "not finite",
+            ),
+            (
+                |r| {
+                    r.tensors.push((
+                        "9.momentum.velocity".into(),
+                        DType::F32,
+                        vec![0],
+                        Some(9),
+                        vec![],
+                    ))
+                },
+                "belongs to no parameter",
+            ),
+            (
+                |r| {
+                    r.scalars.insert("1.__rank".into(), Scalar::UInt(99));
+                },
+                "number of dimensions",
+            ),
+            (|r| drop(r.paths.remove("1")), "path"),
+        ];
+        for (number, (change, expected)) in cases.into_iter().enumerate() {
+            let message = complaint(&with_record(change));
+            assert!(message.contains(expected), "{number}: {message}");
+        }
+        for bytes in [vec![], vec![0; 100], checkpoint().optimiser[..300].to_vec()] {
+            let mut forged = checkpoint();
+            forged.optimiser = bytes;
+            assert!(complaint(&forged).contains("the optimiser's state"));
+        }
+    }
+
+    #[test]
+    fn a_forged_model_is_refused_by_name() {
+        type Change = fn(&mut TensorFile);
+        let cases: [(Change, &str); 3] = [
+            (|f| drop(f.tensors.remove("head.weight")), "head.weight"),
+            (
+                |f| {
+                    let slope = f.tensors.get_mut("backbone.blocks.0.slope").unwrap();
+                    slope.2[..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
+                },
+                "slope has values that are not finite",
+            ),
+            (
+                |f| {
+                    let weight = f.tensors.get_mut("backbone.feature.weight").unwrap();
+                    weight.1.reverse();
+                },
+                "must be F32 [36, 3]",
+            ),
+        ];
+        for (change, expected) in cases {
+            let mut forged = checkpoint();
+            change(&mut forged.snapshot.file);
+            let message = complaint(&forged);
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_the_model_of_a_checkpoint() {
+        let checkpoint = checkpoint();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("best.safetensors");
+        for bytes in [
+            checkpoint.snapshot.to_bytes().unwrap(),
+            checkpoint.to_bytes().unwrap(),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let read = Snapshot::load(&path).unwrap();
+            assert_eq!(read.file, checkpoint.snapshot.file);
+            assert!(Model::load(&path, &Device::flex()).is_ok());
+        }
+        let message = Checkpoint::load(&path);
+        assert!(message.is_ok());
+        std::fs::write(&path, checkpoint.snapshot.to_bytes().unwrap()).unwrap();
+        let message = Checkpoint::load(&path).unwrap_err().to_string();
+        assert!(
+            message.contains("it is a model, and no checkpoint"),
+            "{message}"
+        );
     }
 }

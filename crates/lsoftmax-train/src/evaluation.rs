@@ -10,8 +10,10 @@ use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix, un
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// Images at a time.
+/// Images at a time, if they are not large.
 const BATCH: usize = 256;
+/// Most values at a time: 2 GiB, which is 256 images of 128 x 128 with 64 channels.
+const MOST_VALUES: usize = 1 << 29;
 /// Two degrees a bin.
 const BINS: usize = 90;
 
@@ -44,6 +46,12 @@ pub struct Evaluation {
     pub confusion: Option<Vec<Vec<u64>>>,
 }
 
+/// How many images a model takes at a time.
+fn batch_of(info: &ModelInfo) -> Result<usize, TrainError> {
+    let image = info.network.sizes(info.image)?.largest;
+    Ok((MOST_VALUES / image).clamp(1, BATCH))
+}
+
 /// The features of all images, `[sample, feature]`.
 pub(crate) fn features(
     model: &Model,
@@ -55,7 +63,7 @@ pub(crate) fn features(
     let model = burn::module::Module::valid(model);
     let device = model.head.weight.val().device();
     let mut all = Vec::new();
-    for batch in data.batches(BATCH, &info.preprocessing, MemoryLayout::Nhwc) {
+    for batch in data.batches(batch_of(info)?, &info.preprocessing, MemoryLayout::Nhwc) {
         let x = images(batch.pixels, batch.labels.len(), info.image, &device);
         all.extend(host(model.backbone.forward(x)));
     }
@@ -122,7 +130,7 @@ pub fn evaluate(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Evalu
     let mut angles = AngleStatistics::new(classes, feature, Centre::MeanFeature)
         .with_class_weights(weights)?
         .with_target_histogram_rad(Histogram::uniform(0.0, PI, BINS)?);
-    for batch in data.batches(BATCH, &info.preprocessing, MemoryLayout::Nhwc) {
+    for batch in data.batches(batch_of(info)?, &info.preprocessing, MemoryLayout::Nhwc) {
         let labels: Vec<usize> = batch.labels.iter().map(|&label| label as usize).collect();
         let x = images(batch.pixels, labels.len(), info.image, &device);
         let features = model.backbone.forward(x);

@@ -7,7 +7,7 @@ use crate::objective::{self, PairTerm};
 use crate::precision::Precision;
 use crate::settings::{NetworkChoice, Settings};
 use lsoftmax::{Annealing, Lambda, Loss};
-use lsoftmax_data::{OpenSet, SameNames};
+use lsoftmax_data::{OpenSet, SameNames, read_text};
 use std::path::Path;
 
 /// A training with nothing left open.
@@ -97,13 +97,15 @@ const GENERATED_ITERATIONS: u64 = 600;
 /// The default training on a folder of images: what a laptop has done in an hour or two.
 const IMAGES_ITERATIONS: u64 = 2_000;
 
+/// Most bytes of an experiment's or a network's file.
+const LARGEST_TEXT: u64 = 1 << 20;
+
 /// Reads an experiment file.
 ///
 /// # Errors
 /// A file that cannot be read, is no TOML, or has a key that no experiment has.
 pub fn read_settings(path: &Path) -> Result<Settings, TrainError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| TrainError::file("read", path, source))?;
+    let text = read_text(path, LARGEST_TEXT)?;
     parse_settings(&text, path)
 }
 
@@ -432,8 +434,7 @@ fn read_network(name: &str) -> Result<NetworkSpec, TrainError> {
     {
         return Ok(NetworkSpec::named(name)?);
     }
-    let text =
-        std::fs::read_to_string(name).map_err(|source| TrainError::file("read", name, source))?;
+    let text = read_text(name.as_ref(), LARGEST_TEXT)?;
     toml::from_str(&text).map_err(|error| TrainError::Syntax {
         path: name.into(),
         message: error.to_string().trim_end().to_owned(),

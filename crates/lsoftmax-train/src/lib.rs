@@ -23,6 +23,7 @@ mod experiment;
 mod gallery;
 mod image_choice;
 mod learner;
+mod memory;
 mod model;
 mod network;
 mod number;
@@ -41,7 +42,7 @@ mod training;
 mod watch;
 
 pub use batches::TrainBatch;
-pub use checkpoint::{Best, Checkpoint};
+pub use checkpoint::{Best, Checkpoint, Snapshot};
 pub use device::DeviceChoice;
 pub use error::TrainError;
 pub use evaluation::{Evaluation, embeddings, evaluate};
@@ -53,9 +54,11 @@ pub use gallery::ApproximateSearch;
 pub use gallery::{Gallery, Hit, INDEX_FROM, IndexPart};
 pub use image_choice::ImageChoice;
 pub use learner::{Forward, Learner, StepNumbers, TargetNumbers};
+pub use memory::check_fit;
 pub use model::{ImageRules, Model, ModelInfo};
 pub use network::{
-    Backbone, BatchNorm, Block, Feature, NetworkSpec, Normalisation, SpecError, Stage, pooled_size,
+    Backbone, BatchNorm, Block, Bytes, Feature, MOST_ACTIVATIONS, NetworkSpec, Normalisation,
+    SpecError, Stage, pooled_size,
 };
 pub use objective::{PAIR_LOSSES, PairLoss, PairTerm};
 pub use open_set::{

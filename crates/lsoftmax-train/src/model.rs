@@ -4,7 +4,7 @@ use crate::error::TrainError;
 use crate::network::{Backbone, BatchNorm, NetworkSpec, class_weights};
 use crate::objective::PairTerm;
 use crate::open_set::Decision;
-use crate::tensor_file::TensorFile;
+use crate::tensor_file::{Header, TensorFile};
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::tensor::{Device, Tensor};
 use lsoftmax::{Annealing, Loss, MarginHead, MarginHeadConfig};
@@ -12,6 +12,7 @@ use lsoftmax_data::faces::FaceTemplate;
 use lsoftmax_data::images::Fit;
 use lsoftmax_data::{Preprocessing, atomic_write};
 use serde::{Deserialize, Serialize};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// A classifier: the network and its class layer.
@@ -69,7 +70,12 @@ pub struct ImageRules {
     pub align: Option<FaceTemplate>,
 }
 
-const VERSION: u32 = 1;
+/// Files of version 1 may be without a SHA-256 of themselves.
+const VERSION: u32 = 2;
+const VERSIONS: RangeInclusive<u32> = 1..=VERSION;
+/// Most bytes of a file beside its weights: normalisations, slopes, biases, and the optimiser's
+/// names for them.
+const OTHER_VALUES: u64 = 256 << 20;
 /// The key of the file's metadata under which [`ModelInfo`] stands, as JSON.
 const METADATA: &str = "lsoftmax";
 
@@ -137,12 +143,23 @@ impl Model {
         Ok(model)
     }
 
-    /// The model as bytes in the safetensors format; [`ModelInfo`] stands in its metadata.
+    /// The model as bytes in the safetensors format; [`ModelInfo`] stands in its metadata, and a
+    /// SHA-256 over names, shapes, values and metadata.
     ///
     /// # Errors
     /// A λ that JSON cannot hold.
     pub fn to_bytes(&self, info: &ModelInfo) -> Result<Vec<u8>, TrainError> {
         self.to_file(info)?.to_bytes()
+    }
+
+    /// Name and shape of each parameter, in the order of their numbers.
+    pub(crate) fn parameters(&self) -> Result<Vec<(String, Vec<usize>)>, TrainError> {
+        let mut visitor = Shapes(Vec::new());
+        each_tensor(&mut self.clone(), &mut visitor)?;
+        let Shapes(mut shapes) = visitor;
+        let is_statistic = |name: &str| name.ends_with(".mean") || name.ends_with(".var");
+        shapes.retain(|(name, _)| !is_statistic(name));
+        Ok(shapes)
     }
 
     pub(crate) fn to_file(&self, info: &ModelInfo) -> Result<TensorFile, TrainError> {
@@ -168,41 +185,50 @@ impl Model {
     /// Reads a model file.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged, or is no model of this version.
+    /// A file that cannot be read, is damaged, is no model of this version or before, or needs more
+    /// memory than [`NetworkSpec::check`] allows.
     pub fn load(path: &Path, device: &Device) -> Result<(Self, ModelInfo), TrainError> {
-        let bytes = std::fs::read(path).map_err(|source| TrainError::file("read", path, source))?;
-        let file = TensorFile::parse(&bytes).map_err(|message| TrainError::Model {
-            path: path.to_owned(),
-            message,
-        })?;
-        drop(bytes);
-        Self::from_file(&file, path, device)
-    }
-
-    /// What a file says of its model.
-    pub(crate) fn info(file: &TensorFile, path: &Path) -> Result<ModelInfo, TrainError> {
         let broken = |message: String| TrainError::Model {
             path: path.to_owned(),
             message,
         };
-        let json = file
+        let check = |header: &Header| Self::info(header, path);
+        let (file, info) = TensorFile::read(path, broken, check)?;
+        Ok((Self::from_file(&file, &info, path, device)?, info))
+    }
+
+    /// What the header of a file says of its model.
+    pub(crate) fn info(header: &Header, path: &Path) -> Result<ModelInfo, TrainError> {
+        let broken = |message: String| TrainError::Model {
+            path: path.to_owned(),
+            message,
+        };
+        let json = header
             .metadata
             .get(METADATA)
             .ok_or_else(|| broken("its metadata has no entry \"lsoftmax\"".into()))?;
-        let info: ModelInfo = serde_json::from_str(json).map_err(|e| broken(e.to_string()))?;
-        if info.version != VERSION {
+        let mut info: ModelInfo = serde_json::from_str(json).map_err(|e| broken(e.to_string()))?;
+        if !VERSIONS.contains(&info.version) {
             return Err(broken(format!(
-                "version {VERSION} expected, {} found",
+                "version {VERSION} or before expected, {} found",
                 info.version
             )));
         }
+        if info.version > 1 {
+            header.sealed().map_err(broken)?;
+        }
+        info.version = VERSION;
         // Before memory is taken for what the metadata promises.
         let head = info.class_names.len().saturating_mul(info.network.feature);
         let weights = info.network.weights(info.image)?.saturating_add(head);
-        let bytes: usize = file.tensors.values().map(|(.., bytes)| bytes.len()).sum();
-        if weights.saturating_mul(size_of::<f32>()) > bytes {
+        let least = (weights as u64).saturating_mul(size_of::<f32>() as u64);
+        // A checkpoint has a velocity for each weight, and perhaps centres of the classes. All else
+        // is small.
+        let most = least.saturating_mul(3).saturating_add(OTHER_VALUES);
+        if !(least..=most).contains(&header.bytes) {
             return Err(broken(format!(
-                "{weights} weights expected, {bytes} bytes found"
+                "{weights} weights expected, {} bytes found",
+                header.bytes
             )));
         }
         Ok(info)
@@ -233,13 +259,13 @@ impl Model {
 
     pub(crate) fn from_file(
         file: &TensorFile,
+        info: &ModelInfo,
         path: &Path,
         device: &Device,
-    ) -> Result<(Self, ModelInfo), TrainError> {
-        let info = Self::info(file, path)?;
-        let mut model = Self::new(&info, 0, device)?;
+    ) -> Result<Self, TrainError> {
+        let mut model = Self::new(info, 0, device)?;
         each_tensor(&mut model, &mut Restore { file, path, device })?;
-        Ok((model, info))
+        Ok(model)
     }
 }
 
@@ -341,6 +367,19 @@ impl TensorVisitor for Collect {
         tensor: Tensor<D>,
     ) -> Result<Tensor<D>, TrainError> {
         self.0.add(&name, &tensor.to_data());
+        Ok(tensor)
+    }
+}
+
+struct Shapes(Vec<(String, Vec<usize>)>);
+
+impl TensorVisitor for Shapes {
+    fn visit<const D: usize>(
+        &mut self,
+        name: String,
+        tensor: Tensor<D>,
+    ) -> Result<Tensor<D>, TrainError> {
+        self.0.push((name, tensor.dims().to_vec()));
         Ok(tensor)
     }
 }

@@ -1,12 +1,14 @@
 //! The folder that a run leaves behind.
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::error::TrainError;
 use crate::experiment::{Experiment, read_settings};
 use crate::settings::Settings;
 use crate::tensorboard::{self, EVENTS_FILE};
 use crate::training::{Observer, Outcome, Progress, Saved, Trained};
-use lsoftmax_data::{RunImages, Split, atomic_write};
+use lsoftmax_data::{
+    DataError, RunImages, Split, atomic_folder, atomic_write, read_file, remove_stale,
+};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -44,6 +46,8 @@ pub const CHECKPOINTS: &str = "checkpoints";
 /// The best model on the held-out part, among the checkpoints.
 pub const BEST_FILE: &str = "best.safetensors";
 
+/// Most bytes of an outcome: some have the features of many images after many steps.
+const LARGEST_OUTCOME: u64 = 1 << 30;
 /// Checkpoints that are kept, beside the best and the last good one.
 const KEPT: usize = 2;
 
@@ -103,23 +107,19 @@ impl RunFolder {
         if path.exists() {
             return Err(TrainError::RunExists(path.to_owned()));
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let aside = path.with_file_name(format!(".{name}-{}.part", std::process::id()));
-        fs::create_dir_all(aside.join(CHECKPOINTS))
-            .map_err(|source| TrainError::file("make", path, source))?;
-        let listed = if images.is_empty() {
-            Ok(())
-        } else {
-            (images.to_csv()).and_then(|csv| atomic_write(&aside.join(IMAGES_FILE), &csv))
-        };
-        let made = listed
-            .and_then(|()| atomic_write(&aside.join(EXPERIMENT_FILE), toml.as_bytes()))
-            .map_err(TrainError::from)
-            .and_then(|()| fs::rename(&aside, path).map_err(|source| not_new(path, source)));
-        if let Err(error) = made {
-            fs::remove_dir_all(&aside).ok();
-            return Err(error);
-        }
+        let made = atomic_folder(path, |aside| {
+            let checkpoints = aside.join(CHECKPOINTS);
+            fs::create_dir(&checkpoints).map_err(|e| DataError::file("make", path, e))?;
+            if !images.is_empty() {
+                atomic_write(&aside.join(IMAGES_FILE), &images.to_csv()?)?;
+            }
+            atomic_write(&aside.join(EXPERIMENT_FILE), toml.as_bytes())?;
+            Ok(aside.to_owned())
+        });
+        made.map_err(|error| match error {
+            DataError::File { source, .. } => not_new(path, source),
+            error => error.into(),
+        })?;
         Self::at(path, &[])
     }
 
@@ -201,7 +201,7 @@ impl RunFolder {
         let settings = recorded_settings(path)?;
         let experiment = Experiment::resolve(Settings::default(), settings)?;
         let file = path.join(OUTCOME_FILE);
-        let text = fs::read(&file).map_err(|source| TrainError::file("read", &file, source))?;
+        let text = read_file(&file, LARGEST_OUTCOME)?;
         let outcome = serde_json::from_slice(&text).map_err(|error| TrainError::Syntax {
             path: file,
             message: error.to_string(),
@@ -218,7 +218,7 @@ impl RunFolder {
             return Err(TrainError::Running(path.to_owned()));
         }
         for folder in [path.to_owned(), path.join(CHECKPOINTS)] {
-            remove_parts(&folder);
+            remove_stale(&folder);
         }
         let mut folder = Self {
             _lock: lock,
@@ -386,17 +386,6 @@ fn line_of(run: &Path, progress: &Progress) -> Result<String, TrainError> {
     Ok(line + "\n")
 }
 
-/// Removes what a killed process left half-written. It is in nobody's way if it stays.
-fn remove_parts(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with('.') && name.ends_with(".part") {
-            fs::remove_file(entry.path()).ok();
-        }
-    }
-}
-
 /// The steps of the checkpoints of a run, rising.
 fn steps_of(run: &Path) -> Result<Vec<u64>, TrainError> {
     let folder = run.join(CHECKPOINTS);
@@ -442,12 +431,22 @@ fn load_saved(run: &Path, file: &Path, own: &Experiment) -> Result<Saved, TrainE
             ),
         });
     }
+    if last.step() > own.iterations {
+        return Err(TrainError::Checkpoint {
+            path: file.to_owned(),
+            message: format!(
+                "at most {} steps expected, {} found",
+                own.iterations,
+                last.step()
+            ),
+        });
+    }
     let good = match last.good_step() {
         Some(step) if step != last.step() => Some(Checkpoint::load(&checkpoint_path(run, step))?),
         _ => None,
     };
     let best = match last.best_step() {
-        Some(_) => Some(Checkpoint::load(&run.join(CHECKPOINTS).join(BEST_FILE))?),
+        Some(_) => Some(Snapshot::load(&run.join(CHECKPOINTS).join(BEST_FILE))?),
         None => None,
     };
     Ok(Saved { last, good, best })
@@ -474,9 +473,9 @@ impl Observer for RunFolder {
         Ok(())
     }
 
-    fn best(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+    fn best(&mut self, model: &Snapshot) -> Result<(), TrainError> {
         let path = self.path.join(CHECKPOINTS).join(BEST_FILE);
-        Ok(atomic_write(&path, &checkpoint.to_bytes()?)?)
+        Ok(atomic_write(&path, &model.to_bytes()?)?)
     }
 
     fn rewind(&mut self, _: &str, step: u64, curve: &[Progress]) -> Result<(), TrainError> {
@@ -485,5 +484,38 @@ impl Observer for RunFolder {
             self.events = Some(write_events(&self.path, curve)?);
         }
         self.forget_after(step)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_beyond_the_end_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run");
+        let settings = Settings {
+            train_samples: Some(20),
+            test_samples: Some(20),
+            ..Settings::default()
+        };
+        let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
+        let split = crate::load_data(&experiment).unwrap();
+        let mut folder = RunFolder::create(&path, &experiment, &split).unwrap();
+        let mut checkpoint = crate::checkpoint::tests::checkpoint();
+        checkpoint.state.experiment = experiment.to_toml().unwrap();
+        folder.checkpoint(&checkpoint).unwrap();
+        drop(folder);
+        let (folder, _, saved) = RunFolder::open(&path, None, None).unwrap();
+        assert_eq!(saved.unwrap().last.step(), 1);
+        drop(folder);
+        for step in [experiment.iterations + 1, u64::MAX] {
+            checkpoint.state.step = step;
+            let file = checkpoint_path(&path, 1);
+            fs::write(&file, checkpoint.to_bytes().unwrap()).unwrap();
+            let message = RunFolder::open(&path, None, None).unwrap_err().to_string();
+            assert!(message.contains(&format!("{step} found")), "{message}");
+        }
     }
 }

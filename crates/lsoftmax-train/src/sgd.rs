@@ -2,7 +2,9 @@
 
 use crate::ops::{Descent, descend};
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource, join_path};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Bytes, DType, Device, Tensor};
+use burn_pack::Reader;
+use std::collections::BTreeMap;
 
 /// SGD with momentum and weight decay as Caffe and PyTorch have it: [`descend`].
 ///
@@ -20,6 +22,7 @@ pub(crate) struct Velocity<const D: usize>(Tensor<D>);
 /// Where Burn's record has it.
 const MOMENTUM: &str = "momentum";
 const VELOCITY: &str = "velocity";
+const RANK: &str = "__rank";
 
 impl<const D: usize> RecordState for Velocity<D> {
     fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
@@ -31,6 +34,78 @@ impl<const D: usize> RecordState for Velocity<D> {
         // A damaged record may have another rank.
         (data.shape().num_dims() == D).then(|| Self(Tensor::from_data(data, device)))
     }
+}
+
+/// Checks a record of Burn's optimiser before that gets it. Burn panics at a tensor that belongs to no
+/// parameter, and leaves out without a word what does not fit.
+///
+/// `parameters` are names and shapes in the order of their numbers, from 1; `moves` says whose velocity
+/// must be there.
+pub(crate) fn check_record(
+    record: Vec<u8>,
+    parameters: &[(String, Vec<usize>)],
+    moves: impl Fn(&str) -> bool,
+) -> Result<(), String> {
+    let unreadable = |error: burn_pack::Error| format!("the optimiser's state: {error}");
+    let reader = Reader::from_bytes(Bytes::from_bytes_vec(record)).map_err(unreadable)?;
+    let ranks = reader.scalars().clone();
+    let paths = reader.metadata().clone();
+    let mut found = BTreeMap::new();
+    for tensor in reader.into_tensors().map_err(unreadable)? {
+        let (name, kind, shape, number, bytes) = tensor.into_parts().map_err(unreadable)?;
+        let Some(number) = number else {
+            return Err(format!(
+                "{name} of the optimiser's state belongs to no parameter"
+            ));
+        };
+        found.insert(name, (kind, shape, number, bytes));
+    }
+    for (number, (parameter, shape)) in (1_u64..).zip(parameters) {
+        let wrong = |what: &str| Err(format!("the optimiser's {what} of {parameter} is wrong"));
+        let prefix = number.to_string();
+        let Some(velocity) = found.remove(&format!("{prefix}.{MOMENTUM}.{VELOCITY}")) else {
+            if moves(parameter) {
+                return Err(format!(
+                    "the optimiser's velocity of {parameter} is missing"
+                ));
+            }
+            continue;
+        };
+        let (kind, size, of, bytes) = velocity;
+        if of != number || kind != DType::F32 || size.to_vec() != *shape {
+            return wrong("velocity");
+        }
+        if !are_finite(&bytes) {
+            return Err(format!(
+                "the optimiser's velocity of {parameter} has values that are not finite"
+            ));
+        }
+        let rank = ranks.get(&format!("{prefix}.{RANK}")).copied();
+        if rank.and_then(|rank| usize::try_from(rank).ok()) != Some(shape.len()) {
+            return wrong("number of dimensions");
+        }
+        // It tells whether the parameter decays.
+        let decays = |name: &str| name.ends_with(".weight");
+        if paths
+            .get(&prefix)
+            .is_none_or(|path| decays(path) != decays(parameter))
+        {
+            return wrong("path");
+        }
+    }
+    match found.keys().next() {
+        Some(name) => Err(format!(
+            "{name} of the optimiser's state belongs to no parameter"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Whether the bytes of f32 are all finite numbers.
+pub(crate) fn are_finite(bytes: &[u8]) -> bool {
+    bytes
+        .chunks_exact(size_of::<f32>())
+        .all(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).is_finite())
 }
 
 impl Optimizer for Sgd {
@@ -65,7 +140,6 @@ mod tests {
     use burn::optim::decay::WeightDecayConfig;
     use burn::optim::momentum::MomentumConfig;
     use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
-    use burn::tensor::Bytes;
 
     #[derive(Module, Debug)]
     struct Line {

@@ -2,12 +2,21 @@
 
 use crate::error::TrainError;
 use burn::tensor::TensorData;
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use lsoftmax_data::open_file;
+use safetensors::tensor::{TensorInfo, TensorView};
+use safetensors::{Dtype, SafeTensors};
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
 
 /// The key of the digest in the metadata.
-const SHA_256: &str = "sha256";
+pub(crate) const SHA_256: &str = "sha256";
+/// Most bytes of a header, as the format has it.
+const LARGEST_HEADER: u64 = 100_000_000;
+/// Bytes of the header's length.
+const LENGTH: usize = 8;
 
 /// A tensor's type, shape and bytes.
 pub(crate) type Entry = (Dtype, Vec<usize>, Vec<u8>);
@@ -17,6 +26,13 @@ pub(crate) type Entry = (Dtype, Vec<usize>, Vec<u8>);
 pub(crate) struct TensorFile {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) tensors: BTreeMap<String, Entry>,
+}
+
+/// What the header of a file says before its tensors are read.
+pub(crate) struct Header {
+    pub(crate) metadata: BTreeMap<String, String>,
+    /// Bytes of all tensors.
+    pub(crate) bytes: u64,
 }
 
 impl TensorFile {
@@ -58,41 +74,54 @@ impl TensorFile {
         }
     }
 
+    /// The file as bytes, with a SHA-256 of itself in its metadata. The same content gives the same
+    /// bytes; `safetensors` itself writes metadata in the order of a hash map.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
-        let broken = |error: safetensors::SafeTensorError| TrainError::Model {
+        let broken = |message: String| TrainError::Model {
             path: "model".into(),
-            message: error.to_string(),
+            message,
         };
-        let views: Vec<_> = self
-            .tensors
+        let json = |text: &str| serde_json::Value::from(text).to_string();
+        let mut metadata = self.metadata.clone();
+        metadata.insert(SHA_256.into(), self.digest());
+        let metadata = metadata
             .iter()
-            .map(|(name, (dtype, shape, bytes))| {
-                TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
-            })
-            .collect::<Result<_, _>>()
-            .map_err(broken)?;
-        let metadata: HashMap<_, _> = self.metadata.clone().into_iter().collect();
-        safetensors::serialize(views, Some(metadata)).map_err(broken)
-    }
-
-    /// The file with a SHA-256 of itself in its metadata.
-    pub(crate) fn to_sealed_bytes(&self) -> Result<Vec<u8>, TrainError> {
-        let mut file = self.clone();
-        file.metadata.insert(SHA_256.into(), self.digest());
-        file.to_bytes()
-    }
-
-    /// Reads what [`to_sealed_bytes`](Self::to_sealed_bytes) wrote, if nothing of it has changed.
-    pub(crate) fn parse_sealed(bytes: &[u8]) -> Result<Self, String> {
-        let mut file = Self::parse(bytes)?;
-        let noted = file.metadata.remove(SHA_256);
-        let noted = noted.ok_or("it has no SHA-256 of itself")?;
-        let found = file.digest();
-        if noted == found {
-            Ok(file)
-        } else {
-            Err(format!("its SHA-256 must be {noted}, found {found}"))
+            .map(|(key, value)| format!("{}:{}", json(key), json(value)));
+        let metadata: Vec<String> = metadata.collect();
+        let mut header = format!("{{\"__metadata__\":{{{}}}", metadata.join(","));
+        // Wide types first, so that all are aligned.
+        let mut tensors: Vec<_> = self.tensors.iter().collect();
+        tensors.sort_by(|(_, left), (_, right)| right.0.cmp(&left.0));
+        let mut end = 0;
+        for (name, (dtype, shape, bytes)) in &tensors {
+            TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| broken(e.to_string()))?;
+            let start = end;
+            end += bytes.len();
+            let info = TensorInfo {
+                dtype: *dtype,
+                shape: shape.clone(),
+                data_offsets: (start, end),
+            };
+            let info = serde_json::to_string(&info).map_err(|e| broken(e.to_string()))?;
+            header += &format!(",{}:{info}", json(name));
         }
+        header.push('}');
+        while header.len() % LENGTH != 0 {
+            header.push(' ');
+        }
+        if header.len() as u64 > LARGEST_HEADER {
+            return Err(broken(format!(
+                "names and metadata take {} bytes, and the format has room for {LARGEST_HEADER}",
+                header.len()
+            )));
+        }
+        let mut file = Vec::with_capacity(LENGTH + header.len() + end);
+        file.extend((header.len() as u64).to_le_bytes());
+        file.extend(header.into_bytes());
+        for (_, (.., bytes)) in tensors {
+            file.extend(bytes);
+        }
+        Ok(file)
     }
 
     /// SHA-256 over names, shapes and values of all tensors, and over the metadata.
@@ -114,10 +143,59 @@ impl TensorFile {
         format!("{:x}", hash.finalize())
     }
 
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, String> {
+    /// Reads a file. `check` sees its header before memory is taken for the tensors, and what it
+    /// makes of it is returned too. If the file has a SHA-256 of itself, it must be the right one.
+    ///
+    /// # Errors
+    /// A file that cannot be read; `broken` makes the error for one that is damaged.
+    pub(crate) fn read<T>(
+        path: &Path,
+        broken: impl Fn(String) -> TrainError,
+        check: impl FnOnce(&Header) -> Result<T, TrainError>,
+    ) -> Result<(Self, T), TrainError> {
+        let mut file = open_file(path)?;
+        let unreadable = |source| TrainError::file("read", path, source);
+        let length = file.metadata().map_err(unreadable)?.len();
+        let mut bytes = Vec::new();
+        let mut more = |bytes: &mut Vec<u8>, count: u64| {
+            file.by_ref()
+                .take(count)
+                .read_to_end(bytes)
+                .map_err(unreadable)
+        };
+        more(&mut bytes, LENGTH as u64)?;
+        let size = <[u8; LENGTH]>::try_from(&bytes[..])
+            .map_err(|_| broken(format!("it is cut off after {length} bytes")))?;
+        let size = u64::from_le_bytes(size);
+        let left = length.checked_sub(LENGTH as u64);
+        let Some(data) = left.and_then(|left| left.checked_sub(size)) else {
+            return Err(broken(format!(
+                "its header must have {size} bytes, and the file has {length}"
+            )));
+        };
+        if size > LARGEST_HEADER {
+            return Err(broken(format!(
+                "its header must have at most {LARGEST_HEADER} bytes, found {size}"
+            )));
+        }
+        more(&mut bytes, size)?;
+        let header: JsonHeader = serde_json::from_slice(&bytes[LENGTH..])
+            .map_err(|error| broken(format!("its header is damaged: {error}")))?;
+        let made = check(&Header {
+            metadata: header.metadata,
+            bytes: data,
+        })?;
+        bytes
+            .try_reserve_exact(data as usize)
+            .map_err(|_| broken(format!("its {length} bytes do not fit the memory")))?;
+        more(&mut bytes, data)?;
+        Ok((Self::parse(&bytes).map_err(broken)?, made))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| e.to_string())?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| e.to_string())?;
-        Ok(Self {
+        let mut file = Self {
             metadata: header
                 .metadata()
                 .clone()
@@ -132,6 +210,109 @@ impl TensorFile {
                     (name, entry)
                 })
                 .collect(),
-        })
+        };
+        if let Some(noted) = file.metadata.remove(SHA_256) {
+            let found = file.digest();
+            if noted != found {
+                return Err(format!("its SHA-256 must be {noted}, found {found}"));
+            }
+        }
+        Ok(file)
+    }
+}
+
+impl Header {
+    /// Refuses a file that has no SHA-256 of itself.
+    pub(crate) fn sealed(&self) -> Result<(), String> {
+        if self.metadata.contains_key(SHA_256) {
+            return Ok(());
+        }
+        Err("it has no SHA-256 of itself".into())
+    }
+}
+
+/// The part of a header that is no tensor.
+#[derive(Deserialize)]
+struct JsonHeader {
+    #[serde(rename = "__metadata__", default)]
+    metadata: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn file() -> TensorFile {
+        let mut file = TensorFile::default();
+        file.add("b", &TensorData::new(vec![1.0_f32, 2.0], [2]));
+        file.add("a", &TensorData::new(vec![3.0_f32], [1, 1]));
+        file.add_bytes("bytes", vec![7, 8, 9]);
+        file.metadata
+            .insert("ä \"quoted\"".into(), "{\"x\": [1]}\n".into());
+        for key in 'a'..='z' {
+            file.metadata.insert(key.into(), "value".into());
+        }
+        file
+    }
+
+    #[test]
+    fn the_layout_is_that_of_the_library_and_always_the_same() {
+        let mut plain = file();
+        plain.metadata.clear();
+        let bytes = plain.to_bytes().unwrap();
+        let views = plain.tensors.iter().map(|(name, (dtype, shape, bytes))| {
+            let view = TensorView::new(*dtype, shape.clone(), bytes).unwrap();
+            (name.clone(), view)
+        });
+        let metadata = HashMap::from([(SHA_256.to_owned(), plain.digest())]);
+        assert_eq!(
+            bytes,
+            safetensors::serialize(views, Some(metadata)).unwrap()
+        );
+        assert_eq!(file().to_bytes().unwrap(), file().to_bytes().unwrap());
+        assert_eq!(
+            TensorFile::parse(&file().to_bytes().unwrap()).unwrap(),
+            file()
+        );
+    }
+
+    #[test]
+    fn a_header_is_checked_before_the_tensors_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let broken = |message| TrainError::Gallery {
+            path: "f".into(),
+            message,
+        };
+        let read = |bytes: &[u8], length: u64| {
+            std::fs::write(&path, bytes).unwrap();
+            let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+            file.set_len(length).unwrap();
+            let check = |header: &Header| match header.bytes {
+                0..=1000 => Ok(header.metadata.len()),
+                _ => Err(broken("too large".into())),
+            };
+            TensorFile::read(&path, broken, check).map_err(|error| error.to_string())
+        };
+        let whole = file().to_bytes().unwrap();
+        let length = whole.len() as u64;
+        assert_eq!(read(&whole, length).unwrap(), (file(), 28));
+        for (bytes, length, expected) in [
+            // A tebibyte of nothing.
+            (&whole[..], 1 << 40, "too large"),
+            (&[], 1 << 40, "damaged"),
+            (&[0xff; 8], 1 << 40, "18446744073709551615 bytes"),
+            (
+                &[0, 0, 0, 10, 0, 0, 0, 0],
+                1 << 40,
+                "at most 100000000 bytes",
+            ),
+            (&whole[..5], 5, "cut off after 5 bytes"),
+            (&whole[..100], 100, "the file has 100"),
+        ] {
+            let message = read(bytes, length).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use super::{Manner, Misuse, class_folders_of};
 use crate::args;
 use crate::output::{self, Bytes};
 use anyhow::bail;
-use lsoftmax_data::download::{DOWNLOADS, Download, Fetch, sha256};
+use lsoftmax_data::download::{DOWNLOADS, Download, Fetch, Fetched, sha256};
 use lsoftmax_data::images::holds_images;
 use lsoftmax_data::{DataSource, Dataset, SourceOptions, data_root};
 use serde::Serialize;
@@ -87,21 +87,30 @@ fn get(
         mirror,
         ..Fetch::default()
     };
-    let mut folders = Vec::new();
+    let (mut folders, mut unverified) = (Vec::new(), Vec::new());
     for download in downloads {
         let mut bar = Bytes::new(manner.quiet);
         let folder = download.get(&root, &fetch, &mut |file, done| {
             bar.show(file.name, done, file.bytes);
         });
         bar.finish();
-        let folder = folder?;
+        let Fetched { folder, verified } = folder?;
+        if !verified {
+            output::note(&format!(
+                "{} was there already and is not verified, since it has no sums: remove it to fetch \
+                 it anew",
+                folder.display()
+            ));
+            unverified.push(folder.clone());
+        }
         if !manner.json {
             output::line(&format!("{}: {}", download.name, folder.display()))?;
         }
         folders.push(folder);
     }
     if manner.json {
-        output::line(&serde_json::json!({ "folders": folders }).to_string())?;
+        let answer = serde_json::json!({ "folders": folders, "unverified": unverified });
+        output::line(&answer.to_string())?;
     }
     Ok(())
 }

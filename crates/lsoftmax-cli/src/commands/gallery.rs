@@ -15,32 +15,31 @@ pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
     let found = embedder.embed(&args.images)?;
     found.note(manner.quiet);
     let whole = embedder.file.canonicalize().unwrap_or(embedder.file);
-    let gallery = Gallery {
-        model: embedder.model.embedding_digest(&embedder.info)?,
-        model_file: whole.to_string_lossy().into_owned(),
-        size: embedder.info.embedding_size(),
-        embeddings: found.rows,
-        paths: found.paths,
-        labels: found.labels,
-        index: None,
-    };
+    let gallery = Gallery::new(
+        embedder.model.embedding_digest(&embedder.info)?,
+        whole.to_string_lossy().into_owned(),
+        embedder.info.embedding_size(),
+        found.rows,
+        found.paths,
+        found.labels,
+    )?;
     let gallery = indexed(gallery, args.approximate, manner)?;
     gallery.save(&args.out)?;
     if manner.json {
         let answer = serde_json::json!({
             "gallery": args.out,
-            "images": gallery.paths.len(),
+            "images": gallery.len(),
             "left_out": found.skipped.len(),
-            "approximate": gallery.index,
+            "approximate": gallery.index(),
         });
         return output::line(&answer.to_string());
     }
     output::line(&format!(
         "{} images in {}",
-        gallery.paths.len(),
+        gallery.len(),
         args.out.display()
     ))?;
-    if let Some(index) = &gallery.index {
+    if let Some(index) = gallery.index() {
         output::line(&recall(index))?;
     }
     Ok(())
@@ -49,7 +48,7 @@ pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
 fn wants_index(gallery: &Gallery, when: Approximate) -> bool {
     match when {
         Approximate::Always => true,
-        Approximate::Auto => gallery.paths.len() >= INDEX_FROM,
+        Approximate::Auto => gallery.len() >= INDEX_FROM,
         Approximate::Never => false,
     }
 }
@@ -72,7 +71,7 @@ fn indexed(gallery: Gallery, when: Approximate, manner: Manner) -> anyhow::Resul
         bail!(Misuse(format!("no approximate index: {without}")));
     }
     if wants_index(&gallery, when) && !manner.quiet {
-        let images = gallery.paths.len();
+        let images = gallery.len();
         output::note(&format!(
             "{images} images without an approximate index: {without}"
         ));
@@ -112,9 +111,7 @@ pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
         bail!(Misuse("-k must be at least 1, found 0".into()));
     }
     let gallery = Gallery::load(&args.gallery)?;
-    let run = args
-        .run
-        .unwrap_or_else(|| gallery.model_file.clone().into());
+    let run = args.run.unwrap_or_else(|| gallery.model_file().into());
     let embedder = Embedder::open(&run, args.landmarks.as_deref(), manner.device)
         .with_context(|| "cannot open the gallery's model (--run says where it is now)")?
         .refusing(true);
@@ -123,7 +120,7 @@ pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
     let digest = embedder.model.embedding_digest(&embedder.info)?;
     let queries = Matrix::new(&found.rows, found.paths.len(), size)?;
     let (hits, by_index) = find(&gallery, &digest, queries, args.k, args.exact)?;
-    let index = gallery.index.as_ref().filter(|_| by_index);
+    let index = gallery.index().filter(|_| by_index);
     if manner.json {
         let answers: Vec<_> = found
             .paths

@@ -30,20 +30,28 @@ pub(crate) struct Manner {
 }
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
-    if let Some(threads) = args.threads {
-        if !(1..=1024).contains(&threads) {
-            bail!(Misuse(format!(
-                "--threads must be from 1 to 1024, found {threads}"
-            )));
-        }
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .build_global()
-            .context("cannot start the threads")?;
-    }
+    start_threads(args.threads)?;
     // On a thread of the pool: from outside, each of the many small parallel loops would put this
     // thread to sleep and wake it again (6 % of a training of the compact network).
     rayon::scope(|_| run_command(args))
+}
+
+/// Starts the threads that compute, here and not when they are first needed: then a system that gives
+/// none would end in a panic.
+fn start_threads(count: Option<usize>) -> anyhow::Result<()> {
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if let Some(count) = count {
+        if !(1..=1024).contains(&count) {
+            bail!(Misuse(format!(
+                "--threads must be from 1 to 1024, found {count}"
+            )));
+        }
+        pool = pool.num_threads(count);
+    }
+    pool.build_global().context(
+        "cannot start the threads to compute with (a limit of processes or of memory; fewer with \
+         --threads)",
+    )
 }
 
 fn run_command(args: Args) -> anyhow::Result<()> {
@@ -207,6 +215,7 @@ fn check_lambda(lambda: f64) -> anyhow::Result<()> {
 fn data_of(experiment: &Experiment, manner: Manner) -> anyhow::Result<Split> {
     experiment.precision.check(&manner.device.open()?)?;
     let split = lsoftmax_train::load_data(experiment)?;
+    lsoftmax_train::check_fit(experiment, &split, &manner.device.open()?)?;
     if !manner.quiet {
         split.remarks.iter().for_each(|remark| output::note(remark));
     }

@@ -168,7 +168,7 @@ impl Plan {
         create_folder(&folder)?;
         for (name, title, svg) in page.figures() {
             let file = format!("{}-{name}.svg", self.table.name);
-            lsoftmax_report::write(&folder.join(&file), &svg)?;
+            atomic_write(&folder.join(&file), svg.as_bytes())?;
             section.figures.push((format!("{FIGURES}/{file}"), title));
         }
         Ok(section)

@@ -1,15 +1,17 @@
 //! Data sets from where they are published, checked against what was published.
 
+mod archive;
 mod published;
 
 pub use published::{DOWNLOADS, Download, Published};
 
 use crate::error::DataError;
+use crate::file::open_file;
 use sha2::{Digest as _, Sha256};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::Agent;
 
 /// How files are fetched.
@@ -31,10 +33,22 @@ impl Default for Fetch {
     }
 }
 
-/// Attempts in a row at one address that may bring nothing.
+/// Attempts in a row at one address that may bring next to nothing.
 const ATTEMPTS: usize = 3;
-/// What an archive may grow to.
-const MOST_UNPACKED: u64 = 1 << 30;
+/// An attempt has to bring this part of the file, so that no server is asked for ever.
+const LEAST_SHARE: u64 = 100;
+/// A connection has to bring so many bytes in the time that a piece may take.
+const LEAST_BYTES: u64 = 1 << 14;
+
+/// A data set on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// Whether its files are known to be what was published. A folder that was there already may
+    /// come from elsewhere, and have no sums to compare them with.
+    pub verified: bool,
+}
 
 impl Download {
     /// The data set of a name.
@@ -59,36 +73,39 @@ impl Download {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Fetches what is missing below `root`; returns the folder.
+    /// Fetches what is missing below `root`, and compares what is there with its sums.
     ///
     /// Files appear whole or not at all. What was fetched before an interruption is kept aside and
     /// gone on with. Proxies are taken from the environment (`HTTPS_PROXY` and its kin).
     /// `progress` is told the file, and how much of it is there.
     ///
     /// # Errors
-    /// No address has the file: the error says why for each, and where to put the file by hand.
+    /// No address has the file: the error says why for each, and where to put the file by hand. A file
+    /// that is there is not what was published.
     pub fn get(
         &self,
         root: &Path,
         fetch: &Fetch,
         progress: &mut dyn FnMut(&Published, u64),
-    ) -> Result<PathBuf, DataError> {
+    ) -> Result<Fetched, DataError> {
         let folder = root.join(self.folder);
+        let mut verified = true;
         let place = if self.archive { root } else { &folder };
         fs::create_dir_all(place).map_err(|e| DataError::file("make", place, e))?;
         for file in self.files {
             if self.archive {
                 if folder.is_dir() {
+                    verified = archive::verify(&folder)?;
                     continue;
                 }
                 let archive = self.file(file, place, fetch, progress)?;
-                unpack(&archive, &folder)?;
+                archive::unpack(&archive, &folder)?;
                 fs::remove_file(&archive).map_err(|e| DataError::file("remove", archive, e))?;
             } else {
                 self.file(file, place, fetch, progress)?;
             }
         }
-        Ok(folder)
+        Ok(Fetched { folder, verified })
     }
 
     /// One file, if it is not there and right already.
@@ -125,7 +142,14 @@ impl Download {
         for mirror in mirrors {
             let slash = if mirror.ends_with('/') { "" } else { "/" };
             let address = format!("{mirror}{slash}{}", file.name);
-            match from_address(&agent, &address, file, &part, progress) {
+            let request = Request {
+                agent: &agent,
+                address: &address,
+                file,
+                part: &part,
+                patience: fetch.patience,
+            };
+            match from_address(&request, progress) {
                 Ok(()) => {
                     fs::rename(&part, &path).map_err(|e| DataError::file("write", &path, e))?;
                     return Ok(path);
@@ -152,36 +176,62 @@ enum Failed {
     There(String),
 }
 
+/// A file at an address, and where what comes of it is kept.
+struct Request<'a> {
+    agent: &'a Agent,
+    address: &'a str,
+    file: &'a Published,
+    part: &'a Path,
+    patience: Duration,
+}
+
+impl Request<'_> {
+    /// Bytes that are here.
+    fn length(&self) -> Result<u64, Failed> {
+        match fs::symlink_metadata(self.part) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(self.here(error)),
+            Ok(found) if found.is_file() => Ok(found.len()),
+            // Somebody would have us write elsewhere.
+            Ok(_) => Err(self.here(std::io::Error::other("it is no file; remove it"))),
+        }
+    }
+
+    fn here(&self, source: std::io::Error) -> Failed {
+        Failed::Here(DataError::file("write", self.part, source))
+    }
+}
+
 fn from_address(
-    agent: &Agent,
-    address: &str,
-    file: &Published,
-    part: &Path,
+    request: &Request<'_>,
     progress: &mut dyn FnMut(&Published, u64),
 ) -> Result<(), Failed> {
-    let here = |source| Failed::Here(DataError::file("write", part, source));
-    let length = || fs::metadata(part).map_or(0, |found| found.len());
+    let (file, part) = (request.file, request.part);
+    let least = (file.bytes / LEAST_SHARE).max(1);
+    let mut farthest = request.length()?;
     let mut idle = 0;
+    let mut started_over = false;
     let mut reason = String::new();
     while idle < ATTEMPTS {
-        let before = length();
+        let before = request.length()?;
         if before < file.bytes {
-            match attempt(agent, address, file, part, progress) {
+            match attempt(request, progress) {
                 Ok(()) => {}
                 Err(Failed::There(why)) => reason = why,
                 Err(here) => return Err(here),
             }
         }
-        let after = length();
+        let after = request.length()?;
         if after >= file.bytes {
             let found = sha256(part).map_err(Failed::Here)?;
             if found == file.sha256 {
                 return Ok(());
             }
-            fs::remove_file(part).map_err(here)?;
+            fs::remove_file(part).map_err(|error| request.here(error))?;
             // What was kept from before may have been wrong: once more from the start.
-            if before > 0 && idle == 0 {
-                idle = ATTEMPTS - 1;
+            if before > 0 && !started_over {
+                started_over = true;
+                (idle, farthest) = (0, 0);
                 continue;
             }
             return Err(Failed::There(format!(
@@ -189,8 +239,9 @@ fn from_address(
                 after, file.bytes, file.sha256
             )));
         }
-        if after > before {
-            idle = 0;
+        // A server that begins again each time may bring what was here before.
+        if after >= farthest + least {
+            (idle, farthest) = (0, after);
         } else {
             idle += 1;
         }
@@ -202,29 +253,27 @@ fn from_address(
 }
 
 /// One request, from where the part ends; what comes is kept even if the rest does not.
-fn attempt(
-    agent: &Agent,
-    address: &str,
-    file: &Published,
-    part: &Path,
-    progress: &mut dyn FnMut(&Published, u64),
-) -> Result<(), Failed> {
-    let here = |source| Failed::Here(DataError::file("write", part, source));
+fn attempt(request: &Request<'_>, progress: &mut dyn FnMut(&Published, u64)) -> Result<(), Failed> {
+    let file = request.file;
+    let here = |error| request.here(error);
     let there = |reason: &dyn std::fmt::Display| Failed::There(reason.to_string());
-    let have = fs::metadata(part).map_or(0, |found| found.len());
-    let mut request = agent.get(address);
+    let have = request.length()?;
+    let mut get = request.agent.get(request.address);
     if have > 0 {
-        request = request.header("Range", format!("bytes={have}-"));
+        get = get.header("Range", format!("bytes={have}-"));
     }
-    let response = request.call().map_err(|error| there(&error))?;
+    let response = get.call().map_err(|error| there(&error))?;
     let status = response.status().as_u16();
-    let mut out = match status {
-        206 if have > 0 => OpenOptions::new().append(true).open(part),
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
+    match status {
+        206 if have > 0 => options.append(true),
         // It sends all of it, or does not like our range.
-        200 | 416 => File::create(part),
+        200 | 416 => options.write(true).create(true).truncate(true),
         _ => return Err(there(&format!("it answers {}", response.status()))),
-    }
-    .map_err(here)?;
+    };
+    let mut out = options.open(request.part).map_err(here)?;
     let mut done = if status == 206 { have } else { 0 };
     if status == 416 {
         return Err(there(&"it refuses to go on in the middle"));
@@ -235,6 +284,7 @@ fn attempt(
         .into_reader()
         .take(file.bytes + 1 - done);
     let mut buffer = vec![0; 1 << 16];
+    let (mut window, mut until) = (0, Instant::now() + request.patience);
     loop {
         progress(file, done);
         let count = match body.read(&mut buffer) {
@@ -248,6 +298,15 @@ fn attempt(
         };
         out.write_all(&buffer[..count]).map_err(here)?;
         done += count as u64;
+        window += count as u64;
+        if Instant::now() >= until {
+            if window < LEAST_BYTES && done < file.bytes {
+                out.sync_all().map_err(here)?;
+                let patience = request.patience;
+                return Err(there(&format!("it brings {window} bytes in {patience:?}")));
+            }
+            (window, until) = (0, Instant::now() + request.patience);
+        }
     }
     out.sync_all().map_err(here)
 }
@@ -257,32 +316,10 @@ fn attempt(
 /// # Errors
 /// It cannot be read.
 pub fn sha256(path: &Path) -> Result<String, DataError> {
-    let failed = |source| DataError::file("read", path, source);
-    let mut file = File::open(path).map_err(failed)?;
     let mut hash = Sha256::new();
-    std::io::copy(&mut file, &mut hash).map_err(failed)?;
+    std::io::copy(&mut open_file(path)?, &mut hash)
+        .map_err(|source| DataError::file("read", path, source))?;
     Ok(format!("{:x}", hash.finalize()))
-}
-
-/// Unpacks an archive whose files all lie in one folder, which appears whole.
-fn unpack(archive: &Path, folder: &Path) -> Result<(), DataError> {
-    let root = folder.parent().unwrap_or_else(|| Path::new("."));
-    let name = folder.file_name().unwrap_or_default();
-    let mut aside = std::ffi::OsString::from(".");
-    aside.push(name);
-    aside.push(".part");
-    let aside = root.join(aside);
-    let failed = |source| DataError::file("unpack", archive, source);
-    if aside.exists() {
-        fs::remove_dir_all(&aside).map_err(failed)?;
-    }
-    let file = File::open(archive).map_err(failed)?;
-    let unpacked = flate2::read::GzDecoder::new(file).take(MOST_UNPACKED);
-    let result = tar::Archive::new(unpacked)
-        .unpack(&aside)
-        .and_then(|()| fs::rename(aside.join(name), folder));
-    fs::remove_dir_all(&aside).ok();
-    result.map_err(failed)
 }
 
 #[cfg(test)]

@@ -9,10 +9,14 @@ use std::sync::{Arc, Mutex};
 const CONTENT: &[u8] = b"what was published, byte for byte";
 
 fn published() -> Download {
+    of_content(CONTENT)
+}
+
+fn of_content(content: &[u8]) -> Download {
     let files: &'static [Published] = Box::leak(Box::new([Published {
         name: "file.gz",
-        bytes: CONTENT.len() as u64,
-        sha256: Box::leak(hex(CONTENT).into_boxed_str()),
+        bytes: content.len() as u64,
+        sha256: Box::leak(hex(content).into_boxed_str()),
     }]));
     Download {
         name: "test",
@@ -76,11 +80,15 @@ fn send(stream: &mut TcpStream, status: &str, length: usize, body: &[u8]) {
 }
 
 fn get(server: &Server, root: &Path) -> Result<PathBuf, DataError> {
+    get_of(published(), server, root).map(|fetched| fetched.folder)
+}
+
+fn get_of(download: Download, server: &Server, root: &Path) -> Result<Fetched, DataError> {
     let fetch = Fetch {
         mirror: Some(server.address.clone()),
         patience: Duration::from_millis(400),
     };
-    published().get(root, &fetch, &mut |_, _| {})
+    download.get(root, &fetch, &mut |_, _| {})
 }
 
 fn good(stream: &mut TcpStream, range: Option<usize>) {
@@ -230,8 +238,80 @@ fn without_a_network_it_says_what_to_do_by_hand() {
 }
 
 #[test]
-fn an_archive_becomes_its_folder() {
+fn a_server_that_brings_next_to_nothing_is_given_up() {
+    let content = vec![7; 100_000];
+    let whole = content.clone();
+    // Begins again each time, and breaks off.
+    let forgetful = serve(|number, _, stream| {
+        let sent = [900, 500, 990][number % 3];
+        send(stream, "200 OK", 100_000, &[7; 990][..sent]);
+    });
+    let byte_by_byte = serve(|_, range, stream| {
+        let from = range.unwrap_or(0);
+        let status = if range.is_some() {
+            "206 Partial Content"
+        } else {
+            "200 OK"
+        };
+        send(stream, status, 100_000 - from, &[7]);
+    });
+    let drips = serve(|_, range, stream| {
+        let from = range.unwrap_or(0);
+        let status = if range.is_some() {
+            "206 Partial Content"
+        } else {
+            "200 OK"
+        };
+        send(stream, status, 100_000 - from, &[]);
+        while stream.write_all(&[7]).is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    for (server, expected) in [
+        (&forgetful, "file.gz: "),
+        (&byte_by_byte, "file.gz: "),
+        (&drips, "it brings "),
+    ] {
+        let root = tempfile::tempdir().unwrap();
+        let message = get_of(of_content(&content), server, root.path())
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains(expected), "{message}");
+        assert_eq!(server.asked.lock().unwrap().len(), ATTEMPTS);
+    }
+    // Two per cent at a time are slow, but come to an end.
+    let slow = serve(move |_, range, stream| {
+        let from = range.unwrap_or(0);
+        let until = (from + 2_000).min(100_000);
+        let status = if range.is_some() {
+            "206 Partial Content"
+        } else {
+            "200 OK"
+        };
+        send(stream, status, 100_000 - from, &whole[from..until]);
+    });
     let root = tempfile::tempdir().unwrap();
+    get_of(of_content(&content), &slow, root.path()).unwrap();
+    assert_eq!(slow.asked.lock().unwrap().len(), 50);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_place_of_the_part_is_not_written_through() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("test");
+    fs::create_dir(&folder).unwrap();
+    let victim = root.path().join("victim");
+    fs::write(&victim, b"precious").unwrap();
+    std::os::unix::fs::symlink(&victim, folder.join(".file.gz.part")).unwrap();
+    let server = serve(|_, range, stream| good(stream, range));
+    let message = get(&server, root.path()).unwrap_err().to_string();
+    assert!(message.contains("it is no file; remove it"), "{message}");
+    assert_eq!(fs::read(&victim).unwrap(), b"precious");
+}
+
+/// A `.tar.gz` of the folder `set` with one file.
+fn archive() -> Vec<u8> {
     let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(
         Vec::new(),
         flate2::Compression::fast(),
@@ -241,16 +321,54 @@ fn an_archive_becomes_its_folder() {
     header.set_mode(0o644);
     tar.append_data(&mut header, "set/a.bin", &b"abc"[..])
         .unwrap();
-    let bytes = tar.into_inner().unwrap().finish().unwrap();
-    let archive = root.path().join("set.tar.gz");
-    fs::write(&archive, &bytes).unwrap();
+    tar.into_inner().unwrap().finish().unwrap()
+}
+
+#[test]
+fn an_archive_becomes_its_folder() {
+    let root = tempfile::tempdir().unwrap();
+    let bytes = archive();
+    let path = root.path().join("set.tar.gz");
+    fs::write(&path, &bytes).unwrap();
     let folder = root.path().join("set");
-    unpack(&archive, &folder).unwrap();
+    archive::unpack(&path, &folder).unwrap();
     assert_eq!(fs::read(folder.join("a.bin")).unwrap(), b"abc");
+    assert_eq!(names(&folder), ["SHA256SUMS", "a.bin"]);
     assert_eq!(names(root.path()), ["set", "set.tar.gz"]);
     fs::remove_dir_all(&folder).unwrap();
-    fs::write(&archive, &bytes[..bytes.len() / 2]).unwrap();
-    let message = unpack(&archive, &folder).unwrap_err().to_string();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let message = archive::unpack(&path, &folder).unwrap_err().to_string();
     assert!(message.starts_with("cannot unpack "), "{message}");
     assert_eq!(names(root.path()), ["set.tar.gz"]);
+}
+
+#[test]
+fn a_folder_that_is_there_is_compared_with_its_sums() {
+    let bytes = archive();
+    let download = Download {
+        folder: "set",
+        archive: true,
+        ..of_content(&bytes)
+    };
+    let server = serve(move |_, _, stream| send(stream, "200 OK", bytes.len(), &bytes));
+    let root = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let fetched = get_of(download, &server, root.path()).unwrap();
+        assert!(fetched.verified);
+    }
+    assert_eq!(server.asked.lock().unwrap().len(), 1);
+    let file = root.path().join("set/a.bin");
+    fs::write(&file, b"abd").unwrap();
+    let message = get_of(download, &server, root.path()).unwrap_err();
+    let message = message.to_string();
+    assert!(
+        message.contains("a.bin: expected SHA-256 ba7816bf") && message.contains("remove "),
+        "{message}"
+    );
+    fs::remove_file(&file).unwrap();
+    assert!(get_of(download, &server, root.path()).is_err());
+    // From elsewhere, without sums.
+    fs::remove_file(root.path().join("set/SHA256SUMS")).unwrap();
+    assert!(!get_of(download, &server, root.path()).unwrap().verified);
+    assert_eq!(server.asked.lock().unwrap().len(), 1);
 }

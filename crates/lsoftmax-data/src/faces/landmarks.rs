@@ -2,8 +2,9 @@
 
 use super::FivePoints;
 use crate::error::DataError;
+use crate::file::read_text;
 use crate::names::{nfc, text};
-use crate::table::{LARGEST_FILE, Table, read_text};
+use crate::table::{LARGEST_FILE, Table};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! How face data sets lie in folders: both LFW and CASIA-WebFace have a folder a person.
 
 use crate::error::DataError;
+use crate::file::read_text;
 use crate::names::nfc;
-use crate::table::{LARGEST_FILE, read_text};
+use crate::table::LARGEST_FILE;
 use std::collections::BTreeSet;
 use std::path::Path;
 

@@ -2,9 +2,9 @@
 //! checked before memory is taken.
 
 use super::{DecodedImage, Wrong, jpeg};
-use crate::file::read_at_most;
+use crate::error::DataError;
+use crate::file::{open_file, read_at_most};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-use std::fs::{self, File};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -27,12 +27,8 @@ const AN_IMAGE: &str = "a JPEG, PNG, WebP, BMP or PNM image";
 
 /// The bytes of an image's file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Wrong> {
-    let unreadable = |error: std::io::Error| (AN_IMAGE.to_owned(), error.to_string());
-    // A pipe would be waited on for ever.
-    if !fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err((AN_IMAGE.to_owned(), "no file but something else".to_owned()));
-    }
-    let file = File::open(path).map_err(unreadable)?;
+    let unreadable = |error: DataError| (AN_IMAGE.to_owned(), error.to_string());
+    let file = open_file(path).map_err(unreadable)?;
     let bytes = read_at_most(file, LARGEST_FILE, path)
         .map_err(|error| (AN_IMAGE.to_owned(), error.to_string()))?;
     if bytes.len() as u64 > LARGEST_FILE {

@@ -3,13 +3,13 @@ use super::kinds::OtherFiles;
 use super::{ClassFolders, locate};
 use crate::error::DataError;
 use crate::faces::IdentityList;
+use crate::file::read_text;
 use crate::names::{nfc, spelled};
 use crate::origins::path_within;
-use crate::table::{LARGEST_FILE, Table, read_text};
+use crate::table::{LARGEST_FILE, Table};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Images with their classes, not yet read.
@@ -390,13 +390,4 @@ pub fn base(source: &Path) -> &Path {
     } else {
         source.parent().unwrap_or(Path::new(""))
     }
-}
-
-/// Opens what is a file; a pipe would be waited on for ever.
-pub(crate) fn regular(path: &Path) -> Result<File, DataError> {
-    let unreadable = |source| DataError::file("open", path, source);
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(DataError::format(path, "a file", "something else"));
-    }
-    File::open(path).map_err(unreadable)
 }

@@ -40,7 +40,6 @@ pub use check::{
 pub(crate) use decode::guarded;
 pub(crate) use kinds::ENDINGS;
 pub use kinds::OtherFiles;
-pub(crate) use list::regular;
 pub use list::{ImageEntry, ImageList, Part, Reading, base};
 pub use load::{Decoded, decode_image};
 pub use pixels::DecodedImage;

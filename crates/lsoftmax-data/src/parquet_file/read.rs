@@ -3,7 +3,8 @@ use super::pages::{Chunk, Pages};
 use super::thrift::footer_is_sound;
 use super::{Budget, Column, Wrong, damaged};
 use crate::error::DataError;
-use crate::images::{guarded, regular};
+use crate::file::open_file;
+use crate::images::guarded;
 use parquet::basic::{Encoding, Type as Physical};
 use parquet::column::reader::get_column_reader;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
@@ -24,7 +25,7 @@ const ENCRYPTED: &[u8; 4] = b"PARE";
 /// holds something else than strings, numbers or lists of numbers of one length. The row is named,
 /// counted from 0.
 pub fn read_columns(path: &Path, names: &[&str]) -> Result<Vec<Option<Column>>, DataError> {
-    let file = regular(path)?;
+    let file = open_file(path)?;
     let wrong = |(expected, found)| DataError::format(path, expected, found);
     guarded(|| Table::open(file).and_then(|mut table| table.columns(names))).map_err(wrong)
 }

@@ -221,6 +221,21 @@ fn what_a_file_claims_is_not_believed() {
 }
 
 #[test]
+fn a_feature_of_any_size_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.parquet");
+    // No rows are a table, whatever their size.
+    write_embeddings_parquet(&path, &[], usize::MAX, &[], &[]).unwrap();
+    let one = ["a".to_owned()];
+    for (values, feature) in [(0, usize::MAX), (1, usize::MAX), (0, 0), (3, 2)] {
+        let values = vec![0.0; values];
+        let message = write_embeddings_parquet(&path, &values, feature, &one, &one);
+        let message = message.unwrap_err().to_string();
+        assert!(message.contains("the number of values"), "{message}");
+    }
+}
+
+#[test]
 fn a_list_of_images() {
     let dir = tempfile::tempdir().unwrap();
     for name in ["1.png", "2.png", "3.png"] {

@@ -57,7 +57,9 @@ fn write(
         .build();
     let mut writer = SerializedFileWriter::new(file, schema()?, Arc::new(properties))?;
     let groups = paths.chunks(GROUP).zip(labels.chunks(GROUP));
-    for ((paths, labels), embeddings) in groups.zip(embeddings.chunks(GROUP * feature)) {
+    for ((paths, labels), embeddings) in
+        groups.zip(embeddings.chunks(GROUP.saturating_mul(feature)))
+    {
         let mut group = writer.next_row_group()?;
         for texts in [paths, labels] {
             let texts: Vec<ByteArray> = texts.iter().map(|text| text.as_str().into()).collect();

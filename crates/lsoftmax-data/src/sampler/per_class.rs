@@ -1,5 +1,6 @@
 use crate::error::DataError;
 use crate::random::permutation;
+use std::collections::BTreeMap;
 
 /// Batches of P classes with K images each, as losses on pairs and triplets need them: with images
 /// drawn one by one, a batch of many classes has hardly two of the same.
@@ -46,12 +47,12 @@ impl ClassSampler {
                 images_per_class,
             ));
         }
-        let count = labels.iter().max().map_or(0, |&last| last as usize + 1);
-        let mut classes = vec![Vec::new(); count];
+        // By label, of which any may be there.
+        let mut classes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (index, &label) in labels.iter().enumerate() {
-            classes[label as usize].push(index as u32);
+            classes.entry(label).or_default().push(index as u32);
         }
-        classes.retain(|images| !images.is_empty());
+        let classes: Vec<Vec<u32>> = classes.into_values().collect();
         let classes_per_batch = batch / images_per_class;
         if classes.len() < classes_per_batch {
             return Err(DataError::number(
@@ -113,7 +114,7 @@ impl ClassSampler {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     proptest! {
         #[test]
@@ -173,6 +174,13 @@ mod tests {
             all.extend(different);
         }
         assert_eq!(all.len(), 7);
+    }
+
+    #[test]
+    fn labels_may_be_any_numbers() {
+        let labels = |first| [first, u32::MAX, first, u32::MAX];
+        let batch = |first| ClassSampler::new(1, &labels(first), 4, 2).unwrap().batch(3);
+        assert_eq!(batch(0), batch(u32::MAX - 1));
     }
 
     #[test]

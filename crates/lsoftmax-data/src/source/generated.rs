@@ -18,6 +18,15 @@ const OPEN_SET_SAMPLES: usize = 20;
 impl DataSource {
     /// Digits, or invented characters; more of these as the open set.
     pub(super) fn generate(self, options: &SourceOptions) -> Result<Split, DataError> {
+        if let Self::Alphabet { classes } = self
+            && !(2..=MOST_CLASSES).contains(&classes)
+        {
+            return Err(DataError::number(
+                "the number of characters",
+                format!("from 2 to {MOST_CLASSES}"),
+                classes,
+            ));
+        }
         let difficulty = Difficulty::default();
         let data_set = |Generated { images, labels }, classes: Range<u32>| {
             let names = classes.map(|class| class.to_string()).collect();
@@ -81,6 +90,16 @@ mod tests {
         let split = DataSource::Alphabet { classes: 30 }.load(&options).unwrap();
         assert_eq!((split.train.len(), split.test.len()), (60, 30));
         assert_eq!(split.test.class_counts(), [1; 30]);
+    }
+
+    #[test]
+    fn an_alphabet_has_some_characters_but_not_all_there_could_be() {
+        for classes in [0, 1, MOST_CLASSES + 1, u32::MAX] {
+            let alphabet = DataSource::Alphabet { classes };
+            let message = alphabet.load(&SourceOptions::default()).unwrap_err();
+            let expected = format!("must be from 2 to 100000, found {classes}");
+            assert!(message.to_string().contains(&expected), "{message}");
+        }
     }
 
     #[test]

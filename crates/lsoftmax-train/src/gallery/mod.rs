@@ -7,7 +7,7 @@ mod approximate;
 pub use approximate::ApproximateSearch;
 
 use crate::error::TrainError;
-use crate::tensor_file::TensorFile;
+use crate::tensor_file::{Header, TensorFile};
 use burn::tensor::TensorData;
 use lsoftmax_data::atomic_write;
 use lsoftmax_metrics::{Matrix, SearchOptions, nearest};
@@ -20,20 +20,14 @@ use std::path::Path;
 /// digest stand in its metadata, and a SHA-256 tells a damaged one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gallery {
-    /// The model's [`embedding_digest`](crate::Model::embedding_digest).
-    pub model: String,
-    /// Where the model's file was.
-    pub model_file: String,
-    /// Length of an embedding.
-    pub size: usize,
-    /// `[image, size]`, rows of length 1.
-    pub embeddings: Vec<f32>,
-    /// Where each image was found.
-    pub paths: Vec<String>,
-    /// The class of each image.
-    pub labels: Vec<String>,
-    /// An approximate index, where one was built; the embeddings are there all the same.
-    pub index: Option<IndexPart>,
+    model: String,
+    model_file: String,
+    size: usize,
+    embeddings: Vec<f32>,
+    paths: Vec<String>,
+    labels: Vec<String>,
+    /// The embeddings are there all the same.
+    index: Option<IndexPart>,
 }
 
 /// A gallery with so many images or more is better searched by an index: comparing a query with all
@@ -85,11 +79,71 @@ impl IndexPart {
 }
 
 const VERSION: u32 = 1;
+/// Most bytes for an image: no feature has more than 65,536 numbers, twice as many with the mirror
+/// image, and an index takes less than the embeddings.
+const MOST_BYTES: u64 = 2 << 20;
 const GALLERY: &str = "gallery";
 const EMBEDDINGS: &str = "embeddings";
 const INDEX: &str = "index";
 
+impl Description {
+    /// What the header of a file says, if that can be true.
+    fn of(header: &Header) -> Result<Self, String> {
+        header.sealed()?;
+        let json = header.metadata.get(GALLERY);
+        let json = json.ok_or("its metadata has no entry \"gallery\"")?;
+        let found: Self = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        if found.version != VERSION {
+            let version = found.version;
+            return Err(format!("version {VERSION} expected, {version} found"));
+        }
+        let most = (found.paths.len() as u64).saturating_mul(MOST_BYTES);
+        if header.bytes > most {
+            return Err(format!(
+                "at most {most} bytes for {} paths expected, {} found",
+                found.paths.len(),
+                header.bytes
+            ));
+        }
+        Ok(found)
+    }
+}
+
 impl Gallery {
+    /// Embeddings with what they are of.
+    ///
+    /// # Shapes
+    /// - embeddings: `[image, size]`, rows of length 1, made by the model whose
+    ///   [`embedding_digest`](crate::Model::embedding_digest) is `model`
+    /// - paths, labels: `[image]`, where each image was found and its class
+    ///
+    /// # Errors
+    /// The lengths do not fit each other, or there is no image.
+    pub fn new(
+        model: String,
+        model_file: String,
+        size: usize,
+        embeddings: Vec<f32>,
+        paths: Vec<String>,
+        labels: Vec<String>,
+    ) -> Result<Self, TrainError> {
+        let gallery = Self {
+            model,
+            model_file,
+            size,
+            embeddings,
+            paths,
+            labels,
+            index: None,
+        };
+        let wrong = |message| TrainError::Gallery {
+            path: "gallery".into(),
+            message,
+        };
+        gallery.consistent().map_err(wrong)?;
+        Ok(gallery)
+    }
+
     /// Writes the file, aside and then renamed.
     ///
     /// # Errors
@@ -114,7 +168,7 @@ impl Gallery {
         if let Some(index) = &self.index {
             file.add_bytes(INDEX, index.bytes.clone());
         }
-        Ok(atomic_write(path, &file.to_sealed_bytes()?)?)
+        Ok(atomic_write(path, &file.to_bytes()?)?)
     }
 
     /// Reads a gallery.
@@ -126,55 +180,72 @@ impl Gallery {
             path: path.to_owned(),
             message,
         };
-        let bytes = std::fs::read(path).map_err(|source| TrainError::file("read", path, source))?;
-        let mut file = TensorFile::parse_sealed(&bytes).map_err(broken)?;
-        drop(bytes);
-        let json = file
-            .metadata
-            .get(GALLERY)
-            .ok_or_else(|| broken("its metadata has no entry \"gallery\"".into()))?;
-        let description: Description =
-            serde_json::from_str(json).map_err(|error| broken(error.to_string()))?;
+        let check = |header: &Header| Description::of(header).map_err(broken);
+        let (mut file, description) = TensorFile::read(path, broken, check)?;
         let Description {
-            version,
             model,
             model_file,
             paths,
             labels,
             mut index,
+            ..
         } = description;
-        if version != VERSION {
-            return Err(broken(format!(
-                "version {VERSION} expected, {version} found"
-            )));
-        }
         let Some((_, shape, _)) = file.tensors.get(EMBEDDINGS) else {
             return Err(broken(format!("it has no {EMBEDDINGS}")));
         };
-        let (&[count, size], true) = (&shape[..], paths.len() == labels.len()) else {
+        let &[count, size] = &shape[..] else {
             return Err(broken("its embeddings are no matrix".into()));
         };
-        if count != paths.len() || count == 0 || size == 0 {
-            return Err(broken(format!(
-                "{} paths came with embeddings {shape:?}",
-                paths.len()
-            )));
-        }
         if let Some(index) = &mut index {
             index.bytes = file.take_bytes(INDEX).map_err(broken)?;
         }
         let embeddings = file.tensor(EMBEDDINGS, &[count, size]).map_err(broken)?;
-        Ok(Self {
+        let embeddings = embeddings
+            .try_into_vec()
+            .map_err(|error| broken(format!("{error:?}")))?;
+        let gallery = Self {
             model,
             model_file,
             size,
-            embeddings: embeddings
-                .try_into_vec()
-                .map_err(|error| broken(format!("{error:?}")))?,
+            embeddings,
             paths,
             labels,
             index,
-        })
+        };
+        gallery.consistent().map_err(broken)?;
+        Ok(gallery)
+    }
+
+    /// How many images it has.
+    // It has one at least.
+    #[allow(clippy::len_without_is_empty)]
+    pub fn len(&self) -> usize {
+        self.paths.len()
+    }
+
+    /// Where the model's file was.
+    pub fn model_file(&self) -> &str {
+        &self.model_file
+    }
+
+    /// The approximate index, where one was built.
+    pub fn index(&self) -> Option<&IndexPart> {
+        self.index.as_ref()
+    }
+
+    /// What does not fit, if anything.
+    fn consistent(&self) -> Result<(), String> {
+        let (paths, labels) = (self.paths.len(), self.labels.len());
+        let values = self.embeddings.len();
+        let fits = paths.checked_mul(self.size) == Some(values);
+        if fits && values > 0 && labels == paths {
+            return Ok(());
+        }
+        Err(format!(
+            "embeddings of {} numbers each, a path and a label for each expected; {values} numbers, \
+             {paths} paths and {labels} labels found",
+            self.size
+        ))
     }
 
     /// Refuses embeddings of another model or of another length.
@@ -232,15 +303,15 @@ mod tests {
     use super::*;
 
     fn gallery() -> Gallery {
-        Gallery {
-            model: "m".into(),
-            model_file: "run/model.safetensors".into(),
-            size: 2,
-            embeddings: vec![1.0, 0.0, 0.0, 1.0, 0.6, 0.8],
-            paths: vec!["a b.png".into(), "ä/ü.png".into(), "c.png".into()],
-            labels: vec!["a".into(), "ä".into(), "c".into()],
-            index: None,
-        }
+        Gallery::new(
+            "m".into(),
+            "run/model.safetensors".into(),
+            2,
+            vec![1.0, 0.0, 0.0, 1.0, 0.6, 0.8],
+            vec!["a b.png".into(), "ä/ü.png".into(), "c.png".into()],
+            vec!["a".into(), "ä".into(), "c".into()],
+        )
+        .unwrap()
     }
 
     #[test]

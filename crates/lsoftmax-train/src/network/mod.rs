@@ -6,7 +6,9 @@ mod spec;
 
 pub(crate) use init::class_weights;
 pub use layers::{BatchNorm, Block, Feature};
-pub use spec::{NetworkSpec, Normalisation, SpecError, Stage, pooled_size};
+pub use spec::{
+    Bytes, MOST_ACTIVATIONS, NetworkSpec, Normalisation, SpecError, Stage, pooled_size,
+};
 
 use crate::ops::{self, Geometry, Prepared};
 use crate::precision::Precision;
@@ -49,7 +51,7 @@ impl Backbone {
     /// Builds a network for images `[channels, height, width]`, its weights drawn from `seed`.
     ///
     /// # Errors
-    /// The row cannot be right, or the images are too small for it.
+    /// The row cannot be right, or the images are too small or too large for it.
     pub fn new(
         spec: &NetworkSpec,
         image: [usize; 3],

@@ -207,6 +207,30 @@ const ROWS: &[(&str, &[Stage], usize, Normalisation)] = &[
 /// More would take 4 GB, and three times that in training.
 const MOST_WEIGHTS: usize = 1 << 30;
 
+/// Most values that an image may take between two layers, the input and the output of a convolution
+/// together: 512 MiB, which is 64 channels at 1024 x 1024. A network that needs more could not be
+/// trained anyway, and a small file must not be able to ask for all memory.
+pub const MOST_ACTIVATIONS: usize = 1 << 27;
+
+/// A number of bytes, which is shown as `1.5 GiB`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl std::fmt::Display for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut number = self.0 as f64;
+        let mut unit = "bytes";
+        for next in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
+            if number >= 1024.0 {
+                number /= 1024.0;
+                unit = next;
+            }
+        }
+        let number = format!("{number:.1}");
+        write!(f, "{} {unit}", number.strip_suffix(".0").unwrap_or(&number))
+    }
+}
+
 /// Why a row is no network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
@@ -224,6 +248,42 @@ pub enum SpecError {
         expected: &'static str,
         /// What was found.
         found: usize,
+    },
+    /// More activations than any training could have.
+    #[error(
+        "network {network:?}: stage {stage} makes {channels}x{height}x{width} activations of a {image} \
+         image, which takes {bytes}, and at most {most} are allowed: take smaller images, fewer \
+         channels or a stride",
+        channels = size[0], height = size[1], width = size[2], image = image.map(|n| n.to_string()).join("x")
+    )]
+    Activations {
+        /// The network.
+        network: String,
+        /// Which stage, counted from 1.
+        stage: usize,
+        /// Channels, height and width of the image.
+        image: [usize; 3],
+        /// Channels, height and width of the stage.
+        size: [usize; 3],
+        /// What an image takes there, with the input of the stage.
+        bytes: Bytes,
+        /// What it may take.
+        most: Bytes,
+    },
+    /// A training that does not fit the memory.
+    #[error(
+        "network {network:?}: a step with a batch of {batch} images takes about {bytes}, and this \
+         machine has {memory}: choose a smaller --batch, smaller images or a smaller network"
+    )]
+    Memory {
+        /// The network.
+        network: String,
+        /// Images of a batch.
+        batch: usize,
+        /// What a step takes.
+        bytes: Bytes,
+        /// What there is.
+        memory: Bytes,
     },
     /// The image is used up before the last layer.
     #[error("network {network:?}: a {height}x{width} image is too small for stage {stage}")]
@@ -261,12 +321,19 @@ impl NetworkSpec {
             .ok_or_else(|| SpecError::Unknown(name.to_owned()))
     }
 
-    /// Checks the row, and gives the size `[channels, height, width]` before the feature
-    /// layer for images of a size.
+    /// Checks the row for images `[channels, height, width]`, and gives the size
+    /// `[channels, height, width]` before the feature layer.
+    ///
+    /// An image may take [`MOST_ACTIVATIONS`] between two layers.
     ///
     /// # Errors
-    /// A number that cannot be right, or an image too small.
-    pub fn check(&self, [_, mut height, mut width]: [usize; 3]) -> Result<[usize; 3], SpecError> {
+    /// A number that cannot be right, an image too small, or activations beyond that.
+    pub fn check(&self, image: [usize; 3]) -> Result<[usize; 3], SpecError> {
+        Ok(self.sizes(image)?.flat)
+    }
+
+    /// Checks the row, and adds up what an image takes.
+    pub(crate) fn sizes(&self, image: [usize; 3]) -> Result<Sizes, SpecError> {
         let range = |name, found: usize, low: usize, high: usize, expected| {
             if (low..=high).contains(&found) {
                 Ok(())
@@ -287,15 +354,25 @@ impl NetworkSpec {
             64,
             "from 1 to 64",
         )?;
-        let mut channels = 0;
+        let [mut channels, mut height, mut width] = image;
+        range(
+            "the number of an image's channels",
+            channels,
+            1,
+            1 << 14,
+            "from 1 to 16384",
+        )?;
+        let (mut largest, mut kept) = (0, 0_usize);
         for (index, stage) in self.stages.iter().enumerate() {
             range("channels", stage.channels, 1, 1 << 14, "from 1 to 16384")?;
             range("convs", stage.convs, 1, 64, "from 1 to 64")?;
             range("units", stage.units, 0, 64, "at most 64")?;
-            range("kernel", stage.kernel, 1, 15, "odd and from 1 to 15")?;
-            range("kernel", stage.kernel % 2, 1, 1, "odd and from 1 to 15")?;
+            let kernel = "odd and from 1 to 15";
+            range("kernel", stage.kernel, 1, 15, kernel)?;
+            if stage.kernel % 2 == 0 {
+                range("kernel", stage.kernel, 1, 0, kernel)?;
+            }
             range("stride", stage.stride, 1, 2, "1 or 2")?;
-            channels = stage.channels;
             if height < stage.stride || width < stage.stride {
                 return Err(SpecError::TooSmall {
                     network: self.name.clone(),
@@ -304,33 +381,46 @@ impl NetworkSpec {
                     width,
                 });
             }
+            let input = values([channels, height, width]);
+            channels = stage.channels;
             height = (height - 1) / stage.stride + 1;
             width = (width - 1) / stage.stride + 1;
+            let output = values([channels, height, width]);
+            // A convolution has its input and its output, and a unit its own input too.
+            let after = output.saturating_mul(if stage.units > 0 { 3 } else { 2 });
+            let step = input.saturating_add(output).max(after);
+            if step > MOST_ACTIVATIONS {
+                return Err(SpecError::Activations {
+                    network: self.name.clone(),
+                    stage: index + 1,
+                    image,
+                    size: [channels, height, width],
+                    bytes: bytes(step),
+                    most: bytes(MOST_ACTIVATIONS),
+                });
+            }
+            largest = largest.max(step);
+            // The backward pass needs what comes before and what comes after a normalisation.
+            let blocks = output.saturating_mul(2).saturating_mul(stage.all_convs());
+            kept = kept.saturating_add(blocks);
             if stage.pool {
                 height = pooled_size(height);
                 width = pooled_size(width);
             }
         }
-        Ok([channels, height, width])
+        Ok(Sizes {
+            flat: [channels, height, width],
+            largest,
+            kept,
+        })
     }
-}
 
-impl NetworkSpec {
     /// How many weights a network for images of a size has, convolutions and feature layer.
     ///
     /// # Errors
     /// As [`check`](Self::check), or more than can be counted.
     pub fn weights(&self, image: [usize; 3]) -> Result<usize, SpecError> {
-        let flat = self.check(image)?;
-        if image[0] == 0 {
-            return Err(SpecError::Number {
-                network: self.name.clone(),
-                name: "the number of image channels",
-                expected: "at least 1",
-                found: 0,
-            });
-        }
-        let mut sizes = vec![[flat[0], flat[1], flat[2], self.feature]];
+        let mut sizes = vec![[values(self.check(image)?), self.feature, 1, 1]];
         let mut channels = image[0];
         for stage in &self.stages {
             let area = stage.kernel * stage.kernel;
@@ -338,20 +428,39 @@ impl NetworkSpec {
             sizes.push([stage.channels, stage.channels, area, stage.all_convs() - 1]);
             channels = stage.channels;
         }
-        sizes
-            .iter()
-            .try_fold(0usize, |sum, size| {
-                let product = size.iter().try_fold(1usize, |n, &m| n.checked_mul(m))?;
-                sum.checked_add(product)
-            })
-            .filter(|&weights| weights <= MOST_WEIGHTS)
-            .ok_or_else(|| SpecError::Number {
-                network: self.name.clone(),
-                name: "the number of weights",
-                expected: "at most 2^30",
-                found: usize::MAX,
-            })
+        let weights = sizes
+            .into_iter()
+            .map(|size| size.into_iter().fold(1, usize::saturating_mul))
+            .fold(0, usize::saturating_add);
+        if weights <= MOST_WEIGHTS {
+            return Ok(weights);
+        }
+        Err(SpecError::Number {
+            network: self.name.clone(),
+            name: "the number of weights",
+            expected: "at most 2^30",
+            found: weights,
+        })
     }
+}
+
+/// What an image of a size takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    /// Channels, height and width before the feature layer.
+    flat: [usize; 3],
+    /// Values at a time in evaluation.
+    pub(crate) largest: usize,
+    /// Values that a training keeps for its backward pass.
+    pub(crate) kept: usize,
+}
+
+fn values(size: [usize; 3]) -> usize {
+    size.into_iter().fold(1, usize::saturating_mul)
+}
+
+fn bytes(values: usize) -> Bytes {
+    Bytes((values as u64).saturating_mul(size_of::<f32>() as u64))
 }
 
 /// The size after a 2x2 pool with stride 2, rounded up as Caffe rounds it.

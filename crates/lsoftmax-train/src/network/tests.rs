@@ -157,6 +157,49 @@ fn images_of_another_shape_panic_with_it_in_the_message() {
 }
 
 #[test]
+fn images_of_any_size_are_answered_without_taking_memory() {
+    let device = Device::flex();
+    for name in NetworkSpec::names() {
+        let spec = NetworkSpec::named(name).unwrap();
+        for image in [
+            [1, usize::MAX, usize::MAX],
+            [1, 1 << 20, 1 << 20],
+            [1, usize::MAX, 1],
+            [3, 1, usize::MAX],
+            [usize::MAX, 28, 28],
+            [usize::MAX; 3],
+        ] {
+            assert!(Backbone::new(&spec, image, 0, &device).is_err(), "{name}");
+        }
+        for image in [[0, 28, 28], [1, 0, 28], [1, 28, 0], [0; 3]] {
+            assert!(Backbone::new(&spec, image, 0, &device).is_err(), "{name}");
+        }
+    }
+    let spec = NetworkSpec::named("cifar10").unwrap();
+    // 64 channels, before and after a convolution.
+    assert!(spec.check([3, 1024, 1024]).is_ok());
+    let message = spec.check([3, 1024, 1025]).unwrap_err().to_string();
+    assert_eq!(
+        message,
+        "network \"cifar10\": stage 1 makes 64x1024x1025 activations of a 3x1024x1025 image, which \
+         takes 512.5 MiB, and at most 512 MiB are allowed: take smaller images, fewer channels or a stride"
+    );
+}
+
+#[test]
+fn bytes_are_shown_in_large_units() {
+    for (bytes, shown) in [
+        (17, "17 bytes"),
+        (1536, "1.5 KiB"),
+        (64 << 30, "64 GiB"),
+        ((64 << 30) - 1, "64 GiB"),
+        (u64::MAX, "16 EiB"),
+    ] {
+        assert_eq!(Bytes(bytes).to_string(), shown);
+    }
+}
+
+#[test]
 fn a_row_reads_back_from_toml() {
     for name in NetworkSpec::names() {
         let spec = NetworkSpec::named(name).unwrap();

@@ -3,12 +3,13 @@
 #[cfg(feature = "_gpu")]
 use crate::batches::Resident;
 use crate::batches::{Batches, TrainBatch};
-use crate::checkpoint::{Best, Checkpoint, TrainingState};
+use crate::checkpoint::{Best, Checkpoint, Snapshot, TrainingState};
 use crate::device::is_graphics;
 use crate::error::TrainError;
 use crate::evaluation::{Evaluation, embeddings, evaluate, features, host};
 use crate::experiment::{Experiment, OnDivergence};
 use crate::learner::{Learner, StepNumbers};
+use crate::memory::check_fit;
 use crate::model::{Model, ModelInfo};
 use crate::open_set::{
     Decision, OpenSetEvaluation, ScoredPairs, check_open_set, evaluate_open_set, labels,
@@ -96,7 +97,7 @@ struct Training<'a> {
     info: ModelInfo,
     state: TrainingState,
     good: Option<Checkpoint>,
-    best: Option<Checkpoint>,
+    best: Option<Snapshot>,
     watch: Watch,
 }
 
@@ -117,6 +118,7 @@ impl<'a> Training<'a> {
         if let Some(open_set) = &split.open_set {
             check_open_set(open_set)?;
         }
+        check_fit(experiment, split, device)?;
         let data = &split.train;
         let (train, held_out) = match (experiment.held_out, &split.held_out) {
             (_, Some(held_out)) => (data.clone(), Some(held_out.clone())),
@@ -192,11 +194,15 @@ impl<'a> Training<'a> {
 
     /// Whether a checkpoint can be gone on from with these data.
     fn check(&self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
-        let (ours, theirs) = (&self.info, &checkpoint.info);
+        let (ours, theirs) = (&self.info, &checkpoint.snapshot.info);
         let fits = ours.image == theirs.image
             && ours.class_names == theirs.class_names
             && ours.preprocessing == theirs.preprocessing
-            && ours.network == theirs.network;
+            && ours.network == theirs.network
+            && ours.loss == theirs.loss
+            && ours.pairs == theirs.pairs
+            && ours.mirrored == theirs.mirrored
+            && ours.images == theirs.images;
         if fits {
             return Ok(());
         }
@@ -210,19 +216,26 @@ impl<'a> Training<'a> {
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), TrainError> {
         let (model, info) = checkpoint.model(&self.device)?;
         self.info = info;
-        let learner = self.learner_of(model)?.with_centers(&checkpoint.file)?;
+        let learner = self
+            .learner_of(model)?
+            .with_centers(&checkpoint.snapshot.file)?;
         self.learner = Some(learner.with_optimiser_state(checkpoint.optimiser)?);
         self.state = checkpoint.state;
         Ok(())
     }
 
     fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
-        let learner = self.learner();
         Ok(Checkpoint {
-            file: learner.to_file(&self.info)?,
-            info: self.info.clone(),
-            optimiser: learner.optimiser_state()?,
+            snapshot: self.snapshot()?,
+            optimiser: self.learner().optimiser_state()?,
             state: self.state.clone(),
+        })
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, TrainError> {
+        Ok(Snapshot {
+            file: self.learner().to_file(&self.info)?,
+            info: self.info.clone(),
         })
     }
 
@@ -499,9 +512,9 @@ impl<'a> Training<'a> {
                     held_out_error_percent: error,
                     test_error_percent: None,
                 });
-                let checkpoint = self.checkpoint()?;
-                observer.best(&checkpoint)?;
-                self.best = Some(checkpoint);
+                let best = self.snapshot()?;
+                observer.best(&best)?;
+                self.best = Some(best);
             }
         }
         Ok(found)
@@ -579,8 +592,8 @@ impl<'a> Training<'a> {
         let some = self.train.subset(TRAIN_SAMPLES);
         let train_evaluation = evaluate(&model, &self.info, &some)?;
         let mut best = self.state.best.take();
-        if let (Some(best), Some(checkpoint)) = (&mut best, &self.best) {
-            let (model, info) = checkpoint.model(&self.device)?;
+        if let (Some(best), Some(snapshot)) = (&mut best, &self.best) {
+            let (model, info) = snapshot.model(&self.device)?;
             let found = evaluate(&model, &info, self.test)?;
             best.test_error_percent = Some(found.error_percent);
         }

@@ -1,6 +1,6 @@
 //! What a training tells, while it goes on and at its end.
 
-use crate::checkpoint::{Best, Checkpoint};
+use crate::checkpoint::{Best, Checkpoint, Snapshot};
 use crate::error::TrainError;
 use crate::evaluation::Evaluation;
 use crate::model::{Model, ModelInfo};
@@ -90,7 +90,7 @@ pub trait Observer {
     ///
     /// # Errors
     /// It could not be kept; the training stops.
-    fn best(&mut self, _checkpoint: &Checkpoint) -> Result<(), TrainError> {
+    fn best(&mut self, _model: &Snapshot) -> Result<(), TrainError> {
         Ok(())
     }
 
@@ -160,5 +160,5 @@ pub struct Saved {
     /// The state that a recovery goes back to, where that is another.
     pub good: Option<Checkpoint>,
     /// The best model on the held-out part.
-    pub best: Option<Checkpoint>,
+    pub best: Option<Snapshot>,
 }

@@ -7,7 +7,8 @@ mod table;
 mod tests;
 
 use crate::error::DataError;
-use crate::table::{LARGEST_FILE, read_text};
+use crate::file::read_text;
+use crate::table::LARGEST_FILE;
 use std::path::Path;
 
 pub use resolve::PairImages;

@@ -1,0 +1,77 @@
+//! Whether a training fits the memory, before it takes any.
+
+use crate::device::is_graphics;
+use crate::error::TrainError;
+use crate::experiment::Experiment;
+use crate::network::{Bytes, NetworkSpec, SpecError};
+use burn::tensor::Device;
+use lsoftmax_data::Split;
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+/// Checks that an experiment suits its images and, on the CPU, this machine's memory; so that nothing
+/// is begun that must fail.
+///
+/// # Errors
+/// The network does not suit the images, or a step takes more memory than there is.
+pub fn check_fit(
+    experiment: &Experiment,
+    split: &Split,
+    device: &Device,
+) -> Result<(), TrainError> {
+    let data = &split.train;
+    let image = [data.channels, data.height, data.width];
+    let network = &experiment.network;
+    let bytes = step_bytes(network, image, experiment.batch)?;
+    let memory = Bytes(total());
+    if is_graphics(device) || bytes.0 <= memory.0 {
+        return Ok(());
+    }
+    Err(TrainError::Network(SpecError::Memory {
+        network: network.name.clone(),
+        batch: experiment.batch,
+        bytes,
+        memory,
+    }))
+}
+
+/// What a step takes: activations, with their gradients where the backward pass is; weights, their
+/// gradients and velocities.
+fn step_bytes(network: &NetworkSpec, image: [usize; 3], batch: usize) -> Result<Bytes, SpecError> {
+    let weights = network.weights(image)? as u64;
+    let sizes = network.sizes(image)?;
+    let kept = (sizes.kept as u64).saturating_add(sizes.largest as u64);
+    let values = kept
+        .saturating_mul(batch as u64)
+        .saturating_add(3 * weights);
+    Ok(Bytes(values.saturating_mul(size_of::<f32>() as u64)))
+}
+
+/// Bytes of memory of the machine, or of the container where that is less.
+fn total() -> u64 {
+    let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(what);
+    let limit = system.cgroup_limits().map(|limits| limits.total_memory);
+    let found = [Some(system.total_memory()), limit];
+    // Where it cannot be found out, nothing is refused.
+    let found = found.into_iter().flatten().filter(|&bytes| bytes > 0);
+    found.min().unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_grows_with_the_batch_and_never_overflows() {
+        let network = NetworkSpec::named("cifar10").unwrap();
+        let bytes = |batch| step_bytes(&network, [3, 32, 32], batch).unwrap().0;
+        let image = bytes(2) - bytes(1);
+        assert_eq!(bytes(256), bytes(1) + 255 * image);
+        assert_eq!(bytes(usize::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn there_is_some_memory() {
+        assert!(total() > 1 << 28);
+    }
+}
