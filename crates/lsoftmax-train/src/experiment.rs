@@ -552,7 +552,7 @@ fn check_annealing(
         ("power", given.power, &["power-law"]),
         ("factor", given.factor, &["geometric"]),
     ];
-    let numbers = numbers
+    let mut numbers = numbers
         .into_iter()
         .filter_map(|(name, number, used_by)| Some((name, number?, used_by)));
     if loss.has_multiplier() {
@@ -566,7 +566,7 @@ fn check_annealing(
         return Ok(());
     }
     let expected = format!("left out for {loss}: only l-softmax and a-softmax have λ and stages");
-    for (name, number, _) in numbers {
+    if let Some((name, number, _)) = numbers.next() {
         return Err(TrainError::setting(name, expected, number));
     }
     for (name, is_given) in [

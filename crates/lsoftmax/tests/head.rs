@@ -350,9 +350,9 @@ fn a_batch_chooses_its_lambda_by_its_confidence() {
 
 #[test]
 fn the_three_readings() {
+    type Length = fn(f64, f64) -> f64;
     let device = Device::flex();
     let problem = problem();
-    type Length = fn(f64, f64) -> f64;
     let plain: Length = |x, w| x * w;
     let readings: [(Loss, Length); 6] = [
         (Loss::Softmax, plain),
