@@ -281,16 +281,22 @@ fn classes<'a>(
             };
             if let Some([first, second]) = twice {
                 let (a, b) = (way(first), way(second));
-                let top_of = |way: &str| way.split('/').next().unwrap_or_default().to_owned();
+                let found = if roles(&[first, second]).iter().any(Option::is_some) {
+                    format!(
+                        "parts in classes, {a} and {b}: put the classes into the parts, or {LIST}"
+                    )
+                } else {
+                    let top = a.split('/').next().unwrap_or_default();
+                    format!(
+                        "images in {a} and in {b}: --class-folders top makes one class of all that \
+                         lies in a folder ({top}), --class-folders each makes each folder of images \
+                         a class ({b}), or {LIST}"
+                    )
+                };
                 return Err(DataError::format(
                     place,
                     "a folder of images for each class, with no folders of images in it",
-                    format!(
-                        "images in {a} and in {b}: --class-folders top makes one class of all that \
-                         lies in a folder ({}), --class-folders each makes each folder of images a \
-                         class ({b}), or {LIST}",
-                        top_of(&a)
-                    ),
+                    found,
                 ));
             }
         }

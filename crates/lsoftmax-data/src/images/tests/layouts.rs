@@ -211,6 +211,20 @@ fn folders_in_classes_are_one_class_or_an_error() {
             &["--class-folders top", "--class-folders each", "a list says"],
         );
     }
+    // Taken for one class, what is tested on would be trained on.
+    let files = [
+        "cat/train/1.png",
+        "cat/test/1.png",
+        "dog/train/1.png",
+        "dog/test/1.png",
+    ];
+    says(
+        list(&files),
+        &[
+            "parts in classes, cat/test and cat/train",
+            "put the classes into",
+        ],
+    );
     let dir = tree(&["cat/1.png", "cat/old/2.png", "dog/x/y/1.png"]);
     let classes = |how| {
         ImageList::from_path_as(dir.path(), how)
