@@ -40,7 +40,7 @@ impl Column {
 /// Reads the chunks of one column, in turn.
 pub(super) struct Rows {
     name: String,
-    rows: usize,
+    read: usize,
     /// The unsigned integers of a column look like signed ones.
     unsigned: bool,
     /// The level of a value that is there, and that of an empty list.
@@ -106,7 +106,7 @@ impl Rows {
         let present = column.max_def_level();
         Self {
             name: name.to_owned(),
-            rows: 0,
+            read: 0,
             unsigned,
             present,
             empty: present - 1 - i16::from(optional),
@@ -116,14 +116,14 @@ impl Rows {
         }
     }
 
-    /// Rows that were read.
-    pub(super) fn rows(&self) -> usize {
-        self.rows
+    /// How many rows were read.
+    pub(super) fn count(&self) -> usize {
+        self.read
     }
 
     /// The column, if it has rows.
     pub(super) fn finish(self) -> Option<Column> {
-        self.column.filter(|_| self.rows > 0)
+        self.column.filter(|_| self.read > 0)
     }
 
     /// Refuses a cell: what was found instead.
@@ -134,7 +134,7 @@ impl Rows {
             .map_or("strings, numbers or lists of numbers", Column::kind);
         (
             format!("{kind} (lists of one length) in the column {}", self.name),
-            format!("{found} in row {}", self.rows),
+            format!("{found} in row {}", self.read),
         )
     }
 
@@ -243,9 +243,9 @@ impl Rows {
                     return Err(self.refuse("an empty cell"));
                 };
                 push(column, value).map_err(|(expected, found)| {
-                    (expected, format!("{found} in row {}", self.rows))
+                    (expected, format!("{found} in row {}", self.read))
                 })?;
-                self.rows += 1;
+                self.read += 1;
             }
         }
     }
@@ -275,10 +275,10 @@ impl Rows {
             let mut values = values.iter();
             let mut row: Option<usize> = None;
             for (&level, &repeats) in definition.iter().zip(&repetition) {
-                if repeats == 0 {
-                    if let Some(length) = row.take() {
-                        self.end_list(length)?;
-                    }
+                if repeats == 0
+                    && let Some(length) = row.take()
+                {
+                    self.end_list(length)?;
                 }
                 let length = row.get_or_insert(0);
                 if level == self.present {
@@ -302,14 +302,14 @@ impl Rows {
     /// Ends a list of this length.
     fn end_list(&mut self, length: usize) -> Result<(), Wrong> {
         if let Some(Column::FloatLists { width, .. }) = &mut self.column {
-            if self.rows == 0 {
+            if self.read == 0 {
                 *width = length;
             } else if *width != length {
                 let found = format!("a list of {length} numbers");
                 return Err(self.refuse(&found));
             }
         }
-        self.rows += 1;
+        self.read += 1;
         Ok(())
     }
 }

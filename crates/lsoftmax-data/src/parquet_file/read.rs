@@ -94,6 +94,10 @@ impl Table {
         for number in 0..self.metadata.num_row_groups() {
             let group = self.metadata.row_group(number);
             let expected = group.num_rows();
+            if expected == 0 {
+                // Its columns may have no place.
+                continue;
+            }
             if group.num_columns() != schema.num_columns() {
                 return Err(damaged("a group of rows without all columns"));
             }
@@ -115,9 +119,9 @@ impl Table {
             }
             let pages = Pages::new(bytes, known, self.budget.clone());
             let reader = get_column_reader(descriptor.clone(), Box::new(pages));
-            let before = rows.rows();
+            let before = rows.count();
             rows.read(reader, shared_prefixes, &self.budget)?;
-            let found = rows.rows() - before;
+            let found = rows.count() - before;
             if i64::try_from(found) != Ok(expected) {
                 return Err((
                     format!("{expected} rows in the column {name}, as its group of rows says"),
@@ -131,10 +135,11 @@ impl Table {
 
 /// Where the pages of a column begin, and how many bytes they take.
 fn place(chunk: &ColumnChunkMetaData) -> Result<(u64, u64), Wrong> {
+    let data = chunk.data_page_offset();
+    // Some writers leave a 0 there.
     let start = match chunk.dictionary_page_offset() {
-        // Some writers leave a 0 there.
-        Some(dictionary) if dictionary > 0 => dictionary.min(chunk.data_page_offset()),
-        _ => chunk.data_page_offset(),
+        Some(dictionary) if dictionary > 0 => dictionary.min(data),
+        _ => data,
     };
     let place = (u64::try_from(start), u64::try_from(chunk.compressed_size()));
     let (Ok(start), Ok(size)) = place else {

@@ -145,6 +145,8 @@ fn every_compression_and_encoding_that_people_write_is_read() {
     for part in ["found one with BROTLI", "zstd", "write it again"] {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }
+    let columns = read_columns(&table("empty.parquet"), &["text"]).unwrap();
+    assert_eq!(columns, [None]);
     let columns = read_columns(&table("nullable.parquet"), &["text", "number"]).unwrap();
     let texts = Column::Text(strings(&["a", "b"]));
     assert_eq!(columns, [Some(texts), Some(Column::Integer(vec![1, 2]))]);

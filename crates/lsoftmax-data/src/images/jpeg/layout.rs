@@ -182,8 +182,7 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
         at += 1 + bytes.get(at..)?.iter().position(|&byte| byte == 0xFF)?;
         match *bytes.get(at)? {
-            0x00 => {}
-            0xFF => continue,
+            0x00 | 0xFF => {}
             marker => return Some((marker, at + 1)),
         }
     }
@@ -439,14 +438,17 @@ impl ScanHeader {
 
 /// What libjpeg takes the components for.
 fn colours(components: &[Component], jfif: bool, adobe: Option<u8>) -> Colours {
-    match (components, adobe) {
-        ([_], _) => Colours::Grey,
-        ([_, _, _], _) if jfif => Colours::YCbCr,
-        ([_, _, _], Some(0)) => Colours::Rgb,
-        ([_, _, _], Some(_)) => Colours::YCbCr,
-        ([a, b, c], None) if [a.id, b.id, c.id] == *b"RGB" => Colours::Rgb,
-        ([_, _, _], None) => Colours::YCbCr,
-        (_, None | Some(0)) => Colours::Cmyk,
+    let rgb = match (components, adobe) {
+        _ if jfif => false,
+        (_, Some(transform)) => transform == 0,
+        ([a, b, c], None) => [a.id, b.id, c.id] == *b"RGB",
+        _ => false,
+    };
+    match components.len() {
+        1 => Colours::Grey,
+        3 if rgb => Colours::Rgb,
+        3 => Colours::YCbCr,
+        _ if adobe.is_none_or(|transform| transform == 0) => Colours::Cmyk,
         _ => Colours::Ycck,
     }
 }

@@ -45,6 +45,7 @@ for compression in ("none", "snappy", "gzip", "zstd", "lz4", "brotli"):
 write("two_versions.parquet", TEXTS, compression="zstd", data_page_version="2.0", row_group_size=110)
 for encoding in ("DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"):
     write(f"{encoding.lower()}.parquet", TEXTS, use_dictionary=False, column_encoding={"text": encoding})
+write("empty.parquet", {"text": pa.array([], pa.string())})
 write("nullable.parquet", {"text": pa.array(["a", "b"], pa.large_string()), "number": pa.array([1, 2], pa.uint64())})
 write(
     "list.parquet",
