@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Compare(Compare),
     /// Run experiments of the paper, or a folder of your own, and write their tables
     Reproduce(Reproduce),
+    /// Make the page of a run, and its pictures, once more
+    Report(Report),
     /// Data sets: what there is, download, check
     #[command(subcommand)]
     Data(Data),
@@ -173,6 +175,19 @@ pub(crate) struct Reproduce {
     /// Folder for the runs and the tables; what is done there is not run again
     #[arg(long, value_name = "DIR", default_value = "runs/reproduce")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) overwrite: Overwrite,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Report {
+    /// Run folder
+    pub(crate) run: PathBuf,
+    /// Folder of the data set, if it has moved: pictures of unseen classes are taken from there
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) overwrite: Overwrite,
 }
 
 #[derive(Debug, clap::Args)]
@@ -206,6 +221,8 @@ pub(crate) struct Eval {
     /// Folder for a page with the curves, the worst mistakes and some neighbours
     #[arg(long, value_name = "DIR", requires = "open_set")]
     pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) overwrite: Overwrite,
 }
 
 /// A trained model, and what it needs to read images.
@@ -221,6 +238,14 @@ pub(crate) struct Trained {
     pub(crate) refuse_broken: bool,
 }
 
+/// What becomes of files that are there already.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Overwrite {
+    /// Replace files that this command has not made itself; never its own inputs
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Embed {
     #[command(flatten)]
@@ -231,6 +256,8 @@ pub(crate) struct Embed {
     /// File to write: .npy (paths and labels go beside it, as .csv), or .parquet with all three
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) overwrite: Overwrite,
 }
 
 #[derive(Debug, clap::Args)]
@@ -265,6 +292,8 @@ pub(crate) struct Verify {
         conflicts_with = "pairs"
     )]
     pub(crate) threshold: Option<f32>,
+    #[command(flatten)]
+    pub(crate) overwrite: Overwrite,
 }
 
 #[derive(Debug, clap::Args)]
@@ -281,6 +310,8 @@ pub(crate) struct Index {
     /// built in
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Approximate::Auto)]
     pub(crate) approximate: Approximate,
+    #[command(flatten)]
+    pub(crate) overwrite: Overwrite,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -329,6 +360,8 @@ pub(crate) enum Plot {
         /// File to write: .svg, or .html
         #[arg(long, value_name = "FILE", default_value = "margin.svg")]
         out: PathBuf,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// What a margin leaves to each of two classes in their plane
     Boundary {
@@ -343,6 +376,8 @@ pub(crate) enum Plot {
         /// File to write: .svg, or .html
         #[arg(long, value_name = "FILE", default_value = "boundary.svg")]
         out: PathBuf,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
     /// λ over the steps
     Annealing {
@@ -362,6 +397,8 @@ pub(crate) enum Plot {
         /// File to write: .svg, or .html
         #[arg(long, value_name = "FILE", default_value = "annealing.svg")]
         out: PathBuf,
+        #[command(flatten)]
+        overwrite: Overwrite,
     },
 }
 
@@ -396,4 +433,6 @@ pub(crate) struct Loss {
     /// Folder for the loss, the logits and the two gradients, as .npy files
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) overwrite: Overwrite,
 }

@@ -8,6 +8,7 @@ mod experiments;
 mod interrupt;
 mod open_set;
 mod output;
+mod outputs;
 mod pages;
 mod results;
 
@@ -33,7 +34,10 @@ fn keep_writing() {
 }
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return output::usage(&error),
+    };
     keep_writing();
     match commands::run(args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -218,8 +218,8 @@ fn scores(label: &str, seed: u64, found: &Verification) -> ScoreHistogram {
     }
 }
 
-/// The part of the page; images come from the data set that the figures are of.
-pub(crate) fn section(entries: &[Entry], data: &Dataset) -> Option<OpenSetSection> {
+/// The part of the page; images come from the data set that the figures are of, if it is there.
+pub(crate) fn section(entries: &[Entry], data: Option<&Dataset>) -> Option<OpenSetSection> {
     let about = about(entries.first()?.2);
     let each = entries
         .iter()
@@ -235,10 +235,12 @@ pub(crate) fn section(entries: &[Entry], data: &Dataset) -> Option<OpenSetSectio
         strips: shown
             .iter()
             .flat_map(|(label, _, found)| {
-                [
-                    mistakes(label, &found.mistakes, data),
-                    neighbours(label, &found.neighbourhoods, data),
-                ]
+                data.into_iter().flat_map(|data| {
+                    [
+                        mistakes(label, &found.mistakes, data),
+                        neighbours(label, &found.neighbourhoods, data),
+                    ]
+                })
             })
             .collect(),
     })

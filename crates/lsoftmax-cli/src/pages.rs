@@ -1,16 +1,18 @@
 //! Trained runs as rows of a table and as a page.
 
+use crate::boundary::boundaries;
 use crate::commands::Manner;
 use crate::open_set;
 use crate::output;
 use anyhow::Context as _;
-use lsoftmax_data::{Split, atomic_write};
+use lsoftmax_data::shell::quoted;
+use lsoftmax_data::{Dataset, atomic_write};
 use lsoftmax_report::{
     Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, OpenSetSection, Report,
     RunDetail, RunSummary, confusion_svg, feature_svg, page, pictures,
 };
 use lsoftmax_train::{
-    Best, Divergence, Evaluation, Experiment, OpenSetEvaluation, Outcome, REPORT_FILE,
+    Best, DataSummary, Divergence, Evaluation, Experiment, OpenSetEvaluation, Outcome, REPORT_FILE,
 };
 use serde::Serialize;
 use std::path::Path;
@@ -148,12 +150,11 @@ pub(crate) fn table(rows: &[Row]) -> String {
             vec![
                 row.label.clone(),
                 row.seed.to_string(),
-                format!("{:.2} %", row.test_error_percent),
-                format!("{:.1}°", row.mean_target_angle_deg),
-                format!("{:.1}°", row.min_class_angle_deg),
-                format!("{:.2}", row.mean_feature_norm),
-                row.lambda
-                    .map_or("-".into(), |lambda| format!("{lambda:.3}")),
+                output::number(row.test_error_percent, 2, " %"),
+                output::number(row.mean_target_angle_deg, 1, "°"),
+                output::number(row.min_class_angle_deg, 1, "°"),
+                output::number(row.mean_feature_norm, 2, ""),
+                output::number(row.lambda.unwrap_or(f64::NAN), 3, ""),
                 format!("{:.1}", row.seconds),
                 format!("{:.0}", row.images_per_second),
                 if row.diverged {
@@ -173,6 +174,8 @@ pub(crate) fn doubts(rows: &[Row]) -> Vec<String> {
     lsoftmax_report::doubts(&rows)
 }
 
+/// The kind of the page of a run.
+pub(crate) const RUN: &str = "run";
 /// The folder of a page's pictures.
 pub(crate) const FIGURES: &str = "figures";
 
@@ -192,8 +195,13 @@ pub(crate) fn told_page(folder: Option<&Path>, manner: Manner) -> anyhow::Result
     }
 }
 
-fn command() -> String {
-    std::env::args().collect::<Vec<_>>().join(" ")
+/// The command as it was typed, for a shell.
+pub(crate) fn command() -> String {
+    let words = std::env::args_os().skip(1).map(|word| quoted(&word));
+    std::iter::once("lsoftmax".to_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn created() -> String {
@@ -204,33 +212,39 @@ fn created() -> String {
 pub(crate) struct Page(Report);
 
 impl Page {
-    pub(crate) fn new(title: String, experiment: &Experiment, split: &Split) -> Self {
-        let (train, test) = (&split.train, &split.test);
+    pub(crate) fn new(
+        kind: &str,
+        title: String,
+        experiment: &Experiment,
+        data: &DataSummary,
+    ) -> Self {
         Self(Report {
             title,
+            kind: kind.to_owned(),
             command: command(),
             data: format!(
                 "{}: {} training and {} test images, {}x{}, {} classes; network {}, {} iterations of {} images",
                 experiment.data,
-                train.len(),
-                test.len(),
-                train.width,
-                train.height,
-                train.num_classes(),
+                data.train,
+                data.test,
+                data.width,
+                data.height,
+                data.class_names.len(),
                 experiment.network.name,
                 experiment.iterations,
                 experiment.batch,
             ),
             created: created(),
-            class_names: train.class_names.clone(),
+            class_names: data.class_names.clone(),
             ..Report::default()
         })
     }
 
     /// The page of a trained model on images of classes that it may never have seen.
-    pub(crate) fn of_model(title: String, part: OpenSetSection) -> Self {
+    pub(crate) fn of_model(kind: &str, title: String, part: OpenSetSection) -> Self {
         Self(Report {
             title,
+            kind: kind.to_owned(),
             command: command(),
             created: created(),
             open_set: Some(part),
@@ -304,11 +318,29 @@ impl Page {
     }
 
     /// Adds what the rows found on classes that were not trained on.
-    pub(crate) fn with_open_set(mut self, rows: &[Row], split: &Split) -> Self {
-        if let Some(data) = &split.open_set {
-            self.0.open_set = open_set::section(&open_set_entries(rows), data);
-        }
+    pub(crate) fn with_open_set(mut self, rows: &[Row], data: Option<&Dataset>) -> Self {
+        self.0.open_set = open_set::section(&open_set_entries(rows), data);
         self
+    }
+
+    /// The page of one run; pictures of unseen classes only with the images of them.
+    pub(crate) fn of_run(
+        experiment: &Experiment,
+        outcome: &Outcome,
+        data: &DataSummary,
+        open_set: Option<&Dataset>,
+    ) -> Self {
+        let row = Row::new(experiment, outcome);
+        let title = format!("{} on {}", experiment.loss_label(), experiment.data);
+        let page = Self::new(RUN, title, experiment, data)
+            .with_run(&row, outcome)
+            .with_open_set(std::slice::from_ref(&row), open_set)
+            .with_boundaries(boundaries(&[experiment.loss]));
+        if experiment.network.feature == 2 {
+            page.with_picture(&row, outcome)
+        } else {
+            page
+        }
     }
 
     /// Adds the plane of two classes.

@@ -39,8 +39,12 @@ impl Cell {
 
 impl Line {
     pub(crate) fn new(experiment: &Experiment, published: Published, runs: Vec<Cell>) -> Self {
-        let errors: Vec<f64> = runs.iter().map(|run| run.test_error_percent).collect();
-        let angles: Vec<f64> = runs.iter().map(|run| run.mean_target_angle_deg).collect();
+        // What a run that died could not measure is no part of a mean.
+        let finite = |value: &f64| value.is_finite();
+        let errors = runs.iter().map(|run| run.test_error_percent);
+        let errors: Vec<f64> = errors.filter(finite).collect();
+        let angles = runs.iter().map(|run| run.mean_target_angle_deg);
+        let angles: Vec<f64> = angles.filter(finite).collect();
         Self {
             loss: experiment.loss_label(),
             published,
@@ -57,6 +61,11 @@ impl Line {
         let (mean, deviation) = self.error_percent;
         let died = self.runs.iter().filter(|run| run.diverged).count();
         let ours = match (self.runs.len(), died) {
+            (runs, died) if !mean.is_finite() => match (runs, died) {
+                (0, _) => "-".to_owned(),
+                (1, 1) => "diverged".to_owned(),
+                _ => format!("-, {died} of {runs} diverged"),
+            },
             (1, 0) => format!("{mean:.2}"),
             (1, _) => format!("{mean:.2}, diverged"),
             (_, 0) => format!("{mean:.2} ± {deviation:.2}"),
@@ -78,8 +87,10 @@ impl Line {
             percent(self.published.article),
             percent(self.published.paper),
             ours,
-            against.map_or("-".into(), |other| format!("{:+.2}", mean - other)),
-            format!("{:.1}°", self.mean_target_angle_deg),
+            against
+                .filter(|_| mean.is_finite())
+                .map_or("-".into(), |other| format!("{:+.2}", mean - other)),
+            output::number(self.mean_target_angle_deg, 1, "°"),
             self.runs.len().to_string(),
             iterations,
             self.batch.to_string(),

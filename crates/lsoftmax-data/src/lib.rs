@@ -52,6 +52,7 @@ mod preprocessing;
 pub mod random;
 mod record;
 mod sampler;
+pub mod shell;
 mod source;
 mod splits;
 mod table;
@@ -62,7 +63,8 @@ pub use dataset::{Batch, Dataset};
 pub use digest::Digest;
 pub use error::DataError;
 pub use file::{
-    atomic_folder, atomic_write, atomic_write_with, open_file, read_file, read_text, remove_stale,
+    Staged, atomic_folder, atomic_write, atomic_write_with, open_file, read_file, read_text,
+    remove_stale,
 };
 pub use idx::load as load_idx;
 pub use loader::{Draw, Draws, LoadPlan, Loader};

@@ -1,7 +1,7 @@
 //! Arrays in numpy's `.npy` format.
 
 use crate::error::DataError;
-use crate::file::{atomic_write, open_file, read_at_most, read_rest};
+use crate::file::{Staged, open_file, read_at_most, read_rest};
 use std::path::Path;
 
 /// An array in C order.
@@ -49,6 +49,14 @@ pub fn read(path: &Path) -> Result<Array, DataError> {
 /// # Errors
 /// The file cannot be written, or the shape does not fit the values.
 pub fn write(path: &Path, shape: &[usize], values: &Values) -> Result<(), DataError> {
+    stage(path, shape, values)?.publish()
+}
+
+/// Writes an array aside, to be renamed together with others.
+///
+/// # Errors
+/// As [`write`].
+pub fn stage(path: &Path, shape: &[usize], values: &Values) -> Result<Staged, DataError> {
     let (kind, data): (_, Vec<u8>) = match values {
         Values::F32(v) => ("<f4", v.iter().flat_map(|v| v.to_le_bytes()).collect()),
         Values::F64(v) => ("<f8", v.iter().flat_map(|v| v.to_le_bytes()).collect()),
@@ -85,13 +93,55 @@ pub fn write(path: &Path, shape: &[usize], values: &Values) -> Result<(), DataEr
     let mut bytes = [MAGIC, &[1, 0], &length.to_le_bytes()].concat();
     bytes.extend(header.as_bytes());
     bytes.extend(data);
-    atomic_write(path, &bytes)
+    Staged::write(path, &bytes)
+}
+
+/// What the header of an array says; only the header is read.
+///
+/// # Errors
+/// As [`read`], for the header.
+pub fn header(path: &Path) -> Result<Header, DataError> {
+    let bytes = read_at_most(open_file(path)?, 2 * LARGEST_HEADER as u64, path)?;
+    split(&bytes)
+        .map(|(header, _)| header)
+        .map_err(|(expected, found)| DataError::format(path, expected, found))
 }
 
 /// What was expected, and what was found.
 type Wrong = (String, String);
 
 fn parse(bytes: &[u8]) -> Result<Array, Wrong> {
+    let (header, data) = split(bytes)?;
+    let Some(count) = header
+        .shape
+        .iter()
+        .try_fold(1usize, |n, &dim| n.checked_mul(dim))
+    else {
+        return Err((
+            "a shape that can be true".to_owned(),
+            format!("{:?}", header.shape),
+        ));
+    };
+    let values = decode(&header.descr, data, count)?;
+    if !header.fortran {
+        return Ok(Array {
+            shape: header.shape,
+            values,
+        });
+    }
+    let values = match values {
+        Values::F32(v) => Values::F32(to_c_order(&v, &header.shape)),
+        Values::F64(v) => Values::F64(to_c_order(&v, &header.shape)),
+        Values::Int(v) => Values::Int(to_c_order(&v, &header.shape)),
+    };
+    Ok(Array {
+        shape: header.shape,
+        values,
+    })
+}
+
+/// The header, and what follows it.
+fn split(bytes: &[u8]) -> Result<(Header, &[u8]), Wrong> {
     let wrong = |expected: &str, found: String| Err((expected.to_owned(), found));
     let Some(rest) = bytes.strip_prefix(MAGIC) else {
         return wrong("a .npy file", "other first bytes".into());
@@ -116,35 +166,18 @@ fn parse(bytes: &[u8]) -> Result<Array, Wrong> {
             header.trim().to_owned(),
         )
     })?;
-    let Some(count) = header
-        .shape
-        .iter()
-        .try_fold(1usize, |n, &dim| n.checked_mul(dim))
-    else {
-        return wrong("a shape that can be true", format!("{:?}", header.shape));
-    };
-    let values = decode(&header.descr, data, count)?;
-    if !header.fortran {
-        return Ok(Array {
-            shape: header.shape,
-            values,
-        });
-    }
-    let values = match values {
-        Values::F32(v) => Values::F32(to_c_order(&v, &header.shape)),
-        Values::F64(v) => Values::F64(to_c_order(&v, &header.shape)),
-        Values::Int(v) => Values::Int(to_c_order(&v, &header.shape)),
-    };
-    Ok(Array {
-        shape: header.shape,
-        values,
-    })
+    Ok((header, data))
 }
 
-struct Header {
-    descr: String,
-    fortran: bool,
-    shape: Vec<usize>,
+/// What stands before the values of an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The kind of the values, such as `<f4`.
+    pub descr: String,
+    /// Whether the first dimension is the fastest.
+    pub fortran: bool,
+    /// Length of each dimension.
+    pub shape: Vec<usize>,
 }
 
 impl Header {

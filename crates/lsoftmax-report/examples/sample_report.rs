@@ -184,6 +184,7 @@ fn summary(m: u32, seed: u64) -> RunSummary {
 fn sample(multipliers: &[u32], seeds: u64) -> Report {
     let runs = || (0..seeds).flat_map(|seed| multipliers.iter().map(move |&m| (m, seed)));
     Report {
+        kind: "compare".to_owned(),
         title: if multipliers.len() > 1 {
             "Softmax against L-Softmax on glyphs".to_owned()
         } else {

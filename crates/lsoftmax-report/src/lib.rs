@@ -64,5 +64,5 @@ pub use model::{
 pub use open_set::{
     ImageStrip, OpenSetRow, OpenSetSection, RocCurve, ScoreHistogram, StripRow, Thumbnail,
 };
-pub use page::{figure_page, page};
+pub use page::{KIND_META, figure_page, kind_mark, page};
 pub use standalone::{confusion_svg, curve_svg, feature_svg, histogram_svg, pictures};

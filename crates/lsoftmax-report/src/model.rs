@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct Report {
     /// The heading, e.g. "Softmax against L-Softmax on glyphs".
     pub title: String,
+    /// What the page is about, for programs: "run", "compare", ...; empty: it does not say.
+    pub kind: String,
     /// The command that made this report.
     pub command: String,
     /// The data in words, e.g. "glyphs, 20,000 training and 4,000 test images, 28x28".

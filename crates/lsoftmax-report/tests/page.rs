@@ -110,6 +110,7 @@ fn report(label: &str, value: f64) -> Report {
         remark: label.to_owned(),
     };
     Report {
+        kind: "compare".to_owned(),
         open_set: Some(open_set(label, value)),
         title: label.to_owned(),
         command: label.to_owned(),

@@ -2,6 +2,7 @@
 
 use crate::error::TrainError;
 use crate::model::{Model, ModelInfo};
+use crate::number;
 use crate::sgd::{are_finite, check_record};
 use crate::tensor_file::{Header, TensorFile};
 use crate::training::{Frame, Progress, Window};
@@ -39,18 +40,25 @@ pub(crate) struct TrainingState {
     /// Steps done.
     pub(crate) step: u64,
     /// The step of the last checkpoint that was made without signs of divergence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) good: Option<u64>,
     /// How often λ was raised.
     pub(crate) recoveries: u32,
     /// Where the last recovery went back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) recovered_from: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stuck_since: Option<u64>,
     pub(crate) curve: Vec<Progress>,
+    /// The last stretch, if its evaluation is still to be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pending: Option<Progress>,
     pub(crate) window: Window,
     /// What a gate with a memory has seen.
     #[serde(default)]
     pub(crate) running: RunningSignal,
     pub(crate) frames: Vec<Frame>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) best: Option<Best>,
     pub(crate) remarks: Vec<String>,
     /// Seconds of training, evaluations left out.
@@ -63,6 +71,11 @@ pub struct Best {
     /// Steps it had been trained for.
     pub step: u64,
     /// Its error on the held-out part.
+    #[serde(
+        default = "number::nan",
+        deserialize_with = "number::lenient",
+        skip_serializing_if = "number::is_none"
+    )]
     pub held_out_error_percent: f64,
     /// Its error on the test set, which was not asked for the choice; set at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,5 @@
 use crate::network::SpecError;
+use lsoftmax_data::shell::quoted_path;
 use std::path::PathBuf;
 
 /// What can go wrong between an experiment file and a trained model.
@@ -95,7 +96,10 @@ pub enum TrainError {
         message: String,
     },
     /// A checkpoint that cannot be gone on from, with one before it.
-    #[error("{error}; go on from the one before it with --resume {}", before.display())]
+    #[error(
+        "{error}; go on from the one before it with --resume {}",
+        quoted_path(before)
+    )]
     Before {
         /// What is wrong with the last.
         error: Box<TrainError>,
@@ -130,6 +134,13 @@ pub enum TrainError {
     /// A run that needs no going on.
     #[error("the run {} is finished: there is nothing to go on with", .0.display())]
     Finished(PathBuf),
+    /// A run without figures, which come at its end.
+    #[error(
+        "the run {} is not finished: go on with it first, with `lsoftmax train --resume {}`",
+        .0.display(),
+        quoted_path(.0)
+    )]
+    NotFinished(PathBuf),
     /// Somebody asked the training to stop.
     #[error("stopped after step {step} of {iterations}")]
     Interrupted {
@@ -138,6 +149,9 @@ pub enum TrainError {
         /// Steps of the whole training.
         iterations: u64,
     },
+    /// Somebody asked an evaluation to stop.
+    #[error("stopped during the evaluation")]
+    Stopped,
     /// A device that this build knows nothing of.
     #[error(
         "this build has no {name}: build one that has it with `cargo build --release -p lsoftmax-cli \

@@ -4,6 +4,7 @@ use crate::batches::images;
 use crate::error::TrainError;
 use crate::model::{Model, ModelInfo};
 use crate::number;
+use crate::stop::Stop;
 use burn::tensor::Tensor;
 use lsoftmax_data::{Dataset, MemoryLayout};
 use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix, unit_rows};
@@ -24,18 +25,39 @@ pub struct Evaluation {
     pub samples: usize,
     /// Share of wrong answers, from the logits that the loss trains
     /// ([`MarginHead::logits`](lsoftmax::MarginHead::logits)): no margin, no label, no λ.
+    #[serde(
+        default = "number::nan",
+        deserialize_with = "number::lenient",
+        skip_serializing_if = "number::is_none"
+    )]
     pub error_percent: f64,
     /// Mean angle between a feature and the weight of its own class.
-    #[serde(deserialize_with = "number::lenient")]
+    #[serde(
+        default = "number::nan",
+        deserialize_with = "number::lenient",
+        skip_serializing_if = "number::is_none"
+    )]
     pub mean_target_angle_deg: f64,
     /// The median of the same.
-    #[serde(deserialize_with = "number::lenient")]
+    #[serde(
+        default = "number::nan",
+        deserialize_with = "number::lenient",
+        skip_serializing_if = "number::is_none"
+    )]
     pub median_target_angle_deg: f64,
     /// Smallest angle between the centres (mean features) of two classes.
-    #[serde(deserialize_with = "number::lenient")]
+    #[serde(
+        default = "number::nan",
+        deserialize_with = "number::lenient",
+        skip_serializing_if = "number::is_none"
+    )]
     pub min_class_angle_deg: f64,
-    /// Mean length of a feature.
-    #[serde(deserialize_with = "number::lenient")]
+    /// Mean length of a feature; NaN if any is not finite.
+    #[serde(
+        default = "number::nan",
+        deserialize_with = "number::lenient",
+        skip_serializing_if = "number::is_none"
+    )]
     pub mean_feature_norm: f64,
     /// Edges of the bins of the target angles, in degrees.
     pub target_angle_edges_deg: Vec<f64>,
@@ -57,6 +79,7 @@ pub(crate) fn features(
     model: &Model,
     info: &ModelInfo,
     data: &Dataset,
+    stop: Stop,
 ) -> Result<Vec<f32>, TrainError> {
     info.preprocessing
         .check([data.channels, data.height, data.width])?;
@@ -64,6 +87,7 @@ pub(crate) fn features(
     let device = model.head.weight.val().device();
     let mut all = Vec::new();
     for batch in data.batches(batch_of(info)?, &info.preprocessing, MemoryLayout::Nhwc) {
+        stop.check()?;
         let x = images(batch.pixels, batch.labels.len(), info.image, &device);
         all.extend(host(model.backbone.forward(x)));
     }
@@ -77,11 +101,21 @@ pub(crate) fn features(
 /// # Errors
 /// Images of another size than the model's, or a feature that is no finite number.
 pub fn embeddings(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Vec<f32>, TrainError> {
+    embeddings_until(model, info, data, Stop::NEVER)
+}
+
+/// [`embeddings`] that can be stopped.
+pub(crate) fn embeddings_until(
+    model: &Model,
+    info: &ModelInfo,
+    data: &Dataset,
+    stop: Stop,
+) -> Result<Vec<f32>, TrainError> {
     check_size(info, data)?;
     let size = info.network.feature;
-    let mut rows = features(model, info, data)?;
+    let mut rows = features(model, info, data, stop)?;
     if info.mirrored {
-        let mirrored = features(model, info, &data.mirrored())?;
+        let mirrored = features(model, info, &data.mirrored(), stop)?;
         rows = rows
             .chunks_exact(size)
             .zip(mirrored.chunks_exact(size))
@@ -118,6 +152,16 @@ pub(crate) fn host(tensor: Tensor<2>) -> Vec<f32> {
 /// # Errors
 /// Images or classes that are not the model's.
 pub fn evaluate(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Evaluation, TrainError> {
+    evaluate_until(model, info, data, Stop::NEVER)
+}
+
+/// [`evaluate`] that can be stopped.
+pub(crate) fn evaluate_until(
+    model: &Model,
+    info: &ModelInfo,
+    data: &Dataset,
+    stop: Stop,
+) -> Result<Evaluation, TrainError> {
     check_size(info, data)?;
     info.preprocessing.check(info.image)?;
     let classes = info.class_names.len();
@@ -131,6 +175,7 @@ pub fn evaluate(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Evalu
         .with_class_weights(weights)?
         .with_target_histogram_rad(Histogram::uniform(0.0, PI, BINS)?);
     for batch in data.batches(batch_of(info)?, &info.preprocessing, MemoryLayout::Nhwc) {
+        stop.check()?;
         let labels: Vec<usize> = batch.labels.iter().map(|&label| label as usize).collect();
         let x = images(batch.pixels, labels.len(), info.image, &device);
         let features = model.backbone.forward(x);
@@ -150,7 +195,10 @@ pub fn evaluate(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Evalu
         mean_target_angle_deg: degrees(target.map(|t| t.mean)),
         median_target_angle_deg: degrees(target.map(|t| t.median)),
         min_class_angle_deg: degrees(angles.centre_angles.smallest_rad),
-        mean_feature_norm: angles.mean_feature_norm.unwrap_or(f64::NAN),
+        mean_feature_norm: match angles.non_finite_features {
+            0 => angles.mean_feature_norm.unwrap_or(f64::NAN),
+            _ => f64::NAN,
+        },
         target_angle_edges_deg: histogram
             .map(|h| h.edges().iter().map(|e| e.to_degrees()).collect())
             .unwrap_or_default(),

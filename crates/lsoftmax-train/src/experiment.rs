@@ -116,7 +116,7 @@ pub fn read_settings(path: &Path) -> Result<Settings, TrainError> {
 pub fn parse_settings(text: &str, path: &Path) -> Result<Settings, TrainError> {
     let syntax = |error: toml::de::Error| TrainError::Syntax {
         path: path.to_owned(),
-        message: error.to_string().trim_end().to_owned(),
+        message: toml_message(&error, text),
     };
     let table: toml::Table = toml::from_str(text).map_err(syntax)?;
     if let Some(key) = table
@@ -408,9 +408,23 @@ impl Experiment {
     /// [`to_settings`](Self::to_settings) as TOML.
     ///
     /// # Errors
-    /// A seed or a number of samples that TOML cannot hold (above 2^63).
+    /// A seed or a number of samples that TOML cannot hold (above 2^63), or a path that is not
+    /// UTF-8.
     pub fn to_toml(&self) -> Result<String, TrainError> {
-        toml::to_string(&self.to_settings())
+        let settings = self.to_settings();
+        let paths = [
+            ("data-dir", &settings.data_dir),
+            ("exclude", &settings.exclude),
+            ("image-cache", &settings.image_cache),
+            ("landmarks", &settings.landmarks),
+        ];
+        for (name, path) in paths {
+            if let Some(path) = path.as_ref().filter(|path| path.to_str().is_none()) {
+                let expected = "a path in UTF-8, since the experiment's file is";
+                return Err(TrainError::setting(name, expected, path.display()));
+            }
+        }
+        toml::to_string(&settings)
             .map_err(|error| TrainError::setting("the experiment", "what TOML can hold", error))
     }
 }
@@ -437,8 +451,20 @@ fn read_network(name: &str) -> Result<NetworkSpec, TrainError> {
     let text = read_text(name.as_ref(), LARGEST_TEXT)?;
     toml::from_str(&text).map_err(|error| TrainError::Syntax {
         path: name.into(),
-        message: error.to_string().trim_end().to_owned(),
+        message: toml_message(&error, &text),
     })
+}
+
+/// What is wrong with a TOML file and where, in one line.
+fn toml_message(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().replace('\n', ", ");
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let Some(before) = before else {
+        return message;
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
+    format!("line {line}, column {column}: {message}")
 }
 
 /// The losses that `--loss` knows.

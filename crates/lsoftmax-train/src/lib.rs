@@ -34,6 +34,7 @@ mod precision;
 mod run_folder;
 mod settings;
 mod sgd;
+mod stop;
 mod streams;
 mod tensor_file;
 mod tensorboard;
@@ -68,13 +69,15 @@ pub use open_set::{
 pub use precision::Precision;
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, IMAGES_FILE, METRICS_FILE,
-    MODEL_FILE, OUTCOME_FILE, REPORT_FILE, RunFolder, check_images, create_new_folder,
+    MODEL_FILE, OUTCOME_FILE, REPORT_FILE, RUN_FILES, RunFolder, check_images, create_new_folder,
     recorded_settings,
 };
 pub use settings::{NetworkChoice, Published, Settings, parse_stage};
 pub use tensorboard::EVENTS_FILE;
 pub use test_images::{Evaluated, OtherImages, TestImages, images_beside, run_images, test_images};
-pub use training::{Frame, Observer, Outcome, Progress, Saved, Trained, resume, train};
+pub use training::{
+    DataSummary, Frame, Observer, Outcome, Progress, Saved, Trained, check, resume, train,
+};
 pub use watch::Divergence;
 
 use lsoftmax_data::{DataSource, SourceOptions, Split};

@@ -165,6 +165,9 @@ impl Model {
     pub(crate) fn to_file(&self, info: &ModelInfo) -> Result<TensorFile, TrainError> {
         let mut visitor = Collect(TensorFile::default());
         each_tensor(&mut self.clone(), &mut visitor)?;
+        if !info.lambda.is_finite() {
+            return Err(TrainError::setting("λ", "a finite number", info.lambda));
+        }
         let json = serde_json::to_string(info).map_err(|error| TrainError::Model {
             path: "model".into(),
             message: error.to_string(),

@@ -48,6 +48,18 @@ pub const BEST_FILE: &str = "best.safetensors";
 
 /// Most bytes of an outcome: some have the features of many images after many steps.
 const LARGEST_OUTCOME: u64 = 1 << 30;
+/// Every file that a run folder may have, beside those in its folders.
+pub const RUN_FILES: [&str; 8] = [
+    EXPERIMENT_FILE,
+    IMAGES_FILE,
+    METRICS_FILE,
+    MODEL_FILE,
+    EVALUATION_FILE,
+    OUTCOME_FILE,
+    REPORT_FILE,
+    EVENTS_FILE,
+];
+
 /// Checkpoints that are kept, beside the best and the last good one.
 const KEPT: usize = 2;
 
@@ -201,12 +213,32 @@ impl RunFolder {
         let settings = recorded_settings(path)?;
         let experiment = Experiment::resolve(Settings::default(), settings)?;
         let file = path.join(OUTCOME_FILE);
+        if !file.exists() {
+            return Err(TrainError::NotFinished(path.to_owned()));
+        }
         let text = read_file(&file, LARGEST_OUTCOME)?;
         let outcome = serde_json::from_slice(&text).map_err(|error| TrainError::Syntax {
             path: file,
             message: error.to_string(),
         })?;
         Ok((experiment, outcome))
+    }
+
+    /// Writes what a finished run may lack because it was killed on its way out, and removes what is
+    /// left of the way.
+    ///
+    /// # Errors
+    /// A file cannot be written or removed.
+    pub fn tidy(path: &Path, outcome: &Outcome) -> Result<(), TrainError> {
+        let file = path.join(EVALUATION_FILE);
+        if !file.exists() {
+            write_json(&file, serde_json::to_vec_pretty(&outcome.evaluation))?;
+        }
+        for step in steps_of(path)? {
+            remove_checkpoint(path, step)?;
+        }
+        fs::remove_dir(path.join(CHECKPOINTS)).ok();
+        Ok(())
     }
 
     /// A folder with these metrics and no more.
@@ -270,21 +302,22 @@ impl RunFolder {
         }
     }
 
-    /// Writes the model and its figures; the checkpoints that led to it go, the best stays.
+    /// Writes the model, unless none came out that can be used, and its figures; the checkpoints
+    /// that led to it go, the best stays.
     ///
     /// # Errors
     /// A file cannot be written.
     pub fn finish(&mut self, trained: &Trained) -> Result<(), TrainError> {
-        trained
-            .model
-            .save(&trained.info, &self.path.join(MODEL_FILE))?;
+        if trained.is_usable() {
+            trained
+                .model
+                .save(&trained.info, &self.path.join(MODEL_FILE))?;
+        }
         let outcome = &trained.outcome;
-        self.write_json(
-            EVALUATION_FILE,
-            serde_json::to_vec_pretty(&outcome.evaluation),
-        )?;
-        // Last: a run that has it is finished.
-        self.write_json(OUTCOME_FILE, serde_json::to_vec(outcome))?;
+        let evaluation = serde_json::to_vec_pretty(&outcome.evaluation);
+        write_json(&self.path.join(EVALUATION_FILE), evaluation)?;
+        // Last: a run that has it is trained, and all else can be made from it.
+        write_json(&self.path.join(OUTCOME_FILE), serde_json::to_vec(outcome))?;
         for step in std::mem::take(&mut self.checkpoints) {
             self.remove(step)?;
         }
@@ -293,15 +326,8 @@ impl RunFolder {
         Ok(())
     }
 
-    fn write_json(&self, name: &str, text: serde_json::Result<Vec<u8>>) -> Result<(), TrainError> {
-        let path = self.path.join(name);
-        let text = text.map_err(|error| TrainError::file("write", &path, error.into()))?;
-        Ok(atomic_write(&path, &text)?)
-    }
-
     fn remove(&self, step: u64) -> Result<(), TrainError> {
-        let path = checkpoint_path(&self.path, step);
-        fs::remove_file(&path).map_err(|source| TrainError::file("remove", path, source))
+        remove_checkpoint(&self.path, step)
     }
 
     /// Removes the checkpoints after a step.
@@ -354,6 +380,16 @@ fn images_of(experiment: &Experiment, split: &Split) -> Result<RunImages, TrainE
         (count, None) => (split.train).draw_held_out(count, experiment.data_seed)?,
     };
     Ok(RunImages::new(split, &held_out))
+}
+
+fn write_json(path: &Path, text: serde_json::Result<Vec<u8>>) -> Result<(), TrainError> {
+    let text = text.map_err(|error| TrainError::file("write", path, error.into()))?;
+    Ok(atomic_write(path, &text)?)
+}
+
+fn remove_checkpoint(run: &Path, step: u64) -> Result<(), TrainError> {
+    let path = checkpoint_path(run, step);
+    fs::remove_file(&path).map_err(|source| TrainError::file("remove", path, source))
 }
 
 /// The lines of a curve as a new file, open at its end.
@@ -484,6 +520,10 @@ impl Observer for RunFolder {
             self.events = Some(write_events(&self.path, curve)?);
         }
         self.forget_after(step)
+    }
+
+    fn dies(&mut self, message: &str, step: u64, curve: &[Progress]) -> Result<(), TrainError> {
+        self.rewind(message, step, curve)
     }
 }
 

@@ -60,6 +60,14 @@ impl TensorFile {
         Ok(TensorData::new(values, shape.to_vec()))
     }
 
+    /// Whether every number of its tensors of f32 is finite.
+    pub(crate) fn is_finite(&self) -> bool {
+        let numbers = self.tensors.values().filter(|entry| entry.0 == Dtype::F32);
+        numbers
+            .flat_map(|(.., bytes)| bytes.as_chunks::<4>().0)
+            .all(|&bytes| f32::from_le_bytes(bytes).is_finite())
+    }
+
     pub(crate) fn add_bytes(&mut self, name: &str, bytes: Vec<u8>) {
         let entry = (Dtype::U8, vec![bytes.len()], bytes);
         self.tensors.insert(name.to_owned(), entry);

@@ -20,6 +20,19 @@ pub enum Divergence {
     Chance,
 }
 
+impl Divergence {
+    /// What it is, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NotFinite => "the loss is not a finite number",
+            Self::NormCollapse => "norm collapse",
+            Self::NormBlowUp => "norm blow-up",
+            Self::Stuck => "the loss stays at that of guessing",
+            Self::Chance => "no better than guessing",
+        }
+    }
+}
+
 /// A divergence with the numbers that show it, in one line.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trouble {

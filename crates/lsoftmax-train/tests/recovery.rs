@@ -58,6 +58,10 @@ impl Observer for Keeper {
             .map_or(Ok(()), |f| f.rewind(message, step, curve))
     }
 
+    fn dies(&mut self, message: &str, step: u64, curve: &[Progress]) -> Result<(), TrainError> {
+        self.rewind(message, step, curve)
+    }
+
     fn stops(&self) -> bool {
         self.step >= self.stop_after && !self.told.is_empty()
     }

@@ -1,12 +1,15 @@
-use super::{Manner, Misuse, data_of, run_path, say_what_is_trained_on, short_name, train_into};
+use super::{
+    Manner, Misuse, check, data_of, run_path, say_what_is_trained_on, short_name, train_into,
+};
 use crate::args;
 use crate::boundary;
 use crate::interrupt;
 use crate::output;
+use crate::outputs;
 use crate::pages;
 use anyhow::bail;
 use lsoftmax::Loss;
-use lsoftmax_train::{Experiment, REPORT_FILE, Settings, create_new_folder};
+use lsoftmax_train::{DataSummary, Experiment, REPORT_FILE, Settings, create_new_folder};
 
 pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     let train = &args.train;
@@ -61,16 +64,21 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
             "compare needs at least one loss and one seed".into()
         ));
     };
-    let split = data_of(first, manner)?;
     let name = format!("compare-{}", first.data.replace(':', "-"));
     let path = run_path(train.out.clone(), &name);
+    outputs::new_folder(&path)?;
+    first.to_toml()?;
+    let split = data_of(first, manner)?;
+    for experiment in table.iter().chain(&flat) {
+        check(experiment, &split, manner)?;
+    }
     create_new_folder(&path)?;
     say_what_is_trained_on(&split);
     interrupt::listen()?;
 
     let title = format!("Losses compared on {}", first.data);
     let losses: Vec<_> = table.iter().chain(&flat).map(|e| e.loss).collect();
-    let mut page = pages::Page::new(title, first, &split)
+    let mut page = pages::Page::new("compare", title, first, &DataSummary::new(&split))
         .with_boundaries(boundary::boundaries(&distinct(losses)));
     let (mut rows, mut pictures) = (Vec::new(), Vec::new());
     // The table first: it is what people wait for.
@@ -90,15 +98,15 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
         pictures.push(row);
     }
     let report = path.join(REPORT_FILE);
-    page = page.with_open_set(&rows, &split);
+    page = page.with_open_set(&rows, split.open_set.as_ref());
     page.write(&path)?;
     let shown = if rows.is_empty() { &pictures } else { &rows };
     let doubts = pages::doubts(shown);
     if manner.json {
         let answer = serde_json::json!({
-            "rows": rows, "pictures": pictures, "remarks": doubts, "report": report
+            "rows": rows, "pictures": pictures, "remarks": doubts
         });
-        return output::line(&answer.to_string());
+        return output::Answer::new(answer).path("report", &report).print();
     }
     if !rows.is_empty() {
         output::line(&pages::table(&rows))?;

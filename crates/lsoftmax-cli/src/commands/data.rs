@@ -2,7 +2,7 @@ mod images;
 
 use super::{Manner, Misuse, class_folders_of};
 use crate::args;
-use crate::output::{self, Bytes};
+use crate::output::{self, Answer, Bytes};
 use anyhow::bail;
 use lsoftmax_data::download::{DOWNLOADS, Download, Fetch, Fetched, sha256};
 use lsoftmax_data::images::holds_images;
@@ -29,12 +29,27 @@ pub(super) fn run(args: &args::Data, manner: Manner) -> anyhow::Result<()> {
     }
 }
 
-#[derive(Serialize)]
 struct Listed {
     name: String,
     folder: Option<PathBuf>,
     present: bool,
     download_bytes: Option<u64>,
+}
+
+impl Listed {
+    fn answer(self) -> serde_json::Value {
+        let answer = Answer::new(serde_json::json!({
+            "name": self.name,
+            "folder": null,
+            "present": self.present,
+            "download_bytes": self.download_bytes,
+        }));
+        match &self.folder {
+            Some(folder) => answer.path("folder", folder),
+            None => answer,
+        }
+        .value()
+    }
 }
 
 fn list(manner: Manner) -> anyhow::Result<()> {
@@ -52,7 +67,8 @@ fn list(manner: Manner) -> anyhow::Result<()> {
         });
     }
     if manner.json {
-        return output::line(&serde_json::json!({ "data": sets }).to_string());
+        let sets: Vec<_> = sets.into_iter().map(Listed::answer).collect();
+        return Answer::new(serde_json::json!({ "data": sets })).print();
     }
     let rows: Vec<Vec<String>> = sets
         .into_iter()
@@ -109,8 +125,9 @@ fn get(
         folders.push(folder);
     }
     if manner.json {
-        let answer = serde_json::json!({ "folders": folders, "unverified": unverified });
-        output::line(&answer.to_string())?;
+        Answer::new(serde_json::json!({ "unverified": unverified }))
+            .paths("folders", &folders)
+            .print()?;
     }
     Ok(())
 }
@@ -209,7 +226,7 @@ fn check(dir: &Path, options: SourceOptions, manner: Manner) -> anyhow::Result<(
         files,
     };
     if manner.json {
-        return output::line(&serde_json::to_string(&checked)?);
+        return output::json(&checked);
     }
     let rows = [checked.train.row("train"), checked.test.row("test")];
     let header = [data, "images", "size", "classes", "images a class"];

@@ -2,9 +2,10 @@ use super::{Manner, Misuse};
 use crate::args;
 use crate::embedder::{Embedded, Embedder};
 use crate::output;
+use crate::outputs::{Inputs, Outputs, own};
 use anyhow::bail;
 use lsoftmax_data::npy::{self, Values};
-use lsoftmax_data::{atomic_write, parquet_file};
+use lsoftmax_data::{Staged, parquet_file};
 use std::path::Path;
 
 pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
@@ -18,21 +19,18 @@ pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
         ))),
     };
     let names = (!parquet).then(|| args.out.with_extension("csv"));
-    // A list of images may well have the name of what is made of it.
-    let same = |a: &Path, b: &Path| {
-        a.canonicalize()
-            .ok()
-            .is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b))
-    };
-    for written in [Some(&args.out), names.as_ref()].into_iter().flatten() {
-        if args.images.iter().any(|input| same(input, written)) {
-            bail!(Misuse(format!(
-                "{} is one of the inputs, and would be written over: give --out another name",
-                written.display()
-            )));
-        }
-    }
     let trained = args.trained;
+    let inputs = Inputs::default()
+        .run(&trained.run)
+        .file(trained.landmarks.as_deref())
+        .images(&args.images);
+    let outputs = Outputs::new(&inputs, args.overwrite.force);
+    match &names {
+        Some(names) => outputs.files(&[&args.out, names], || {
+            own::is_array_with_names(&args.out, names)
+        })?,
+        None => outputs.files(&[&args.out], || own::is_table(&args.out))?,
+    }
     let embedder = Embedder::open(&trained.run, trained.landmarks.as_deref(), manner.device)?
         .refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
@@ -40,12 +38,11 @@ pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
     let size = embedder.info.embedding_size();
     let mut files = vec![args.out.clone()];
     if let Some(names) = names {
-        write_names(&names, &found)?;
-        npy::write(
-            &args.out,
-            &[found.paths.len(), size],
-            &Values::F32(found.rows),
-        )?;
+        let shape = [found.paths.len(), size];
+        let table = stage_names(&names, &found)?;
+        let array = npy::stage(&args.out, &shape, &Values::F32(found.rows))?;
+        table.publish()?;
+        array.publish()?;
         files.push(names);
     } else {
         parquet_file::write_embeddings_parquet(
@@ -61,9 +58,8 @@ pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
             "images": found.paths.len(),
             "embedding_size": size,
             "left_out": found.skipped.len(),
-            "files": files,
         });
-        return output::line(&answer.to_string());
+        return output::Answer::new(answer).paths("files", &files).print();
     }
     let names: Vec<String> = files
         .iter()
@@ -76,12 +72,12 @@ pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
     ))
 }
 
-/// The path and the label of each row.
-fn write_names(file: &Path, found: &Embedded) -> anyhow::Result<()> {
+/// The path and the label of each row, written aside.
+fn stage_names(file: &Path, found: &Embedded) -> anyhow::Result<Staged> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(["path", "label"])?;
     for row in found.paths.iter().zip(&found.labels) {
         table.write_record([row.0, row.1])?;
     }
-    Ok(atomic_write(file, &table.into_inner()?)?)
+    Ok(Staged::write(file, &table.into_inner()?)?)
 }

@@ -3,13 +3,18 @@ use crate::args;
 use crate::embedder::Embedder;
 use crate::open_set;
 use crate::output;
+use crate::outputs::{Inputs, Outputs};
 use crate::pages::{Page, told_page};
 use lsoftmax_train::{
     Evaluated, Evaluation, MODEL_FILE, Model, OtherImages, TestImages, evaluate, evaluate_open_set,
     recorded_settings, test_images,
 };
 use serde::Serialize;
+use std::borrow::Cow;
 use std::path::Path;
+
+/// The kind of the page.
+const PAGE: &str = "eval";
 
 pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
     if let Some(images) = &args.open_set {
@@ -33,7 +38,7 @@ pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
             figures: &found,
             evaluated: About::new(&images),
         };
-        return output::line(&serde_json::to_string(&answer)?);
+        return output::json(&answer);
     }
     let rows = [
         ("test images", found.samples.to_string()),
@@ -73,7 +78,7 @@ struct Answer<'a> {
 #[derive(Serialize)]
 struct About<'a> {
     data: &'a str,
-    data_dir: Option<&'a Path>,
+    data_dir: Option<Cow<'a, str>>,
     part: Evaluated,
     images: usize,
     /// Classes with images; the model may know others.
@@ -94,7 +99,7 @@ impl<'a> About<'a> {
         let broken = images.broken.iter();
         Self {
             data: &images.source,
-            data_dir: images.data_dir.as_deref(),
+            data_dir: images.data_dir.as_ref().map(|dir| dir.to_string_lossy()),
             part: images.evaluated,
             images: images.data.len(),
             classes: classes(images),
@@ -171,6 +176,14 @@ fn tell(images: &TestImages, manner: Manner) {
 /// On classes that the model was not trained on.
 fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<()> {
     let run = args.model.as_ref().unwrap_or(&args.run);
+    if let Some(folder) = &args.out {
+        let inputs = Inputs::default()
+            .run(&args.run)
+            .file(args.model.as_deref())
+            .file(args.landmarks.as_deref())
+            .images(&[images.to_owned()]);
+        Outputs::new(&inputs, args.overwrite.force).page(folder, PAGE)?;
+    }
     let embedder = Embedder::open(run, args.landmarks.as_deref(), manner.device)?;
     let folders = class_folders_of(args.class_folders.as_deref());
     let decoded = embedder.decode_classes(images, folders)?;
@@ -200,12 +213,12 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
     let entries = [(&*label, 0, &found)];
     if let Some(folder) = &args.out {
         let title = format!("{label} on {}", images.display());
-        if let Some(part) = open_set::section(&entries, &decoded.dataset) {
-            Page::of_model(title, part).write(folder)?;
+        if let Some(part) = open_set::section(&entries, Some(&decoded.dataset)) {
+            Page::of_model(PAGE, title, part).write(folder)?;
         }
     }
     if manner.json {
-        return output::line(&serde_json::to_string(&found)?);
+        return output::json(&found);
     }
     if !manner.quiet {
         for remark in &decoded.remarks {

@@ -4,12 +4,19 @@ use super::{Manner, Misuse};
 use crate::args::{self, Approximate};
 use crate::embedder::Embedder;
 use crate::output;
+use crate::outputs::{Inputs, Outputs};
 use anyhow::{Context as _, bail};
 use lsoftmax_metrics::Matrix;
 use lsoftmax_train::{Gallery, Hit, INDEX_FROM, IndexPart};
 
 pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
     let trained = args.trained;
+    let inputs = Inputs::default()
+        .run(&trained.run)
+        .file(trained.landmarks.as_deref())
+        .images(&args.images);
+    Outputs::new(&inputs, args.overwrite.force)
+        .files(&[&args.out], || Gallery::is_file(&args.out))?;
     let embedder = Embedder::open(&trained.run, trained.landmarks.as_deref(), manner.device)?
         .refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
@@ -27,12 +34,12 @@ pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
     gallery.save(&args.out)?;
     if manner.json {
         let answer = serde_json::json!({
-            "gallery": args.out,
             "images": gallery.len(),
             "left_out": found.skipped.len(),
             "approximate": gallery.index(),
         });
-        return output::line(&answer.to_string());
+        let answer = output::Answer::new(answer);
+        return answer.path("gallery", &args.out).print();
     }
     output::line(&format!(
         "{} images in {}",
@@ -129,7 +136,7 @@ pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
             .map(|(image, hits)| serde_json::json!({ "image": image, "hits": hits }))
             .collect();
         let answer = serde_json::json!({ "searches": answers, "approximate": index });
-        return output::line(&answer.to_string());
+        return output::json(&answer);
     }
     if let (Some(index), false) = (index, manner.quiet) {
         output::note(&recall(index));

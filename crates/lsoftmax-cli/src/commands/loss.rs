@@ -1,13 +1,23 @@
 use super::{Manner, Misuse, check_lambda};
 use crate::args;
 use crate::output;
+use crate::outputs::{Inputs, Outputs, own};
 use anyhow::{Context as _, bail};
 use lsoftmax::Margin;
 use lsoftmax::margin::blend;
+use lsoftmax_data::Staged;
 use lsoftmax_data::npy::{self, Array, Values};
 use lsoftmax_kernels::head::{Batch, HeadError, Real, cross_entropy_with_gradient};
 use lsoftmax_train::loss_of;
 use std::path::Path;
+
+/// The files of the logits, of the gradients by features and by class weights, and of the loss.
+const FILES: [&str; 4] = [
+    "logits.npy",
+    "grad_features.npy",
+    "grad_weights.npy",
+    "loss.npy",
+];
 
 pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
     let loss = loss_of(&args.loss, args.margin, args.scale, args.margins.as_deref())?;
@@ -18,6 +28,14 @@ pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
             "--lambda must be left out for {loss}: only l-softmax and a-softmax have λ"
         )));
     }
+    let inputs = [&args.features, &args.weights, &args.labels];
+    let inputs = inputs
+        .iter()
+        .fold(Inputs::default(), |inputs, file| inputs.file(Some(file)));
+    let files = FILES.map(|name| args.out.join(name));
+    Outputs::new(&inputs, args.overwrite.force).folder(&args.out, &FILES, || {
+        own::are_arrays_of_loss([&files[0], &files[1], &files[2], &files[3]])
+    })?;
     let features = npy::read(&args.features)?;
     let weights = npy::read(&args.weights)?;
     let labels = npy::read(&args.labels)?;
@@ -71,16 +89,22 @@ pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
-    let write = |name: &str, shape: &[usize], values: &Values| {
-        npy::write(&args.out.join(name), shape, values)
-    };
-    write("logits.npy", &[batch, classes], &outcome.logits)?;
-    write("grad_features.npy", &[batch, size], &outcome.d_features)?;
-    write("grad_weights.npy", &[classes, size], &outcome.d_weights)?;
-    write("loss.npy", &[], &outcome.loss)?;
+    let shapes: [&[usize]; 4] = [&[batch, classes], &[batch, size], &[classes, size], &[]];
+    let arrays = [
+        &outcome.logits,
+        &outcome.d_features,
+        &outcome.d_weights,
+        &outcome.loss,
+    ];
+    let staged = files.iter().zip(shapes).zip(arrays);
+    let staged: Vec<Staged> = staged
+        .map(|((file, shape), values)| npy::stage(file, shape, values))
+        .collect::<Result<_, _>>()?;
+    staged.into_iter().try_for_each(Staged::publish)?;
     let value = outcome.value;
     if manner.json {
-        output::line(&serde_json::json!({ "loss": value, "out": args.out }).to_string())
+        let answer = output::Answer::new(serde_json::json!({ "loss": value }));
+        answer.path("out", &args.out).print()
     } else {
         output::line(&format!("{loss}, λ = {}: loss {value}", args.lambda))?;
         output::line(&format!("written to {}", args.out.display()))

@@ -7,18 +7,22 @@ mod eval;
 mod gallery;
 mod loss;
 mod plot;
+mod report;
 mod reproduce;
 mod train;
 mod verify;
 
 use crate::args::{Args, Command};
-use crate::boundary::boundaries;
+use crate::interrupt;
 use crate::output::{self, Display, Watch};
 use crate::pages::{Page, Row};
 use anyhow::{Context as _, bail};
 use lsoftmax_data::images::ClassFolders;
+use lsoftmax_data::shell::quoted_path;
 use lsoftmax_data::{DataError, Split};
-use lsoftmax_train::{DeviceChoice, Experiment, Outcome, RunFolder, Saved, TrainError};
+use lsoftmax_train::{
+    DataSummary, DeviceChoice, Experiment, Outcome, RunFolder, Saved, TrainError,
+};
 use std::path::{Path, PathBuf};
 
 /// How to answer.
@@ -64,6 +68,7 @@ fn run_command(args: Args) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args, manner),
         Command::Compare(args) => compare::run(&args, manner),
         Command::Reproduce(args) => reproduce::run(&args, manner),
+        Command::Report(args) => report::run(&args, manner),
         Command::Data(args) => data::run(&args, manner),
         Command::Eval(args) => eval::run(&args, manner),
         Command::Embed(args) => embed::run(args, manner),
@@ -82,7 +87,7 @@ fn device(args: &Args) -> anyhow::Result<DeviceChoice> {
     };
     if matches!(
         args.command,
-        Command::Data(_) | Command::Plot(_) | Command::Loss(_)
+        Command::Data(_) | Command::Plot(_) | Command::Loss(_) | Command::Report(_)
     ) {
         bail!(Misuse(
             "--device is for commands that compute with a model; this one does not".into()
@@ -130,6 +135,7 @@ pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
         | TrainError::Syntax { .. }
         | TrainError::RunExists(_)
         | TrainError::Finished(_)
+        | TrainError::NotFinished(_)
         | TrainError::Running(_)
         | TrainError::DeviceNotBuilt { .. }
         | TrainError::NoDevice { .. }
@@ -152,23 +158,46 @@ pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     error: anyhow::Error,
-    command: String,
+    hint: String,
 }
 
 impl Unfinished {
-    pub(crate) fn error(error: anyhow::Error, command: String) -> anyhow::Error {
-        Self { error, command }.into()
+    pub(crate) fn error(error: anyhow::Error, command: &str) -> anyhow::Error {
+        // Something nearer to the fault may have said what to do.
+        if error.is::<Self>() {
+            return error;
+        }
+        let hint = format!("go on with `{command}`");
+        Self { error, hint }.into()
     }
+
+    /// The training of a run that cannot go on, or its last evaluation.
+    fn run(error: anyhow::Error, path: &Path, command: &str) -> anyhow::Error {
+        if path.is_dir() {
+            Self::error(error, command)
+        } else {
+            error
+        }
+    }
+
+    /// A page that cannot be written, of a run that is trained.
+    fn page(error: anyhow::Error, path: &Path) -> anyhow::Error {
+        let hint = format!(
+            "the run is trained and saved; make its page with `lsoftmax report {}`",
+            quoted_path(path)
+        );
+        Self { error, hint }.into()
+    }
+}
+
+/// The command that goes on with a run.
+fn resume_command(run: &Path) -> String {
+    format!("lsoftmax train --resume {}", quoted_path(run))
 }
 
 impl std::fmt::Display for Unfinished {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{}; go on with `{}`",
-            output::causes(&self.error),
-            self.command
-        )
+        write!(f, "{}; {}", output::causes(&self.error), self.hint)
     }
 }
 
@@ -258,6 +287,27 @@ fn short_name(experiment: &Experiment) -> String {
     )
 }
 
+/// Whether a run can be trained, before anything is made for it.
+fn check(experiment: &Experiment, split: &Split, manner: Manner) -> anyhow::Result<()> {
+    Ok(lsoftmax_train::check(
+        experiment,
+        split,
+        &manner.device.open()?,
+    )?)
+}
+
+/// What a training that died leaves to say, in one line.
+fn death(outcome: &Outcome, run: &Path) -> Option<String> {
+    let death = outcome.death()?;
+    let run = run.display();
+    let left = if outcome.has_model() {
+        format!("its model of that step and its page are in {run}")
+    } else {
+        format!("it leaves no model; its page is in {run}")
+    };
+    Some(format!("the training diverged: {death}; {left}"))
+}
+
 /// Trains, shows it, and leaves the run folder with a page of its own.
 fn train_into(
     path: &Path,
@@ -270,23 +320,56 @@ fn train_into(
     if tensorboard {
         folder = folder.with_events()?;
     }
-    complete(folder, experiment, split, None, manner)
+    let command = resume_command(path);
+    let (row, outcome) = complete(folder, experiment, split, None, &command, manner)?;
+    if let Some(death) = death(&outcome, path)
+        && !manner.quiet
+    {
+        output::note(&death);
+    }
+    Ok((row, outcome))
 }
 
-/// Trains a run to its end, from its start or from where it was saved.
+/// Trains a run to its end, from its start or from where it was saved; `command` goes on with it.
 fn complete(
+    folder: RunFolder,
+    experiment: &Experiment,
+    split: &Split,
+    saved: Option<Saved>,
+    command: &str,
+    manner: Manner,
+) -> anyhow::Result<(Row, Outcome)> {
+    let path = folder.path().to_owned();
+    let outcome = trained(folder, experiment, split, saved, command, manner)
+        .map_err(|error| Unfinished::run(error, &path, command))?;
+    let row = Row::new(experiment, &outcome);
+    Page::of_run(
+        experiment,
+        &outcome,
+        &DataSummary::new(split),
+        split.open_set.as_ref(),
+    )
+    .write(&path)
+    .map_err(|error| Unfinished::page(error, &path))?;
+    Ok((row, outcome))
+}
+
+/// Trains, and leaves all but the page.
+fn trained(
     mut folder: RunFolder,
     experiment: &Experiment,
     split: &Split,
     saved: Option<Saved>,
+    command: &str,
     manner: Manner,
-) -> anyhow::Result<(Row, Outcome)> {
+) -> anyhow::Result<Outcome> {
     let name = format!("{} ({})", experiment.loss_label(), experiment.network.name);
     let before = saved.as_ref().map_or(0, |saved| saved.last.step());
     let display = Display::new(&name, before, experiment.iterations, manner.quiet);
     let mut watch = Watch {
         display,
         folder: &mut folder,
+        command,
     };
     let device = manner.device.open()?;
     let trained = match saved {
@@ -294,18 +377,8 @@ fn complete(
         Some(saved) => lsoftmax_train::resume(experiment, split, &device, saved, &mut watch),
     };
     watch.display.finish();
+    interrupt::leave_with(None);
     let trained = trained?;
     folder.finish(&trained)?;
-    let outcome = trained.outcome;
-    let row = Row::new(experiment, &outcome);
-    let title = format!("{} on {}", experiment.loss_label(), experiment.data);
-    let mut page = Page::new(title, experiment, split)
-        .with_run(&row, &outcome)
-        .with_open_set(std::slice::from_ref(&row), split)
-        .with_boundaries(boundaries(&[experiment.loss]));
-    if experiment.network.feature == 2 {
-        page = page.with_picture(&row, &outcome);
-    }
-    page.write(folder.path())?;
-    Ok((row, outcome))
+    Ok(trained.outcome)
 }

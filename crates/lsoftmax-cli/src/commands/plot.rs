@@ -2,6 +2,7 @@ use super::{Manner, check_lambda};
 use crate::args;
 use crate::boundary::boundaries;
 use crate::output;
+use crate::outputs::{Inputs, Outputs, own};
 use anyhow::Context as _;
 use lsoftmax::margin::{Psi, Softmax, blend};
 use lsoftmax::{Loss, Margin};
@@ -19,21 +20,46 @@ pub(super) fn run(args: &args::Plot, manner: Manner) -> anyhow::Result<()> {
             margin,
             lambda,
             out,
-        } => plot_margin(margin, lambda, out, manner),
-        args::Plot::Boundary { margin, out } => plot_boundary(margin, out, manner),
+            overwrite,
+        } => plot_margin(margin, lambda, Place::new(out, overwrite), manner),
+        args::Plot::Boundary {
+            margin,
+            out,
+            overwrite,
+        } => plot_boundary(margin, Place::new(out, overwrite), manner),
         args::Plot::Annealing {
             annealing,
             iterations,
             margin,
             out,
-        } => plot_annealing(annealing, *iterations, *margin, out, manner),
+            overwrite,
+        } => {
+            let place = Place::new(out, overwrite);
+            plot_annealing(annealing, *iterations, *margin, place, manner)
+        }
+    }
+}
+
+/// Where a picture goes, and whether it may replace what others have made.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    out: &'a Path,
+    force: bool,
+}
+
+impl<'a> Place<'a> {
+    fn new(out: &'a Path, overwrite: &args::Overwrite) -> Self {
+        Self {
+            out,
+            force: overwrite.force,
+        }
     }
 }
 
 /// Half a degree.
 const ANGLES: usize = 360;
 
-fn plot_margin(ms: &[u32], lambdas: &[f64], out: &Path, manner: Manner) -> anyhow::Result<()> {
+fn plot_margin(ms: &[u32], lambdas: &[f64], out: Place, manner: Manner) -> anyhow::Result<()> {
     let mut curves = Vec::new();
     for &m in ms {
         Psi::new(m).map_err(lsoftmax::Error::from)?;
@@ -80,7 +106,7 @@ fn plot_margin(ms: &[u32], lambdas: &[f64], out: &Path, manner: Manner) -> anyho
     )
 }
 
-fn plot_boundary(ms: &[u32], out: &Path, manner: Manner) -> anyhow::Result<()> {
+fn plot_boundary(ms: &[u32], out: Place, manner: Manner) -> anyhow::Result<()> {
     let mut losses = Vec::new();
     for &m in ms {
         Psi::new(m).map_err(lsoftmax::Error::from)?;
@@ -103,7 +129,7 @@ fn plot_annealing(
     names: &[String],
     iterations: u64,
     m: u32,
-    out: &Path,
+    out: Place,
     manner: Manner,
 ) -> anyhow::Result<()> {
     let mut curves = Vec::new();
@@ -140,13 +166,15 @@ fn plot_annealing(
 }
 
 fn write(
-    out: &Path,
+    Place { out, force }: Place,
     title: &str,
     svg: String,
     explanation: &str,
     curves: &impl Serialize,
     manner: Manner,
 ) -> anyhow::Result<()> {
+    let inputs = Inputs::default();
+    Outputs::new(&inputs, force).files(&[out], || own::is_plot(out, &svg))?;
     let page = out.extension().is_some_and(|extension| extension == "html");
     let text = if page {
         figure_page(title, &svg, explanation)
@@ -155,7 +183,8 @@ fn write(
     };
     atomic_write(out, text.as_bytes()).context("cannot write the picture")?;
     if manner.json {
-        output::line(&serde_json::json!({ "curves": curves, "picture": out }).to_string())
+        let answer = serde_json::json!({ "curves": curves });
+        output::Answer::new(answer).path("picture", out).print()
     } else {
         output::line(&format!("picture: {}", out.display()))
     }

@@ -1,16 +1,21 @@
-use super::{Manner, complete, data_of, say_what_is_trained_on};
+use super::{Manner, check, complete, data_of, death, report, say_what_is_trained_on};
 use crate::boundary::boundaries;
 use crate::experiments::{self, Table};
 use crate::interrupt;
 use crate::output;
-use crate::pages::{FIGURES, Page, Row, create_folder};
+use crate::outputs::{Inputs, Outputs, own};
+use crate::pages::{self, FIGURES, Page, Row, create_folder};
 use crate::results::{self, Cell, Line, Section};
 use crate::{args, commands::Misuse};
 use anyhow::bail;
 use lsoftmax_data::{Split, atomic_write};
-use lsoftmax_train::{Experiment, OUTCOME_FILE, Outcome, RunFolder, Settings, check_images};
-use std::path::PathBuf;
+use lsoftmax_train::{
+    DataSummary, Experiment, OUTCOME_FILE, Outcome, RunFolder, Settings, TrainError, check_images,
+};
+use std::path::{Path, PathBuf};
 
+/// The kind of the page of a table.
+const PAGE: &str = "reproduce";
 /// The tables of all that is in the folder.
 const RESULTS_FILE: &str = "results.md";
 
@@ -32,14 +37,16 @@ pub(super) fn run(args: &args::Reproduce, manner: Manner) -> anyhow::Result<()> 
         .into_iter()
         .map(|table| Plan::new(table, args))
         .collect::<anyhow::Result<_>>()?;
-    interrupt::listen()?;
-    let command = again();
     let file = args.out.join(RESULTS_FILE);
+    check_outputs(&plans, &file, args)?;
+    check_plans(&plans, manner)?;
+    interrupt::listen()?;
+    let command = pages::command();
     let mut sections = Vec::new();
     for plan in &plans {
         let section = plan
-            .run(args, manner)
-            .map_err(|error| super::Unfinished::error(error, command.clone()))?;
+            .run(args, &command, manner)
+            .map_err(|error| super::Unfinished::error(error, &command))?;
         sections.push(section);
         let text = results::markdown(&command, &sections);
         atomic_write(&file, text.as_bytes())?;
@@ -49,7 +56,8 @@ pub(super) fn run(args: &args::Reproduce, manner: Manner) -> anyhow::Result<()> 
             .iter()
             .map(|section| (section.name.clone(), serde_json::json!(section.lines)))
             .collect();
-        return output::line(&serde_json::json!({ "tables": tables, "results": file }).to_string());
+        let answer = output::Answer::new(serde_json::json!({ "tables": tables }));
+        return answer.path("results", &file).print();
     }
     for section in &sections {
         let table = results::text(&section.lines);
@@ -58,19 +66,44 @@ pub(super) fn run(args: &args::Reproduce, manner: Manner) -> anyhow::Result<()> 
     output::line(&format!("tables: {}", file.display()))
 }
 
-/// The command as it was typed.
-fn again() -> String {
-    let mut words = std::env::args();
-    words.next();
-    let words: Vec<String> = words.collect();
-    format!("lsoftmax {}", words.join(" "))
+/// Whether the tables and the pages may be written.
+fn check_outputs(plans: &[Plan], results: &Path, args: &args::Reproduce) -> anyhow::Result<()> {
+    let inputs = Inputs::default();
+    let outputs = Outputs::new(&inputs, args.overwrite.force);
+    outputs.folder(&args.out, &[RESULTS_FILE], || own::is_results(results))?;
+    outputs.pictures(&args.out.join(FIGURES))?;
+    for plan in plans {
+        outputs.page(&args.out.join(&plan.table.name), PAGE)?;
+    }
+    Ok(())
+}
+
+/// Whether all tables can be run, before the first is. Data that only a later table needs are read
+/// twice.
+fn check_plans(plans: &[Plan], manner: Manner) -> anyhow::Result<()> {
+    for plan in plans {
+        let Some(first) = plan.jobs.first().and_then(|row| row.first()) else {
+            continue;
+        };
+        let split = data_of(
+            &first.experiment,
+            Manner {
+                quiet: true,
+                ..manner
+            },
+        )?;
+        for row in &plan.jobs {
+            check(&row[0].experiment, &split, manner)?;
+        }
+    }
+    Ok(())
 }
 
 fn list(manner: Manner) -> anyhow::Result<()> {
     let tables = experiments::tables(&["all".to_owned()])?;
     if manner.json {
         let names = experiments::names();
-        return output::line(&serde_json::json!({ "tables": names }).to_string());
+        return output::json(&serde_json::json!({ "tables": names }));
     }
     let mut rows = Vec::new();
     for table in tables {
@@ -121,7 +154,12 @@ impl Plan {
     }
 
     /// Runs what is not done, and shows all of it.
-    fn run(&self, args: &args::Reproduce, manner: Manner) -> anyhow::Result<Section> {
+    fn run(
+        &self,
+        args: &args::Reproduce,
+        command: &str,
+        manner: Manner,
+    ) -> anyhow::Result<Section> {
         let mut section = Section {
             name: self.table.name.clone(),
             lines: Vec::new(),
@@ -137,21 +175,20 @@ impl Plan {
         for seed in 0..args.seeds.len() {
             for (row, jobs) in self.jobs.iter().enumerate() {
                 let number = seed * self.jobs.len() + row + 1;
-                jobs[seed].run(
-                    &split,
-                    manner,
-                    &format!("{} {number}/{total}", self.table.name),
-                )?;
+                let what = format!("{} {number}/{total}", self.table.name);
+                jobs[seed].run(&split, &what, command, manner)?;
             }
         }
         let losses: Vec<_> = self.jobs.iter().map(|row| row[0].experiment.loss).collect();
         let title = format!("{}: softmax against L-Softmax", self.table.name);
-        let mut page =
-            Page::new(title, &first.experiment, &split).with_boundaries(boundaries(&losses));
+        let mut page = Page::new(PAGE, title, &first.experiment, &DataSummary::new(&split))
+            .with_boundaries(boundaries(&losses));
         for (jobs, (_, settings)) in self.jobs.iter().zip(&self.table.rows) {
             let mut cells = Vec::new();
             for job in jobs {
-                let (experiment, outcome) = job.outcome()?;
+                let Some((experiment, outcome)) = job.readable()? else {
+                    continue;
+                };
                 let row = Row::new(&experiment, &outcome);
                 page = page.with_run(&row, &outcome);
                 if experiment.network.feature == 2 {
@@ -176,12 +213,9 @@ impl Plan {
 }
 
 impl Job {
-    fn run(&self, split: &Split, manner: Manner, what: &str) -> anyhow::Result<()> {
+    fn run(&self, split: &Split, what: &str, command: &str, manner: Manner) -> anyhow::Result<()> {
         let (folder, saved) = if self.path.join(OUTCOME_FILE).exists() {
-            // Read for what it may complain of.
-            self.outcome()?;
-            check_images(&self.path, &self.experiment, split)?;
-            return Ok(());
+            return self.finished(split, manner);
         } else if self.path.exists() {
             let (mut folder, experiment, saved) = RunFolder::open(&self.path, None, None)?;
             self.check(&experiment)?;
@@ -204,8 +238,48 @@ impl Job {
             };
             output::note(&format!("{what}: {verb} {}", self.path.display()));
         }
-        complete(folder, &self.experiment, split, saved, manner)?;
+        let (_, outcome) = complete(folder, &self.experiment, split, saved, command, manner)?;
+        self.tell_death(&outcome, manner);
         Ok(())
+    }
+
+    /// Completes a run that is trained, and says what is wrong with it.
+    fn finished(&self, split: &Split, manner: Manner) -> anyhow::Result<()> {
+        match self.outcome() {
+            Err(error) if is_damage(&error) => {
+                let reason = output::causes(&error);
+                let text = "the table is made without it; remove its folder to run it again";
+                output::note(&format!("{reason}: {text}"));
+            }
+            Err(error) => return Err(error),
+            Ok((_, outcome)) => {
+                check_images(&self.path, &self.experiment, split)?;
+                if report::is_missing(&self.path) {
+                    report::make(&self.path, manner)?;
+                }
+                self.tell_death(&outcome, manner);
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_death(&self, outcome: &Outcome, manner: Manner) {
+        if let Some(death) = death(outcome, &self.path)
+            && !manner.quiet
+        {
+            output::note(&death);
+        }
+    }
+
+    /// The outcome, if it can be read.
+    ///
+    /// # Errors
+    /// It is of other settings.
+    fn readable(&self) -> anyhow::Result<Option<(Experiment, Outcome)>> {
+        match self.outcome() {
+            Err(error) if is_damage(&error) => Ok(None),
+            outcome => outcome.map(Some),
+        }
     }
 
     fn outcome(&self) -> anyhow::Result<(Experiment, Outcome)> {
@@ -228,4 +302,9 @@ impl Job {
             self.path.display()
         )))
     }
+}
+
+/// Whether a file is not what it should be.
+fn is_damage(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(TrainError::Syntax { .. }))
 }

@@ -1,14 +1,25 @@
-use super::{Manner, Unfinished, complete, data_of, run_path, say_what_is_trained_on, short_name};
+use super::{
+    Manner, check, complete, data_of, death, report, resume_command, run_path,
+    say_what_is_trained_on, short_name,
+};
 use crate::args;
 use crate::interrupt;
 use crate::output;
-use crate::pages;
+use crate::outputs::{self, Inputs, Outputs};
+use crate::pages::{self, Row};
 use anyhow::{Context as _, bail};
 use lsoftmax_data::Split;
-use lsoftmax_train::{Experiment, REPORT_FILE, RunFolder, Saved, Settings};
+use lsoftmax_train::{Experiment, Outcome, REPORT_FILE, RunFolder, Saved, Settings};
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<()> {
+    if let Some(run) = &args.resume
+        && report::is_missing(run)
+    {
+        // Killed on its way out: there is nothing left to train.
+        let (experiment, outcome) = report::make(run, manner)?;
+        return tell(run, &Row::new(&experiment, &outcome), &outcome, manner);
+    }
     let (folder, experiment, saved, split) = match &args.resume {
         Some(run) => open(run, args.train.settings, manner)?,
         None => start(args.train, manner)?,
@@ -25,22 +36,25 @@ pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<(
     }
     say_what_is_trained_on(&split);
     interrupt::listen()?;
-    let result = complete(folder, &experiment, &split, saved, manner);
-    let (row, _) = result.map_err(|error| {
-        if path.is_dir() {
-            let command = format!("lsoftmax train --resume {}", path.display());
-            Unfinished::error(error, command)
-        } else {
-            error
-        }
-    })?;
+    let command = resume_command(&path);
+    let (row, outcome) = complete(folder, &experiment, &split, saved, &command, manner)?;
+    tell(&path, &row, &outcome, manner)
+}
+
+/// The row of a run and its place, or how it died.
+fn tell(path: &Path, row: &Row, outcome: &Outcome, manner: Manner) -> anyhow::Result<()> {
+    if let Some(death) = death(outcome, path) {
+        bail!(death);
+    }
     let report = path.join(REPORT_FILE);
     if manner.json {
-        let answer = serde_json::json!({ "run": path, "report": report, "row": row });
-        output::line(&answer.to_string())
+        output::Answer::new(serde_json::json!({ "row": row }))
+            .path("run", path)
+            .path("report", &report)
+            .print()
     } else {
-        output::line(&pages::table(std::slice::from_ref(&row)))?;
-        if let Some(table) = pages::open_set_table(std::slice::from_ref(&row)) {
+        output::line(&pages::table(std::slice::from_ref(row)))?;
+        if let Some(table) = pages::open_set_table(std::slice::from_ref(row)) {
             output::line(&table)?;
         }
         output::line(&format!(
@@ -56,14 +70,18 @@ type Start = (RunFolder, Experiment, Option<Saved>, Split);
 fn start(args: args::Train, manner: Manner) -> anyhow::Result<Start> {
     let file = args.file()?;
     let experiment = Experiment::resolve(args.settings, file)?;
-    // Before a folder is made for it.
-    let split = data_of(&experiment, manner)?;
     let name = format!(
         "{}-{}",
         experiment.data.replace(':', "-"),
         short_name(&experiment)
     );
-    let mut folder = RunFolder::create(&run_path(args.out, &name), &experiment, &split)?;
+    let path = run_path(args.out, &name);
+    // Before a folder is made for it.
+    outputs::new_folder(&path)?;
+    experiment.to_toml()?;
+    let split = data_of(&experiment, manner)?;
+    check(&experiment, &split, manner)?;
+    let mut folder = RunFolder::create(&path, &experiment, &split)?;
     if args.tensorboard {
         folder = folder.with_events()?;
     }
@@ -88,6 +106,8 @@ fn open(run: &Path, mut settings: Settings, manner: Manner) -> anyhow::Result<St
         })?;
         (folder, Some(run))
     };
+    let inputs = Inputs::default();
+    Outputs::new(&inputs, false).run_page(&folder)?;
     let (mut folder, experiment, saved) = RunFolder::open(&folder, file, data_dir)?;
     let split = data_of(&experiment, manner)?;
     let step = saved.as_ref().map_or(0, |saved| saved.last.step());

@@ -3,6 +3,7 @@ use crate::args;
 use crate::embedder::Embedder;
 use crate::open_set;
 use crate::output;
+use crate::outputs::{Inputs, Outputs};
 use crate::pages::{Page, told_page};
 use anyhow::{Context as _, bail};
 use lsoftmax_data::faces::PairsFile;
@@ -12,8 +13,18 @@ use lsoftmax_train::{Verification, worst_mistakes};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+/// The kind of the page.
+const PAGE: &str = "verify";
+
 pub(super) fn run(args: args::Verify, manner: Manner) -> anyhow::Result<()> {
     let trained = args.trained;
+    if let Some(folder) = &args.out {
+        let inputs = Inputs::default()
+            .run(&trained.run)
+            .file(trained.landmarks.as_deref())
+            .file(args.pairs.as_deref());
+        Outputs::new(&inputs, args.overwrite.force).page(folder, PAGE)?;
+    }
     let embedder =
         Embedder::open(&trained.run, trained.landmarks.as_deref(), manner.device)?.refusing(true);
     match (&args.pairs, &args.images[..]) {
@@ -77,7 +88,7 @@ fn one(
             "validation_classes_with_trained_names": rates.map(|(_, d)| d.same_names),
             "validation_pairs": rates.map(|(_, d)| d.same_pairs + d.different_pairs),
         });
-        return output::line(&answer.to_string());
+        return output::json(&answer);
     }
     let answer = if same { "the same" } else { "different" };
     output::line(&format!(
@@ -158,7 +169,7 @@ fn many(
             write!(about, " {trained} of the images were trained on.").ok();
         }
         let part = open_set::pairs_section(&label, about, &verification, &worst, &data);
-        Page::of_model(format!("{label} on {}", file.display()), part).write(folder)?;
+        Page::of_model(PAGE, format!("{label} on {}", file.display()), part).write(folder)?;
     }
     let best = roc.best_threshold();
     let own = embedder.info.decision.as_ref();
@@ -177,7 +188,7 @@ fn many(
             "smallest_far": verification.smallest_far,
             "tar_at_far": verification.tar_at_far,
         });
-        return output::line(&answer.to_string());
+        return output::json(&answer);
     }
     let mut rows = vec![[
         "pairs".to_owned(),

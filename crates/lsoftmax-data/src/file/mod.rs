@@ -7,7 +7,7 @@ mod write;
 
 pub use aside::remove_stale;
 pub use read::{open_file, read_file, read_text};
-pub use write::{atomic_folder, atomic_write, atomic_write_with};
+pub use write::{Staged, atomic_folder, atomic_write, atomic_write_with};
 
 pub(crate) use read::{read_at_most, read_rest};
 

@@ -4,6 +4,7 @@ use crate::error::DataError;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// Writes a file aside, syncs it, and renames it into place: at any instant the path holds the old
 /// content or the new, never a part. A file that the path names already is replaced; several threads
@@ -24,26 +25,65 @@ pub fn atomic_write_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), DataError> {
-    let error = |source| DataError::file("write", path, source);
-    if path.file_name().is_none() {
-        return Err(error(ErrorKind::IsADirectory.into()));
+    Staged::write_with(path, write)?.publish()
+}
+
+/// A file that is written aside and not yet in its place: for files that belong together, all of
+/// which are written before the first is renamed. Dropped without, it is removed.
+#[derive(Debug)]
+pub struct Staged {
+    part: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Staged {
+    /// Writes a file beside its place and syncs it.
+    ///
+    /// # Errors
+    /// As for [`atomic_write`].
+    pub fn write(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
+        Self::write_with(path, |file| file.write_all(bytes))
     }
-    // Renaming would put a file in the place of a device.
-    if let Ok(found) = fs::metadata(path)
-        && !found.is_file()
-    {
-        let reason = format!("it is {}, not a file", kind(found.file_type()));
-        return Err(error(io::Error::other(reason)));
+
+    /// The same for content that is made as it is written.
+    fn write_with(
+        path: &Path,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<Self, DataError> {
+        let error = |source| DataError::file("write", path, source);
+        if path.file_name().is_none() {
+            return Err(error(ErrorKind::IsADirectory.into()));
+        }
+        // Renaming would put a file in the place of a device.
+        if let Ok(found) = fs::metadata(path)
+            && !found.is_file()
+        {
+            let reason = format!("it is {}, not a file", kind(found.file_type()));
+            return Err(error(io::Error::other(reason)));
+        }
+        let folder = folder_of(path);
+        remove_stale(folder);
+        let mut part = new_file(folder).map_err(error)?;
+        write(part.as_file_mut())
+            .and_then(|()| part.as_file().sync_all())
+            .map_err(error)?;
+        Ok(Self {
+            part,
+            path: path.to_owned(),
+        })
     }
-    let folder = folder_of(path);
-    remove_stale(folder);
-    let mut part = new_file(folder).map_err(error)?;
-    write(part.as_file_mut())
-        .and_then(|()| part.as_file().sync_all())
-        .map_err(error)?;
-    part.persist(path).map_err(|failed| error(failed.error))?;
-    sync(folder);
-    Ok(())
+
+    /// Renames it into its place.
+    ///
+    /// # Errors
+    /// Something is in the way; the file aside is removed.
+    pub fn publish(self) -> Result<(), DataError> {
+        let Self { part, path } = self;
+        part.persist(&path)
+            .map_err(|failed| DataError::file("write", &path, failed.error))?;
+        sync(folder_of(&path));
+        Ok(())
+    }
 }
 
 /// Makes a folder with its content: aside, and then renamed, so that it is never there without.

@@ -9,7 +9,7 @@ mod write;
 
 pub use column::Column;
 pub use read::read_columns;
-pub use write::write_embeddings_parquet;
+pub use write::{is_embeddings, write_embeddings_parquet};
 
 use std::fmt;
 use std::sync::Arc;

@@ -4,15 +4,41 @@ use parquet::basic::{Compression, ConvertedType, LogicalType, Repetition, Type a
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::{ColumnPath, Type};
-use std::io::{BufWriter, Write};
+use std::fs::File;
+use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 /// Rows of a row group: with 512 numbers a row, 128 MiB.
 const GROUP: usize = 1 << 16;
+
+/// The key by which a table of ours is known.
+const MARK: &str = "lsoftmax.table";
+
+/// Whether a file ends as a table of [`write_embeddings_parquet`] does. Nothing of it is parsed.
+pub fn is_embeddings(file: &Path) -> bool {
+    let end = || -> std::io::Result<Vec<u8>> {
+        let mut file = File::open(file)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(END)))?;
+        let mut end = Vec::new();
+        file.take(END).read_to_end(&mut end)?;
+        Ok(end)
+    };
+    if !file.is_file() {
+        return false;
+    }
+    let end = end().unwrap_or_default();
+    let has_mark = end.windows(MARK.len()).any(|part| part == MARK.as_bytes());
+    end.ends_with(b"PAR1") && has_mark
+}
+
+/// The mark stands so near to the end of the file.
+const END: u64 = 4096;
 
 /// Writes embeddings `[row, feature]` with their files and labels as a table with the columns
 /// `path`, `label` (strings) and `embedding` (lists of 32-bit numbers). The file appears whole or
@@ -49,7 +75,9 @@ fn write(
     paths: &[String],
     labels: &[String],
 ) -> Result<(), ParquetError> {
+    let mark = KeyValue::new(MARK.to_owned(), "embeddings".to_owned());
     let properties = WriterProperties::builder()
+        .set_key_value_metadata(Some(vec![mark]))
         .set_compression(Compression::SNAPPY)
         // Floating-point numbers hardly repeat.
         .set_column_dictionary_enabled(embedding_column(), false)

@@ -79,6 +79,7 @@ pub fn page(report: &Report) -> String {
     let head = head::head(report);
     document(
         head::title(report),
+        &report.kind,
         if labels(report).len() == 1 {
             " class=\"single\""
         } else {
@@ -103,6 +104,7 @@ pub fn figure_page(title: &str, svg: &str, explanation: &str) -> String {
     document(
         title,
         "",
+        "",
         &format!(
             "<header><h1>{}</h1></header>\n<section><figure class=\"card alone\">{svg}</figure>\n\
              <div class=\"prose\">{paragraphs}</div></section>\n",
@@ -122,12 +124,25 @@ fn paragraphs(text: &str) -> String {
     html
 }
 
-fn document(title: &str, main: &str, body: &str) -> String {
+/// Where a page says what it is about.
+pub const KIND_META: &str = "<meta name=\"lsoftmax-page\"";
+
+/// What stands in the head of a page of this [kind](Report::kind).
+pub fn kind_mark(kind: &str) -> String {
+    format!("{KIND_META} content=\"{}\">", escape(kind))
+}
+
+fn document(title: &str, kind: &str, main: &str, body: &str) -> String {
+    let kind = if kind.is_empty() {
+        String::new()
+    } else {
+        kind_mark(kind) + "\n"
+    };
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <meta name=\"generator\" content=\"lsoftmax {version}\">\n\
+         <meta name=\"generator\" content=\"lsoftmax {version}\">\n{kind}\
          <title>{title}</title>\n<style>\n{properties}{chart}{page}</style>\n</head>\n<body>\n\
          <button id=\"theme\" type=\"button\" aria-label=\"Switch between light and dark\" \
          title=\"Light or dark\" hidden=\"\">◐</button>\n<main{main}>\n{body}</main>\n\

@@ -12,6 +12,7 @@ use burn::tensor::TensorData;
 use lsoftmax_data::atomic_write;
 use lsoftmax_metrics::{Matrix, SearchOptions, nearest};
 use serde::{Deserialize, Serialize};
+use std::io::Read as _;
 use std::path::Path;
 
 /// Embeddings with the paths and labels of their images, tied to the model that made them.
@@ -85,6 +86,8 @@ const MOST_BYTES: u64 = 2 << 20;
 const GALLERY: &str = "gallery";
 const EMBEDDINGS: &str = "embeddings";
 const INDEX: &str = "index";
+/// More than the paths of ten million images take.
+const LARGEST_HEADER: u64 = 1 << 30;
 
 impl Description {
     /// What the header of a file says, if that can be true.
@@ -169,6 +172,22 @@ impl Gallery {
             file.add_bytes(INDEX, index.bytes.clone());
         }
         Ok(atomic_write(path, &file.to_bytes()?)?)
+    }
+
+    /// Whether a file is a gallery by its header, which alone is read.
+    pub fn is_file(path: &Path) -> bool {
+        let header = || -> Option<serde_json::Value> {
+            let mut file = std::fs::File::open(path).ok()?;
+            let mut length = [0; 8];
+            file.read_exact(&mut length).ok()?;
+            let mut header = Vec::new();
+            let length = u64::from_le_bytes(length);
+            file.take(length.min(LARGEST_HEADER))
+                .read_to_end(&mut header)
+                .ok()?;
+            serde_json::from_slice(&header).ok()
+        };
+        path.is_file() && header().is_some_and(|it| it["__metadata__"][GALLERY].is_string())
     }
 
     /// Reads a gallery.

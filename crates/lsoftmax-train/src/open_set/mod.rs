@@ -5,8 +5,9 @@ mod identification;
 pub use identification::IdentificationRates;
 
 use crate::error::TrainError;
-use crate::evaluation::embeddings;
+use crate::evaluation::embeddings_until;
 use crate::model::{Model, ModelInfo};
+use crate::stop::Stop;
 use lsoftmax_data::Dataset;
 use lsoftmax_metrics::{
     KFold, Matrix, OperatingPoint, RetrievalReport, Roc, SearchOptions, TarAtFar,
@@ -14,6 +15,7 @@ use lsoftmax_metrics::{
     normalized_mutual_information, retrieval_leave_one_out,
 };
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// Folds of the cross-validation, as LFW has; fewer where there are fewer than 20 classes.
 const FOLDS: usize = 10;
@@ -208,6 +210,38 @@ pub struct OpenSetEvaluation {
     pub mistakes: Vec<Mistake>,
     /// A few images and their neighbours.
     pub neighbourhoods: Vec<Neighbourhood>,
+    /// SHA-256 of the images of [`mistakes`](Self::mistakes) and
+    /// [`neighbourhoods`](Self::neighbourhoods), and of the names of their classes; empty in files of
+    /// older versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub shown: String,
+}
+
+impl OpenSetEvaluation {
+    /// Whether a data set has the images that the mistakes and the neighbourhoods are of.
+    pub fn shows(&self, data: &Dataset) -> bool {
+        self.digest(data).is_some_and(|found| found == self.shown)
+    }
+
+    /// None if an image is not there.
+    fn digest(&self, data: &Dataset) -> Option<String> {
+        let mistakes = self.mistakes.iter();
+        let mistakes = mistakes.flat_map(|mistake| [mistake.left, mistake.right]);
+        let near = self.neighbourhoods.iter().flat_map(|near| {
+            let nearest = near.nearest.iter().map(|&(image, _)| image);
+            std::iter::once(near.probe).chain(nearest)
+        });
+        let mut hash = Sha256::new();
+        for index in mistakes.chain(near) {
+            let index = index as usize;
+            let label = *data.labels().get(index)? as usize;
+            let name = data.class_names.get(label)?;
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+            hash.update(data.image(index));
+        }
+        Some(format!("{:x}", hash.finalize()))
+    }
 }
 
 /// Pairs of a set, with their scores.
@@ -337,8 +371,19 @@ pub fn evaluate_open_set(
     data: &Dataset,
     seed: u64,
 ) -> Result<(OpenSetEvaluation, Option<Decision>), TrainError> {
+    evaluate_open_set_until(model, info, data, seed, Stop::NEVER)
+}
+
+/// [`evaluate_open_set`] that can be stopped.
+pub(crate) fn evaluate_open_set_until(
+    model: &Model,
+    info: &ModelInfo,
+    data: &Dataset,
+    seed: u64,
+    stop: Stop,
+) -> Result<(OpenSetEvaluation, Option<Decision>), TrainError> {
     check_open_set(data)?;
-    let rows = embeddings(model, info, data)?;
+    let rows = embeddings_until(model, info, data, stop)?;
     let size = rows.len() / data.len();
     let matrix = Matrix::new(&rows, data.len(), size)?;
     let labels = labels(data);
@@ -353,7 +398,7 @@ pub fn evaluate_open_set(
     } else {
         [None, None]
     };
-    let evaluation = OpenSetEvaluation {
+    let mut evaluation = OpenSetEvaluation {
         images: data.len(),
         classes,
         same_names: 0,
@@ -365,7 +410,9 @@ pub fn evaluate_open_set(
         identification: identification::identification(&rows, size, &labels)?,
         mistakes: pairs.mistakes(),
         neighbourhoods: neighbourhoods(&rows, data.len(), size, [PROBES, NEIGHBOURS])?,
+        shown: String::new(),
     };
+    evaluation.shown = evaluation.digest(data).unwrap_or_default();
     Ok((evaluation, pairs.decision(true)))
 }
 

@@ -6,24 +6,25 @@ use crate::batches::{Batches, TrainBatch};
 use crate::checkpoint::{Best, Checkpoint, Snapshot, TrainingState};
 use crate::device::is_graphics;
 use crate::error::TrainError;
-use crate::evaluation::{Evaluation, embeddings, evaluate, features, host};
+use crate::evaluation::{Evaluation, embeddings_until, evaluate_until, features, host};
 use crate::experiment::{Experiment, OnDivergence};
 use crate::learner::{Learner, StepNumbers};
 use crate::memory::check_fit;
 use crate::model::{Model, ModelInfo};
 use crate::open_set::{
-    Decision, OpenSetEvaluation, ScoredPairs, check_open_set, evaluate_open_set, labels,
+    Decision, OpenSetEvaluation, ScoredPairs, check_open_set, evaluate_open_set_until, labels,
 };
+use crate::stop::Stop;
 use crate::watch::{Divergence, Trouble, Watch};
 use burn::tensor::Device;
 use lsoftmax::Floor;
-use lsoftmax_data::{Augmentation, Dataset, LoadPlan, MemoryLayout, Split};
+use lsoftmax_data::{Augmentation, Dataset, Draws, LoadPlan, MemoryLayout, Split};
 use lsoftmax_metrics::{Matrix, top1_error_percent, unit_rows};
 
 mod told;
 mod window;
 
-pub use told::{Frame, Observer, Outcome, Progress, Saved, Trained};
+pub use told::{DataSummary, Frame, Observer, Outcome, Progress, Saved, Trained};
 pub(crate) use window::Window;
 
 use window::Clock;
@@ -54,6 +55,16 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<Trained, TrainError> {
     Training::new(experiment, split, device)?.run(observer)
+}
+
+/// Whether an experiment can be trained on these data: all that can be known before the first step.
+///
+/// # Errors
+/// As for [`train`].
+pub fn check(experiment: &Experiment, split: &Split, device: &Device) -> Result<(), TrainError> {
+    let training = Training::new(experiment, split, device)?;
+    Draws::new(training.plan())?;
+    Ok(())
 }
 
 /// Trains on from a checkpoint, to the same bits as a training that never stopped.
@@ -99,6 +110,7 @@ struct Training<'a> {
     good: Option<Checkpoint>,
     best: Option<Snapshot>,
     watch: Watch,
+    summary: DataSummary,
 }
 
 /// Why a stretch of steps ended.
@@ -164,6 +176,7 @@ impl<'a> Training<'a> {
                 threads: rayon::current_num_threads(),
                 ..TrainingState::default()
             },
+            summary: DataSummary::new(split),
             info,
             good: None,
             best: None,
@@ -241,16 +254,14 @@ impl<'a> Training<'a> {
 
     fn run(mut self, observer: &mut dyn Observer) -> Result<Trained, TrainError> {
         let divergence = loop {
-            match self.stretch(observer)? {
-                End::Done => break None,
-                End::Stopped => {
+            match self.stretch(observer) {
+                Ok(End::Done) => break None,
+                Ok(End::Stopped) | Err(TrainError::Stopped) => {
                     observer.checkpoint(&self.checkpoint()?)?;
-                    return Err(TrainError::Interrupted {
-                        step: self.state.step,
-                        iterations: self.experiment.iterations,
-                    });
+                    return Err(self.interrupted());
                 }
-                End::Diverged(trouble) => {
+                Err(error) => return Err(error),
+                Ok(End::Diverged(trouble)) => {
                     if !self.recover(&trouble, observer)? {
                         break Some(trouble.divergence);
                     }
@@ -258,6 +269,13 @@ impl<'a> Training<'a> {
             }
         };
         self.finish(divergence, observer)
+    }
+
+    fn interrupted(&self) -> TrainError {
+        TrainError::Interrupted {
+            step: self.state.step,
+            iterations: self.experiment.iterations,
+        }
     }
 
     /// Answers a divergence; whether the training goes on.
@@ -286,7 +304,7 @@ impl<'a> Training<'a> {
             self.state.remarks = [remarks, vec![message.clone()]].concat();
             // The last stretch is told at the end, with its figures on the test set.
             let told = self.state.curve.len().saturating_sub(1);
-            observer.rewind(&message, step, &self.state.curve[..told])?;
+            observer.dies(&message, step, &self.state.curve[..told])?;
             return Ok(false);
         }
         let best = self.state.best.take();
@@ -334,9 +352,64 @@ impl<'a> Training<'a> {
 
     /// Trains until the end, or until something happens.
     fn stretch(&mut self, observer: &mut dyn Observer) -> Result<End, TrainError> {
+        if self.state.step >= self.experiment.iterations {
+            return Ok(End::Done);
+        }
+        let mut clock = Clock::new(self.state.seconds);
+        if let Some(progress) = self.state.pending.take() {
+            let told = self.tell(progress, true, &mut clock, observer);
+            if let Some(end) = self.after(told, &clock, observer)? {
+                return Ok(end);
+            }
+        }
+        let plan = self.plan();
+        for batch in self.batches(plan)? {
+            let told = self.step(batch?, &mut clock, observer);
+            if let Some(end) = self.after(told, &clock, observer)? {
+                return Ok(end);
+            }
+        }
+        Ok(End::Done)
+    }
+
+    /// What follows a step: a checkpoint, if one is due, or the end of the stretch.
+    fn after(
+        &mut self,
+        told: Result<Option<Trouble>, TrainError>,
+        clock: &Clock,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<End>, TrainError> {
+        self.state.seconds = clock.seconds();
+        if let Some(trouble) = told? {
+            return Ok(Some(End::Diverged(trouble)));
+        }
+        let (experiment, done) = (self.experiment, self.state.step);
+        if done >= experiment.iterations {
+            return Ok(None);
+        }
+        if done.is_multiple_of(experiment.checkpoint_every) {
+            let stuck = self.state.stuck_since;
+            let last = self.state.curve.last();
+            if last.is_some_and(|last| self.watch.is_well(last, stuck)) {
+                self.state.good = Some(done);
+            }
+            let checkpoint = self.checkpoint()?;
+            observer.checkpoint(&checkpoint)?;
+            if self.state.good == Some(done) && experiment.on_divergence != OnDivergence::Stop {
+                self.good = Some(checkpoint);
+            }
+        }
+        if observer.stops() {
+            self.read();
+            return Ok(Some(End::Stopped));
+        }
+        Ok(None)
+    }
+
+    /// The steps that are still to be done.
+    fn plan(&self) -> LoadPlan {
         let experiment = self.experiment;
-        let iterations = experiment.iterations;
-        let batches = self.batches(LoadPlan {
+        LoadPlan {
             data: self.train.clone(),
             preprocessing: self.info.preprocessing.clone(),
             augmentation: if experiment.augment {
@@ -348,34 +421,8 @@ impl<'a> Training<'a> {
             batch: experiment.batch,
             images_per_class: experiment.images_per_class,
             seed: experiment.seed,
-            steps: self.state.step..iterations,
-        })?;
-        let mut clock = Clock::new(self.state.seconds);
-        for batch in batches {
-            let trouble = self.step(batch?, &mut clock, observer)?;
-            self.state.seconds = clock.seconds();
-            if let Some(trouble) = trouble {
-                return Ok(End::Diverged(trouble));
-            }
-            let done = self.state.step;
-            if done.is_multiple_of(experiment.checkpoint_every) && done < iterations {
-                let stuck = self.state.stuck_since;
-                let last = self.state.curve.last();
-                if last.is_some_and(|last| self.watch.is_well(last, stuck)) {
-                    self.state.good = Some(done);
-                }
-                let checkpoint = self.checkpoint()?;
-                observer.checkpoint(&checkpoint)?;
-                if self.state.good == Some(done) && experiment.on_divergence != OnDivergence::Stop {
-                    self.good = Some(checkpoint);
-                }
-            }
-            if done < iterations && observer.stops() {
-                self.read();
-                return Ok(End::Stopped);
-            }
+            steps: self.state.step..experiment.iterations,
         }
-        Ok(End::Done)
     }
 
     fn batches(&mut self, plan: LoadPlan) -> Result<Batches, TrainError> {
@@ -465,16 +512,39 @@ impl<'a> Training<'a> {
         let lambda = step_lambda
             .after(self.state.running)
             .of_steps(signal, classes);
-        self.info.lambda = lambda;
+        // None for a confidence that is not a number, which ends the training.
+        if lambda.is_finite() {
+            self.info.lambda = lambda;
+        }
         progress.lambda = loss_now.is_annealed().then_some(lambda);
         let due = done / evaluation_stride != (done - stride.min(done)) / evaluation_stride;
-        if due && experiment.evaluations > 0 && !ends {
-            clock.pause(|| self.evaluate(&mut progress, observer))?;
+        if ends {
+            // Evaluated and told at the end.
+            let trouble = self.watch.check(&progress, &mut self.state.stuck_since);
+            self.state.curve.push(progress);
+            return Ok(trouble);
+        }
+        self.tell(progress, due && experiment.evaluations > 0, clock, observer)
+    }
+
+    /// Tells of a stretch of the curve, evaluated if that is due.
+    fn tell(
+        &mut self,
+        mut progress: Progress,
+        due: bool,
+        clock: &mut Clock,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<Trouble>, TrainError> {
+        if due {
+            let before = progress.clone();
+            if let Err(error) = clock.pause(|| self.evaluate(&mut progress, observer)) {
+                // A resume begins with this evaluation.
+                self.state.pending = Some(before);
+                return Err(error);
+            }
         }
         let trouble = self.watch.check(&progress, &mut self.state.stuck_since);
-        if !ends {
-            observer.progress(&progress)?;
-        }
+        observer.progress(&progress)?;
         self.state.curve.push(progress);
         Ok(trouble)
     }
@@ -485,26 +555,30 @@ impl<'a> Training<'a> {
         progress: &mut Progress,
         observer: &mut dyn Observer,
     ) -> Result<Evaluation, TrainError> {
-        self.fit_class_weights()?;
+        let stops = || observer.stops();
+        let stop = Stop::when(&stops);
+        self.fit_class_weights(stop)?;
         let model = self.learner().model();
-        let found = evaluate(model, &self.info, self.test)?;
+        let found = evaluate_until(model, &self.info, self.test, stop)?;
         let frame = match &self.frame {
             Some(frame) => Some(Frame {
                 step: progress.step,
-                points: pairs(&features(model, &self.info, frame)?),
+                points: pairs(&features(model, &self.info, frame, stop)?),
                 labels: frame.labels().to_vec(),
                 class_weights: pairs(&host(model.head.weight.val().without_autodiff())),
             }),
             None => None,
         };
         let held_out = match &self.held_out {
-            Some(held_out) => Some(evaluate(model, &self.info, held_out)?.error_percent),
+            Some(held_out) => {
+                Some(evaluate_until(model, &self.info, held_out, stop)?.error_percent)
+            }
             None => None,
         };
-        self.state.frames.extend(frame);
+        self.state.frames.extend(frame.filter(Frame::is_finite));
         progress.test_error_percent = Some(found.error_percent);
         progress.held_out_error_percent = held_out;
-        if let Some(error) = held_out {
+        if let Some(error) = held_out.filter(|_| self.is_usable(&found)) {
             let best = self.state.best.as_ref();
             if best.is_none_or(|best| error < best.held_out_error_percent) {
                 self.state.best = Some(Best {
@@ -520,15 +594,23 @@ impl<'a> Training<'a> {
         Ok(found)
     }
 
+    /// Whether the model, with these figures, can be used.
+    fn is_usable(&self, found: &Evaluation) -> bool {
+        let file = self.learner().to_file(&self.info);
+        found.mean_feature_norm.is_finite() && file.is_ok_and(|file| file.is_finite())
+    }
+
     /// The figures on classes that were not trained on, and the threshold from their pairs; without
     /// such classes, or with too few, a threshold from pairs of test images if there are any.
     fn open_set_of(
         &self,
         model: &Model,
+        stop: Stop,
     ) -> Result<(Option<OpenSetEvaluation>, Option<Decision>), TrainError> {
         let seed = self.experiment.data_seed;
         if let Some(unseen) = self.open_set {
-            let (mut found, mut decision) = evaluate_open_set(model, &self.info, unseen, seed)?;
+            let (mut found, mut decision) =
+                evaluate_open_set_until(model, &self.info, unseen, seed, stop)?;
             found.same_names = self.split.same_names;
             if let Some(decision) = &mut decision {
                 decision.same_names = self.split.same_names;
@@ -536,20 +618,20 @@ impl<'a> Training<'a> {
             return Ok((Some(found), decision));
         }
         let some = self.test.subset(TRAIN_SAMPLES);
-        let rows = embeddings(model, &self.info, &some)?;
+        let rows = embeddings_until(model, &self.info, &some, stop)?;
         let rows = Matrix::new(&rows, some.len(), self.info.embedding_size())?;
         let pairs = ScoredPairs::new(rows, &labels(&some), seed);
         Ok((None, pairs.ok().and_then(|pairs| pairs.decision(false))))
     }
 
     /// Where no margin loss trains the class weights, each is the mean direction of its class.
-    fn fit_class_weights(&mut self) -> Result<(), TrainError> {
+    fn fit_class_weights(&mut self, stop: Stop) -> Result<(), TrainError> {
         if !self.experiment.pairs.is_some_and(|pairs| pairs.alone) {
             return Ok(());
         }
         let some = self.train.subset(TRAIN_SAMPLES);
         let size = self.info.network.feature;
-        let features = features(self.learner().model(), &self.info, &some)?;
+        let features = features(self.learner().model(), &self.info, &some, stop)?;
         // A dead model keeps the weights it had.
         if features.iter().any(|value| !value.is_finite()) {
             return Ok(());
@@ -570,13 +652,39 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
+    /// The last evaluation. All steps are saved before, so that a resume repeats only this.
     fn finish(
+        mut self,
+        divergence: Option<Divergence>,
+        observer: &mut dyn Observer,
+    ) -> Result<Trained, TrainError> {
+        self.state.pending = (self.state.pending.take()).or_else(|| self.state.curve.pop());
+        if divergence.is_none() {
+            observer.checkpoint(&self.checkpoint()?)?;
+        }
+        observer.evaluates(self.state.step);
+        let interrupted = self.interrupted();
+        match self.conclude(divergence, observer) {
+            Err(TrainError::Stopped) => Err(interrupted),
+            trained => trained,
+        }
+    }
+
+    fn conclude(
         mut self,
         mut divergence: Option<Divergence>,
         observer: &mut dyn Observer,
     ) -> Result<Trained, TrainError> {
-        let mut last = self.state.curve.pop().unwrap_or_default();
+        let mut last = self.state.pending.take().unwrap_or_default();
         let evaluation = self.evaluate(&mut last, observer)?;
+        if !self.is_usable(&evaluation) {
+            if divergence.is_none() {
+                let message = "the features are not finite numbers";
+                let remark = format!("step {}: {message}", last.step);
+                self.state.remarks.push(remark);
+            }
+            divergence = Some(Divergence::NotFinite);
+        }
         let classes = self.info.class_names.len();
         let chance = 100.0 * (1.0 - 1.0 / classes as f64);
         if classes > 1 && evaluation.error_percent >= 0.9 * chance {
@@ -584,20 +692,22 @@ impl<'a> Training<'a> {
         }
         observer.progress(&last)?;
         self.state.curve.push(last);
+        let stops = || observer.stops();
+        let stop = Stop::when(&stops);
         let learner = self
             .learner
             .take()
             .expect("there always is one between steps");
         let model = learner.into_model();
         let some = self.train.subset(TRAIN_SAMPLES);
-        let train_evaluation = evaluate(&model, &self.info, &some)?;
+        let train_evaluation = evaluate_until(&model, &self.info, &some, stop)?;
         let mut best = self.state.best.take();
         if let (Some(best), Some(snapshot)) = (&mut best, &self.best) {
             let (model, info) = snapshot.model(&self.device)?;
-            let found = evaluate(&model, &info, self.test)?;
+            let found = evaluate_until(&model, &info, self.test, stop)?;
             best.test_error_percent = Some(found.error_percent);
         }
-        let (open_set, decision) = match self.open_set_of(&model) {
+        let (open_set, decision) = match self.open_set_of(&model, stop) {
             // The features of a dead model may be no numbers, which its divergence says already.
             Err(TrainError::Metrics(_)) if divergence.is_some() => (None, None),
             found => found?,
@@ -611,6 +721,7 @@ impl<'a> Training<'a> {
                 evaluation,
                 train_evaluation,
                 open_set,
+                data: Some(self.summary),
                 curve: self.state.curve,
                 frames: self.state.frames,
                 divergence,

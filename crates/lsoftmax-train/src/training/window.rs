@@ -1,6 +1,7 @@
 //! Time, and sums from one report to the next.
 
 use super::Progress;
+use crate::number;
 use lsoftmax::Signal;
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -37,13 +38,38 @@ impl Clock {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Window {
     steps: f64,
+    #[serde(
+        default = "number::nan",
+        deserialize_with = "number::lenient",
+        skip_serializing_if = "number::is_none"
+    )]
     loss: f64,
     samples: f64,
+    #[serde(
+        default = "number::nan",
+        deserialize_with = "number::lenient",
+        skip_serializing_if = "number::is_none"
+    )]
     angle: f64,
+    #[serde(
+        default = "number::nan",
+        deserialize_with = "number::lenient",
+        skip_serializing_if = "number::is_none"
+    )]
     feature_norm: f64,
+    #[serde(
+        default = "number::nan",
+        deserialize_with = "number::lenient",
+        skip_serializing_if = "number::is_none"
+    )]
     weight_norm: f64,
+    #[serde(
+        default = "number::nan",
+        deserialize_with = "number::lenient",
+        skip_serializing_if = "number::is_none"
+    )]
     confidence: f64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "number::lenient")]
     majority: f64,
     #[serde(skip)]
     pub(super) train_error_percent: Option<f64>,

@@ -1,29 +1,58 @@
-//! What a person sees: progress on stderr, results on stdout.
+//! What a person sees: progress on stderr, results on stdout. Names from files go through
+//! [`printable`] on their way out.
+
+mod answer;
+mod printable;
+
+pub(crate) use answer::{Answer, json};
 
 use crate::interrupt;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lsoftmax_train::{Checkpoint, Observer, Progress, RunFolder, Snapshot, TrainError};
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// One line on stdout.
+/// Text on stdout, of one line or several.
 ///
 /// # Errors
 /// Nobody reads it any more.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")?;
+    writeln!(out, "{}", printable::printable(text))?;
     Ok(out.flush()?)
 }
 
 /// One line on stderr, for a person; if stderr is gone there is nobody to tell.
 pub(crate) fn note(text: &str) {
-    writeln!(std::io::stderr().lock(), "{text}").ok();
+    writeln!(std::io::stderr().lock(), "{}", printable::one_line(text)).ok();
 }
 
 /// The error with its causes, in one line.
 pub(crate) fn error(error: &anyhow::Error) {
     note(&format!("lsoftmax: {}", causes(error)));
+}
+
+/// What is wrong with the words that were typed, or the help that was asked for.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let typed = std::env::args_os().collect::<Vec<_>>();
+    let text = |word: &OsString| printable::one_line(&word.to_string_lossy());
+    if typed
+        .iter()
+        .all(|word| text(word) == word.to_string_lossy())
+    {
+        error.print().ok();
+    } else {
+        // Without colours, which could not be told from what was typed.
+        write!(
+            std::io::stderr().lock(),
+            "{}",
+            printable::printable(&error.to_string())
+        )
+        .ok();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
 }
 
 /// The error with those of its causes that it does not quote itself.
@@ -43,6 +72,15 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
+/// A number with so many digits and its unit, if it is one.
+pub(crate) fn number(value: f64, digits: usize, unit: &str) -> String {
+    if value.is_finite() {
+        format!("{value:.digits$}{unit}")
+    } else {
+        "-".to_owned()
+    }
+}
+
 /// Mean and sample standard deviation (0 for one value).
 pub(crate) fn spread(values: &[f64]) -> (f64, f64) {
     let count = values.len() as f64;
@@ -58,12 +96,20 @@ pub(crate) fn spread(values: &[f64]) -> (f64, f64) {
 
 /// Rows of text in aligned columns; the first column left, the others right.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+    let header: Vec<String> = header
+        .iter()
+        .map(|cell| printable::one_line(cell))
+        .collect();
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| printable::one_line(cell)).collect())
+        .collect();
     let width = |column: usize| {
         let cells = rows
             .iter()
             .filter_map(|row| row.get(column).map(String::as_str));
         cells
-            .chain(header.get(column).copied())
+            .chain(header.get(column).map(String::as_str))
             .map(|cell| cell.chars().count())
             .max()
             .unwrap_or(0)
@@ -82,7 +128,6 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
         }
         text.trim_end().to_owned()
     };
-    let header: Vec<String> = header.iter().map(|&cell| cell.to_owned()).collect();
     let rule = "-".repeat(widths.iter().sum::<usize>() + 2 * (widths.len() - 1));
     let mut lines = vec![format_row(&header), rule];
     lines.extend(rows.iter().map(|row| format_row(row)));
@@ -106,18 +151,19 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Display {
     pub(crate) fn new(name: &str, before: u64, iterations: u64, quiet: bool) -> Self {
+        let name = printable::one_line(name);
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(iterations), ProgressDrawTarget::stderr());
             let template = "{prefix} [{bar:30}] {pos}/{len} {msg} {eta} left";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style.progress_chars("=> "));
             }
-            bar.set_prefix(name.to_owned());
+            bar.set_prefix(name.clone());
             bar
         });
         let now = Instant::now();
         Self {
-            name: name.to_owned(),
+            name,
             iterations,
             bar,
             quiet,
@@ -186,6 +232,8 @@ impl Bytes {
 pub(crate) struct Watch<'a> {
     pub(crate) display: Display,
     pub(crate) folder: &'a mut RunFolder,
+    /// Goes on with the training.
+    pub(crate) command: &'a str,
 }
 
 impl Observer for Watch<'_> {
@@ -228,6 +276,17 @@ impl Observer for Watch<'_> {
             None => note(&text),
         }
         self.folder.rewind(message, step, curve)
+    }
+
+    fn dies(&mut self, message: &str, step: u64, curve: &[Progress]) -> Result<(), TrainError> {
+        self.folder.dies(message, step, curve)
+    }
+
+    fn evaluates(&mut self, step: u64) {
+        interrupt::leave_with(Some(format!(
+            "lsoftmax: stopped after step {step} of {}, in the last evaluation; go on with `{}`",
+            self.display.iterations, self.command
+        )));
     }
 
     fn stops(&self) -> bool {

@@ -1,0 +1,82 @@
+//! The page of a run, made again from the figures in its folder.
+
+use super::{Manner, Unfinished};
+use crate::args;
+use crate::output::{self, Answer};
+use crate::outputs::{Inputs, Outputs};
+use crate::pages::Page;
+use anyhow::Context as _;
+use lsoftmax_data::{Dataset, Split};
+use lsoftmax_train::{
+    DataSummary, Experiment, OUTCOME_FILE, Outcome, REPORT_FILE, RunFolder, load_data,
+};
+use std::path::{Path, PathBuf};
+
+pub(super) fn run(args: &args::Report, manner: Manner) -> anyhow::Result<()> {
+    let inputs = Inputs::default();
+    Outputs::new(&inputs, args.overwrite.force).run_page(&args.run)?;
+    write(&args.run, args.data_dir.clone(), manner)?;
+    let report = args.run.join(REPORT_FILE);
+    if manner.json {
+        return Answer::default().path("report", &report).print();
+    }
+    output::line(&format!("report: {}", report.display()))
+}
+
+/// Whether a run is trained and has no page: it was killed, or the page could not be written.
+pub(super) fn is_missing(run: &Path) -> bool {
+    run.join(OUTCOME_FILE).exists() && !run.join(REPORT_FILE).exists()
+}
+
+/// Makes the page of a run that has none, and tidies up after it.
+pub(super) fn make(run: &Path, manner: Manner) -> anyhow::Result<(Experiment, Outcome)> {
+    let inputs = Inputs::default();
+    Outputs::new(&inputs, false).run_page(run)?;
+    write(run, None, manner)
+}
+
+fn write(
+    run: &Path,
+    data_dir: Option<PathBuf>,
+    manner: Manner,
+) -> anyhow::Result<(Experiment, Outcome)> {
+    let (mut experiment, outcome) = RunFolder::outcome(run)?;
+    RunFolder::tidy(run, &outcome)?;
+    experiment.data_dir = data_dir.or(experiment.data_dir);
+    let summary =
+        match &outcome.data {
+            Some(summary) => summary.clone(),
+            // A run of an older version.
+            None => DataSummary::new(&load_data(&experiment).with_context(|| {
+                format!("the page of {} needs the data of the run", run.display())
+            })?),
+        };
+    let unseen = unseen(&experiment, &outcome);
+    if let Err(reason) = &unseen
+        && !manner.quiet
+    {
+        output::note(&format!(
+            "the page has no pictures of unseen classes: {reason}"
+        ));
+    }
+    let unseen = unseen.ok().flatten();
+    Page::of_run(&experiment, &outcome, &summary, unseen.as_ref())
+        .write(run)
+        .map_err(|error| Unfinished::page(error, run))?;
+    Ok((experiment, outcome))
+}
+
+/// The images of unseen classes, if the figures are of any.
+///
+/// # Errors
+/// Why they are not there.
+fn unseen(experiment: &Experiment, outcome: &Outcome) -> Result<Option<Dataset>, String> {
+    let Some(found) = &outcome.open_set else {
+        return Ok(None);
+    };
+    let split: Split = load_data(experiment).map_err(|error| error.to_string())?;
+    match split.open_set {
+        Some(data) if found.shows(&data) => Ok(Some(data)),
+        _ => Err("the images are not those that the run was evaluated on".into()),
+    }
+}
