@@ -126,9 +126,11 @@ pub(crate) fn label(found: &OpenSetEvaluation) -> Option<String> {
 
 /// What is said of classes that share their names with trained ones.
 pub(crate) fn same_names(count: usize) -> String {
-    format!(
-        "{count} of the classes have names of trained classes and are said to be different ones"
-    )
+    let which = match count {
+        1 => "1 of the classes has the name of a trained class and is",
+        _ => &format!("{count} of the classes have names of trained classes and are"),
+    };
+    format!("{which} said to be different")
 }
 
 /// Identification in a sentence, where it was measured.

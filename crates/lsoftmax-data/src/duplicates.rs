@@ -162,8 +162,12 @@ pub(crate) fn warnings(split: &Split) -> Vec<String> {
     }
     if let Some(open_set) = &split.open_set {
         pictures.add(open_set, |(twin_part, twin), index| {
-            if let Some(part) = parts.get(twin_part) {
-                unseen.add(|| [name(part, twin), name(open_set, index)]);
+            let part = parts.get(twin_part).copied();
+            let names = || [name(part.unwrap_or(open_set), twin), name(open_set, index)];
+            if part.is_some() {
+                unseen.add(names);
+            } else if open_set.label(twin) != open_set.label(index) {
+                labels.add(names);
             }
         });
     }

@@ -195,10 +195,10 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
     let same_names = args.open_set_same_names.unwrap_or_default();
     let same_names = same_names.check(unseen, &info.class_names, images)?;
     let trained = embedder.trained_images()?;
-    if let Some(trained) = &trained {
-        if let Some(warning) = trained.refuse_in(unseen, images)? {
-            output::note(&format!("warning: {warning}"));
-        }
+    if let Some(trained) = &trained
+        && let Some(warning) = trained.refuse_in(unseen, images)?
+    {
+        output::note(&format!("warning: {warning}"));
     }
     let (mut found, _) = evaluate_open_set(&embedder.model, info, unseen, 0)?;
     found.same_names = same_names;

@@ -360,6 +360,11 @@ fn an_open_set_has_other_classes_and_other_images() {
         &["first copy.png (class c), identical to b/0.png (class b)"],
     );
     fs::remove_file(dir.path().join("copy.png")).unwrap();
+    // Two classes of the open set with one image.
+    put(unseen.path(), "y/new.png", &png(203));
+    let warnings = with(unseen.path(), SameNames::Refuse).unwrap().warnings;
+    let pair = "in two classes: x/1.png (class x) and y/new.png (class y)";
+    assert!(warnings[0].contains(pair), "{warnings:?}");
     // The same pixels in another format are named.
     let bmp = encoded(&[40; 64], [8, 8], ExtendedColorType::L8, ImageFormat::Bmp);
     put(unseen.path(), "y/new.png", &bmp);
