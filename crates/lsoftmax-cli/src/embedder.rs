@@ -108,7 +108,7 @@ impl Embedder {
 
     /// The images of one place, as the model wants them, whatever its folders stand for.
     pub(crate) fn decode(&self, place: &Path) -> anyhow::Result<Decoded> {
-        self.decode_list(place, ImageList::from_anything(place)?)
+        self.decode_list(place, &ImageList::from_anything(place)?)
     }
 
     /// The images of a folder of classes or a list.
@@ -117,10 +117,10 @@ impl Embedder {
         place: &Path,
         folders: ClassFolders,
     ) -> anyhow::Result<Decoded> {
-        self.decode_list(place, ImageList::from_path_as(place, folders)?)
+        self.decode_list(place, &ImageList::from_path_as(place, folders)?)
     }
 
-    fn decode_list(&self, place: &Path, list: ImageList) -> anyhow::Result<Decoded> {
+    fn decode_list(&self, place: &Path, list: &ImageList) -> anyhow::Result<Decoded> {
         // Where a single image's path counts from only the landmarks can tell.
         let root = self.landmarks.as_ref().and_then(|it| it.root_of(place));
         let root = root.unwrap_or_else(|| list.base().to_owned());

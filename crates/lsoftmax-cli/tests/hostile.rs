@@ -191,9 +191,9 @@ fn an_experiment_may_come_from_a_pipe() {
 
 #[test]
 fn a_model_that_asks_for_more_memory_than_any_network_has_is_refused() {
+    type Change = fn(&mut Value);
     let dir = folder();
     let path = dir.path();
-    type Change = fn(&mut Value);
     let changes: [Change; 4] = [
         |info| info["image"] = serde_json::json!([1, 1 << 20, 1 << 20]),
         |info| info["image"] = serde_json::json!([1, u64::MAX, u64::MAX]),

@@ -22,7 +22,11 @@ pub fn doubts(rows: &[RunSummary]) -> Vec<String> {
     let alive = |group: &&Group<'_>| !group.all_diverged() && group.error().is_some();
     let mut doubts = Vec::new();
     // Full-sized and 2-D features, say, each have a softmax of their own.
-    for softmax in groups.iter().filter(is_softmax).filter(alive) {
+    for softmax in groups
+        .iter()
+        .filter(|group| is_softmax(group))
+        .filter(alive)
+    {
         let others: Vec<&Group<'_>> = groups
             .iter()
             .filter(|group| group.is_comparable(softmax) && !is_softmax(group))
@@ -100,7 +104,10 @@ mod tests {
         errors.iter().enumerate().map(row).collect()
     }
 
-    fn said(others: &[(&str, u32, &[(f64, f64)])], softmax: &[(f64, f64)]) -> Vec<String> {
+    /// Loss, m, and test and training error of each seed.
+    type Runs<'a> = (&'a str, u32, &'a [(f64, f64)]);
+
+    fn said(others: &[Runs], softmax: &[(f64, f64)]) -> Vec<String> {
         let others = others
             .iter()
             .map(|&(loss, m, errors)| rows(loss, m, errors));

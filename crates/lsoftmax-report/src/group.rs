@@ -111,7 +111,7 @@ impl<'a> Group<'a> {
     }
 }
 
-pub(crate) fn is_softmax(group: &&Group<'_>) -> bool {
+pub(crate) fn is_softmax(group: &Group<'_>) -> bool {
     group.first().loss.trim().eq_ignore_ascii_case("softmax")
 }
 

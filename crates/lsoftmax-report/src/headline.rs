@@ -19,7 +19,7 @@ pub fn headline(report: &Report) -> String {
     if groups.len() == 1 {
         return alone(first);
     }
-    let Some(softmax) = groups.iter().find(is_softmax) else {
+    let Some(softmax) = groups.iter().find(|group| is_softmax(group)) else {
         return without_softmax(&groups);
     };
     let others: Vec<&Group<'_>> = groups

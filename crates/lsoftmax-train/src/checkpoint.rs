@@ -297,9 +297,12 @@ pub(crate) mod tests {
         message
     }
 
-    /// What stands in an optimiser's record.
+    /// Name, type, shape, number of the parameter, bytes.
+    type Entry = (String, DType, Vec<usize>, Option<u64>, Vec<u8>);
+
+    /// The content of an optimiser's record.
     struct Record {
-        tensors: Vec<(String, DType, Vec<usize>, Option<u64>, Vec<u8>)>,
+        tensors: Vec<Entry>,
         scalars: BTreeMap<String, Scalar>,
         paths: BTreeMap<String, String>,
     }
@@ -367,7 +370,7 @@ pub(crate) mod tests {
                         vec![0],
                         Some(9),
                         vec![],
-                    ))
+                    ));
                 },
                 "belongs to no parameter",
             ),

@@ -157,7 +157,7 @@ impl Model {
         let mut visitor = Shapes(Vec::new());
         each_tensor(&mut self.clone(), &mut visitor)?;
         let Shapes(mut shapes) = visitor;
-        let is_statistic = |name: &str| name.ends_with(".mean") || name.ends_with(".var");
+        let is_statistic = |name: &str| matches!(name.rsplit_once('.'), Some((_, "mean" | "var")));
         shapes.retain(|(name, _)| !is_statistic(name));
         Ok(shapes)
     }

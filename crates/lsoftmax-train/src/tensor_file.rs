@@ -7,6 +7,7 @@ use safetensors::tensor::{TensorInfo, TensorView};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
@@ -99,7 +100,7 @@ impl TensorFile {
         let mut header = format!("{{\"__metadata__\":{{{}}}", metadata.join(","));
         // Wide types first, so that all are aligned.
         let mut tensors: Vec<_> = self.tensors.iter().collect();
-        tensors.sort_by(|(_, left), (_, right)| right.0.cmp(&left.0));
+        tensors.sort_by_key(|(_, (dtype, ..))| Reverse(*dtype));
         let mut end = 0;
         for (name, (dtype, shape, bytes)) in &tensors {
             TensorView::new(*dtype, shape.clone(), bytes).map_err(|e| broken(e.to_string()))?;
@@ -111,7 +112,7 @@ impl TensorFile {
                 data_offsets: (start, end),
             };
             let info = serde_json::to_string(&info).map_err(|e| broken(e.to_string()))?;
-            header += &format!(",{}:{info}", json(name));
+            header.extend([",", &json(name), ":", &info]);
         }
         header.push('}');
         while header.len() % LENGTH != 0 {

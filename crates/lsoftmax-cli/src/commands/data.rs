@@ -24,7 +24,7 @@ pub(super) fn run(args: &args::Data, manner: Manner) -> anyhow::Result<()> {
                 exclude: exclude.clone(),
                 ..SourceOptions::default()
             };
-            check(path, options, manner)
+            check(path, &options, manner)
         }
     }
 }
@@ -180,7 +180,7 @@ impl Part {
     }
 }
 
-fn check(dir: &Path, options: SourceOptions, manner: Manner) -> anyhow::Result<()> {
+fn check(dir: &Path, options: &SourceOptions, manner: Manner) -> anyhow::Result<()> {
     let has = |name: &str| dir.join(name).exists() || dir.join(format!("{name}.gz")).exists();
     let data = if has("data_batch_1.bin") {
         "cifar10"
@@ -195,7 +195,7 @@ fn check(dir: &Path, options: SourceOptions, manner: Manner) -> anyhow::Result<(
             dir.display()
         )));
     } else {
-        return images::check(dir, &options, manner);
+        return images::check(dir, options, manner);
     };
     let options = SourceOptions {
         dir: Some(dir.to_owned()),
