@@ -256,7 +256,7 @@ fn what_was_typed_wrong_is_named_and_nothing_is_left() {
         ),
         (
             r#"{ signal = "accuracy", from = 0.9, to = 1.0 }"#,
-            "`confidence` or `majority`",
+            "expected one of",
         ),
         (
             r#"{ signal = "majority", from = 0.9, until = 1.0 }"#,

@@ -50,7 +50,7 @@ pub enum Lambda {
 /// the **plain** softmax, without any margin, tells the classes apart.
 ///
 /// ```text
-/// c = (s - 1/C) / (1 - 1/C)               s: the signal, C classes; 0 for guessing, 1 for certainty
+/// c                                       the signal, on its way from guessing (0) to certainty (1)
 /// g = min(1, max(0, (c - from) / (to - from)))
 /// 1 / (1 + λ) = g / (1 + λ(t))
 /// ```
@@ -59,9 +59,9 @@ pub enum Lambda {
 pub struct Gate {
     /// What opens it.
     pub signal: Signal,
-    /// The signal above guessing, at which the margin begins, at least 0.
+    /// c at which the margin begins, at least 0.
     pub from: f64,
-    /// The signal above guessing, at which all of the margin is there: above `from`, at most 1.
+    /// c at which all of the margin is there: above `from`, at most 1.
     pub to: f64,
     /// The share of the training that the signal is averaged over, below 1; 0: each batch counts for
     /// itself, as it does where nobody keeps a [`RunningSignal`].
@@ -69,30 +69,48 @@ pub struct Gate {
     pub memory: f64,
 }
 
-/// What a [`Gate`] looks at: a mean over samples.
+/// What a [`Gate`] looks at: the mean over samples of a function of p, the probability that the plain
+/// softmax gives the own class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Signal {
-    /// The probability of the own class. Longer features raise it, and so does a margin.
+    /// p. Longer features raise it, and so does a margin.
     Confidence,
-    /// 1 where the own class has more than half of the probability, else 0: at most the accuracy,
-    /// whatever the length of the features.
+    /// 1 where p > 1/2, else 0: at most the accuracy, whatever the length of the features.
     Majority,
+    /// ln p, so that the way from guessing to certainty is the share of the label's information that is
+    /// learned, 1 + mean(ln p) / ln C. The surer a wrong answer, the more it takes away.
+    Information,
 }
 
 impl Signal {
-    /// The signal of a batch to whose samples the plain softmax gives these probabilities of their own
-    /// classes.
-    pub fn of(self, confidences: &[f64]) -> f64 {
-        let sum: f64 = match self {
-            Self::Confidence => confidences.iter().sum(),
+    /// Below this, the logarithm of a probability stands still.
+    pub(crate) const LEAST: f64 = 1e-10;
+
+    /// What a sample with this p adds to the mean.
+    pub fn of_sample(self, p: f64) -> f64 {
+        match self {
+            Self::Confidence => p,
             // NaN is no minority.
-            Self::Majority => confidences
-                .iter()
-                .map(|&p| if p.is_nan() { p } else { f64::from(p > 0.5) })
-                .sum(),
-        };
+            Self::Majority if p.is_nan() => p,
+            Self::Majority => f64::from(p > 0.5),
+            Self::Information if p < Self::LEAST => Self::LEAST.ln(),
+            Self::Information => p.ln(),
+        }
+    }
+
+    /// The signal of a batch with these p.
+    pub fn of(self, confidences: &[f64]) -> f64 {
+        let sum: f64 = confidences.iter().map(|&p| self.of_sample(p)).sum();
         sum / confidences.len() as f64
+    }
+
+    /// The signal where so many classes are guessed at, and where all are certain.
+    pub(crate) fn range(self, classes: usize) -> [f64; 2] {
+        match self {
+            Self::Confidence | Self::Majority => [1.0 / classes as f64, 1.0],
+            Self::Information => [-(classes as f64).ln(), 0.0],
+        }
     }
 }
 
@@ -223,11 +241,11 @@ impl StepLambda {
         let Some(gate) = self.gate else {
             return self.lambda;
         };
-        let guess = 1.0 / classes as f64;
+        let [guess, certain] = gate.signal.range(classes);
         let above = if classes < 2 {
             1.0
         } else {
-            (signal - guess) / (1.0 - guess)
+            (signal - guess) / (certain - guess)
         };
         let open = ((above - gate.from) / (gate.to - gate.from)).clamp(0.0, 1.0);
         let lambda = (self.lambda + (1.0 - open)) / open;

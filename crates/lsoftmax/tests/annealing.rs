@@ -488,6 +488,32 @@ fn a_gate_may_count_samples_in_place_of_their_confidence() {
     assert_eq!(lambda.of_steps(0.975, 2), lambda.of(0.975, 2));
 }
 
+/// The share of ln C that is learned: the surer a wrong answer, the further shut.
+#[test]
+fn a_gate_may_look_at_what_is_learned_of_the_labels() {
+    let gate = Gate {
+        signal: Signal::Information,
+        from: 0.5,
+        ..COUNTING
+    };
+    let lambda = gated(gate).at(300, Loss::LSoftmax { m: 4 }).1;
+    let open = lambda.least();
+    for classes in [2, 10, 1000] {
+        // Each p is C^(c - 1): c of the way.
+        let of = |c: f64| lambda.of_batch(&[(classes as f64).powf(c - 1.0); 4], classes);
+        assert_eq!(of(0.0), f64::INFINITY);
+        assert_eq!(of(0.499), f64::INFINITY);
+        close(of(0.75), 2.0 * (1.0 + open) - 1.0, 10);
+        close(of(1.0), open, 12);
+    }
+    let sure = |wrong: f64| lambda.of_batch(&[1.0, 1.0, 1.0, 1.0, wrong], 10);
+    assert!(sure(0.1) < sure(0.01));
+    // A probability of 0 is no end of everything.
+    assert_eq!(sure(0.0), sure(1e-10));
+    assert!(sure(f64::NAN).is_nan());
+    assert_eq!(lambda.of_batch(&[1.0], 1), open);
+}
+
 #[test]
 fn a_gate_with_a_memory_looks_at_the_steps_before() {
     let loss = Loss::LSoftmax { m: 4 };

@@ -447,6 +447,7 @@ impl<'a> Training<'a> {
                 let over = gate.memory * self.experiment.iterations as f64;
                 let signal = gate.signal.of(&numbers.confidences());
                 self.state.running.push(signal, over);
+                self.state.window.push_signal(signal);
             }
         }
         is_finite

@@ -70,7 +70,7 @@ pub(crate) struct Window {
     )]
     confidence: f64,
     #[serde(default, deserialize_with = "number::lenient")]
-    majority: f64,
+    signal: f64,
     #[serde(skip)]
     pub(super) train_error_percent: Option<f64>,
 }
@@ -85,17 +85,20 @@ impl Window {
             self.feature_norm += f64::from(row[1]);
             self.weight_norm += f64::from(row[2]);
             self.confidence += f64::from(row[3]);
-            self.majority += f64::from(row[3] > 0.5);
         }
     }
 
-    /// What a gate looks at, on average.
+    /// Adds what a gate looks at in a step, [`push`](Self::push)ed before.
+    pub(super) fn push_signal(&mut self, signal: f64) {
+        self.signal += signal;
+    }
+
+    /// What a gate with this signal looks at, on average.
     pub(super) fn signal(&self, signal: Signal) -> f64 {
-        let sum = match signal {
-            Signal::Confidence => self.confidence,
-            Signal::Majority => self.majority,
-        };
-        sum / self.samples
+        match signal {
+            Signal::Confidence => self.confidence / self.samples,
+            Signal::Majority | Signal::Information => self.signal / self.steps,
+        }
     }
 
     pub(super) fn progress(self, step: u64, m: u32, learning_rate: f64, rate: f64) -> Progress {

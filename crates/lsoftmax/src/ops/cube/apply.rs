@@ -55,8 +55,8 @@ struct Form {
     unit_weights: bool,
     /// Whether λ waits until the batch is told apart.
     gated: bool,
-    /// Whether it counts samples whose own class has the majority, not probabilities.
-    counts: bool,
+    /// The signal that it waits for: a probability, 1 for a majority, a logarithm.
+    signal: u32,
 }
 
 /// The upper half of an f32: products of two such halves are exact.
@@ -259,6 +259,28 @@ fn turned(
     }
 }
 
+/// [`Signal::of_sample`], by the number of the signal.
+#[cube]
+fn of_sample(confidence: f32, #[comptime] signal: u32) -> f32 {
+    let mut found = confidence;
+    if comptime!(signal == Signal::Majority as u32) {
+        // NaN stays.
+        if confidence > 0.5f32 {
+            found = 1.0f32;
+        }
+        if confidence <= 0.5f32 {
+            found = 0.0f32;
+        }
+    }
+    if comptime!(signal == Signal::Information as u32) {
+        if confidence < comptime!(Signal::LEAST as f32) {
+            found = comptime!(Signal::LEAST as f32);
+        }
+        found = found.ln();
+    }
+    found
+}
+
 /// One cube goes through the batch twice: for the confidence, and with the λ that follows from it.
 #[cube(launch)]
 fn apply_kernel(
@@ -267,11 +289,12 @@ fn apply_kernel(
     targets: &mut Tensor<f32>,
     of_row: &mut Tensor<f32>,
     along: &mut Tensor<f32>,
-    // 1 / (1 + λ), and 1 / classes.
+    // 1 / (1 + λ).
     share: f32,
-    guess: f32,
-    // Of the gate: where it begins to open, how far it is from there to open, and the share where it
+    // Of the gate: the signal of guessing and of certainty, where it begins to open, how far it is from there to open, and the share where it
     // is shut.
+    guess: f32,
+    certain: f32,
     from: f32,
     way: f32,
     least: f32,
@@ -301,13 +324,7 @@ fn apply_kernel(
         };
         let own = (plain - max).exp();
         let confidence = own / (sample.sum * (sample.max - max).exp() + own);
-        if comptime!(form.counts) {
-            if confidence > 0.5f32 {
-                sum += 1.0f32;
-            }
-        } else {
-            sum += confidence;
-        }
+        sum += of_sample(confidence, form.signal);
         let (at, next) = (row * targets.stride(0), targets.stride(1));
         targets[at] = sample.cosine;
         targets[at + next] = sample.feature_norm;
@@ -318,8 +335,8 @@ fn apply_kernel(
     let mut share = share;
     if comptime!(form.gated) {
         let mut above = 1.0f32.runtime();
-        if guess < 1.0f32 {
-            above = (total(sum, &mut shared, units) / size - guess) / (1.0f32 - guess);
+        if guess < certain {
+            above = (total(sum, &mut shared, units) / size - guess) / (certain - guess);
         }
         let mut gate = (above - from) / way;
         if gate > 1.0f32 {
@@ -433,11 +450,12 @@ pub(super) fn launch(
         scaled: normalisation.feature_scale.is_some(),
         unit_weights: normalisation.weights,
         gated: gate.is_some(),
-        counts: gate.is_some_and(|gate| gate.signal == Signal::Majority),
+        signal: gate.map_or(0, |gate| gate.signal as u32),
     };
     let [from, way, least] = gate.map_or([0.0, 1.0, 0.0], |gate| {
         [gate.from, gate.to - gate.from, 1.0 / (1.0 + gate.most())]
     });
+    let [guess, certain] = gate.map_or([0.0, 1.0], |gate| gate.signal.range(rule.classes));
     let lambda = match gate {
         Some(_) => rule.lambda.least(),
         None => rule.lambda.of_batch(&[], rule.classes),
@@ -462,7 +480,8 @@ pub(super) fn launch(
         found.row.clone().into_tensor_arg(),
         found.along.clone().into_tensor_arg(),
         (1.0 / (1.0 + lambda)) as f32,
-        (1.0 / rule.classes as f64) as f32,
+        guess as f32,
+        certain as f32,
         from as f32,
         way as f32,
         least as f32,
