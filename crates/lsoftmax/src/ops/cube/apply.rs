@@ -291,8 +291,8 @@ fn apply_kernel(
     along: &mut Tensor<f32>,
     // 1 / (1 + λ).
     share: f32,
-    // Of the gate: the signal of guessing and of certainty, where it begins to open, how far it is from there to open, and the share where it
-    // is shut.
+    // Of the gate: the signal of guessing and of certainty, where it begins to open, how far it is from
+    // there to open, and the share where it is shut.
     guess: f32,
     certain: f32,
     from: f32,
