@@ -165,8 +165,11 @@ impl RunningSignal {
         self.mean
     }
 
-    /// Adds a batch to a mean over about so many steps.
+    /// Adds a batch to a mean over about so many steps; one whose signal is no number is left out.
     pub fn push(&mut self, signal: f64, over: f64) {
+        if !signal.is_finite() {
+            return;
+        }
         self.steps += 1;
         let share = 1.0 / (self.steps as f64).min(over.max(1.0));
         self.mean += share * (signal - self.mean);

@@ -534,6 +534,9 @@ fn a_gate_with_a_memory_looks_at_the_steps_before() {
     close(running.mean(), 5.0 / 6.0, 12);
     running.push(0.0, 6.0);
     close(running.mean(), 5.0 / 6.0 * 5.0 / 6.0, 12);
+    let before = running;
+    running.push(f64::NAN, 6.0);
+    assert_eq!(running, before);
     let mut learned = RunningSignal::default();
     for _ in 0..100 {
         learned.push(0.976, 6.0);
