@@ -69,7 +69,7 @@ impl Mutator {
         if header && let Some(changed) = self.tensor_header(&bytes) {
             return changed;
         }
-        for _ in 0..1 + self.below(4) {
+        for _ in 0..=self.below(4) {
             self.change(&mut bytes, seeds);
         }
         if self.below(4) != 0 {
@@ -162,7 +162,7 @@ impl Mutator {
             return None;
         }
         let mut header = header.to_vec();
-        for _ in 0..1 + self.below(3) {
+        for _ in 0..=self.below(3) {
             match self.below(4) {
                 0 => self.change(&mut header, &[b"{}".to_vec()]),
                 _ => self.number(&mut header),
