@@ -155,7 +155,7 @@ fn tables_and_comparisons_survive_a_training_that_diverges_and_say_which() {
     );
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(answer["rows"][0]["divergence"], "not-finite");
-    assert_eq!(answer["rows"][1]["divergence"] == "not-finite", false);
+    assert_ne!(answer["rows"][1]["divergence"], "not-finite");
 
     fs::create_dir(path.join("mine")).unwrap();
     let network = path.join("nn.toml").display().to_string();

@@ -2,7 +2,6 @@
 //! and what must stay the same from one command to the next.
 #![cfg(unix)]
 
-#[allow(dead_code)]
 mod common;
 
 use common::lsoftmax;

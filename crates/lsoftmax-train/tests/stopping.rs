@@ -72,9 +72,8 @@ fn stopped_between_any_two_batches_it_goes_on_to_the_same_bits() {
             folder,
             left: Cell::new(n),
         };
-        let error = match train(&experiment, &split, &device, &mut observer) {
-            Ok(_) => break,
-            Err(error) => error,
+        let Err(error) = train(&experiment, &split, &device, &mut observer) else {
+            break;
         };
         assert!(
             matches!(error, TrainError::Interrupted { iterations: 4, .. }),

@@ -21,12 +21,12 @@ pub(super) fn run(args: &args::Plot, manner: Manner) -> anyhow::Result<()> {
             lambda,
             out,
             overwrite,
-        } => plot_margin(margin, lambda, Place::new(out, overwrite), manner),
+        } => plot_margin(margin, lambda, Place::new(out, *overwrite), manner),
         args::Plot::Boundary {
             margin,
             out,
             overwrite,
-        } => plot_boundary(margin, Place::new(out, overwrite), manner),
+        } => plot_boundary(margin, Place::new(out, *overwrite), manner),
         args::Plot::Annealing {
             annealing,
             iterations,
@@ -34,7 +34,7 @@ pub(super) fn run(args: &args::Plot, manner: Manner) -> anyhow::Result<()> {
             out,
             overwrite,
         } => {
-            let place = Place::new(out, overwrite);
+            let place = Place::new(out, *overwrite);
             plot_annealing(annealing, *iterations, *margin, place, manner)
         }
     }
@@ -48,7 +48,7 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn new(out: &'a Path, overwrite: &args::Overwrite) -> Self {
+    fn new(out: &'a Path, overwrite: args::Overwrite) -> Self {
         Self {
             out,
             force: overwrite.force,
