@@ -8,6 +8,7 @@ use crate::images::guarded;
 use parquet::basic::{Encoding, Type as Physical};
 use parquet::column::reader::get_column_reader;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::schema::types::TypePtr;
 use std::fs::File;
 use std::io::{Read, Seek as _, SeekFrom};
 use std::path::Path;
@@ -17,13 +18,14 @@ const LARGEST_FOOTER: u64 = 64 << 20;
 const MAGIC: &[u8; 4] = b"PAR1";
 const ENCRYPTED: &[u8; 4] = b"PARE";
 
-/// Reads the columns of these names, as far as they are there; each has a value in every row.
+/// Reads the columns of these names, in upper or lower case, as far as they are there; each has a
+/// value in every row.
 ///
 /// # Errors
 /// The file cannot be read, is damaged, or is compressed with something else than Snappy, gzip,
 /// zstd or `LZ4_RAW`; it unpacks to more than 1024 times its bytes (and 64 MiB); a cell is empty or
-/// holds something else than strings, numbers or lists of numbers of one length. The row is named,
-/// counted from 0.
+/// holds something else than strings, numbers or lists of numbers of one length (the row is named,
+/// counted from 0); two columns differ in the case of their names alone.
 pub fn read_columns(path: &Path, names: &[&str]) -> Result<Vec<Option<Column>>, DataError> {
     let file = open_file(path)?;
     let wrong = |(expected, found)| DataError::format(path, expected, found);
@@ -75,8 +77,7 @@ impl Table {
 
     fn column(&mut self, name: &str) -> Result<Option<Column>, Wrong> {
         let schema = self.metadata.file_metadata().schema_descr_ptr();
-        let fields = schema.root_schema().get_fields();
-        let Some(root) = fields.iter().position(|field| field.name() == name) else {
+        let Some(root) = position(schema.root_schema().get_fields(), name)? else {
             return Ok(None);
         };
         let leaves = 0..schema.num_columns();
@@ -130,6 +131,19 @@ impl Table {
             }
         }
         Ok(rows.finish())
+    }
+}
+
+/// The field of a name, in upper or lower case as in the header of a CSV file.
+fn position(fields: &[TypePtr], name: &str) -> Result<Option<usize>, Wrong> {
+    let same = |field: &TypePtr| field.name().trim().eq_ignore_ascii_case(name);
+    let mut found = fields.iter().enumerate().filter(|(_, field)| same(field));
+    match (found.next(), found.next()) {
+        (Some((_, first)), Some((_, second))) => Err((
+            format!("one column {name}"),
+            format!("{:?} and {:?}", first.name(), second.name()),
+        )),
+        (first, _) => Ok(first.map(|(number, _)| number)),
     }
 }
 

@@ -95,6 +95,18 @@ fn reads_what_pyarrow_writes() {
 }
 
 #[test]
+fn the_case_of_a_header_does_not_matter() {
+    let columns = read_columns(&table("header.parquet"), &["path", "label", "split"]);
+    let columns: Vec<Column> = columns.unwrap().into_iter().flatten().collect();
+    let texts = [&["a.png"], &["b"], &["test"]].map(|texts| Column::Text(strings(texts)));
+    assert_eq!(columns, texts);
+    let message = read_columns(&table("twice.parquet"), &["label", "path"])
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains(r#""path" and "Path""#), "{message}");
+}
+
+#[test]
 fn bad_cells_are_named() {
     for (column, parts) in [
         ("empty", ["strings", "an empty cell in row 1"]),

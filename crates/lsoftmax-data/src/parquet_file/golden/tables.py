@@ -3,7 +3,7 @@
     pip install pyarrow==26.0.1
     python3 tables.py
 
-It writes kinds, bad, bomb, list and a file for each compression and way of writing strings beside itself,
+It writes kinds, header, twice, bad, bomb, list and a file for each compression and way of writing strings beside itself,
 and `deep`, whose schema is nested 3,000 groups deep.
 """
 
@@ -30,6 +30,8 @@ write(
         "list": pa.array([[1, 2], [3, 4], [5, 6]], pa.list_(pa.float32())),
     },
 )
+write("header.parquet", {"Path": pa.array(["a.png"]), " LABEL": pa.array(["b"]), "Split": pa.array(["test"])})
+write("twice.parquet", {"path": pa.array(["a.png"]), "Path": pa.array(["b.png"]), "label": pa.array(["c"])})
 write(
     "bad.parquet",
     {
