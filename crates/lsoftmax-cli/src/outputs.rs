@@ -10,7 +10,7 @@ use crate::pages::{FIGURES, RUN};
 use anyhow::{Context as _, bail};
 use identity::Identity;
 use lsoftmax_data::images::ImageList;
-use lsoftmax_train::{CHECKPOINTS, EXPERIMENT_FILE, REPORT_FILE, RUN_FILES, TrainError};
+use lsoftmax_train::{CHECKPOINTS, EXPERIMENT_FILE, REPORT_FILE, RUN_FILES, TrainError, is_free};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -179,9 +179,9 @@ impl<'a> Outputs<'a> {
 }
 
 /// # Errors
-/// The folder is there already, or cannot be made.
+/// Something else than an empty folder is there, or the folder cannot be made.
 pub(crate) fn new_folder(path: &Path) -> anyhow::Result<()> {
-    if path.symlink_metadata().is_ok() {
+    if !is_free(path) {
         return Err(TrainError::RunExists(path.to_owned()).into());
     }
     may_be_folder(path)

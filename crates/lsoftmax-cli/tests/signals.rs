@@ -15,7 +15,13 @@ const TRAIN: &str = "train --train-samples 64 --test-samples 3000 --iterations 2
 /// Starts it after a line of a shell.
 fn start(dir: &Path, before: &str, run: &str) -> Child {
     let program = env!("CARGO_BIN_EXE_lsoftmax");
-    let script = format!("{before} exec {program} {TRAIN} --out {run}");
+    // Whoever runs the tests may ignore SIGHUP, as nohup does; a program inherits that.
+    let heard = if before.is_empty() && cfg!(target_os = "linux") {
+        "env --default-signal=HUP"
+    } else {
+        ""
+    };
+    let script = format!("{before} exec {heard} {program} {TRAIN} --out {run}");
     Command::new("bash")
         .current_dir(dir)
         .args(["-c", &script])

@@ -70,7 +70,7 @@ pub use precision::Precision;
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, IMAGES_FILE, METRICS_FILE,
     MODEL_FILE, OUTCOME_FILE, REPORT_FILE, RUN_FILES, RunFolder, check_images, create_new_folder,
-    recorded_settings,
+    is_free, recorded_settings,
 };
 pub use settings::{NetworkChoice, Published, Settings, parse_stage};
 pub use tensorboard::EVENTS_FILE;

@@ -63,13 +63,26 @@ pub const RUN_FILES: [&str; 8] = [
 /// Checkpoints that are kept, beside the best and the last good one.
 const KEPT: usize = 2;
 
-/// Makes a folder that must not be there yet, and its parents.
+/// Makes a folder and its parents. It may be there already if it is empty.
 ///
 /// # Errors
-/// It exists, or cannot be made.
+/// Something is there, or the folder cannot be made.
 pub fn create_new_folder(path: &Path) -> Result<(), TrainError> {
     make_parent(path)?;
-    fs::create_dir(path).map_err(|source| not_new(path, source))
+    match fs::create_dir(path) {
+        Err(_) if path.is_dir() && is_free(path) => Ok(()),
+        made => made.map_err(|source| not_new(path, source)),
+    }
+}
+
+/// Whether a new run may have this path: nothing is there, or an empty folder.
+pub fn is_free(path: &Path) -> bool {
+    match path.symlink_metadata() {
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        Ok(there) => {
+            there.is_dir() && fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none())
+        }
+    }
 }
 
 /// The settings of a run, as it recorded them.
@@ -116,7 +129,7 @@ impl RunFolder {
         let toml = experiment.to_toml()?;
         let images = images_of(experiment, split)?;
         make_parent(path)?;
-        if path.exists() {
+        if !is_free(path) {
             return Err(TrainError::RunExists(path.to_owned()));
         }
         let made = atomic_folder(path, |aside| {

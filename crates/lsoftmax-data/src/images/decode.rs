@@ -27,7 +27,15 @@ const AN_IMAGE: &str = "a JPEG, PNG, WebP, BMP or PNM image";
 
 /// The bytes of an image's file.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Wrong> {
-    let unreadable = |error: DataError| (AN_IMAGE.to_owned(), error.to_string());
+    // The path stands before the message already.
+    let unreadable = |error| {
+        let found = match error {
+            DataError::Format { found, .. } => found,
+            DataError::File { source, .. } => source.to_string(),
+            other => other.to_string(),
+        };
+        (AN_IMAGE.to_owned(), found)
+    };
     let file = open_file(path).map_err(unreadable)?;
     let bytes = read_at_most(file, LARGEST_FILE, path)
         .map_err(|error| (AN_IMAGE.to_owned(), error.to_string()))?;

@@ -81,7 +81,7 @@ fn what_is_no_image_is_named() {
         &["other first bytes"],
     );
     let dir = folder(&[]);
-    says(decode_image(dir.path(), &small()), &["no file"]);
+    says(decode_image(dir.path(), &small()), &["found a folder"]);
     says(
         decode_image(&dir.path().join("x"), &small()),
         &["No such file"],

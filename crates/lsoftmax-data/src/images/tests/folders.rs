@@ -167,7 +167,7 @@ mod links {
         assert_eq!((list.entries.len(), list.reading.skipped), (2, 1));
         says(
             decode_image(&dir.path().join("a/zero.png"), &small()),
-            &["no file"],
+            &["found a device"],
         );
     }
 }
