@@ -55,7 +55,7 @@ pub fn write(path: &Path, shape: &[usize], values: &Values) -> Result<(), DataEr
 /// Writes an array aside, to be renamed together with others.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write`](fn@write).
 pub fn stage(path: &Path, shape: &[usize], values: &Values) -> Result<Staged, DataError> {
     let (kind, data): (_, Vec<u8>) = match values {
         Values::F32(v) => ("<f4", v.iter().flat_map(|v| v.to_le_bytes()).collect()),
