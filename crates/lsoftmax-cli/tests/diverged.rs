@@ -187,7 +187,7 @@ fn tables_and_comparisons_survive_a_training_that_diverges_and_say_which() {
     );
     let outcome = path.join("out/mine/m4-seed0/outcome.json");
     let text = fs::read_to_string(&outcome).unwrap();
-    // As older versions wrote it: null for what is no number.
+    // Older versions wrote null for numbers that are not finite.
     let mut older: Value = serde_json::from_str(&text).unwrap();
     for key in [
         "mean_target_angle_deg",

@@ -293,7 +293,7 @@ fn the_same_commands_make_the_same_files() {
 #[test]
 fn without_threads_there_is_a_line_and_no_panic() {
     let dir = tempfile::tempdir().unwrap();
-    // Room for the program, but not for the stacks of so many threads.
+    // Room for the program, but not for the stacks of all its threads.
     for args in ["plot margin", "plot margin --threads 600", "data list"] {
         let message = complaint(&limited(dir.path(), "-v 600000", args));
         assert!(message.contains("cannot start the threads"), "{message}");

@@ -72,7 +72,7 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// A number with so many digits and its unit, if it is one.
+/// A number with `digits` decimals and its unit; `-` if it is not finite.
 pub(crate) fn number(value: f64, digits: usize, unit: &str) -> String {
     if value.is_finite() {
         format!("{value:.digits$}{unit}")

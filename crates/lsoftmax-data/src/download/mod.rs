@@ -37,7 +37,7 @@ impl Default for Fetch {
 const ATTEMPTS: usize = 3;
 /// An attempt has to bring this part of the file, so that no server is asked for ever.
 const LEAST_SHARE: u64 = 100;
-/// A connection has to bring so many bytes in the time that a piece may take.
+/// Fewest bytes that a connection must deliver within the time allowed for a piece.
 const LEAST_BYTES: u64 = 1 << 14;
 
 /// A data set on this machine.

@@ -170,7 +170,7 @@ impl OtherFiles {
         self.by_ending.values().map(|others| others.files).sum()
     }
 
-    /// Whether there is no file.
+    /// Whether nothing was counted.
     pub fn is_empty(&self) -> bool {
         self.by_ending.is_empty()
     }

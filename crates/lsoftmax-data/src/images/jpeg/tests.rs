@@ -195,7 +195,7 @@ fn what_is_not_decoded_is_named() {
             "{message}"
         );
     }
-    // Lines to be told later.
+    // A frame without a height (DNL would give the number of lines later).
     let mut file = whole.clone();
     file[frame + 5..frame + 7].fill(0);
     assert!(refused(&file, "no height").contains("35x0"));
