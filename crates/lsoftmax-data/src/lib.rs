@@ -49,7 +49,7 @@ mod origins;
 #[cfg(feature = "parquet")]
 pub mod parquet_file;
 mod preprocessing;
-pub mod random;
+pub use lsoftmax_spec::random;
 mod record;
 mod sampler;
 pub mod shell;

@@ -120,7 +120,7 @@ impl Iterator for Batches {
 mod resident {
     use super::{Batches, TrainBatch, label_tensor, numbers};
     use crate::error::TrainError;
-    use crate::ops::{DRAW, Frame, render};
+    use lsoftmax_networks::{DRAW, Frame, render};
     use burn::backend::DispatchDevice;
     use burn::tensor::{Device, Int, Tensor, TensorData};
     use lsoftmax_data::{Dataset, Draw, Draws, LoadPlan, Preprocessing};

@@ -65,23 +65,6 @@ pub(crate) struct TrainingState {
     pub(crate) seconds: f64,
 }
 
-/// The model that was best on the held-out part.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Best {
-    /// Steps it had been trained for.
-    pub step: u64,
-    /// Its error on the held-out part.
-    #[serde(
-        default = "number::nan",
-        deserialize_with = "number::lenient",
-        skip_serializing_if = "number::is_none"
-    )]
-    pub held_out_error_percent: f64,
-    /// Its error on the test set, which was not asked for the choice; set at the end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test_error_percent: Option<f64>,
-}
-
 /// Names in the file.
 const OPTIMISER: &str = "optimiser";
 const TRAINING: &str = "training";
@@ -230,7 +213,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::batches::TrainBatch;
     use crate::learner::Learner;
-    use crate::network::{NetworkSpec, Normalisation, Stage};
+    use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
     use burn::tensor::{Bytes, DType};
     use burn_pack::{Reader, Scalar, Tensor, Writer};
     use lsoftmax::{Annealing, Loss};
@@ -250,7 +233,7 @@ pub(crate) mod tests {
                 pool: true,
             }],
             feature: 3,
-            normalisation: Normalisation::Batch,
+            normalisation: NormLayer::Batch,
         };
         let info = ModelInfo::new(
             network,

@@ -1,4 +1,4 @@
-use crate::network::SpecError;
+use lsoftmax_networks::{DeviceError, SpecError};
 use lsoftmax_data::shell::quoted_path;
 use std::path::PathBuf;
 
@@ -152,31 +152,9 @@ pub enum TrainError {
     /// Somebody asked an evaluation to stop.
     #[error("stopped during the evaluation")]
     Stopped,
-    /// A device that this build knows nothing of.
-    #[error(
-        "this build has no {name}: build one that has it with `cargo build --release -p lsoftmax-cli \
-         --features {name}`"
-    )]
-    DeviceNotBuilt {
-        /// The device's kind, which is the feature's name.
-        name: &'static str,
-    },
-    /// A device that this machine does not have.
-    #[error("there is no device {device}; this machine has {found}")]
-    NoDevice {
-        /// What was asked for.
-        device: String,
-        /// What there is of its kind.
-        found: String,
-    },
-    /// A device that does not work.
-    #[error("the device {device} does not work: {message}")]
-    Device {
-        /// Which.
-        device: String,
-        /// What its driver said.
-        message: String,
-    },
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The network does not suit the images.
     #[error(transparent)]
     Network(#[from] SpecError),

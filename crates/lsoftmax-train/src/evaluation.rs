@@ -2,13 +2,12 @@
 
 use crate::batches::images;
 use crate::error::TrainError;
-use crate::model::{Model, ModelInfo};
-use crate::number;
+use crate::model::Model;
 use crate::stop::Stop;
 use burn::tensor::Tensor;
 use lsoftmax_data::{Dataset, MemoryLayout};
+use lsoftmax_record::{Evaluation, ModelInfo};
 use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix, unit_rows};
-use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
 /// Images at a time, if they are not large.
@@ -17,56 +16,6 @@ const BATCH: usize = 256;
 const MOST_VALUES: usize = 1 << 29;
 /// Two degrees a bin.
 const BINS: usize = 90;
-
-/// What a model does on a data set it was not trained on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Evaluation {
-    /// Images.
-    pub samples: usize,
-    /// Share of wrong answers, from the logits that the loss trains
-    /// ([`MarginHead::logits`](lsoftmax::MarginHead::logits)): no margin, no label, no λ.
-    #[serde(
-        default = "number::nan",
-        deserialize_with = "number::lenient",
-        skip_serializing_if = "number::is_none"
-    )]
-    pub error_percent: f64,
-    /// Mean angle between a feature and the weight of its own class.
-    #[serde(
-        default = "number::nan",
-        deserialize_with = "number::lenient",
-        skip_serializing_if = "number::is_none"
-    )]
-    pub mean_target_angle_deg: f64,
-    /// The median of the same.
-    #[serde(
-        default = "number::nan",
-        deserialize_with = "number::lenient",
-        skip_serializing_if = "number::is_none"
-    )]
-    pub median_target_angle_deg: f64,
-    /// Smallest angle between the centres (mean features) of two classes.
-    #[serde(
-        default = "number::nan",
-        deserialize_with = "number::lenient",
-        skip_serializing_if = "number::is_none"
-    )]
-    pub min_class_angle_deg: f64,
-    /// Mean length of a feature; NaN if any is not finite.
-    #[serde(
-        default = "number::nan",
-        deserialize_with = "number::lenient",
-        skip_serializing_if = "number::is_none"
-    )]
-    pub mean_feature_norm: f64,
-    /// Edges of the bins of the target angles, in degrees.
-    pub target_angle_edges_deg: Vec<f64>,
-    /// Samples in each bin.
-    pub target_angle_counts: Vec<u64>,
-    /// Rows are true classes, columns answers; absent with more than 100 classes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub confusion: Option<Vec<Vec<u64>>>,
-}
 
 /// How many images a model takes at a time.
 fn batch_of(info: &ModelInfo) -> Result<usize, TrainError> {

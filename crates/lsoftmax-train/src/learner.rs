@@ -4,7 +4,7 @@ use crate::batches::TrainBatch;
 use crate::error::TrainError;
 use crate::model::{Model, ModelInfo};
 use crate::objective::{PairTerm, Pairs};
-use crate::precision::Precision;
+use lsoftmax_networks::Precision;
 use crate::sgd::Sgd;
 use crate::tensor_file::TensorFile;
 use burn::module::ParamGroup;
@@ -121,7 +121,7 @@ impl Learner {
         }
     }
 
-    /// Trains the convolutions in another precision, which the device [has](Precision::check).
+    /// Trains the convolutions in another precision, which the device [has](lsoftmax_networks::trains_in).
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
@@ -195,8 +195,7 @@ impl Learner {
     /// # Errors
     /// It is no such state.
     pub(crate) fn with_optimiser_state(mut self, state: Vec<u8>) -> Result<Self, TrainError> {
-        #[cfg(feature = "_gpu")]
-        crate::device::check_default()?;
+        lsoftmax_networks::check_default_device()?;
         let state = Bytes::from_bytes_vec(state);
         self.optimiser = self.optimiser.from_bytes(state).map_err(optimiser_error)?;
         Ok(self)

@@ -16,7 +16,6 @@
 
 mod batches;
 mod checkpoint;
-mod device;
 mod error;
 mod evaluation;
 mod experiment;
@@ -25,17 +24,13 @@ mod image_choice;
 mod learner;
 mod memory;
 mod model;
-mod network;
 mod number;
 mod objective;
 mod open_set;
-mod ops;
-mod precision;
 mod run_folder;
 mod settings;
 mod sgd;
 mod stop;
-mod streams;
 mod tensor_file;
 mod tensorboard;
 mod test_images;
@@ -44,11 +39,10 @@ mod watch;
 
 pub use batches::TrainBatch;
 pub use checkpoint::{Best, Checkpoint, Snapshot};
-pub use device::DeviceChoice;
 pub use error::TrainError;
 pub use evaluation::{Evaluation, embeddings, evaluate};
 pub use experiment::{
-    Experiment, LOSSES, OnDivergence, SCHEDULES, loss_of, nearest, parse_settings, read_settings,
+    Experiment, LOSSES, OnDivergence, SCHEDULES, loss_of, parse_settings, read_settings,
 };
 #[cfg(feature = "usearch")]
 pub use gallery::ApproximateSearch;
@@ -57,16 +51,15 @@ pub use image_choice::ImageChoice;
 pub use learner::{Forward, Learner, StepNumbers, TargetNumbers};
 pub use memory::check_fit;
 pub use model::{ImageRules, Model, ModelInfo};
-pub use network::{
-    Backbone, BatchNorm, Block, Bytes, Feature, MOST_ACTIVATIONS, NetworkSpec, Normalisation,
-    SpecError, Stage, pooled_size,
+pub use lsoftmax_networks::{
+    Backbone, BatchNorm, Block, Bytes, DeviceChoice, DeviceError, Feature, MOST_ACTIVATIONS,
+    NetworkSpec, NormLayer, Precision, SpecError, Stage, pooled_size,
 };
 pub use objective::{PAIR_LOSSES, PairLoss, PairTerm};
 pub use open_set::{
     Decision, FARS, IdentificationRates, Mistake, Neighbourhood, OpenSetEvaluation, Verification,
     check_open_set, evaluate_open_set, worst_mistakes,
 };
-pub use precision::Precision;
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, IMAGES_FILE, METRICS_FILE,
     MODEL_FILE, OUTCOME_FILE, REPORT_FILE, RUN_FILES, RunFolder, check_images, create_new_folder,

@@ -1,9 +1,9 @@
 //! Whether a training fits the memory, before it takes any.
 
-use crate::device::is_graphics;
+use lsoftmax_networks::is_graphics;
 use crate::error::TrainError;
 use crate::experiment::Experiment;
-use crate::network::{Bytes, NetworkSpec, SpecError};
+use lsoftmax_networks::{Bytes, NetworkSpec, SpecError};
 use burn::tensor::Device;
 use lsoftmax_data::Split;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};

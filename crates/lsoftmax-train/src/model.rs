@@ -1,7 +1,7 @@
 //! Backbone and head as one module, and the one file that holds all of a trained model.
 
 use crate::error::TrainError;
-use crate::network::{Backbone, BatchNorm, NetworkSpec, class_weights};
+use lsoftmax_networks::{Backbone, BatchNorm, NetworkSpec, class_weights};
 use crate::objective::PairTerm;
 use crate::open_set::Decision;
 use crate::tensor_file::{Header, TensorFile};
@@ -24,100 +24,13 @@ pub struct Model {
     pub head: MarginHead,
 }
 
-/// All of a model that is not a tensor.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelInfo {
-    /// Version of the file's layout.
-    pub version: u32,
-    /// The network's row.
-    pub network: NetworkSpec,
-    /// Size of an image: channels, height, width.
-    pub image: [usize; 3],
-    /// A name for each class.
-    pub class_names: Vec<String>,
-    /// What is done to the bytes of an image first.
-    pub preprocessing: Preprocessing,
-    /// The loss it was trained with.
-    pub loss: Loss,
-    /// The loss on distances beside it, or in its place.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pairs: Option<PairTerm>,
-    /// How images of other sizes come to the model's.
-    #[serde(default)]
-    pub images: ImageRules,
-    /// Whether an embedding is made of the features of an image and of its mirror image.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub mirrored: bool,
-    /// When two images count as one class, once that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub decision: Option<Decision>,
-    /// The schedule of λ and m.
-    pub annealing: Annealing,
-    /// Steps trained.
-    pub step: u64,
-    /// λ of the last step.
-    pub lambda: f64,
-}
-
-/// How an image from a file comes to the size of the model's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ImageRules {
-    /// What becomes of another shape.
-    pub fit: Fit,
-    /// The face template that images are aligned to by their landmarks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub align: Option<FaceTemplate>,
-}
-
 /// Files of version 1 may be without a SHA-256 of themselves.
-const VERSION: u32 = 2;
-const VERSIONS: RangeInclusive<u32> = 1..=VERSION;
+const VERSIONS: RangeInclusive<u32> = 1..=MODEL_VERSION;
 /// Most bytes of a file beside its weights: normalisations, slopes, biases, and the optimiser's
 /// names for them.
 const OTHER_VALUES: u64 = 256 << 20;
 /// The key of the file's metadata under which [`ModelInfo`] stands, as JSON.
 const METADATA: &str = "lsoftmax";
-
-impl ModelInfo {
-    /// Describes an untrained model.
-    pub fn new(
-        network: NetworkSpec,
-        image: [usize; 3],
-        class_names: Vec<String>,
-        preprocessing: Preprocessing,
-        loss: Loss,
-        annealing: Annealing,
-    ) -> Self {
-        let guessing = 1.0 / class_names.len() as f64;
-        let lambda = annealing.at(0, loss).1.of(guessing, class_names.len());
-        Self {
-            version: VERSION,
-            network,
-            image,
-            class_names,
-            preprocessing,
-            loss,
-            pairs: None,
-            images: ImageRules::default(),
-            mirrored: false,
-            decision: None,
-            annealing,
-            step: 0,
-            lambda,
-        }
-    }
-
-    /// The loss it was trained with, for people.
-    pub fn loss_label(&self) -> String {
-        crate::objective::label(self.loss, self.pairs.as_ref())
-    }
-
-    /// Length of an embedding.
-    pub fn embedding_size(&self) -> usize {
-        self.network.feature * if self.mirrored { 2 } else { 1 }
-    }
-}
 
 impl Model {
     /// A model with fresh weights, a function of `seed`.
@@ -426,7 +339,7 @@ impl TensorVisitor for Restore<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::network::{Normalisation, Stage};
+    use lsoftmax_networks::{NormLayer, Stage};
 
     /// Name and number of dimensions of each tensor, in order.
     struct Names(Vec<(String, usize)>);
@@ -448,7 +361,7 @@ mod tests {
             stages: vec![Stage {
                 channels: 4,
                 convs: 1,
-                units: usize::from(normalisation == Normalisation::None),
+                units: usize::from(normalisation == NormLayer::None),
                 kernel: 3,
                 stride: 1,
                 pool: true,
@@ -490,7 +403,7 @@ mod tests {
             "backbone.feature.var",
             "head.weight",
         ];
-        assert_eq!(names(Normalisation::Batch), expected);
+        assert_eq!(names(NormLayer::Batch), expected);
         let expected = [
             "backbone.blocks.0.weight",
             "backbone.blocks.0.bias",
@@ -503,13 +416,13 @@ mod tests {
             "backbone.feature.bias",
             "head.weight",
         ];
-        assert_eq!(names(Normalisation::None), expected);
+        assert_eq!(names(NormLayer::None), expected);
     }
 
     /// The optimiser decays what is called so.
     #[test]
     fn only_matrices_and_kernels_are_called_weight() {
-        for normalisation in [Normalisation::Batch, Normalisation::None] {
+        for normalisation in [NormLayer::Batch, NormLayer::None] {
             for (name, dimensions) in tensors(normalisation) {
                 assert_eq!(name.ends_with(".weight"), dimensions > 1, "{name}");
             }

@@ -1,6 +1,6 @@
 //! SGD with momentum.
 
-use crate::ops::{Descent, descend};
+use lsoftmax_networks::{Descent, descend};
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource, join_path};
 use burn::tensor::{Bytes, DType, Device, Tensor};
 use burn_pack::Reader;

@@ -4,11 +4,14 @@
 // A test that was skipped says so.
 #![allow(clippy::print_stderr)]
 
+#[path = "../../lsoftmax-networks/tests/common/mod.rs"]
 mod common;
 
 use burn::tensor::{Device, Int, Tensor, TensorData, Tolerance};
 use common::random;
-use lsoftmax::pairs::{CenterLossConfig, ContrastiveLossConfig, TripletLossConfig};
+use lsoftmax::metric::{
+    CenterLossConfig, ContrastiveLoss, ContrastiveLossConfig, TripletLoss, TripletLossConfig,
+};
 use lsoftmax_train::{
     Backbone, Checkpoint, DeviceChoice, Experiment, NetworkChoice, NetworkSpec, Normalisation,
     Observer, Precision, Progress, Saved, Settings, Stage, TrainError, Trained, load_data, resume,
@@ -90,8 +93,8 @@ fn networks_on_the_device_have_the_features_and_gradients_of_the_cpu() {
 fn distances(device: &Device) -> Vec<TensorData> {
     let device = device.clone().autodiff();
     let labels = || Tensor::<1, Int>::from_data([0, 0, 1, 1, 2, 2], &device);
-    let contrastive = ContrastiveLossConfig::default().init().unwrap();
-    let triplet = TripletLossConfig::default().init().unwrap();
+    let contrastive = ContrastiveLoss::new(ContrastiveLossConfig::default()).unwrap();
+    let triplet = TripletLoss::new(TripletLossConfig::default()).unwrap();
     let center = CenterLossConfig::new(3, 5).init(&device).unwrap();
     let losses: [&dyn Fn(Tensor<2>) -> Tensor<1>; 3] = [
         &|x| contrastive.forward(x, labels(), 0).unwrap().loss,

@@ -133,8 +133,8 @@ fn staged_m_and_schedules_are_what_the_steps_used() {
         annealing: Some("geometric".into()),
         factor: Some(0.9),
         stages: Some(vec![
-            lsoftmax::Stage { step: 0, m: 1 },
-            lsoftmax::Stage { step: 20, m: 2 },
+            lsoftmax::MarginStage { step: 0, m: 1 },
+            lsoftmax::MarginStage { step: 20, m: 2 },
         ]),
         ..settings("l-softmax")
     });
@@ -307,7 +307,7 @@ fn lambda_that_nothing_uses_is_refused() {
         power: (key == "power").then_some(35.0),
         factor: (key == "factor").then_some(0.9),
         gate: (key == "gate").then_some(lsoftmax::Gate::AUTO),
-        stages: (key == "stages").then(|| vec![lsoftmax::Stage { step: 0, m: 2 }]),
+        stages: (key == "stages").then(|| vec![lsoftmax::MarginStage { step: 0, m: 2 }]),
         annealing: (key == "annealing").then(|| "constant".to_owned()),
         ..Settings::default()
     };

@@ -86,7 +86,7 @@
 //! [`Annealing::auto`] needs the number of training steps and nothing else; it also waits, in each
 //! batch, until the plain softmax tells the classes apart ([`StepLambda::of`]), so that a task too
 //! hard for its budget ends as softmax would. [`Lambda`] has the authors' power law and others, and
-//! [`Stage`] lets m grow instead.
+//! [`MarginStage`] lets m grow instead.
 //!
 //! λ is a function of the step and the batch and counts nothing: a run that resumes at step 9,000
 //! has the λ of step 9,000, and a second forward pass changes nothing.
@@ -143,17 +143,15 @@
 #[cfg(test)]
 extern crate self as lsoftmax;
 
-pub mod annealing;
 mod head;
-pub mod margin;
+pub mod metric;
 pub mod ops;
-pub mod pairs;
 
-pub use annealing::{
-    Annealing, AnnealingError, Floor, Gate, Lambda, RunningSignal, Signal, Stage, StepLambda,
-};
 pub use head::{Error, HeadLoss, MarginHead, MarginHeadConfig, margin_cross_entropy};
-pub use margin::{Loss, Margin, MarginError};
+pub use lsoftmax_spec::{
+    Annealing, AnnealingError, Floor, Gate, Lambda, Loss, Margin, MarginError, MarginStage,
+    RunningSignal, Signal, StepLambda, annealing, margin,
+};
 
 /// The README's example is tested with the documentation's.
 #[cfg(doctest)]

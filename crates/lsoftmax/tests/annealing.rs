@@ -2,7 +2,7 @@
 
 use lsoftmax::{
     Annealing, AnnealingError, Floor, Gate, Lambda, Loss, MarginHeadConfig, RunningSignal, Signal,
-    Stage,
+    MarginStage,
 };
 use proptest::prelude::*;
 
@@ -92,7 +92,7 @@ fn constant_and_none() {
 fn stages_of_m() {
     let annealing = Annealing {
         lambda: Lambda::Constant { lambda: 5.0 },
-        stages: vec![Stage { step: 100, m: 2 }, Stage { step: 200, m: 4 }],
+        stages: vec![MarginStage { step: 100, m: 2 }, MarginStage { step: 200, m: 4 }],
         floor: None,
         gate: None,
     };
@@ -186,7 +186,7 @@ fn a_floor_keeps_lambda_up_for_a_while() {
 fn stretched_stages() {
     let stages = |steps: &[(u64, u32)]| Annealing {
         lambda: Lambda::None,
-        stages: steps.iter().map(|&(step, m)| Stage { step, m }).collect(),
+        stages: steps.iter().map(|&(step, m)| MarginStage { step, m }).collect(),
         floor: None,
         gate: None,
     };
@@ -261,7 +261,7 @@ fn check_names_what_is_wrong() {
     let staged = |stages: &[(u64, u32)]| {
         Annealing {
             lambda: Lambda::None,
-            stages: stages.iter().map(|&(step, m)| Stage { step, m }).collect(),
+            stages: stages.iter().map(|&(step, m)| MarginStage { step, m }).collect(),
             floor: None,
             gate: None,
         }
@@ -301,7 +301,7 @@ fn json_and_back() {
                     factor: 0.99,
                     min: 5.0,
                 },
-                stages: vec![Stage { step: 10, m: 2 }],
+                stages: vec![MarginStage { step: 10, m: 2 }],
                 floor: None,
                 gate: None,
             },

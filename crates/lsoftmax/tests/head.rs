@@ -8,7 +8,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Int, Tensor};
 use common::{Problem, Random, all_losses, distance, labels_of, matrix, norm, values};
 use lsoftmax::{
-    Annealing, Error, Lambda, Loss, MarginHead, MarginHeadConfig, Stage, StepLambda,
+    Annealing, Error, Lambda, Loss, MarginHead, MarginHeadConfig, MarginStage, StepLambda,
     margin_cross_entropy,
 };
 use std::sync::Arc;
@@ -465,7 +465,7 @@ fn cosines_of_another_feature_size_panic_with_both_shapes() {
 #[test]
 fn a_schedule_for_a_loss_without_one_is_refused() {
     let device = Device::flex();
-    let stage = Stage { step: 5, m: 2 };
+    let stage = MarginStage { step: 5, m: 2 };
     let schedules = [
         Lambda::Constant { lambda: 5.0 }.into(),
         Annealing::from(Lambda::PowerLaw {

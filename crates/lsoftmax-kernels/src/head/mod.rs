@@ -33,6 +33,7 @@ mod single;
 mod stream;
 mod sums;
 
+pub use lsoftmax_spec::margin::{Normalisation, TINY, Target, TargetLogit};
 pub use real::Real;
 pub use sample::{Pair, Sample};
 pub use sums::{SumExp, confidences};
@@ -43,56 +44,9 @@ use rescale::Rescaled;
 use rows::{Rows, norm};
 use stream::{Plan, Walk};
 
-/// A shorter vector that is to be normalised counts as zero: its gradient, about `1 / norm`, must
-/// stay finite in f32.
-pub const TINY: f64 = 1e-30;
-
 /// A shorter vector that is not normalised counts as zero: no product of two norms may be 0 in
 /// f64. No other f32 vector is as short.
 const ZERO: f64 = 1e-150;
-
-/// Which of the two vectors of a logit are brought to a fixed length.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Normalisation {
-    /// Class weights count as unit vectors.
-    pub weights: bool,
-    /// Features count as vectors of this length.
-    pub feature_scale: Option<f64>,
-}
-
-/// What a margin sees of one sample: the angle to its class, and two lengths.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Target {
-    /// Cosine of the angle between the feature and its class weight, in [-1, 1].
-    pub cosine: f64,
-    /// Length of the feature as it came, before any normalisation.
-    pub feature_norm: f64,
-    /// Length of the class weight, before any normalisation.
-    pub weight_norm: f64,
-}
-
-impl Target {
-    fn rescaled(self, feature: f64, weight: f64) -> Self {
-        Self {
-            feature_norm: self.feature_norm * feature,
-            weight_norm: self.weight_norm * weight,
-            ..self
-        }
-    }
-}
-
-/// The target logit and its derivatives.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct TargetLogit {
-    /// The logit `F`.
-    pub value: f64,
-    /// `dF / d cosine`.
-    pub d_cosine: f64,
-    /// `dF / d feature_norm`.
-    pub d_feature_norm: f64,
-    /// `dF / d weight_norm`.
-    pub d_weight_norm: f64,
-}
 
 /// What replaces the target logits of a batch: any function of a [`Target`] is one.
 pub trait TargetLogits: Sync {

@@ -117,25 +117,3 @@ impl Sample {
         }
     }
 }
-
-impl Normalisation {
-    /// `a_i`, the factor that the logits of a feature of this norm carry.
-    pub fn feature_factor(&self, feature_norm: f64) -> f64 {
-        self.feature_scale
-            .map_or(1.0, |scale| scale * inverse(feature_norm))
-    }
-
-    /// `b_j`, the factor that the logits of a class of this weight norm carry.
-    pub fn weight_factor(&self, weight_norm: f64) -> f64 {
-        if self.weights {
-            inverse(weight_norm)
-        } else {
-            1.0
-        }
-    }
-}
-
-/// 1 / norm, and 0 for a vector that counts as zero.
-pub(super) fn inverse(norm: f64) -> f64 {
-    if norm < TINY { 0.0 } else { 1.0 / norm }
-}

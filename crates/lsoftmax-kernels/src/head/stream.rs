@@ -4,7 +4,7 @@
 //! core's cache while they are used: logits, statistics, softmax, both gradients. The cut depends on
 //! the sizes alone, and results are joined in order, so that they do not depend on the threads.
 
-use super::sample::inverse;
+use lsoftmax_spec::margin::inverse;
 use super::sums::SumExp;
 use super::{Batch, Pairs, Real, Sample, spread};
 use crate::simd::Level;

@@ -1,32 +1,14 @@
 //! Who is it, and is it anybody known? Some classes of the open set are enrolled, the others are strangers.
 
 use crate::error::TrainError;
-use lsoftmax_metrics::{Matrix, TpirAtFpir, identify};
-use serde::{Deserialize, Serialize};
+use lsoftmax_metrics::{Matrix, identify};
+use lsoftmax_record::IdentificationRates;
 use std::collections::BTreeMap;
 
 /// The ranks of the cumulative match characteristic.
 const RANKS: [usize; 3] = [1, 5, 10];
 /// The FPIRs at which a TPIR is told.
 const FPIRS: [f64; 2] = [1e-1, 1e-2];
-
-/// Identification with one image a class in the gallery.
-///
-/// Of the classes with two images or more, every second one is enrolled with its first image. Its
-/// other images are the mated probes; all images of the other classes are strangers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct IdentificationRates {
-    /// Classes in the gallery, each with one image.
-    pub enrolled: usize,
-    /// Probes of enrolled classes.
-    pub mated_probes: usize,
-    /// Probes of others.
-    pub non_mated_probes: usize,
-    /// (rank, share of the mated probes whose class has this rank or a better one).
-    pub cmc: Vec<(usize, f64)>,
-    /// The share of the mated probes that are ranked first and reported, at FPIRs.
-    pub tpir_at_fpir: Vec<TpirAtFpir>,
-}
 
 /// The rates; none where nobody is enrolled or nobody is a stranger.
 pub(super) fn identification(

@@ -4,7 +4,7 @@
 use crate::batches::Resident;
 use crate::batches::{Batches, TrainBatch};
 use crate::checkpoint::{Best, Checkpoint, Snapshot, TrainingState};
-use crate::device::is_graphics;
+use lsoftmax_networks::{Precision, is_graphics, trains_in};
 use crate::error::TrainError;
 use crate::evaluation::{Evaluation, embeddings_until, evaluate_until, features, host};
 use crate::experiment::{Experiment, OnDivergence};
@@ -126,7 +126,7 @@ impl<'a> Training<'a> {
         split: &'a Split,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        experiment.precision.check(device)?;
+        check_precision(experiment.precision, device)?;
         if let Some(open_set) = &split.open_set {
             check_open_set(open_set)?;
         }
@@ -737,4 +737,17 @@ impl<'a> Training<'a> {
 
 fn pairs(values: &[f32]) -> Vec<[f32; 2]> {
     values.chunks_exact(2).map(|p| [p[0], p[1]]).collect()
+}
+
+/// Whether a device trains in the experiment's precision.
+fn check_precision(precision: Precision, device: &Device) -> Result<(), TrainError> {
+    if trains_in(device, precision) {
+        return Ok(());
+    }
+    let expected = if is_graphics(device) {
+        "one that the device computes in, such as f32"
+    } else {
+        "f32 on the CPU; for others name a graphics processor with --device"
+    };
+    Err(TrainError::setting("precision", expected, precision.name()))
 }

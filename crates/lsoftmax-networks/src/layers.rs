@@ -1,0 +1,125 @@
+//! The layers of a backbone.
+
+use crate::init::Init;
+use crate::ops::{self, BlockParams, ConvParams, EPSILON, Geometry, Prepared};
+use burn::module::{Module, Param, RunningState};
+use burn::tensor::Tensor;
+use burn::tensor::module::{batch_norm, batch_norm_train};
+
+/// Share of a batch in the running statistics, as in Caffe (moving average 0.9) and PyTorch.
+const MOMENTUM: f64 = 0.1;
+
+/// Convolution, batch normalisation or bias, `PReLU`.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// `[out, in, kernel, kernel]`.
+    pub weight: Param<Tensor<4>>,
+    /// What normalises the convolution's output. There is no bias beside it, which it would
+    /// cancel.
+    pub norm: Option<BatchNorm>,
+    /// Added to the convolution's output, `[out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    /// `PReLU` slope, `[out]`.
+    pub slope: Param<Tensor<1>>,
+    #[module(skip)]
+    pub(super) geometry: Geometry,
+    #[module(skip)]
+    pub(super) prepared: Prepared,
+}
+
+/// Fully connected layer, batch normalisation or bias; nothing after it, so that features reach
+/// every quadrant.
+#[derive(Module, Debug)]
+pub struct Feature {
+    /// `[in, feature]`.
+    pub weight: Param<Tensor<2>>,
+    /// What normalises the output.
+    pub norm: Option<BatchNorm>,
+    /// Added to the output, `[feature]`.
+    pub bias: Option<Param<Tensor<1>>>,
+}
+
+/// Batch normalisation: the batch's statistics in training, running ones in evaluation, and an
+/// affine map.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    /// Factor after the normalisation, `[out]`.
+    pub gamma: Param<Tensor<1>>,
+    /// Offset after the normalisation, `[out]`.
+    pub beta: Param<Tensor<1>>,
+    /// Running mean, `[out]`.
+    pub mean: RunningState<Tensor<1>>,
+    /// Running variance, `[out]`.
+    pub var: RunningState<Tensor<1>>,
+}
+
+impl Block {
+    pub(super) fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let (weight, slope) = (self.weight.val(), self.slope.val());
+        let (geometry, prepared) = (self.geometry, self.prepared.clone());
+        let Some(norm) = &self.norm else {
+            let params = ConvParams {
+                weight,
+                bias: self.bias.as_ref().map(Param::val),
+                slope,
+                geometry,
+            };
+            return ops::conv_prelu(x, params, prepared);
+        };
+        let params = BlockParams {
+            weight,
+            gamma: norm.gamma.val(),
+            beta: norm.beta.val(),
+            slope,
+            geometry,
+        };
+        if !x.device().is_autodiff() {
+            let (mean, var) = (norm.mean.value(), norm.var.value());
+            return ops::block_inference(x, params, mean, var, prepared);
+        }
+        let (y, mean, var) = ops::block(x, params);
+        norm.update(mean, var);
+        y
+    }
+}
+
+impl Feature {
+    pub(super) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let x = x.matmul(self.weight.val());
+        if let Some(norm) = &self.norm {
+            return norm.forward(x);
+        }
+        match &self.bias {
+            Some(bias) => x + bias.val().unsqueeze(),
+            None => x,
+        }
+    }
+}
+
+impl BatchNorm {
+    pub(super) fn new(init: &Init<'_>, len: usize) -> Self {
+        Self {
+            gamma: init.filled(len, 1.0),
+            beta: init.filled(len, 0.0),
+            mean: init.running(len, 0.0),
+            var: init.running(len, 1.0),
+        }
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let (gamma, beta) = (self.gamma.val(), self.beta.val());
+        if !x.device().is_autodiff() {
+            return batch_norm(x, gamma, beta, self.mean.value(), self.var.value(), EPSILON);
+        }
+        let normed = batch_norm_train(x, gamma, beta, EPSILON);
+        self.update(normed.mean, normed.variance);
+        normed.output
+    }
+
+    fn update(&self, mean: Tensor<1>, var: Tensor<1>) {
+        for (running, batch) in [(&self.mean, mean), (&self.var, var)] {
+            let old = running.value_sync();
+            running.update(ops::blend(old, batch.detach(), MOMENTUM));
+        }
+    }
+}

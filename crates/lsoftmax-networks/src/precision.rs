@@ -1,0 +1,32 @@
+//! Which devices train in which precision.
+
+use crate::device::is_graphics;
+use burn::tensor::{Device, FloatDType};
+use lsoftmax_spec::Precision;
+
+pub(crate) fn dtype(precision: Precision) -> FloatDType {
+    match precision {
+        Precision::F32 => FloatDType::F32,
+        Precision::Bf16 => FloatDType::BF16,
+        Precision::F16 => FloatDType::F16,
+    }
+}
+
+/// Whether a device trains in a precision: in f32 all do, in others the graphics processors that
+/// have them.
+pub fn trains_in(device: &Device, precision: Precision) -> bool {
+    precision == Precision::F32
+        || (is_graphics(device) && device.supports_dtype(dtype(precision)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_trains_in_f32() {
+        let cpu = Device::flex().autodiff();
+        assert!(trains_in(&cpu, Precision::F32));
+        assert!(!trains_in(&cpu, Precision::Bf16));
+    }
+}

@@ -1,0 +1,47 @@
+//! Experiments and results of margin-loss trainings as plain data.
+//!
+//! - [`Settings`] are what a user writes: the keys of an experiment file, which are also the flags of
+//!   the command. [`Experiment::resolve`] decides every part that was left out.
+//! - [`Progress`] is a point of the training curve, and [`Outcome`] has all figures of a finished
+//!   training: [`Evaluation`] on the test set, [`OpenSetEvaluation`] on classes never trained on.
+//! - [`ModelInfo`] is the metadata of a model file.
+//!
+//! Nothing here computes on tensors. Front ends (tables, pages, bindings) read these types.
+//!
+//! ```
+//! use lsoftmax_record::{Experiment, Settings};
+//!
+//! let settings = Settings { iterations: Some(600), ..Settings::default() };
+//! let experiment = Experiment::resolve(settings, Settings::default())?;
+//! assert_eq!(experiment.milestones, [400, 500]);
+//! # Ok::<(), lsoftmax_record::RecordError>(())
+//! ```
+
+mod divergence;
+mod error;
+mod evaluation;
+mod experiment;
+mod image_choice;
+mod model_info;
+pub mod number;
+mod objective;
+mod open_set;
+mod outcome;
+mod progress;
+mod settings;
+
+pub use divergence::Divergence;
+pub use error::RecordError;
+pub use evaluation::Evaluation;
+pub use experiment::{
+    Experiment, LOSSES, OnDivergence, SCHEDULES, loss_of, parse_settings, read_settings,
+};
+pub use image_choice::ImageChoice;
+pub use model_info::{ImageRules, MODEL_VERSION, ModelInfo};
+pub use objective::{METRIC_LOSSES, MetricLoss, MetricTerm};
+pub use open_set::{
+    Decision, FARS, IdentificationRates, Mistake, Neighbourhood, OpenSetEvaluation, Verification,
+};
+pub use outcome::{Best, DataSummary, Outcome};
+pub use progress::{Frame, Progress};
+pub use settings::{NetworkChoice, Published, Settings, parse_stage};

@@ -1,0 +1,98 @@
+//! All of a trained model that is not a tensor.
+
+use crate::objective::{self, MetricTerm};
+use crate::open_set::Decision;
+use lsoftmax_data::Preprocessing;
+use lsoftmax_data::faces::FaceTemplate;
+use lsoftmax_data::images::Fit;
+use lsoftmax_spec::{Annealing, Loss, NetworkSpec};
+use serde::{Deserialize, Serialize};
+
+/// Version of the layout of model files.
+pub const MODEL_VERSION: u32 = 2;
+
+/// All of a model that is not a tensor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelInfo {
+    /// Version of the file's layout.
+    pub version: u32,
+    /// The network's row.
+    pub network: NetworkSpec,
+    /// Size of an image: channels, height, width.
+    pub image: [usize; 3],
+    /// A name for each class.
+    pub class_names: Vec<String>,
+    /// What is done to the bytes of an image first.
+    pub preprocessing: Preprocessing,
+    /// The loss it was trained with.
+    pub loss: Loss,
+    /// The loss on distances beside it, or in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<MetricTerm>,
+    /// How images of other sizes come to the model's.
+    #[serde(default)]
+    pub images: ImageRules,
+    /// Whether an embedding is made of the features of an image and of its mirror image.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirrored: bool,
+    /// When two images count as one class, once that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// The schedule of λ and m.
+    pub annealing: Annealing,
+    /// Steps trained.
+    pub step: u64,
+    /// λ of the last step.
+    pub lambda: f64,
+}
+
+/// How an image from a file comes to the size of the model's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageRules {
+    /// What becomes of another shape.
+    pub fit: Fit,
+    /// The face template that images are aligned to by their landmarks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub align: Option<FaceTemplate>,
+}
+
+impl ModelInfo {
+    /// Describes an untrained model.
+    pub fn new(
+        network: NetworkSpec,
+        image: [usize; 3],
+        class_names: Vec<String>,
+        preprocessing: Preprocessing,
+        loss: Loss,
+        annealing: Annealing,
+    ) -> Self {
+        let guessing = 1.0 / class_names.len() as f64;
+        let lambda = annealing.at(0, loss).1.of(guessing, class_names.len());
+        Self {
+            version: MODEL_VERSION,
+            network,
+            image,
+            class_names,
+            preprocessing,
+            loss,
+            pairs: None,
+            images: ImageRules::default(),
+            mirrored: false,
+            decision: None,
+            annealing,
+            step: 0,
+            lambda,
+        }
+    }
+
+    /// The loss it was trained with, for people.
+    pub fn loss_label(&self) -> String {
+        objective::label(self.loss, self.pairs.as_ref())
+    }
+
+    /// Length of an embedding.
+    pub fn embedding_size(&self) -> usize {
+        self.network.feature * if self.mirrored { 2 } else { 1 }
+    }
+}

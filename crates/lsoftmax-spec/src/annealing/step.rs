@@ -1,0 +1,89 @@
+//! λ of one step.
+
+use super::{Gate, RunningSignal};
+
+/// λ of one step: the same for every batch, or one that waits until the classes are told apart.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepLambda {
+    lambda: f64,
+    gate: Option<Gate>,
+    running: RunningSignal,
+}
+
+/// λ behind the shut gate of [`Gate::AUTO`], whose figures are published: no margin, but for the last
+/// bits of f32. It also stands for λ = ∞ where λ is shown.
+pub(super) const MOST: f64 = 1e6;
+
+impl From<f64> for StepLambda {
+    fn from(lambda: f64) -> Self {
+        Self::new(lambda, None)
+    }
+}
+
+impl StepLambda {
+    pub(super) fn new(lambda: f64, gate: Option<Gate>) -> Self {
+        Self {
+            lambda,
+            gate,
+            running: RunningSignal::default(),
+        }
+    }
+
+    /// The least λ that a batch can have at this step: that of one whose classes are told apart.
+    pub fn least(&self) -> f64 {
+        self.lambda
+    }
+
+    /// The same after batches with this signal, for a gate that has a memory.
+    #[must_use]
+    pub fn after(self, running: RunningSignal) -> Self {
+        Self { running, ..self }
+    }
+
+    /// The gate that λ waits behind, if it looks at the batch: it has no memory, or an empty one.
+    pub fn gate_of_batch(&self) -> Option<Gate> {
+        let is_new = self.running.is_empty();
+        self.gate.filter(|gate| gate.memory == 0.0 || is_new)
+    }
+
+    /// λ of a batch of so many classes to whose samples the plain softmax gives these probabilities of
+    /// their own classes.
+    pub fn of_batch(&self, confidences: &[f64], classes: usize) -> f64 {
+        let gate = self.gate_of_batch();
+        self.of(
+            gate.map_or(self.running.mean(), |gate| gate.signal.of(confidences)),
+            classes,
+        )
+    }
+
+    /// λ of batches with this signal of the gate on average, which counts where the gate looks at the
+    /// batch. It is to be shown: of a shut gate it is 1e6.
+    pub fn of_steps(&self, signal: f64, classes: usize) -> f64 {
+        let looks = self.gate_of_batch().is_some();
+        let lambda = self.of(if looks { signal } else { self.running.mean() }, classes);
+        if lambda > MOST { MOST } else { lambda }
+    }
+
+    /// λ for this signal of the [gate](Gate), if there is one.
+    ///
+    /// While a batch is still guessed at, the quickest way to small target angles is for all
+    /// features and all class weights to point the same way, and even a weak margin makes classes
+    /// merge; softmax alone keeps them apart. A hard task with a short budget never comes out of
+    /// that, and then stays with softmax. No gradient flows through the gate.
+    pub fn of(&self, signal: f64, classes: usize) -> f64 {
+        let Some(gate) = self.gate else {
+            return self.lambda;
+        };
+        let [guess, certain] = gate.signal.range(classes);
+        let above = if classes < 2 {
+            1.0
+        } else {
+            (signal - guess) / (certain - guess)
+        };
+        let open = ((above - gate.from) / (gate.to - gate.from)).clamp(0.0, 1.0);
+        let lambda = (self.lambda + (1.0 - open)) / open;
+        let most = gate.most();
+        if lambda > most { most } else { lambda }
+    }
+}
+

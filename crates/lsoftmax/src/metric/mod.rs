@@ -1,0 +1,193 @@
+//! Losses on the distances between the features of a batch, one file a loss: what the margin losses
+//! are compared with.
+//!
+//! The squared distances of a batch are one matrix product, `D² = |x|² + |y|² - 2 x·y`. A loss reads
+//! them once, on the host in f64, and answers with its value and its derivative by each of them;
+//! the way back is then two matrix products again. Which pairs or triplets count
+//! is decided there too, so that no list of them is ever made.
+
+mod center;
+mod contrastive;
+mod triplet;
+
+pub use center::{CenterLoss, CenterLossConfig};
+pub use contrastive::ContrastiveLoss;
+pub use lsoftmax_spec::metric::{
+    ContrastiveLossConfig, PairSelection, TripletLossConfig, TripletSelection,
+};
+pub use triplet::TripletLoss;
+
+use crate::head::Error;
+use crate::ops::{in_precision, precision};
+use burn::tensor::{Int, Tensor, TensorData};
+use lsoftmax_kernels::head::{HeadError, TINY};
+
+/// What a loss on distances found in a batch.
+#[derive(Clone, Debug)]
+pub struct DistanceLoss {
+    /// The mean loss `[1]`, differentiable; f32 if the features are of half precision.
+    pub loss: Tensor<1>,
+    /// The pairs or triplets that were selected.
+    pub selected: u64,
+    /// Those of them that have a loss above 0: training is over for the batch when there are none.
+    pub active: u64,
+}
+
+/// Squared distances of a batch, on the host, and its labels.
+struct Distances {
+    squared: Vec<f64>,
+    labels: Vec<i64>,
+}
+
+/// A loss and its derivatives by the squared distances.
+struct Derivatives {
+    value: f64,
+    /// `[batch, batch]`
+    by_squared: Vec<f64>,
+    selected: u64,
+    active: u64,
+}
+
+impl Distances {
+    fn size(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn squared(&self, i: usize, j: usize) -> f64 {
+        self.squared[i * self.size() + j]
+    }
+
+    /// The samples of the class of one, itself left out.
+    fn same(&self, of: usize) -> impl Iterator<Item = usize> {
+        (0..self.size()).filter(move |&other| other != of && self.labels[other] == self.labels[of])
+    }
+
+    /// The samples of other classes.
+    fn different(&self, of: usize) -> impl Iterator<Item = usize> {
+        (0..self.size()).filter(move |&other| self.labels[other] != self.labels[of])
+    }
+
+    fn nearest(&self, to: usize, among: impl Iterator<Item = usize>) -> Option<usize> {
+        among.min_by(|&a, &b| self.squared(to, a).total_cmp(&self.squared(to, b)))
+    }
+
+    fn farthest(&self, from: usize, among: impl Iterator<Item = usize>) -> Option<usize> {
+        among.max_by(|&a, &b| self.squared(from, a).total_cmp(&self.squared(from, b)))
+    }
+}
+
+impl Derivatives {
+    fn none(batch: usize) -> Self {
+        Self {
+            value: 0.0,
+            by_squared: vec![0.0; batch * batch],
+            selected: 0,
+            active: 0,
+        }
+    }
+
+    /// Divides a sum by a count, if there is anything to count.
+    fn over(mut self, count: u64) -> Self {
+        if count > 0 {
+            let share = 1.0 / count as f64;
+            self.value *= share;
+            self.by_squared.iter_mut().for_each(|d| *d *= share);
+        }
+        self
+    }
+}
+
+/// A number that belongs to a place: `SplitMix64` of seed, step and index.
+fn random(seed: u64, step: u64, index: u64) -> u64 {
+    let mix = |z: u64| {
+        let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    };
+    mix(mix(mix(seed) ^ step) ^ index)
+}
+
+/// Rows of length 1. One below `shortest` counts as zero: it becomes zeros, and its gradient is 0.
+/// The gradient is finite everywhere.
+pub(crate) fn unit_rows(rows: Tensor<2>, shortest: f64) -> Tensor<2> {
+    let shape = rows.dims();
+    // The largest entry first: squares of huge and tiny values leave f32. The result does not
+    // depend on it, so that it counts as a constant.
+    let largest = rows.clone().detach().abs().max_dim(1);
+    let is_zero = largest.clone().equal_elem(0.0);
+    let rows = rows / largest.clone().mask_fill(is_zero.clone(), 1.0);
+    let squares = rows.clone().square().sum_dim(1);
+    let norms = squares.mask_fill(is_zero, 1.0).sqrt();
+    let is_short = (norms.clone().detach() * largest).lower_elem(shortest);
+    (rows / norms).mask_fill(is_short.expand(shape), 0.0)
+}
+
+/// The loss that `look` makes of the distances between the rows of `features`.
+fn distance_loss(
+    features: Tensor<2>,
+    labels: Tensor<1, Int>,
+    normalise: bool,
+    look: impl FnOnce(&Distances) -> Derivatives,
+) -> Result<DistanceLoss, Error> {
+    let [batch, size] = features.dims();
+    let [count] = labels.dims();
+    if count != batch {
+        return Err(Error::BatchSize {
+            features: batch,
+            labels: count,
+        });
+    }
+    for (name, size) in [("the batch", batch), ("the feature", size)] {
+        if size == 0 {
+            return Err(HeadError::Empty(name).into());
+        }
+    }
+    // Half precision would lose the distances.
+    let precision = precision(features.dtype(), features.dtype());
+    let features = in_precision(features, precision);
+    let features = if normalise {
+        unit_rows(features, TINY)
+    } else {
+        // Distances do not depend on where the origin is, and lose fewest digits near it.
+        let centre = features.clone().detach().mean_dim(0);
+        features - centre
+    };
+    let squares = features.clone().square().sum_dim(1);
+    let products = features.clone().matmul(features.transpose());
+    let squared = squares.clone() + squares.transpose() - products.mul_scalar(2.0);
+
+    let found = squared.clone().detach().into_data();
+    let mut on_host: Vec<f64> = found.iter::<f64>().map(|d| d.max(0.0)).collect();
+    // `max` leaves out a NaN.
+    let finite = found.iter::<f64>().all(f64::is_finite);
+    for i in 0..batch {
+        on_host[i * batch + i] = 0.0;
+    }
+    let mut answer = if finite {
+        look(&Distances {
+            squared: on_host,
+            labels: labels.into_data().iter::<i64>().collect(),
+        })
+    } else {
+        Derivatives::none(batch)
+    };
+    if !finite {
+        answer.value = f64::NAN;
+    }
+    let device = squared.device();
+    let options = (&device, squared.dtype());
+    let by_squared = TensorData::new(answer.by_squared, [batch, batch]);
+    let by_squared = Tensor::<2>::from_data(by_squared, options);
+    let value = Tensor::<1>::from_data(TensorData::new(vec![answer.value], [1]), options);
+    // The gradient of a sum in which the derivatives are constants, at the value of the loss.
+    let carrier = (squared * by_squared).sum();
+    Ok(DistanceLoss {
+        loss: carrier.clone() - carrier.detach() + value,
+        selected: answer.selected,
+        active: answer.active,
+    })
+}
+
+#[cfg(test)]
+mod tests;
