@@ -9,7 +9,7 @@
 //! Images are channels-last in memory: `[batch, height, width, channel]`. The instruction set
 //! (AVX-512, AVX2 with FMA, or portable) is chosen at run time; the environment variable
 //! `LSOFTMAX_KERNELS_LEVEL` (`portable`, `avx2`, `avx512`) holds it down. Results do not depend on
-//! the number of threads. How they work and what was tried: `docs/kernels.md`.
+//! the number of threads. How they work and what was tried: `docs/internals/kernels.md`.
 //!
 //! This is the only crate of the project with unsafe code; each block says why it is sound.
 

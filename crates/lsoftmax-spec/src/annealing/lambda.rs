@@ -127,7 +127,7 @@ const ARRIVAL: f64 = 0.8;
 /// The same α means about the same margin for every m, so that no number depends on m or
 /// on the data. The end depends on the budget T: a short training cannot reach angles
 /// that a long one can, and λ = 0 (the paper's end) is reached when the budget allows. What
-/// was tried and measured is in docs/annealing.md.
+/// was tried and measured is in docs/guide/annealing.md.
 pub fn auto_lambda(step: f64, iterations: f64, m: u32) -> f64 {
     let Ok(psi) = Psi::new(m) else { return 0.0 };
     if m == 1 {
