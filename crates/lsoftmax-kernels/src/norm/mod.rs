@@ -198,8 +198,8 @@ fn check_matrix(rows: usize, channels: usize) -> Result<usize, KernelError> {
 /// Batch normalisation with batch statistics, followed by `PReLU` if [`Affine::slope`] is given.
 ///
 /// `x`, `y: [rows, channels]`; all others `[channels]`. Writes the batch's `mean` and biased `var`,
-/// and the output `y = n` if `n > 0`, else `slope * n`, with `n = (x - mean) / sqrt(var + eps) *
-/// gamma + beta`.
+/// and the output `y = n` if `n > 0`, else `slope * n`, with
+/// `n = (x - mean) / sqrt(var + eps) * gamma + beta`.
 pub fn norm_forward(
     (rows, channels): (usize, usize),
     x: &[f32],

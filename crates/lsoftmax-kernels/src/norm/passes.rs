@@ -108,18 +108,18 @@ unsafe fn strip_moments<V: Vector, const W: usize, const PART: bool>(
         means[at].store_if::<PART>(mean.add(at * V::LANES), part);
     }
     // The rounded mean is not exact; the sum of deviations corrects it.
-    let (mut squares, mut rest) = ([V::zero(); W], [V::zero(); W]);
+    let (mut squared, mut rest) = ([V::zero(); W], [V::zero(); W]);
     for row in 0..rows {
         for at in 0..W {
             let value = V::load_if::<PART>(from.add(row * channels + at * V::LANES), part);
             let apart = value.sub(means[at]);
-            squares[at] = apart.fma(apart, squares[at]);
+            squared[at] = apart.fma(apart, squared[at]);
             rest[at] = rest[at].add(apart);
         }
     }
     for at in 0..W {
         let excess = rest[at].mul(rest[at]).mul(V::splat(inverse));
-        squares[at]
+        squared[at]
             .sub(excess)
             .store_if::<PART>(squares.add(at * V::LANES), part);
         rest[at].store_if::<PART>(rests.add(at * V::LANES), part);
