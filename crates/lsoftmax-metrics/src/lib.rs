@@ -48,7 +48,7 @@
 //! assert_eq!((roc.auc(), roc.eer().rate), (1.0, 0.0));
 //! assert_eq!(roc.best_threshold().accuracy, 1.0);
 //!
-//! One different pair cannot measure a FAR of 1e-3.
+//! // One different pair cannot measure a FAR of 1e-3.
 //! assert_eq!(roc.tar_at_far(1e-3)?.measured, None);
 //! # Ok::<(), lsoftmax_metrics::Error>(())
 //! ```
