@@ -2,10 +2,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::centres::ClassSums;
 use crate::matrix::{check_columns, check_labels};
+use crate::pairwise::pairwise_angles;
 use crate::vector::{angle_rad, dot, has_direction, norm};
-use crate::{
-    Centre, ClassCentres, Histogram, Matrix, PairwiseAngles, Result, Summary, pairwise_angles,
-};
+use crate::{Centre, ClassCentres, Histogram, Matrix, PairwiseAngles, Result, Summary};
 
 /// The angle of each feature to the class weight of its label, in radians.
 ///

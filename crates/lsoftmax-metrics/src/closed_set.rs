@@ -8,7 +8,7 @@ use crate::{ConfusionMatrix, Error, Matrix, Result};
 ///
 /// Ties go to the lowest index. A row with a NaN has no largest logit: the result is `None`, and
 /// every metric here counts that sample as wrong.
-pub fn argmax(logits: &[f32]) -> Option<usize> {
+pub(crate) fn argmax(logits: &[f32]) -> Option<usize> {
     let mut best = None;
     for (class, &logit) in logits.iter().enumerate() {
         if logit.is_nan() {
@@ -56,7 +56,7 @@ pub fn top1_error_percent(logits: Matrix<'_>, labels: &[usize]) -> Result<f64> {
 ///
 /// # Errors
 /// As [`top1_error_percent`], or `k` is 0 or exceeds the number of classes.
-pub fn topk_error_percent(logits: Matrix<'_>, labels: &[usize], k: usize) -> Result<f64> {
+pub(crate) fn topk_error_percent(logits: Matrix<'_>, labels: &[usize], k: usize) -> Result<f64> {
     let classes = logits.columns();
     check_labels(labels, logits.rows(), classes)?;
     check_k(k, classes)?;

@@ -1,8 +1,7 @@
 //! Evaluation metrics for large-margin training, as pure functions of arrays.
 //!
-//! - **Closed set**: [`ClosedSet`] counts a test set batch by batch into the [`ConfusionMatrix`],
-//!   the top-1 error and any top-k errors; [`top1_error_percent`] and [`topk_error_percent`] do the
-//!   same for one array.
+//! - **Closed set**: [`ClosedSet`] counts a test set batch by batch into the [`ConfusionMatrix`], the
+//!   top-1 error and any top-k errors; [`top1_error_percent`] computes the top-1 error of one array.
 //! - **Angles**: [`AngleStatistics`] measures, batch by batch, the angles between features and
 //!   their class weights, the angles between classes, and the angular Fisher score. [`IntraAngles`]
 //!   measures the angle of each sample to its class centre in a second pass.
@@ -70,6 +69,8 @@
 mod angles;
 mod centres;
 mod closed_set;
+#[cfg(test)]
+mod closed_set_tests;
 mod clustering;
 mod confusion;
 mod error;
@@ -90,9 +91,7 @@ pub use angles::{
     AngleReport, AngleStatistics, IntraAngles, IntraReport, intra_angles, target_angles_rad,
 };
 pub use centres::{Centre, ClassCentres};
-pub use closed_set::{
-    ClosedSet, ClosedSetReport, TopKError, argmax, top1_error_percent, topk_error_percent,
-};
+pub use closed_set::{ClosedSet, ClosedSetReport, TopKError, top1_error_percent};
 pub use clustering::{
     KMeans, adjusted_mutual_information, k_means, k_means_from, normalized_mutual_information,
 };
@@ -105,7 +104,7 @@ pub use identification::{
 pub use matrix::Matrix;
 pub use nearest::{Neighbours, Search, SearchOptions, nearest, unit_rows};
 pub use pairs::VerificationPairs;
-pub use pairwise::{PairwiseAngles, pairwise_angles};
+pub use pairwise::PairwiseAngles;
 pub use retrieval::{RetrievalReport, retrieval, retrieval_leave_one_out};
 pub use summary::Summary;
 pub use verification::{

@@ -30,7 +30,7 @@ pub struct PairwiseAngles {
 ///
 /// # Shapes
 /// - rows: `[class, feature]`
-pub fn pairwise_angles(rows: Matrix<'_>) -> PairwiseAngles {
+pub(crate) fn pairwise_angles(rows: Matrix<'_>) -> PairwiseAngles {
     if rows.is_empty() {
         return PairwiseAngles {
             undefined: rows.rows(),
@@ -124,6 +124,16 @@ mod tests {
         );
         assert_eq!(angles.mean_nearest_rad, None);
         assert_eq!(pairwise_angles(Matrix::new(&[], 0, 2).unwrap()).vectors, 0);
+    }
+
+    /// A matrix without columns has no values and any number of rows; no loop may visit them.
+    #[test]
+    fn rows_without_columns_are_not_visited() {
+        for rows in [0, 1, usize::MAX] {
+            let angles = pairwise_angles(Matrix::new(&[], rows, 0).unwrap());
+            assert_eq!((angles.vectors, angles.undefined), (0, rows));
+            assert_eq!((angles.mean_rad, angles.closest), (None, None));
+        }
     }
 
     #[test]

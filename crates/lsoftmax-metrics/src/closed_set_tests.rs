@@ -1,6 +1,7 @@
 //! Closed-set metrics against a naive implementation that sorts.
 
-use lsoftmax_metrics::{ClosedSet, Matrix, argmax, top1_error_percent, topk_error_percent};
+use crate::closed_set::{argmax, topk_error_percent};
+use crate::{ClosedSet, Matrix, top1_error_percent};
 use proptest::prelude::*;
 
 const CLASSES: usize = 6;
