@@ -73,7 +73,7 @@ pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Spli
         } else {
             Err(DataError::format(
                 path,
-                format!("{count} labels, one for each image of the file beside it"),
+                format!("{count} labels, one for each image of the matching file"),
                 format!("{} labels; download both files again", labels.len()),
             ))
         }

@@ -38,7 +38,11 @@ pub fn read(path: &Path) -> Result<Array, DataError> {
     // Checked before memory is allocated for the rest.
     let start = read_at_most(&mut file, MAGIC.len() as u64 - 1, path)?;
     if start != MAGIC {
-        return Err(DataError::format(path, "a .npy file", "other first bytes"));
+        return Err(DataError::format(
+            path,
+            "a .npy file",
+            "an unknown file signature",
+        ));
     }
     parse(&read_rest(&mut file, start, path)?)
         .map_err(|(expected, found)| DataError::format(path, expected, found))
@@ -144,7 +148,7 @@ fn parse(bytes: &[u8]) -> Result<Array, ExpectedFound> {
 fn split(bytes: &[u8]) -> Result<(Header, &[u8]), ExpectedFound> {
     let wrong = |expected: &str, found: String| Err((expected.to_owned(), found));
     let Some(rest) = bytes.strip_prefix(MAGIC) else {
-        return wrong("a .npy file", "other first bytes".into());
+        return wrong("a .npy file", "an unknown file signature".into());
     };
     let (length, rest) = match *rest {
         [1, _, a, b, ref rest @ ..] => (u32::from_le_bytes([a, b, 0, 0]) as usize, rest),

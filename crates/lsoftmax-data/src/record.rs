@@ -280,9 +280,9 @@ impl RunImages {
             }
         }
         let redrawn = gone.count + new.count > 0;
-        let found = [content, class, gone, new, part];
+        let differences = [content, class, gone, new, part];
         // If images were added or removed, a drawn split changes for all; that is not reported.
-        let reported = &found[..if redrawn { 4 } else { 5 }];
+        let reported = &differences[..if redrawn { 4 } else { 5 }];
         let reported: Vec<String> = reported.iter().filter_map(Difference::sentence).collect();
         if !reported.is_empty() {
             return Some(reported.join(", "));
@@ -409,12 +409,15 @@ impl RunImages {
             }
             wanted[index] = true;
         }
-        let found = [gone, content, class];
-        let found: Vec<String> = found.iter().filter_map(Difference::sentence).collect();
-        if found.is_empty() && wanted.contains(&true) {
+        let differences = [gone, content, class];
+        let differences: Vec<String> = differences
+            .iter()
+            .filter_map(Difference::sentence)
+            .collect();
+        if differences.is_empty() && wanted.contains(&true) {
             Ok(data.select(|index| wanted[index]))
         } else {
-            Err(found.join(", "))
+            Err(differences.join(", "))
         }
     }
 

@@ -52,12 +52,12 @@ pub(super) fn verify(folder: &Path) -> Result<bool, DataError> {
             return Err(DataError::format(sums, expected, format!("{line:?}")));
         };
         let path = folder.join(name);
-        let found = sha256(&path)?;
-        if found != sum {
+        let digest = sha256(&path)?;
+        if digest != sum {
             return Err(DataError::format(
                 path,
                 format!("SHA-256 {sum}"),
-                format!("{found}; remove {} to download it again", folder.display()),
+                format!("{digest}; remove {} to download it again", folder.display()),
             ));
         }
     }

@@ -223,8 +223,8 @@ fn from_address(
         }
         let after = request.length()?;
         if after >= file.bytes {
-            let found = sha256(part).map_err(Failed::Here)?;
-            if found == file.sha256 {
+            let digest = sha256(part).map_err(Failed::Here)?;
+            if digest == file.sha256 {
                 return Ok(());
             }
             fs::remove_file(part).map_err(|error| request.here(error))?;
@@ -235,7 +235,7 @@ fn from_address(
                 continue;
             }
             return Err(Failed::There(format!(
-                "{} bytes with SHA-256 {found}, expected {} with {}",
+                "{} bytes with SHA-256 {digest}, expected {} with {}",
                 after, file.bytes, file.sha256
             )));
         }

@@ -37,8 +37,8 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
 /// As for [`read_file`], or the text is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, DataError> {
     let unreadable = |source| DataError::file("open", path, source);
-    let found = std::fs::metadata(path).map_err(unreadable)?;
-    let bytes = if is_pipe(found.file_type()) {
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    let bytes = if is_pipe(metadata.file_type()) {
         let pipe = options().open(path).map_err(unreadable)?;
         within(path, read_pipe(pipe, limit, path)?, limit)?
     } else {
@@ -119,37 +119,41 @@ fn options() -> OpenOptions {
     options
 }
 
-fn regular(path: &Path, found: &Metadata) -> Result<(), DataError> {
-    if found.is_file() {
+fn regular(path: &Path, metadata: &Metadata) -> Result<(), DataError> {
+    if metadata.is_file() {
         return Ok(());
     }
-    Err(DataError::format(path, "a file", kind(found.file_type())))
+    Err(DataError::format(
+        path,
+        "a file",
+        kind(metadata.file_type()),
+    ))
 }
 
 /// The kind of something that is not a regular file.
-pub(super) fn kind(found: FileType) -> &'static str {
-    if found.is_dir() {
+pub(super) fn kind(file_type: FileType) -> &'static str {
+    if file_type.is_dir() {
         return "a folder";
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt as _;
-        if found.is_fifo() {
+        if file_type.is_fifo() {
             return "a pipe";
         }
-        if found.is_socket() {
+        if file_type.is_socket() {
             return "a socket";
         }
-        if found.is_char_device() || found.is_block_device() {
+        if file_type.is_char_device() || file_type.is_block_device() {
             return "a device";
         }
     }
     "something else"
 }
 
-fn is_pipe(found: FileType) -> bool {
+fn is_pipe(file_type: FileType) -> bool {
     #[cfg(unix)]
-    return std::os::unix::fs::FileTypeExt::is_fifo(&found);
+    return std::os::unix::fs::FileTypeExt::is_fifo(&file_type);
     #[cfg(not(unix))]
     false
 }

@@ -112,14 +112,14 @@ pub fn holds_images(dir: &Path) -> Result<bool, DataError> {
 /// Reads all images of a folder or list, and reports its content and what a training with these
 /// options would reject. Writes nothing.
 pub fn check(path: &Path, options: &SourceOptions) -> ImageCheck {
-    let mut found = ImageCheck {
+    let mut report = ImageCheck {
         source: path.to_owned(),
         ..ImageCheck::default()
     };
-    if let Err(error) = look(path, options, &mut found) {
-        found.errors.push(error.to_string());
+    if let Err(error) = look(path, options, &mut report) {
+        report.errors.push(error.to_string());
     }
-    found
+    report
 }
 
 /// A decoded image.
@@ -129,7 +129,7 @@ struct Seen {
     digest: Digest,
 }
 
-fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<(), DataError> {
+fn look(path: &Path, options: &SourceOptions, report: &mut ImageCheck) -> Result<(), DataError> {
     // The content of a rejected folder is still reported.
     let (mut list, refused) = match ImageList::from_path_as(path, options.class_folders) {
         Ok(list) => (list, None),
@@ -142,12 +142,12 @@ fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<
     if let Some(file) = &options.exclude {
         list = left_out(list, file, &mut remarks)?;
     }
-    found.passed_over = list.reading.passed_over;
-    found.skipped = list.reading.skipped;
-    found.others = list.reading.others.clone();
-    found.left_aside = list.reading.left_aside();
-    found.warnings.clone_from(&list.reading.warnings);
-    found.classes = classes(&list);
+    report.passed_over = list.reading.passed_over;
+    report.skipped = list.reading.skipped;
+    report.others = list.reading.others.clone();
+    report.left_aside = list.reading.left_aside();
+    report.warnings.clone_from(&list.reading.warnings);
+    report.classes = classes(&list);
     let name = |entry: usize| list.path_within(&list.entries[entry].path);
     let seen: Vec<Result<Seen, String>> = list.entries.par_iter().map(|e| see(&e.path)).collect();
     let mut skipped = Vec::new();
@@ -156,12 +156,12 @@ fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<
         match seen {
             Ok(seen) => {
                 *sizes.entry(seen.size).or_default() += 1;
-                found.grey += usize::from(seen.grey);
-                found.colour += usize::from(!seen.grey);
+                report.grey += usize::from(seen.grey);
+                report.colour += usize::from(!seen.grey);
             }
             Err(reason) => {
                 skipped.push((entry as u32, reason.clone()));
-                found.broken.push(BrokenImage {
+                report.broken.push(BrokenImage {
                     path: name(entry),
                     reason: reason.clone(),
                 });
@@ -173,11 +173,11 @@ fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<
         width,
         images,
     };
-    found.sizes = sizes.into_iter().map(size).collect();
-    found
+    report.sizes = sizes.into_iter().map(size).collect();
+    report
         .sizes
         .sort_by_key(|size| (usize::MAX - size.images, size.height, size.width));
-    found.duplicates = duplicates(&list, &seen, name);
+    report.duplicates = duplicates(&list, &seen, name);
     if let Some(error) = refused {
         return Err(error);
     }
@@ -189,8 +189,8 @@ fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<
     list.check_broken(&content, options.images.broken)?;
     let split = divide(path, &list, stand_in(&list, &seen)?, options)?;
     refuse_trained(&split, path)?;
-    found.warnings.clone_from(&split.warnings);
-    found.summary = Some(summary(&split, &from(&list)));
+    report.warnings.clone_from(&split.warnings);
+    report.summary = Some(summary(&split, &from(&list)));
     Ok(())
 }
 

@@ -72,7 +72,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, ExpectedFound> {
     let format = image::guess_format(bytes)
         .ok()
         .filter(|format| FORMATS.contains(format))
-        .ok_or_else(|| (AN_IMAGE.to_owned(), "other first bytes".to_owned()))?;
+        .ok_or_else(|| (AN_IMAGE.to_owned(), "an unknown file signature".to_owned()))?;
     let image = if format == ImageFormat::Jpeg {
         jpeg::decode(bytes, allowed)?
     } else {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 const LAYOUT: &str = "a folder of images for each class, such as NAME/1.jpg";
-const LIST: &str = "a list says which image is what (.csv with the columns path, label, split)";
+const LIST: &str = "use a list (.csv with the columns path, label, split)";
 
 /// Maximum number of names in a message.
 const MAX_NAMED: usize = 5;
@@ -195,14 +195,14 @@ fn parts<'a>(
         return wrong(
             "parts such as train and test, or one folder per class",
             format!(
-                "{own} beside {others}; --class-folders top makes each of them a class, or {LIST}"
+                "{own} next to {others}; --class-folders top makes each of them a class, or {LIST}"
             ),
         );
     }
     if !others.is_empty() {
         return wrong(
             "train and test as the only folders with images",
-            format!("{others} beside the parts {own}; move it elsewhere, or {LIST}"),
+            format!("{others} next to the parts {own}; move it elsewhere, or {LIST}"),
         );
     }
     if !flat.is_empty() {
@@ -219,7 +219,7 @@ fn parts<'a>(
             let twice = names(twice.map(|(_, folder)| *folder));
             return wrong(
                 "one folder for each part",
-                format!("{twice} for one; {LIST}"),
+                format!("{twice} for the same part; {LIST}"),
             );
         }
     }

@@ -273,7 +273,7 @@ impl ImageList {
                 &self.source,
                 "images that can be read",
                 format!(
-                    "{} broken ones of {}: {}",
+                    "{} broken of {}: {}",
                     skipped.len(),
                     self.entries.len(),
                     self.names(skipped)
@@ -299,7 +299,7 @@ impl ImageList {
                         "an image of the class {:?} that can be read",
                         self.class_names[label as usize]
                     ),
-                    format!("{} broken ones: {}", of_class.len(), self.names(&of_class)),
+                    format!("{} broken: {}", of_class.len(), self.names(&of_class)),
                 ));
             }
         }

@@ -54,7 +54,7 @@ impl Table {
         }
         let size = size.try_into().map_or(0, u32::from_le_bytes).into();
         if magic != MAGIC {
-            return Err(not_parquet("other last bytes"));
+            return Err(not_parquet("no signature at its end"));
         }
         if size > MAX_FOOTER_BYTES {
             return Err(not_parquet("one with a footer of more than 64 MiB"));
@@ -122,11 +122,11 @@ impl Table {
             let reader = get_column_reader(descriptor.clone(), Box::new(pages));
             let before = rows.count();
             rows.read(reader, shared_prefixes, &self.budget)?;
-            let found = rows.count() - before;
-            if i64::try_from(found) != Ok(expected) {
+            let read = rows.count() - before;
+            if i64::try_from(read) != Ok(expected) {
                 return Err((
                     format!("{expected} rows in the column {name}, as in its row group"),
-                    found.to_string(),
+                    read.to_string(),
                 ));
             }
         }

@@ -60,7 +60,7 @@ pub(super) fn parse(path: &Path, text: &str, header: Header) -> Result<PairsFile
     if count != Some(lines.len()) {
         return wrong(
             format!(
-                "2 x {each} pairs in each of {folds} folds, as line 1 says, one a line{}",
+                "2 x {each} pairs in each of {folds} folds, as in line 1, one per line{}",
                 count.map_or_else(String::new, |count| format!(" up to line {}", count + 1))
             ),
             format!("{} lines after it", lines.len()),

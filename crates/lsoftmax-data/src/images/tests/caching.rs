@@ -35,7 +35,7 @@ fn a_second_start_decodes_nothing() {
     assert_eq!(first.remarks, second.remarks);
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
     options.broken = Broken::Refuse;
-    says(list.decode(&options), &["1 broken ones of 6"]);
+    says(list.decode(&options), &["1 broken of 6"]);
     // Other options use another file.
     options.broken = Broken::Skip;
     options.size = [5, 4];

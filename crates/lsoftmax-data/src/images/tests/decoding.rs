@@ -74,11 +74,11 @@ fn files_that_are_not_images_are_reported() {
     says(decode(b"", &small()), &["an empty file"]);
     says(
         decode(b"just a text\n", &small()),
-        &["expected a JPEG, PNG, WebP, BMP or PNM image, found other first bytes"],
+        &["expected a JPEG, PNG, WebP, BMP or PNM image, found an unknown file signature"],
     );
     says(
         decode(b"GIF89a\x01\x00\x01\x00", &small()),
-        &["other first bytes"],
+        &["an unknown file signature"],
     );
     let dir = folder(&[]);
     says(decode_image(dir.path(), &small()), &["found a folder"]);
@@ -279,7 +279,7 @@ fn broken_images_are_skipped_or_rejected() {
             "3 broken images skipped: a{0}2.jpg (expected a whole JPEG, found one without an end \
              marker: the file is truncated), a{0}3.png (expected a JPEG, PNG, WebP, BMP or PNM \
              image, found an empty file), b{0}text.png (expected a JPEG, PNG, WebP, BMP or PNM image, found \
-             other first bytes)",
+             an unknown file signature)",
             std::path::MAIN_SEPARATOR
         )]
     );
@@ -287,13 +287,13 @@ fn broken_images_are_skipped_or_rejected() {
         broken: Broken::Refuse,
         ..small()
     };
-    says(list.decode(&refuse), &["3 broken ones of 6", "2.jpg"]);
+    says(list.decode(&refuse), &["3 broken of 6", "2.jpg"]);
     // No readable image in one class, and in all.
     fs::write(dir.path().join("b/5.png"), b"").unwrap();
-    says(list.decode(&small()), &["class \"b\"", "2 broken ones"]);
+    says(list.decode(&small()), &["class \"b\"", "2 broken"]);
     let dir = folder(&[("a/1.png", Vec::new()), ("b/1.png", Vec::new())]);
     let list = ImageList::from_folder(dir.path()).unwrap();
-    says(list.decode(&small()), &["2 broken ones of 2"]);
+    says(list.decode(&small()), &["2 broken of 2"]);
 }
 
 proptest! {

@@ -97,24 +97,24 @@ fn ambiguous_parts_are_rejected() {
         // Next to other folders of images.
         (
             &["train/a/1.png", "test/a/1.png", "unlabeled/1.png"][..],
-            &["unlabeled beside the parts test, train"][..],
+            &["unlabeled next to the parts test, train"][..],
         ),
         (
             &["train/a/1.png", "test/a/1.png", "a/1.png", "b/1.png"],
-            &["a, b beside the parts"],
+            &["a, b next to the parts"],
         ),
         (
             &["train/a/1.png", "cat/1.png", "dog/1.png"],
-            &["train beside cat, dog", "--class-folders top"],
+            &["train next to cat, dog", "--class-folders top"],
         ),
         (
             &["test/1.png", "cat/1.png", "dog/1.png"],
-            &["test beside cat, dog", "--class-folders top"],
+            &["test next to cat, dog", "--class-folders top"],
         ),
         // One part twice, or only one part.
         (
             &["train/a/1.png", "training/a/1.png", "test/a/1.png"],
-            &["train, training for one"],
+            &["train, training for the same part"],
         ),
         (
             &["val/a/1.png", "test/a/1.png"],
@@ -135,7 +135,7 @@ fn ambiguous_parts_are_rejected() {
                 "bounding_box_test/1.png",
                 "query/1.png",
             ],
-            &["query beside"],
+            &["query next to"],
         ),
     ] {
         says(list(files), parts);
@@ -209,7 +209,7 @@ fn folders_in_classes_are_one_class_or_an_error() {
     ] {
         says(
             list(files),
-            &["--class-folders top", "--class-folders each", "a list says"],
+            &["--class-folders top", "--class-folders each", "use a list"],
         );
     }
     // If they were one class, test images would be trained on.
