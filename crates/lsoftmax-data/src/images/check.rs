@@ -116,7 +116,7 @@ pub fn check(path: &Path, options: &SourceOptions) -> ImageCheck {
         source: path.to_owned(),
         ..ImageCheck::default()
     };
-    if let Err(error) = look(path, options, &mut report) {
+    if let Err(error) = inspect(path, options, &mut report) {
         report.errors.push(error.to_string());
     }
     report
@@ -129,7 +129,7 @@ struct Seen {
     digest: Digest,
 }
 
-fn look(path: &Path, options: &SourceOptions, report: &mut ImageCheck) -> Result<(), DataError> {
+fn inspect(path: &Path, options: &SourceOptions, report: &mut ImageCheck) -> Result<(), DataError> {
     // The content of a rejected folder is still reported.
     let (mut list, refused) = match ImageList::from_path_as(path, options.class_folders) {
         Ok(list) => (list, None),
@@ -149,7 +149,11 @@ fn look(path: &Path, options: &SourceOptions, report: &mut ImageCheck) -> Result
     report.warnings.clone_from(&list.reading.warnings);
     report.classes = classes(&list);
     let name = |entry: usize| list.path_within(&list.entries[entry].path);
-    let seen: Vec<Result<Seen, String>> = list.entries.par_iter().map(|e| see(&e.path)).collect();
+    let seen: Vec<Result<Seen, String>> = list
+        .entries
+        .par_iter()
+        .map(|e| decode_and_hash(&e.path))
+        .collect();
     let mut skipped = Vec::new();
     let mut sizes: HashMap<[usize; 2], usize> = HashMap::new();
     for (entry, seen) in seen.iter().enumerate() {
@@ -194,7 +198,7 @@ fn look(path: &Path, options: &SourceOptions, report: &mut ImageCheck) -> Result
     Ok(())
 }
 
-fn see(path: &Path) -> Result<Seen, String> {
+fn decode_and_hash(path: &Path) -> Result<Seen, String> {
     let image =
         decode::read(path).and_then(|bytes| Ok((decode::image(&bytes)?, Digest::of(&bytes))));
     let (image, digest) =

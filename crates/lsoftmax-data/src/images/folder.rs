@@ -51,8 +51,8 @@ fn read(dir: &Path, tree: &Tree, how: ClassFolders, strict: bool) -> Result<Imag
     let mut found = Vec::new();
     for (part, folder) in parts {
         let folder = within(folder, part);
-        if !folder.way.is_empty() {
-            reading.folders.push((folder.way.clone(), part));
+        if !folder.relative.is_empty() {
+            reading.folders.push((folder.relative.clone(), part));
         }
         let mut classes = classes(dir, folder, how)?;
         if strict {
@@ -243,9 +243,9 @@ fn classes<'a>(
     root: &'a Folder,
     how: ClassFolders,
 ) -> Result<Vec<Class<'a>>, DataError> {
-    let place = match &*root.way {
+    let place = match &*root.relative {
         "" => dir.to_owned(),
-        way => dir.join(way),
+        relative => dir.join(relative),
     };
     if let Some(image) = root.images.first() {
         let name = image.file_name().unwrap_or_default().to_string_lossy();
@@ -255,15 +255,15 @@ fn classes<'a>(
         );
         return Err(DataError::format(place, LAYOUT, found));
     }
-    let way = |folder: &Folder| match root.way.len() {
-        0 => folder.way.clone(),
-        length => folder.way[length + 1..].to_owned(),
+    let relative = |folder: &Folder| match root.relative.len() {
+        0 => folder.relative.clone(),
+        length => folder.relative[length + 1..].to_owned(),
     };
     if how == ClassFolders::Each {
         return Ok(root
             .leaves()
             .into_iter()
-            .map(|leaf| (way(leaf), vec![leaf]))
+            .map(|leaf| (relative(leaf), vec![leaf]))
             .collect());
     }
     // Indexed by the name of the folder that holds the images.
@@ -280,7 +280,7 @@ fn classes<'a>(
                 [] => None,
             };
             if let Some([first, second]) = twice {
-                let (a, b) = (way(first), way(second));
+                let (a, b) = (relative(first), relative(second));
                 let found = if roles(&[first, second]).iter().any(Option::is_some) {
                     format!(
                         "parts in classes, {a} and {b}: put the classes into the parts, or {LIST}"
@@ -322,7 +322,7 @@ fn unusable(dir: &Path, classes: &[Class]) -> Result<(), DataError> {
                     "images of the class {name:?} that are read (.{})",
                     ENDINGS.join(", .")
                 ),
-                format!("{others} in {}", folders[0].way),
+                format!("{others} in {}", folders[0].relative),
             ));
         }
     }
@@ -343,7 +343,7 @@ impl Tree {
         for folder in empty.iter().take(MAX_NAMED) {
             reading.warnings.push(format!(
                 "no images in {} ({}): it is not a class",
-                folder.way,
+                folder.relative,
                 folder.all_others()
             ));
         }
@@ -357,7 +357,7 @@ impl Tree {
         if !unread.is_empty() {
             let leaves = self.root.leaves().into_iter();
             let leaves = leaves.filter(|leaf| !leaf.others.images().is_empty());
-            let places: Vec<&str> = leaves.map(|leaf| &*leaf.way).collect();
+            let places: Vec<&str> = leaves.map(|leaf| &*leaf.relative).collect();
             let places = first_names(&places);
             let places = if places.is_empty() {
                 String::new()

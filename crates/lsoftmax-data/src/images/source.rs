@@ -146,9 +146,9 @@ pub(crate) fn add_open_set(
 /// Describes the source of the parts; empty if the folder itself contains the classes.
 pub(super) fn from(list: &ImageList) -> String {
     let folders = &list.reading.folders;
-    let folder = |(way, part): &(String, Option<Part>)| match part {
-        Some(part) => format!("{way}/ ({part})"),
-        None => format!("{way}/"),
+    let folder = |(relative, part): &(String, Option<Part>)| match part {
+        Some(part) => format!("{relative}/ ({part})"),
+        None => format!("{relative}/"),
     };
     let folders: Vec<String> = folders.iter().map(folder).collect();
     if !folders.is_empty() {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Folder {
     pub(super) name: String,
     /// The path from the root, with slashes; empty for the root.
-    pub(super) way: String,
+    pub(super) relative: String,
     /// The images in it, in byte order of their names.
     pub(super) images: Vec<PathBuf>,
     /// The other files in it.
@@ -155,7 +155,7 @@ pub(super) fn scan(dir: &Path) -> Result<Tree, DataError> {
     let mut links = BTreeSet::from([(Vec::new(), dir.to_owned())]);
     while let Some(start) = links.pop_first() {
         let mut open = vec![start];
-        while let Some((way, path)) = open.pop() {
+        while let Some((relative, path)) = open.pop() {
             let real =
                 fs::canonicalize(&path).map_err(|source| DataError::file("read", &path, source))?;
             let outside = root.starts_with(&real) && root != real;
@@ -167,20 +167,20 @@ pub(super) fn scan(dir: &Path) -> Result<Tree, DataError> {
             passed_over += listing.passed_over;
             skipped += listing.skipped;
             let below = |(name, path): (String, PathBuf)| {
-                let mut below = way.clone();
+                let mut below = relative.clone();
                 below.push(name);
                 (below, path)
             };
             open.extend(listing.folders.into_iter().map(below));
             links.extend(listing.links.into_iter().map(below));
             let folder = Folder {
-                name: way.last().cloned().unwrap_or_default(),
-                way: way.join("/"),
+                name: relative.last().cloned().unwrap_or_default(),
+                relative: relative.join("/"),
                 images: listing.images,
                 others: listing.others,
                 ..Folder::default()
             };
-            found.insert(way, folder);
+            found.insert(relative, folder);
         }
     }
     Ok(Tree {
@@ -193,15 +193,15 @@ pub(super) fn scan(dir: &Path) -> Result<Tree, DataError> {
 /// Moves each folder into its parent.
 fn nested(mut found: BTreeMap<Vec<String>, Folder>) -> Folder {
     // No folder after the last one in order is below it.
-    while let Some((mut way, mut folder)) = found.pop_last() {
+    while let Some((mut relative, mut folder)) = found.pop_last() {
         folder.folders.reverse();
         folder.has_images = !folder.images.is_empty()
             || !folder.others.images().is_empty()
             || folder.folders.iter().any(|folder| folder.has_images);
-        if way.pop().is_none() {
+        if relative.pop().is_none() {
             return folder;
         }
-        if let Some(parent) = found.get_mut(&way) {
+        if let Some(parent) = found.get_mut(&relative) {
             parent.folders.push(folder);
         }
     }
@@ -232,8 +232,12 @@ mod tests {
         let names: Vec<&str> = root.folders.iter().map(|folder| &*folder.name).collect();
         assert_eq!(names, ["a", "a c", "b"]);
         assert!(root.has_images && root.only().is_none());
-        assert_eq!(root.folders[0].only().unwrap().way, "a/c");
-        let leaves: Vec<&str> = root.leaves().iter().map(|folder| &*folder.way).collect();
+        assert_eq!(root.folders[0].only().unwrap().relative, "a/c");
+        let leaves: Vec<&str> = root
+            .leaves()
+            .iter()
+            .map(|folder| &*folder.relative)
+            .collect();
         assert_eq!(leaves, ["a/c", "a c", "b"]);
         assert_eq!(root.all_others().to_string(), "1 .csv, 1 .tif, 1 .txt");
         let images = &root.folders[2].images;

@@ -238,7 +238,7 @@ impl Forward {
             outputs: shape.out_channels,
             kernel: shape.kernel,
             exchanged: false,
-            turned: false,
+            rotated: false,
         };
         if shape.suits_winograd() && !shape.is_mostly_weights() {
             let weights = || Arc::new(winograd::Forward::pack(level, &taps));
@@ -261,10 +261,10 @@ impl Forward {
             outputs: shape.in_channels,
             kernel: shape.kernel,
             exchanged: true,
-            turned: false,
+            rotated: false,
         };
         if shape.suits_winograd() {
-            taps.turned = true;
+            taps.rotated = true;
             let grid = winograd::Grid::new(
                 shape.out_height(),
                 shape.out_width(),

@@ -19,7 +19,7 @@ pub(crate) struct Taps<'a> {
     /// and outputs.
     pub(crate) exchanged: bool,
     /// Whether the kernel is rotated by 180 degrees.
-    pub(crate) turned: bool,
+    pub(crate) rotated: bool,
 }
 
 impl Taps<'_> {
@@ -36,7 +36,11 @@ impl Taps<'_> {
         for lane in 0..count {
             let taps = &self.weight[input * of_input + (first + lane) * of_output..][..area];
             for (line, &index) in lines.chunks_exact_mut(LINE).zip(indices) {
-                let index = if self.turned { area - 1 - index } else { index };
+                let index = if self.rotated {
+                    area - 1 - index
+                } else {
+                    index
+                };
                 line[lane] = taps[index];
             }
         }

@@ -188,7 +188,12 @@ fn one_folder_may_wrap_everything() {
     ] {
         let list = list(files).unwrap();
         assert_eq!(list.class_names, classes);
-        let folders: Vec<&str> = list.reading.folders.iter().map(|(way, _)| &**way).collect();
+        let folders: Vec<&str> = list
+            .reading
+            .folders
+            .iter()
+            .map(|(relative, _)| &**relative)
+            .collect();
         assert_eq!(folders, from);
         assert_eq!(list.entries.len(), files.len());
     }
