@@ -300,7 +300,7 @@ fn files_that_are_missing_or_damaged_are_named_and_nothing_is_left() {
     fs::write(path.join("d/train-images-idx3-ubyte"), &lie).unwrap();
     fails("mnist", "4000000000 x 28 x 28, found 1000");
     fs::write(path.join("d/train-images-idx3-ubyte"), &lie[..9]).unwrap();
-    fails("mnist", "the file is cut off");
+    fails("mnist", "the file is truncated");
     fs::write(path.join("d/data_batch_1.bin"), [0; 3000]).unwrap();
     fails("cifar10", "records of 3073 bytes, found 3000");
     assert!(complaint(path, 1, &["train", "--config", "no.toml"]).contains("cannot open no.toml"));

@@ -125,7 +125,7 @@ fn a_folder_is_checked_without_a_training() {
         "in several parts: 1",
         "Training/cat/0.pgm = Testing/cat/a.pgm",
         "broken: Training/dog/b.jpg: expected a",
-        "left aside: 1 hidden or left by systems; other files: 1 .tif, 1 .txt",
+        "ignored: 1 hidden or system files; other files: 1 .tif, 1 .txt",
         "warning: no images in notes (1 .txt)",
         "1 .tif (in Training/dog)",
         "all 2 classes      20     11     9",

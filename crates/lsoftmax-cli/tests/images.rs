@@ -137,7 +137,7 @@ fn a_run_is_evaluated_on_its_own_test_images_or_on_all_of_others() {
     refused(
         &eval(),
         &[
-            "d: not the images that the run run recorded: 1 not there",
+            "d: not the images that the run run recorded: 1 missing",
             &test[0],
         ],
     );
@@ -146,7 +146,7 @@ fn a_run_is_evaluated_on_its_own_test_images_or_on_all_of_others() {
     refused(&eval(), &["2 with other content (first ", &test[0]]);
     swap(dir, &one, &last);
     fs::rename(dir.join("d/banana"), dir.join("d/Banana")).unwrap();
-    refused(&eval(), &["2 not there (first banana/"]);
+    refused(&eval(), &["2 missing (first banana/"]);
     fs::rename(dir.join("d/Banana"), dir.join("d/banana")).unwrap();
     let image = fs::read(dir.join(&one)).unwrap();
     fs::write(dir.join(&one), &image[..40]).unwrap();
@@ -210,7 +210,7 @@ fn a_run_is_evaluated_on_its_own_test_images_or_on_all_of_others() {
     let output = common::lsoftmax(dir, &["eval", "run", "--data-dir", "new"]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("new: there is no class \"Cherry\""), "{said}");
+    assert!(said.contains("new: unknown class \"Cherry\""), "{said}");
     assert!(
         said.contains("did you mean \"cherry\"?") && said.contains("--open-set"),
         "{said}"
@@ -234,7 +234,7 @@ fn open_sets_are_compared_with_what_was_trained_on() {
     for class in ["ann", "ben", "kim", "leo"] {
         write(&dir.join("o"), class, 20..24);
     }
-    let names = "2 of 4 with names of trained classes, \"ann\" for one";
+    let names = "2 of 4 with names of trained classes, such as \"ann\"";
     refused(
         &train(dir, "t", "run", &["--open-set", "o"]),
         &["o: expected classes", names],
@@ -449,7 +449,7 @@ fn files_with_many_images_are_known_too() {
     );
     write_idx(&dir.join("e"), 7, &[0, 1], &[1, 3]);
     let output = common::lsoftmax(dir, &["eval", "run", "--data-dir", "e"]);
-    refused(&output, &["e: there is no class \"3\""]);
+    refused(&output, &["e: unknown class \"3\""]);
     // A changed pixel and a changed label.
     let change = |name: &str, place: usize| {
         let path = dir.join("d").join(name);

@@ -3,7 +3,7 @@
 use lsoftmax_data::glyphs::{Difficulty, SIDE, Stream, alphabet, digits};
 use std::error::Error;
 
-/// Images a row and a column of the sheet.
+/// Images per row and per column of the sheet.
 const COLUMNS: usize = 30;
 const ROWS: usize = 15;
 

@@ -1,6 +1,6 @@
-//! Measures how fast images are drawn and batches made: `speed`, best of five.
+//! Measures how fast images are drawn and batches made; prints the best of five.
 
-#![expect(clippy::print_stdout, reason = "it prints what it measures")]
+#![expect(clippy::print_stdout, reason = "prints its measurements")]
 
 use lsoftmax_data::glyphs::{Difficulty, Stream, alphabet, digits};
 use lsoftmax_data::{Augmentation, DataError, Dataset, LoadPlan, Loader, MemoryLayout};

@@ -2,27 +2,27 @@ use crate::error::DataError;
 use crate::preprocessing::View;
 use crate::random::Rng;
 
-/// Random changes of training images, each a function of (seed, epoch, index) alone.
+/// Random changes of training images, as functions of (seed, epoch, index) alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Augmentation {
-    /// Pixels added on each side before a crop of the old size at a random place, fewer than
-    /// an image is high and wide; what is added has the value of the mean (0 after
+    /// Pixels added on each side before a random crop of the original size; must be less than the
+    /// height and width of an image. Added pixels have the value of the mean (0 after
     /// preprocessing).
     pub pad_crop: usize,
-    /// Whether every second image, at random, is mirrored left to right.
+    /// Mirrors images left to right with probability 1/2.
     pub mirror: bool,
 }
 
-/// Keeps these random numbers apart from others of the same seed.
+/// Separates these random numbers from others of the same seed.
 const STREAM: u64 = 0x6175_676d;
 
 impl Augmentation {
-    /// None: images stay as they are.
+    /// No augmentation.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// As for CIFAR10+: pad by 4, crop, mirror.
+    /// The augmentation of CIFAR10+: pad by 4, crop, mirror.
     pub fn cifar_plus() -> Self {
         Self {
             pad_crop: 4,
@@ -30,14 +30,14 @@ impl Augmentation {
         }
     }
 
-    /// What of an image is seen in an epoch.
+    /// The view of an image in an epoch.
     pub(crate) fn view(self, seed: u64, epoch: u64, index: u32) -> View {
         if self == Self::none() {
             return View::default();
         }
         let mut rng = Rng::at(seed, &[STREAM, epoch, index.into()]);
         let places = 2 * self.pad_crop as u64 + 1;
-        // Where the crop starts, relative to the image.
+        // Start of the crop, relative to the image.
         let mut start = || rng.below(places) as isize - self.pad_crop as isize;
         View {
             top: start(),
@@ -46,13 +46,13 @@ impl Augmentation {
         }
     }
 
-    /// Whether this suits images of a shape: channels, height, width.
+    /// Checks this against the shape of images: channels, height, width.
     pub(crate) fn check(self, [_, height, width]: [usize; 3]) -> Result<(), DataError> {
         let side = height.min(width);
         if self.pad_crop < side {
             return Ok(());
         }
-        Err(DataError::number(
+        Err(DataError::out_of_range(
             "pad_crop",
             format!("below {side}, the smaller side of an image"),
             self.pad_crop,
@@ -69,8 +69,8 @@ mod tests {
 
     #[test]
     fn crops_and_mirrors_are_uniform_and_repeatable() {
-        // One bright pixel in the middle shows where the image went, and a dimmer one to
-        // its right whether it was mirrored.
+        // One bright pixel in the middle shows the shift, and a dimmer one to its right the
+        // mirroring.
         let mut image = vec![0; 81];
         image[40] = 255;
         image[41] = 128;
@@ -92,7 +92,7 @@ mod tests {
             let out = apply(epoch as u64);
             let bright = out.iter().position(|&v| v == 255.0).unwrap();
             let mirrored = bright % 9 == 8 || out[bright + 1] != 128.0;
-            // The last column does not show the neighbour: count what is unambiguous.
+            // The last column does not show the neighbour: count only unambiguous cases.
             if (1..8).contains(&(bright % 9)) {
                 *seen.entry((bright, mirrored)).or_default() += 1;
             }

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of an image: three planes of 32 x 32.
 const PIXELS: usize = 3 * 32 * 32;
-/// More than any file of either set; the real ones have 150 MB.
-const LARGEST: u64 = 1 << 30;
-/// The same for a file of class names; the real ones have 1 kB.
-const LARGEST_NAMES: u64 = 1 << 16;
+/// More than any file of either set; the real files have up to 150 MB.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+/// Maximum size of a file of class names; the real ones have 1 kB.
+const MAX_NAMES_BYTES: u64 = 1 << 16;
 
 /// The classes of CIFAR-10, in the order of their labels.
 const CIFAR10_CLASSES: &str = "airplane automobile bird cat deer dog frog horse ship truck";
@@ -27,14 +27,14 @@ const CIFAR100_CLASSES: &str = "apple aquarium_fish baby bear beaver bed bee bee
     sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip \
     turtle wardrobe whale willow_tree wolf woman worm";
 
-/// What differs between the two.
+/// The differences between the two formats.
 struct Format {
     folder: &'static str,
     train: &'static [&'static str],
     test: &'static str,
-    /// The file of class names.
+    /// The file with the class names.
     names: &'static str,
-    /// The class names without one.
+    /// The class names without that file.
     classes: &'static str,
     /// Bytes before the pixels; the last of them is the label.
     labels: usize,
@@ -64,25 +64,25 @@ const CIFAR100: Format = Format {
     labels: 2,
 };
 
-/// The files that a folder needs, for messages.
+/// The required files of a folder, for messages.
 pub(crate) const CIFAR10_FILES: &str = "data_batch_1.bin to data_batch_5.bin and test_batch.bin \
      (the binary version on https://www.cs.toronto.edu/~kriz/cifar.html)";
 pub(crate) const CIFAR100_FILES: &str = "train.bin and test.bin (the binary version on \
      https://www.cs.toronto.edu/~kriz/cifar.html)";
 
-/// Reads CIFAR-10 from its folder or the folder above: 3x32x32 images, 10 classes.
+/// Reads CIFAR-10 from its folder or the parent folder: 3x32x32 images, 10 classes.
 ///
-/// Class names are those of `batches.meta.txt`, or without that file the usual ones.
+/// Class names are read from `batches.meta.txt`; without that file the standard names are used.
 ///
 /// # Errors
-/// A file is missing, has no whole number of records, a label that is no class, or other
-/// than 10 class names.
+/// A file is missing or does not hold a whole number of records, a label is not a class, or there
+/// are not exactly 10 class names.
 pub fn load_cifar10(dir: &Path) -> Result<Split, DataError> {
     load(dir, &CIFAR10)
 }
 
-/// Reads CIFAR-100 with its 100 fine labels; class names are those of
-/// `fine_label_names.txt`, or without that file the usual ones.
+/// Reads CIFAR-100 with its 100 fine labels. Class names are read from `fine_label_names.txt`;
+/// without that file the standard names are used.
 ///
 /// # Errors
 /// As [`load_cifar10`].
@@ -106,13 +106,13 @@ fn load(dir: &Path, format: &Format) -> Result<Split, DataError> {
     ))
 }
 
-/// The names of the file, or without a file the built-in ones.
+/// The class names of the file, or the built-in ones without a file.
 fn class_names(path: &Path, format: &Format) -> Result<Vec<String>, DataError> {
     let built_in: Vec<String> = format.classes.split(' ').map(str::to_owned).collect();
     if !path.exists() {
         return Ok(built_in);
     }
-    let names: Vec<String> = read_text(path, LARGEST_NAMES)?
+    let names: Vec<String> = read_text(path, MAX_NAMES_BYTES)?
         .lines()
         .map(|line| line.trim().to_owned())
         .filter(|line| !line.is_empty())
@@ -122,8 +122,8 @@ fn class_names(path: &Path, format: &Format) -> Result<Vec<String>, DataError> {
     }
     Err(DataError::format(
         path,
-        format!("{} class names, one a line", built_in.len()),
-        format!("{}; get the file anew or remove it", names.len()),
+        format!("{} class names, one per line", built_in.len()),
+        format!("{}; download the file again or remove it", names.len()),
     ))
 }
 
@@ -131,7 +131,7 @@ fn read(paths: &[PathBuf], format: &Format, names: &[String]) -> Result<Dataset,
     let record = format.labels + PIXELS;
     let classes = names.len();
     let (mut images, mut labels) = (Vec::new(), Vec::new());
-    // The file of each image, and its number there.
+    // The file of each image, and its index in the file.
     let mut places = Vec::new();
     for path in paths {
         let file = path.file_name().unwrap_or_default().to_string_lossy();
@@ -150,12 +150,12 @@ fn read(paths: &[PathBuf], format: &Format, names: &[String]) -> Result<Dataset,
                 ),
             });
         }
-        let bytes = read_at_most(open_file(path)?, LARGEST, path)?;
-        if bytes.is_empty() || bytes.len() % record != 0 || bytes.len() as u64 > LARGEST {
+        let bytes = read_at_most(open_file(path)?, MAX_FILE_BYTES, path)?;
+        if bytes.is_empty() || bytes.len() % record != 0 || bytes.len() as u64 > MAX_FILE_BYTES {
             return Err(DataError::format(
                 path,
                 format!("a whole number of records of {record} bytes"),
-                format!("{} bytes; get the file anew", bytes.len()),
+                format!("{} bytes; download the file again", bytes.len()),
             ));
         }
         for (row, record) in bytes.chunks_exact(record).enumerate() {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_named() {
+    fn damage_is_reported() {
         let dir = cifar10();
         let path = dir.path().join("data_batch_2.bin");
         fs::write(&path, vec![0; 3073 + 5]).unwrap();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn class_names_are_those_of_the_file() {
+    fn class_names_are_read_from_the_file() {
         let dir = cifar10();
         let path = dir.path().join(CIFAR10.names);
         fs::write(&path, "a\nb\r\nc\nd\ne\nf\ng\nh\ni\nj\n\n").unwrap();
@@ -259,7 +259,7 @@ mod tests {
         fs::write(&path, "a\nb\n").unwrap();
         let message = load_cifar10(dir.path()).unwrap_err().to_string();
         assert!(
-            message.contains("10 class names, one a line, found 2"),
+            message.contains("10 class names, one per line, found 2"),
             "{message}"
         );
     }

@@ -8,20 +8,20 @@ use std::collections::HashMap;
 use std::fmt::Display;
 use std::sync::Arc;
 
-/// Labelled images, decoded once and kept as bytes. Cloning shares them.
+/// Labelled images, decoded once and stored as bytes. Clones share them.
 ///
-/// There is at least one image, and every label names a class. A class need not have
-/// images: [`class_counts`](Self::class_counts) says which have none.
+/// There is at least one image, and every label is a class. Classes may be empty; see
+/// [`class_counts`](Self::class_counts).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
     samples: Arc<Samples>,
-    /// Channels of an image: 1 for grey, 3 for colour.
+    /// Channels per image: 1 for grey, 3 for colour.
     pub channels: usize,
-    /// Rows of an image.
+    /// Rows per image.
     pub height: usize,
-    /// Columns of an image.
+    /// Columns per image.
     pub width: usize,
-    /// A name for each class.
+    /// The name of each class.
     pub class_names: Vec<String>,
 }
 
@@ -30,30 +30,30 @@ struct Samples {
     /// `[sample, channel, height, width]`.
     images: Vec<u8>,
     labels: Vec<u32>,
-    /// Where each sample comes from; none of generated ones.
+    /// The origin of each sample; `None` for generated ones.
     origins: Option<Origins>,
 }
 
-/// Images of a batch as numbers.
+/// A batch of images as floats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// The step of the training that it is for; the number of the batch in an evaluation.
+    /// The training step of the batch; in an evaluation, the index of the batch.
     pub step: u64,
-    /// Images, channels, height and width, whatever the layout in memory.
+    /// Batch size, channels, height and width, independent of the memory layout.
     pub shape: [usize; 4],
-    /// The values in the layout asked for.
+    /// The values, in the requested layout.
     pub pixels: Vec<f32>,
-    /// A label an image.
+    /// The label of each image.
     pub labels: Vec<u32>,
-    /// Where each image stands in its data set.
+    /// The index of each image in its data set.
     pub indices: Vec<u32>,
 }
 
 impl Dataset {
-    /// Checks and keeps images `[sample, channel, height, width]`.
+    /// Checks and stores images `[sample, channel, height, width]`.
     ///
     /// # Errors
-    /// A size of zero, lengths that do not fit, a label that names no class.
+    /// A size is zero, the lengths do not match, or a label is not a class.
     pub fn new(
         images: Vec<u8>,
         labels: Vec<u32>,
@@ -61,20 +61,24 @@ impl Dataset {
         class_names: Vec<String>,
     ) -> Result<Self, DataError> {
         if labels.is_empty() {
-            return Err(DataError::number("the number of images", "at least 1", 0));
+            return Err(DataError::out_of_range(
+                "the number of images",
+                "at least 1",
+                0,
+            ));
         }
         let expected = [channels, height, width]
             .iter()
             .try_fold(labels.len(), |product, &size| product.checked_mul(size));
         if expected != Some(images.len()) || images.is_empty() {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "the number of bytes",
                 format!("{} images of {channels}x{height}x{width}", labels.len()),
                 images.len(),
             ));
         }
         if labels.len() > u32::MAX as usize {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "the number of images",
                 "below 2^32",
                 labels.len(),
@@ -105,18 +109,18 @@ impl Dataset {
         })
     }
 
-    /// The same images, with the path and the digest of each ([`Origin`]). Parts that are taken of
-    /// the data set keep them.
+    /// The same images with a path and digest for each ([`Origin`]). Subsets of the data set keep
+    /// them.
     ///
     /// # Errors
-    /// There is not one for each image.
+    /// There is not one origin per image.
     pub fn with_origins(
         self,
         origins: impl IntoIterator<Item = (impl AsRef<str>, Digest)>,
     ) -> Result<Self, DataError> {
         let origins = Origins::new(origins.into_iter());
         if origins.len() != self.len() {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "the number of origins",
                 format!("that of the images, {}", self.len()),
                 origins.len(),
@@ -133,8 +137,8 @@ impl Dataset {
         })
     }
 
-    /// The same images, each known by the file that holds it, its number there, and the digest of
-    /// its pixels.
+    /// The same images, each identified by the file that contains it, its index in the file, and
+    /// the digest of its pixels.
     pub(crate) fn packed_in<F: Display>(
         self,
         place: impl Fn(usize) -> (F, usize),
@@ -150,27 +154,27 @@ impl Dataset {
         self.with_origins(origins)
     }
 
-    /// Where an image comes from, if the images come from files.
+    /// The origin of an image, if the images come from files.
     ///
     /// # Panics
-    /// There is no image of this index.
+    /// `index` is out of range.
     pub fn origin(&self, index: usize) -> Option<Origin<'_>> {
         let origins = self.samples.origins.as_ref();
         origins.map(|origins| origins.get(index))
     }
 
-    /// Whether images come from files, and [`origin`](Self::origin) says from which.
+    /// Whether images come from files, so that [`origin`](Self::origin) is known.
     pub fn has_origins(&self) -> bool {
         self.samples.origins.is_some()
     }
 
-    /// The number of images, at least 1.
+    /// Number of images, at least 1.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.samples.labels.len()
     }
 
-    /// The number of classes, with or without images.
+    /// Number of classes, including empty ones.
     pub fn num_classes(&self) -> usize {
         self.class_names.len()
     }
@@ -178,7 +182,7 @@ impl Dataset {
     /// The bytes of an image, `[channel, height, width]`.
     ///
     /// # Panics
-    /// There is no image of this index.
+    /// `index` is out of range.
     pub fn image(&self, index: usize) -> &[u8] {
         let size = self.channels * self.height * self.width;
         &self.samples.images[index * size..(index + 1) * size]
@@ -192,7 +196,7 @@ impl Dataset {
     /// The class of an image.
     ///
     /// # Panics
-    /// There is no image of this index.
+    /// `index` is out of range.
     pub fn label(&self, index: usize) -> u32 {
         self.samples.labels[index]
     }
@@ -202,7 +206,7 @@ impl Dataset {
         &self.samples.labels
     }
 
-    /// How many images each class has.
+    /// Number of images in each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.num_classes()];
         for &label in self.labels() {
@@ -211,7 +215,7 @@ impl Dataset {
         counts
     }
 
-    /// The mean byte of each value of an image, `[channel, height, width]`.
+    /// The mean image over all samples, `[channel, height, width]`.
     pub fn mean_image(&self) -> Vec<f32> {
         let mut sums = vec![0u64; self.image(0).len()];
         for image in self.samples.images.chunks_exact(sums.len()) {
@@ -225,7 +229,7 @@ impl Dataset {
             .collect()
     }
 
-    /// All images, each with left and right exchanged.
+    /// All images, mirrored left to right.
     #[must_use]
     pub fn mirrored(&self) -> Self {
         let mut images = self.samples.images.clone();
@@ -243,14 +247,15 @@ impl Dataset {
         }
     }
 
-    /// The images that are wanted, in their order; at least one is.
+    /// The selected images, in order. At least one must be selected.
     pub(crate) fn select(&self, mut wanted: impl FnMut(usize) -> bool) -> Self {
         self.select_as(self.class_names.clone(), |index| {
             wanted(index).then(|| self.label(index))
         })
     }
 
-    /// The images that get a label, in their order; at least one does, and each names a class.
+    /// The images that are given a label, in order. At least one must be, and each label must be a
+    /// class.
     pub(crate) fn select_as(
         &self,
         class_names: Vec<String>,
@@ -276,11 +281,11 @@ impl Dataset {
         }
     }
 
-    /// The same images with the classes of another data set or of a model, matched by name in
-    /// Unicode's form C.
+    /// The same images with the classes of another data set or model, matched by name in Unicode
+    /// normalisation form C.
     ///
     /// # Errors
-    /// A class with images has a name that is not among these; the nearest one is named.
+    /// A class with images is not among these names; the error suggests the nearest name.
     pub fn relabelled(&self, class_names: &[String]) -> Result<Self, DataError> {
         let known: HashMap<_, _> = class_names.iter().map(|name| nfc(name)).zip(0..).collect();
         let places: Vec<Option<u32>> = (self.class_names.iter())
@@ -311,7 +316,7 @@ impl Dataset {
         }))
     }
 
-    /// These images and then the others, which have the same shape and classes.
+    /// These images followed by the others, which must have the same shape and classes.
     pub(crate) fn followed_by(&self, other: &Self) -> Self {
         let samples = Samples {
             images: [&self.samples.images[..], &other.samples.images].concat(),
@@ -327,17 +332,16 @@ impl Dataset {
         }
     }
 
-    /// The preprocessing that suits these (training) images.
+    /// The preprocessing for these (training) images.
     pub fn preprocessing(&self) -> Preprocessing {
         Preprocessing::of(self)
     }
 
-    /// All images in order, as batches of `size` (at least 1) for an evaluation: nothing
-    /// is shuffled or changed, and the last batch may be smaller.
+    /// All images in order, in batches of `size` (at least 1) for an evaluation: neither shuffled
+    /// nor augmented. The last batch may be smaller.
     ///
     /// # Panics
-    /// The preprocessing is for images of another shape, which
-    /// [`Preprocessing::check`] finds out.
+    /// The preprocessing is for another image shape; [`Preprocessing::check`] detects this.
     pub fn batches<'a>(
         &'a self,
         size: usize,
@@ -375,13 +379,13 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_image_is_a_mean_a_place() {
+    fn the_mean_image_has_one_mean_per_value() {
         assert_eq!(tiny().mean_image(), [10.0, 11.0, 12.0, 13.0]);
         assert_eq!((tiny().label(3), tiny().label(5)), (1, 0));
     }
 
     #[test]
-    fn refuses_what_does_not_fit() {
+    fn mismatched_lengths_are_rejected() {
         let new = |bytes: usize, labels: Vec<u32>| {
             Dataset::new(
                 vec![0; bytes],

@@ -1,4 +1,4 @@
-//! What tells the content of files apart.
+//! Digests that identify the content of files.
 
 use crate::error::DataError;
 use crate::file::open_file;
@@ -8,8 +8,8 @@ use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
-/// The SHA-256 of some content, such as the bytes of an image's file. Its text is 64 hexadecimal
-/// digits, as `sha256sum` prints them.
+/// The SHA-256 digest of some content, such as the bytes of an image file. It is displayed as 64
+/// hexadecimal digits, like the output of `sha256sum`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -19,10 +19,10 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// The digest of a file, which is read in pieces.
+    /// The digest of a file, read in chunks.
     ///
     /// # Errors
-    /// It is not there, cannot be read, or is not a file.
+    /// The file does not exist, cannot be read, or is not a regular file.
     pub fn of_file(path: &Path) -> Result<Self, DataError> {
         let mut file = open_file(path)?;
         let mut hash = Sha256::new();
@@ -52,7 +52,8 @@ impl FromStr for Digest {
     type Err = DataError;
 
     fn from_str(text: &str) -> Result<Self, DataError> {
-        let wrong = || DataError::number("sha256", "64 hexadecimal digits", format!("{text:?}"));
+        let wrong =
+            || DataError::out_of_range("sha256", "64 hexadecimal digits", format!("{text:?}"));
         let digits = text.as_bytes().as_chunks::<2>();
         let mut bytes = [0; 32];
         if digits.0.len() != bytes.len() || !digits.1.is_empty() {
@@ -71,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn its_text_is_that_of_sha256sum() {
+    fn text_matches_sha256sum() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::of(b"").to_string(), empty);
         assert_eq!(

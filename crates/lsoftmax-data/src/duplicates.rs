@@ -1,4 +1,4 @@
-//! Identical images where they must not be.
+//! Finds identical images in several parts or classes.
 
 use crate::dataset::Dataset;
 use crate::digest::Digest;
@@ -9,18 +9,18 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::path::Path;
 
-/// The images of some parts of a data set by what they show: two are identical if their files are,
-/// or if they are once they are decoded.
-struct Pictures<'a> {
+/// Images of several parts of a data set, indexed by content. Two images are identical if their
+/// files are, or if their decoded pixels are.
+struct ContentIndex<'a> {
     parts: Vec<&'a Dataset>,
     by_file: HashMap<Digest, Place>,
     by_pixels: HashMap<u64, Place>,
 }
 
-/// The part and the place in it.
+/// Part, and index within the part.
 type Place = (usize, usize);
 
-impl<'a> Pictures<'a> {
+impl<'a> ContentIndex<'a> {
     fn new() -> Self {
         Self {
             parts: Vec::new(),
@@ -39,14 +39,15 @@ impl<'a> Pictures<'a> {
         by_file.or(by_pixels).copied()
     }
 
-    /// Adds a part; `told` hears of each of its images that is identical to one before.
-    fn add(&mut self, data: &'a Dataset, mut told: impl FnMut(Place, usize)) {
+    /// Adds a part and calls `on_duplicate` for each of its images that is identical to an earlier
+    /// one.
+    fn add(&mut self, data: &'a Dataset, mut on_duplicate: impl FnMut(Place, usize)) {
         let hashes = hashes(data);
         let part = self.parts.len();
         self.parts.push(data);
         for (index, hash) in hashes.into_iter().enumerate() {
             if let Some(place) = self.twin(data, index, hash) {
-                told(place, index);
+                on_duplicate(place, index);
             }
             self.by_pixels.entry(hash).or_insert((part, index));
             if let Some(origin) = data.origin(index) {
@@ -65,7 +66,7 @@ fn hashes(data: &Dataset) -> Vec<u64> {
     (0..data.len()).into_par_iter().map(hash).collect()
 }
 
-/// An image for a message: its path and its class.
+/// An image in a message: its path and class.
 fn name(data: &Dataset, index: usize) -> String {
     let class = &data.class_names[data.label(index) as usize];
     match data.origin(index) {
@@ -74,7 +75,7 @@ fn name(data: &Dataset, index: usize) -> String {
     }
 }
 
-/// Refuses an open set with files that are trained or tested on.
+/// Rejects an open set that contains files used for training or testing.
 pub(crate) fn refuse_trained(split: &Split, path: &Path) -> Result<(), DataError> {
     let Some(open_set) = &split.open_set else {
         return Ok(());
@@ -99,7 +100,7 @@ pub(crate) fn refuse_trained(split: &Split, path: &Path) -> Result<(), DataError
         None => Ok(()),
         Some((unseen, trained)) => Err(DataError::format(
             path,
-            "an open set without images of trained classes (take them out of it)",
+            "an open set without images of trained classes (remove them)",
             format!(
                 "{} of {} images that are, first {unseen}, identical to {trained}",
                 twins.len(),
@@ -109,7 +110,7 @@ pub(crate) fn refuse_trained(split: &Split, path: &Path) -> Result<(), DataError
     }
 }
 
-/// A number of images, and the first with its twin.
+/// Number of images, and the first with its duplicate.
 #[derive(Default)]
 struct Count {
     images: usize,
@@ -135,7 +136,7 @@ fn more(count: usize) -> String {
     }
 }
 
-/// What identical images make of the parts of a split, a sentence each.
+/// Warnings about identical images in the parts of a split, one sentence each.
 pub(crate) fn warnings(split: &Split) -> Vec<String> {
     if !split.train.has_origins() && !split.test.has_origins() {
         return Vec::new();
@@ -144,11 +145,11 @@ pub(crate) fn warnings(split: &Split) -> Vec<String> {
     let (mut tested, mut labels, mut unseen) =
         (Count::default(), Count::default(), Count::default());
     let mut chosen = Count::default();
-    let mut pictures = Pictures::new();
+    let mut index_by_content = ContentIndex::new();
     let mut parts = vec![train, test];
     parts.extend(&split.held_out);
     for (number, &part) in parts.iter().enumerate() {
-        pictures.add(part, |(twin_part, twin), index| {
+        index_by_content.add(part, |(twin_part, twin), index| {
             let names = || [name(parts[twin_part], twin), name(part, index)];
             match (twin_part, number) {
                 (0, 1) => tested.add(names),
@@ -161,7 +162,7 @@ pub(crate) fn warnings(split: &Split) -> Vec<String> {
         });
     }
     if let Some(open_set) = &split.open_set {
-        pictures.add(open_set, |(twin_part, twin), index| {
+        index_by_content.add(open_set, |(twin_part, twin), index| {
             let part = parts.get(twin_part).copied();
             let names = || [name(part.unwrap_or(open_set), twin), name(open_set, index)];
             if part.is_some() {
@@ -173,15 +174,15 @@ pub(crate) fn warnings(split: &Split) -> Vec<String> {
     }
     let tested = tested.sentence(|count, first| {
         format!(
-            "{count} of {} test images are identical to training images: {first}{}; on them the \
-             test error says nothing about new images",
+            "{count} of {} test images are identical to training images: {first}{}; the test error \
+             on them says nothing about new images",
             test.len(),
             more(count)
         )
     });
     let chosen = chosen.sentence(|count, first| {
         format!(
-            "identical images held out and in other parts: {first}{}; they are no help in choosing \
+            "identical images held out and in other parts: {first}{}; they do not help to choose \
              a model",
             more(count)
         )
@@ -191,8 +192,8 @@ pub(crate) fn warnings(split: &Split) -> Vec<String> {
     });
     let unseen = unseen.sentence(|count, first| {
         format!(
-            "identical images in the open set and in trained classes: {first}{}; its figures are \
-             not all of classes never trained on",
+            "identical images in the open set and in trained classes: {first}{}; its results \
+             include trained images",
             more(count)
         )
     });

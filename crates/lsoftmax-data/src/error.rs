@@ -1,49 +1,50 @@
 use std::path::PathBuf;
 
-/// What can be wrong with data from outside.
+/// An error in external data.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DataError {
     /// A file or folder that cannot be read or written.
     #[error("cannot {action} {path}: {source}")]
     File {
-        /// What was being done.
+        /// The attempted action.
         action: &'static str,
-        /// To what.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A file with other content than its format asks for.
+    /// A file whose content does not match its format.
     #[error("{path}: expected {expected}, found {found}")]
     Format {
         /// The file.
         path: PathBuf,
-        /// What should be there.
+        /// The expected content.
         expected: String,
-        /// What is there.
+        /// The content found.
         found: String,
     },
-    /// Files of a data set that are not where they should be.
+    /// A missing file of a data set.
     #[error("{path} has no {missing}; {hint}")]
     Missing {
-        /// The folder searched.
+        /// The searched folder.
         path: PathBuf,
-        /// The file.
+        /// The missing file.
         missing: String,
-        /// What to do about it.
+        /// How to mend it.
         hint: String,
     },
-    /// A data set that needs a folder, without one.
+    /// A data set needs a folder, but none was given.
     #[error(
         "{name} needs --data-dir, the folder with {files}, or `lsoftmax data get {name}`; --data glyphs needs no files"
     )]
     NoFolder {
         /// The data set.
         name: String,
-        /// What has to be in the folder.
+        /// The required files of the folder.
         files: &'static str,
     },
-    /// A file that no address had.
+    /// A file that no address delivered.
     #[error(
         "cannot fetch {name}: {reasons}. By hand: put {name} ({bytes} bytes) into {}{}", folder.display(),
         if *archive { " and run this again" } else { "" }
@@ -51,69 +52,69 @@ pub enum DataError {
     Download {
         /// The file.
         name: String,
-        /// Each address, and why it did not do.
+        /// Each address with its error.
         reasons: String,
-        /// Where the file belongs.
+        /// The folder of the file.
         folder: PathBuf,
-        /// Its length.
+        /// Length in bytes.
         bytes: u64,
-        /// Whether it has to be unpacked.
+        /// Whether the file must be unpacked.
         archive: bool,
     },
-    /// A name that stands for no data set.
-    #[error("there is no data set {name:?}{}; known are {known}", hint.map_or_else(String::new, |h| format!(" (did you mean {h}?)")))]
+    /// An unknown data set.
+    #[error("unknown data set {name:?}{}; known data sets: {known}", hint.map_or_else(String::new, |h| format!(" (did you mean {h}?)")))]
     UnknownSource {
-        /// The name.
+        /// The given name.
         name: String,
-        /// The nearest one that exists.
+        /// The nearest known name.
         hint: Option<&'static str>,
-        /// All that exist.
+        /// All known names.
         known: String,
     },
-    /// A number outside its range.
+    /// A value outside its range.
     #[error("{name} must be {expected}, found {found}")]
-    Number {
-        /// What it is.
+    OutOfRange {
+        /// Name of the value.
         name: &'static str,
-        /// Its range.
+        /// The allowed range.
         expected: String,
-        /// What was found.
+        /// The value found.
         found: String,
     },
-    /// A label that names no class.
+    /// A label that is not a class.
     #[error("label {label} of sample {row} is out of range: there are {classes} classes")]
     Label {
-        /// The sample.
+        /// Index of the sample.
         row: usize,
         /// Its label.
         label: u32,
-        /// The number of classes.
+        /// Number of classes.
         classes: usize,
     },
-    /// A class that others do not know.
+    /// A class unknown to the other side, such as a model.
     #[error(
-        "there is no class {name:?} among the known ones{}{}",
-        if *others == 0 { String::new() } else { format!(", nor are {others} other classes") },
+        "unknown class {name:?}{}{}",
+        if *others == 0 { String::new() } else { format!(" and {others} others") },
         nearest.as_ref().map_or_else(String::new, |near| format!("; did you mean {near:?}?"))
     )]
     UnknownClass {
-        /// Its name.
+        /// Name of the class.
         name: String,
-        /// How many other classes are not known.
+        /// Number of further unknown classes.
         others: usize,
-        /// The known name that is nearest, if one is near.
+        /// The nearest known name, if one is near.
         nearest: Option<String>,
     },
-    /// The thread in the background panicked.
+    /// The background thread panicked.
     #[error("the loader stopped: {message}")]
     Loader {
-        /// What the panic said.
+        /// The panic message.
         message: String,
     },
 }
 
 impl DataError {
-    /// An action on a file or a folder that failed.
+    /// A failed action on a file or folder.
     pub fn file(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::File {
             action,
@@ -134,12 +135,12 @@ impl DataError {
         }
     }
 
-    pub(crate) fn number(
+    pub(crate) fn out_of_range(
         name: &'static str,
         expected: impl Into<String>,
         found: impl std::fmt::Display,
     ) -> Self {
-        Self::Number {
+        Self::OutOfRange {
             name,
             expected: expected.into(),
             found: found.to_string(),

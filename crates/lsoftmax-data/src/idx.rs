@@ -1,4 +1,4 @@
-//! The files of MNIST and its kin: IDX, raw or gzipped.
+//! IDX files, raw or gzipped: the format of MNIST and similar sets.
 
 use crate::dataset::Dataset;
 use crate::error::DataError;
@@ -8,28 +8,28 @@ use flate2::read::MultiGzDecoder;
 use std::io::{Read, Seek as _};
 use std::path::{Path, PathBuf};
 
-/// First four bytes: unsigned bytes in three dimensions, and in one.
+/// First four bytes: unsigned bytes in three dimensions, or in one.
 const IMAGES: u32 = 0x0803;
 const LABELS: u32 = 0x0801;
 
-/// The files that a folder needs, for messages.
+/// The required files of a folder, for messages.
 pub(crate) const FILES: &str = "train-images-idx3-ubyte, train-labels-idx1-ubyte, \
      t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte, each raw or .gz (MNIST: \
      https://storage.googleapis.com/cvdf-datasets/mnist/, Fashion-MNIST: \
      https://github.com/zalandoresearch/fashion-mnist)";
 
-/// No deflate stream grows more than this when it is unpacked.
-const LARGEST_EXPANSION: u64 = 1032;
+/// Maximum expansion of a deflate stream.
+const MAX_EXPANSION: u64 = 1032;
 
-/// Reads the four files of a folder, or else of its subfolder `name`, raw or gzipped.
+/// Reads the four files of a folder, or otherwise of its subfolder `name`, raw or gzipped.
 ///
-/// Images are grey and may have any size; classes are as many as the largest label of both
-/// parts says, named by number unless `class_names` gives names for all of them.
+/// Images are grey and may have any size. The number of classes follows from the largest label of
+/// both parts. Classes are named by number unless `class_names` has a name for each of them.
 ///
 /// # Errors
-/// A file is missing, damaged, cut off, longer than it should be, or says other sizes than
-/// it has; images and labels, or the two parts, do not fit together. Headers are checked
-/// against the file before memory is taken for what they promise.
+/// A file is missing, damaged, truncated, longer than expected, or has a header that contradicts
+/// its length; images and labels, or the two parts, do not match. Headers are checked against the
+/// file length before memory is allocated.
 pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Split, DataError> {
     let nested = dir.join(name);
     let here = find(dir, "train-images", "idx3").is_ok();
@@ -73,8 +73,8 @@ pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Spli
         } else {
             Err(DataError::format(
                 path,
-                format!("{count} labels, one for each image of the file beside it"),
-                format!("{} labels; get both files anew", labels.len()),
+                format!("{count} labels, one for each image of the matching file"),
+                format!("{} labels; download both files again", labels.len()),
             ))
         }
     };
@@ -94,7 +94,7 @@ pub fn load(dir: &Path, name: &str, class_names: Option<&[&str]>) -> Result<Spli
     ))
 }
 
-/// The file under any of its usual names.
+/// The path of the file, under any of its usual names.
 fn find(dir: &Path, part: &str, dimensions: &str) -> Result<PathBuf, DataError> {
     let names = ["-", "."].map(|dot| format!("{part}{dot}{dimensions}-ubyte"));
     names
@@ -110,7 +110,7 @@ fn find(dir: &Path, part: &str, dimensions: &str) -> Result<PathBuf, DataError> 
         })
 }
 
-/// Bytes `[image, row, column]` and their rows and columns.
+/// The bytes `[image, row, column]`, and the numbers of rows and columns.
 fn images(path: &Path) -> Result<(Vec<u8>, [usize; 2]), DataError> {
     let (bytes, dims) = read::<3>(path, IMAGES)?;
     Ok((bytes, [dims[1], dims[2]]))
@@ -121,16 +121,16 @@ fn labels(path: &Path) -> Result<Vec<u32>, DataError> {
     Ok(bytes.into_iter().map(u32::from).collect())
 }
 
-/// Checks the header against the file before memory is taken for what it promises.
+/// Checks the header against the file before allocating memory.
 fn read<const D: usize>(path: &Path, magic: u32) -> Result<(Vec<u8>, [usize; D]), DataError> {
     let mut file = open_file(path)?;
     let unreadable = |source| DataError::file("read", path, source);
     let length = file.metadata().map_err(unreadable)?.len();
     let start = read_at_most(&mut file, 1, path)?;
     file.rewind().map_err(unreadable)?;
-    // By its first bytes and not by its name: browsers and unpackers rename.
+    // Detected by the first bytes, not by the name, because browsers and unpackers rename files.
     if start == GZIP {
-        let content = Content::AtMost(length.saturating_mul(LARGEST_EXPANSION));
+        let content = Content::AtMost(length.saturating_mul(MAX_EXPANSION));
         parse(path, magic, MultiGzDecoder::new(file), content)
     } else {
         parse(path, magic, file, Content::Exactly(length))
@@ -139,7 +139,7 @@ fn read<const D: usize>(path: &Path, magic: u32) -> Result<(Vec<u8>, [usize; D])
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// How many bytes can be had from a file, header and all.
+/// Number of available bytes in a file, including the header.
 #[derive(Clone, Copy)]
 enum Content {
     Exactly(u64),
@@ -162,7 +162,7 @@ fn parse<const D: usize>(
         return Err(DataError::format(
             path,
             format!("an IDX header of {header_len} bytes"),
-            format!("{} bytes; the file is cut off", header.len()),
+            format!("{} bytes; the file is truncated", header.len()),
         ));
     }
     let word = |i: usize| {
@@ -197,7 +197,7 @@ fn parse<const D: usize>(
         None => {
             return Err(DataError::format(
                 path,
-                "sizes that can be true",
+                "plausible sizes",
                 format!("sizes {sizes}"),
             ));
         }
@@ -206,7 +206,7 @@ fn parse<const D: usize>(
         DataError::format(
             path,
             format!("{promised} bytes after the header, which says {sizes}"),
-            format!("{found}; get the file anew"),
+            format!("{found}; download the file again"),
         )
     };
     let after_header = |length: u64| length.saturating_sub(header_len as u64);
@@ -216,7 +216,7 @@ fn parse<const D: usize>(
         }
         Content::AtMost(length) if after_header(length) < promised => {
             let most = after_header(length);
-            return Err(wrong(format!("{most} at the very most in so small a .gz")));
+            return Err(wrong(format!("at most {most} from a .gz file this small")));
         }
         _ => {}
     }
@@ -268,13 +268,13 @@ mod tests {
     }
 
     #[test]
-    fn every_image_has_a_number_and_a_digest() {
+    fn every_image_has_an_index_and_a_digest() {
         let dir = folder();
         let split = load(dir.path(), "mnist", None).unwrap();
         let origin = split.train.origin(2).unwrap();
         assert_eq!(origin.path, "train-images-idx3-ubyte/2");
         assert_eq!(origin.digest, crate::Digest::of(split.train.image(2)));
-        // The test images are the first two training images, with other labels.
+        // The test images equal the first two training images, with other labels.
         let warnings = crate::duplicates::warnings(&split);
         assert!(warnings[0].starts_with("2 of 2 test images are identical"));
         assert!(warnings[1].contains("train-images-idx3-ubyte/0 (class 0) and t10k-images"));
@@ -309,33 +309,41 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_promises_four_billion_images_is_one_error() {
+    fn a_header_with_four_billion_images_is_an_error() {
         let lie = idx(IMAGES, &[u32::MAX, 28, 28], &[0; 100]);
         for (name, bytes, found) in [
-            ("train-images-idx3-ubyte", lie.clone(), "found 100; get"),
-            ("t10k-images.idx3-ubyte.gz", gz(&lie), "at the very most"),
+            (
+                "train-images-idx3-ubyte",
+                lie.clone(),
+                "found 100; download",
+            ),
+            (
+                "t10k-images.idx3-ubyte.gz",
+                gz(&lie),
+                "from a .gz file this small",
+            ),
         ] {
             let message = error_with(name, &bytes);
             assert!(message.contains("4294967295 x 28 x 28"), "{message}");
             assert!(message.contains(found), "{message}");
         }
-        // A promise that the length of the .gz allows: memory grows with what comes.
+        // A claim that the length of the .gz allows: memory grows only with the data.
         let lie = gz(&idx(IMAGES, &[40, 28, 28], &[0; 100]));
         let message = error_with("t10k-images.idx3-ubyte.gz", &lie);
         assert!(
-            message.contains("found 100; get the file anew"),
+            message.contains("found 100; download the file again"),
             "{message}"
         );
         let huge = idx(IMAGES, &[u32::MAX; 3], &[]);
-        assert!(error_with("train-images-idx3-ubyte", &huge).contains("sizes that can be true"));
+        assert!(error_with("train-images-idx3-ubyte", &huge).contains("plausible sizes"));
     }
 
     #[test]
-    fn damage_is_named() {
+    fn damage_is_reported() {
         let images = "train-images-idx3-ubyte";
         let good = idx(IMAGES, &[3, 2, 3], &[7; 18]);
         assert!(error_with(images, &good[..20]).contains("18 bytes after the header"));
-        assert!(error_with(images, &good[..7]).contains("the file is cut off"));
+        assert!(error_with(images, &good[..7]).contains("the file is truncated"));
         assert!(error_with(images, &[good, vec![0]].concat()).contains("found 19"));
         assert!(error_with(images, &idx(LABELS, &[9], &[0; 9])).contains("starts with 0x00000803"));
         assert!(error_with(images, &idx(IMAGES, &[0, 2, 3], &[])).contains("at least one value"));
@@ -357,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_known_by_its_content_and_read_to_its_end() {
+    fn gzip_is_detected_by_content_and_read_to_the_end() {
         let images = "train-images-idx3-ubyte";
         let whole = gz(&idx(IMAGES, &[3, 2, 3], &[7; 18]));
         let load = |bytes: &[u8]| {

@@ -1,7 +1,8 @@
-//! Data sets and the way of a batch: formats, generated images, augmentation, order, loader.
+//! Data sets and batches: file formats, generated images, augmentation, sampling, background
+//! loading.
 //!
-//! Images are decoded once and kept as bytes ([`Dataset`]). Everything random is a function
-//! of (seed, epoch, index) ([`random`]), so that a batch depends on nothing but its step.
+//! Images are decoded once and stored as bytes ([`Dataset`]). Everything random is a function of
+//! (seed, epoch, index) ([`random`]), so that a batch depends only on its step.
 //!
 //! ```
 //! use lsoftmax_data::{
@@ -12,7 +13,7 @@
 //! let split = DataSource::Glyphs.load(&options)?;
 //! assert_eq!(split.train.len(), 100);
 //!
-//! // Batches for steps 0 to 3, made ahead in the background.
+//! // Batches for steps 0 to 3, prepared in the background.
 //! let batches = Loader::start(LoadPlan {
 //!     preprocessing: split.train.preprocessing(),
 //!     data: split.train,

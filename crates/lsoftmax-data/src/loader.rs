@@ -7,48 +7,48 @@ use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
-/// Values of a batch: 64 GiB of them.
-const MOST_VALUES: usize = 1 << 34;
-/// Batches made ahead.
-const AHEAD: usize = 3;
+/// Maximum number of values in a batch: 64 GiB.
+const MAX_VALUES: usize = 1 << 34;
+/// Number of batches prepared in advance.
+const PREFETCHED: usize = 3;
 
-/// What a loader is to do.
+/// The settings of a loader.
 #[derive(Clone, Debug)]
 pub struct LoadPlan {
     /// The images.
     pub data: Dataset,
-    /// What is done to each of them.
+    /// Preprocessing of each image.
     pub preprocessing: Preprocessing,
-    /// What is changed at random.
+    /// Random changes of the images.
     pub augmentation: Augmentation,
-    /// How the values lie in memory.
+    /// Memory layout of the values.
     pub layout: MemoryLayout,
-    /// Images a batch, at least 1.
+    /// Images per batch, at least 1.
     pub batch: usize,
-    /// So many images of each class in a batch ([`ClassSampler`](crate::ClassSampler)); else as they
-    /// come ([`Sampler`](crate::Sampler)).
+    /// Images of each class per batch ([`ClassSampler`](crate::ClassSampler)); `None` for a random
+    /// order of all images ([`Sampler`](crate::Sampler)).
     pub images_per_class: Option<usize>,
     /// Seed of order and augmentation.
     pub seed: u64,
-    /// The steps to make batches for.
+    /// The steps to prepare batches for.
     pub steps: Range<u64>,
 }
 
-/// What is drawn for a batch: which images, and what of each is seen.
+/// The images drawn for a batch, with a view of each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draw {
-    /// The step of the training that it is for.
+    /// The training step of the batch.
     pub step: u64,
-    /// Where each image stands in its data set.
+    /// The index of each image in its data set.
     pub indices: Vec<u32>,
-    /// How each is seen.
+    /// The view of each image.
     pub views: Vec<View>,
-    /// A label an image.
+    /// The label of each image.
     pub labels: Vec<u32>,
 }
 
-/// The draws of a training, one a step: what [`Loader`] makes batches of, for who has the images
-/// already.
+/// The draws of a training, one per step: the batches of [`Loader`] for callers that already have
+/// the images.
 #[derive(Clone, Debug)]
 pub struct Draws {
     plan: LoadPlan,
@@ -56,11 +56,11 @@ pub struct Draws {
     next: u64,
 }
 
-/// The batches of a training, made ahead by a thread in the background.
+/// The batches of a training, prepared by a background thread.
 ///
-/// The batch of a step is a function of the plan and the step: threads and timing change
-/// nothing. One thread makes some 200,000 images of 32x32x3 a second, far more than a
-/// network takes. Dropping the loader ends the thread.
+/// The batch of a step is a function of the plan and the step, independent of threads and timing.
+/// One thread prepares about 200,000 images of 32x32x3 per second, far more than a network
+/// consumes. Dropping the loader ends the thread.
 #[derive(Debug)]
 pub struct Loader {
     batches: Option<Receiver<Batch>>,
@@ -69,7 +69,7 @@ pub struct Loader {
 }
 
 impl LoadPlan {
-    /// The batch of a draw.
+    /// Prepares the batch of a draw.
     fn batch(&self, draw: Draw) -> Batch {
         let data = &self.data;
         let size = data.image(0).len();
@@ -91,18 +91,18 @@ impl LoadPlan {
 }
 
 impl Draws {
-    /// The draws of a plan.
+    /// Creates the draws of a plan.
     ///
     /// # Errors
-    /// Preprocessing or augmentation that does not suit the images, a batch of no images or
-    /// too many for the memory of any machine, or one that cannot have so many images of each class.
+    /// The preprocessing or augmentation does not match the images, the batch is empty or too large
+    /// for any machine's memory, or it cannot have that many images of each class.
     pub fn new(plan: LoadPlan) -> Result<Self, DataError> {
         let shape = [plan.data.channels, plan.data.height, plan.data.width];
         plan.preprocessing.check(shape)?;
         plan.augmentation.check(shape)?;
-        let most = MOST_VALUES / plan.data.image(0).len();
+        let most = MAX_VALUES / plan.data.image(0).len();
         if !(1..=most).contains(&plan.batch) {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "batch",
                 format!("from 1 to {most}"),
                 plan.batch,
@@ -146,10 +146,10 @@ impl Iterator for Draws {
 }
 
 impl Loader {
-    /// Starts making batches.
+    /// Starts preparing batches.
     ///
     /// # Errors
-    /// As [`Draws::new`], or the system gives no thread.
+    /// As [`Draws::new`], or the system cannot start a thread.
     pub fn start(plan: LoadPlan) -> Result<Self, DataError> {
         let mut draws = Draws::new(plan)?;
         Self::spawn(draws.plan.steps.clone(), move |step| {
@@ -162,11 +162,11 @@ impl Loader {
         steps: Range<u64>,
         mut batch: impl FnMut(u64) -> Batch + Send + 'static,
     ) -> Result<Self, DataError> {
-        let (sender, batches) = sync_channel(AHEAD);
+        let (sender, batches) = sync_channel(PREFETCHED);
         let left = steps.end.saturating_sub(steps.start);
         let work = move || {
             for step in steps {
-                // The receiver is gone: nobody wants more.
+                // The receiver is gone, so no more batches are needed.
                 if sender.send(batch(step)).is_err() {
                     return;
                 }
@@ -209,7 +209,7 @@ impl Iterator for Loader {
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        // First the channel, so that a thread waiting to send wakes up and ends.
+        // Close the channel first, so that a thread waiting to send wakes up and ends.
         self.batches = None;
         if let Some(thread) = self.thread.take() {
             thread.join().ok();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_can_be_entered_anywhere() {
+    fn a_stream_can_start_at_any_step() {
         let all: Vec<Batch> = Loader::start(plan(0..12))
             .unwrap()
             .map(Result::unwrap)
@@ -253,7 +253,7 @@ mod tests {
             .collect();
         assert_eq!(all.len(), 12);
         assert_eq!(all[7..], late);
-        // The same image looks different in another epoch.
+        // The same image is augmented differently in another epoch.
         let first = |batch: &Batch, index| {
             let place = batch.indices.iter().position(|&i| i == index)?;
             Some(batch.pixels[place * 27..(place + 1) * 27].to_vec())
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_are_those_of_the_batches() {
+    fn draws_match_the_batches() {
         let draws: Vec<Draw> = Draws::new(plan(3..9)).unwrap().collect();
         assert_eq!(draws.len(), 6);
         let plan = plan(3..9);
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_in_the_background_comes_out_as_an_error() {
+    fn a_panic_in_the_background_becomes_an_error() {
         let mut draws = Draws::new(plan(0..4)).unwrap();
         let mut loader = Loader::spawn(0..4, move |step| {
             assert!(step < 2, "no step {step}");
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_cannot_work_is_refused() {
+    fn an_invalid_plan_is_rejected() {
         let refused = |change: fn(&mut LoadPlan)| {
             let mut plan = plan(0..1);
             change(&mut plan);
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_larger_than_the_set_goes_round() {
+    fn a_batch_larger_than_the_set_repeats_images() {
         let plan = LoadPlan {
             batch: 50,
             ..plan(0..1)

@@ -1,4 +1,4 @@
-//! Names of classes and files, however the system that wrote them spells them.
+//! Normalises names of classes and files across systems.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
-/// The name in Unicode's normalisation form C, in which names are compared: macOS writes an `é` as
-/// `e` with a combining accent, others as one character.
+/// The name in Unicode normalisation form C, in which names are compared. macOS writes `é` as `e`
+/// with a combining accent, other systems as one character.
 pub fn nfc(name: &str) -> Cow<'_, str> {
     match is_nfc_quick(name.chars()) {
         IsNormalized::Yes => Cow::Borrowed(name),
@@ -28,8 +28,8 @@ pub fn text(name: &OsStr) -> String {
     text
 }
 
-/// A path with slashes, spelled as the file of it below `root` is: as it stands, or with names in
-/// Unicode's form C or D, which systems and archives exchange.
+/// A path with slashes, spelled like the existing file below `root`: as given, or with names in
+/// Unicode form C or D, which differ between systems and archives.
 pub(crate) fn as_on_disk(root: &Path, path: &str) -> Option<String> {
     if root.join(path).symlink_metadata().is_ok() {
         return Some(path.to_owned());
@@ -57,7 +57,8 @@ pub(crate) fn as_on_disk(root: &Path, path: &str) -> Option<String> {
     Some(found)
 }
 
-/// The name with all but ASCII as code points: two spellings that look alike differ in it.
+/// The name with non-ASCII characters as code points, which distinguishes spellings that look
+/// alike.
 pub fn spelled(name: &str) -> String {
     let mut text = String::new();
     for char in name.chars() {
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_found_in_either_spelling() {
+    fn files_are_found_in_either_normal_form() {
         let dir = tempfile::tempdir().unwrap();
         let (c, d) = ("jos\u{e9}", "jose\u{301}");
         std::fs::create_dir(dir.path().join(c)).unwrap();

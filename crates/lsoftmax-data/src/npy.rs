@@ -7,52 +7,56 @@ use std::path::Path;
 /// An array in C order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
-    /// Length of each dimension; none for a scalar.
+    /// Length of each dimension; empty for a scalar.
     pub shape: Vec<usize>,
     /// The values, last dimension fastest.
     pub values: Values,
 }
 
-/// Values by their kind; integers of any width are widened.
+/// Values by type; integers of any width are widened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
     /// float32.
     F32(Vec<f32>),
     /// float64.
     F64(Vec<f64>),
-    /// Integers that i64 holds.
+    /// Integers that fit i64.
     Int(Vec<i64>),
 }
 
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// No header of a plain array comes near.
-const LARGEST_HEADER: usize = 1 << 16;
+/// Far larger than the header of any plain array.
+const MAX_HEADER_BYTES: usize = 1 << 16;
 
 /// Reads a little-endian array of float32, float64 or integers, in C or Fortran order.
 ///
 /// # Errors
-/// A file that cannot be read, is no `.npy`, is cut off or longer than its header says, or
-/// holds values of another kind.
+/// The file cannot be read, is not a `.npy` file, is truncated or longer than its header specifies,
+/// or holds values of another type.
 pub fn read(path: &Path) -> Result<Array, DataError> {
     let mut file = open_file(path)?;
-    // Before memory is taken for the rest.
+    // Checked before memory is allocated for the rest.
     let start = read_at_most(&mut file, MAGIC.len() as u64 - 1, path)?;
     if start != MAGIC {
-        return Err(DataError::format(path, "a .npy file", "other first bytes"));
+        return Err(DataError::format(
+            path,
+            "a .npy file",
+            "an unknown file signature",
+        ));
     }
     parse(&read_rest(&mut file, start, path)?)
         .map_err(|(expected, found)| DataError::format(path, expected, found))
 }
 
-/// Writes an array in C order, all or nothing.
+/// Writes an array in C order, atomically.
 ///
 /// # Errors
-/// The file cannot be written, or the shape does not fit the values.
+/// The file cannot be written, or the shape does not match the values.
 pub fn write(path: &Path, shape: &[usize], values: &Values) -> Result<(), DataError> {
     stage(path, shape, values)?.publish()
 }
 
-/// Writes an array aside, to be renamed together with others.
+/// Writes an array to a temporary file, to be renamed together with others.
 ///
 /// # Errors
 /// As [`write`](fn@write).
@@ -75,7 +79,7 @@ pub fn stage(path: &Path, shape: &[usize], values: &Values) -> Result<Staged, Da
         ));
     }
     let dims: Vec<String> = shape.iter().map(usize::to_string).collect();
-    // A tuple of one needs its comma.
+    // A one-element tuple needs its comma.
     let comma = if shape.len() == 1 { "," } else { "" };
     let dims = dims.join(", ") + comma;
     let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({dims}), }}");
@@ -96,21 +100,21 @@ pub fn stage(path: &Path, shape: &[usize], values: &Values) -> Result<Staged, Da
     Staged::write(path, &bytes)
 }
 
-/// What the header of an array says; only the header is read.
+/// Reads only the header of an array.
 ///
 /// # Errors
 /// As [`read`], for the header.
 pub fn header(path: &Path) -> Result<Header, DataError> {
-    let bytes = read_at_most(open_file(path)?, 2 * LARGEST_HEADER as u64, path)?;
+    let bytes = read_at_most(open_file(path)?, 2 * MAX_HEADER_BYTES as u64, path)?;
     split(&bytes)
         .map(|(header, _)| header)
         .map_err(|(expected, found)| DataError::format(path, expected, found))
 }
 
-/// What was expected, and what was found.
-type Wrong = (String, String);
+/// The expected and the actual content.
+type ExpectedFound = (String, String);
 
-fn parse(bytes: &[u8]) -> Result<Array, Wrong> {
+fn parse(bytes: &[u8]) -> Result<Array, ExpectedFound> {
     let (header, data) = split(bytes)?;
     let Some(count) = header
         .shape
@@ -118,7 +122,7 @@ fn parse(bytes: &[u8]) -> Result<Array, Wrong> {
         .try_fold(1usize, |n, &dim| n.checked_mul(dim))
     else {
         return Err((
-            "a shape that can be true".to_owned(),
+            "a plausible shape".to_owned(),
             format!("{:?}", header.shape),
         ));
     };
@@ -140,11 +144,11 @@ fn parse(bytes: &[u8]) -> Result<Array, Wrong> {
     })
 }
 
-/// The header, and what follows it.
-fn split(bytes: &[u8]) -> Result<(Header, &[u8]), Wrong> {
+/// Splits a file into its header and the data.
+fn split(bytes: &[u8]) -> Result<(Header, &[u8]), ExpectedFound> {
     let wrong = |expected: &str, found: String| Err((expected.to_owned(), found));
     let Some(rest) = bytes.strip_prefix(MAGIC) else {
-        return wrong("a .npy file", "other first bytes".into());
+        return wrong("a .npy file", "an unknown file signature".into());
     };
     let (length, rest) = match *rest {
         [1, _, a, b, ref rest @ ..] => (u32::from_le_bytes([a, b, 0, 0]) as usize, rest),
@@ -152,7 +156,7 @@ fn split(bytes: &[u8]) -> Result<(Header, &[u8]), Wrong> {
         [version, ..] => return wrong("version 1, 2 or 3 of .npy", version.to_string()),
         [] => return wrong("a .npy header", "the end of the file".into()),
     };
-    if length > LARGEST_HEADER || length > rest.len() {
+    if length > MAX_HEADER_BYTES || length > rest.len() {
         return wrong(
             "a whole .npy header",
             format!("{} of {length} bytes", rest.len()),
@@ -169,10 +173,10 @@ fn split(bytes: &[u8]) -> Result<(Header, &[u8]), Wrong> {
     Ok((header, data))
 }
 
-/// What stands before the values of an array.
+/// The header of an array.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The kind of the values, such as `<f4`.
+    /// The type of the values, such as `<f4`.
     pub descr: String,
     /// Whether the first dimension is the fastest.
     pub fortran: bool,
@@ -181,7 +185,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the one form of Python dictionary that numpy writes.
+    /// Parses the form of Python dictionary that numpy writes.
     fn parse(text: &str) -> Option<Self> {
         let value = |key: &str| {
             let (_, after) = text.split_once(&format!("'{key}'"))?;
@@ -212,12 +216,12 @@ impl Header {
     }
 }
 
-fn decode(descr: &str, data: &[u8], count: usize) -> Result<Values, Wrong> {
+fn decode(descr: &str, data: &[u8], count: usize) -> Result<Values, ExpectedFound> {
     fn values<const N: usize, T>(
         data: &[u8],
         count: usize,
         from: fn([u8; N]) -> T,
-    ) -> Result<Vec<T>, Wrong> {
+    ) -> Result<Vec<T>, ExpectedFound> {
         if count.checked_mul(N) != Some(data.len()) {
             return Err((
                 format!("{count} values of {N} bytes"),
@@ -261,7 +265,7 @@ fn decode(descr: &str, data: &[u8], count: usize) -> Result<Values, Wrong> {
 }
 
 fn to_c_order<T: Copy>(values: &[T], shape: &[usize]) -> Vec<T> {
-    // Where a step along each dimension leads in the file: the first is fastest there.
+    // The stride of each dimension in the file, where the first is fastest.
     let mut strides = Vec::with_capacity(shape.len());
     let mut stride = 1;
     for &dim in shape {
@@ -293,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn arrays_survive_a_round_trip() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.npy");
         for (shape, values) in [
@@ -317,7 +321,7 @@ mod tests {
     // python3 -c "import numpy as np, sys; np.save(sys.stdout.buffer, np.asfortranarray(
     //     np.arange(6, dtype=np.int16).reshape(2, 3)))" | xxd
     #[test]
-    fn fortran_order_is_turned_round() {
+    fn fortran_order_is_converted() {
         let header = "{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3), }\n";
         let data: Vec<u8> = [0i16, 3, 1, 4, 2, 5]
             .iter()
@@ -334,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named() {
+    fn unreadable_files_are_reported() {
         let message = |header: &str, data: &[u8]| {
             let (expected, found) = parse(&file(header, data)).unwrap_err();
             format!("{expected} / {found}")
@@ -346,7 +350,7 @@ mod tests {
         assert!(message(&header("|O", "1,"), &[0; 8]).contains("dtype \"|O\""));
         assert!(message(&header("<f4", "2,"), &[0; 4]).contains("2 values of 4 bytes / 4 bytes"));
         let lie = header("<f8", "4294967296, 4294967296");
-        assert!(message(&lie, &[]).contains("a shape that can be true"));
+        assert!(message(&lie, &[]).contains("a plausible shape"));
         assert!(message(&header("<f8", "4294967296, 65536"), &[]).contains("/ 0 bytes"));
         assert!(message("{}", &[]).contains("descr"));
         assert!(parse(b"PK\x03\x04").is_err());
@@ -360,7 +364,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_reads_back_bit_by_bit(
+        fn floats_survive_a_round_trip_bit_by_bit(
             bits in prop::collection::vec(any::<u32>(), 1..40),
             outer in 1usize..4,
         ) {

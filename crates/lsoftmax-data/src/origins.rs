@@ -1,26 +1,26 @@
-//! Where the images of a data set come from.
+//! Origins of the images of a data set.
 
 use crate::digest::Digest;
 use crate::names;
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-/// Where an image comes from, and what it is.
+/// The origin of an image, and the digest of its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin<'a> {
-    /// The path of its file within the data, with slashes; of a file with many images, that file
-    /// and the image's number in it from 0, as in `test_batch.bin/17`.
+    /// Path of the file relative to the data, with slashes. For a file with many images: that file
+    /// and the image's index in it, counted from 0, such as `test_batch.bin/17`.
     pub path: &'a str,
-    /// The digest of the file; of one image among many in a file, of its pixels
+    /// Digest of the file. For one of many images in a file: digest of its pixels
     /// `[channel, height, width]`.
     pub digest: Digest,
 }
 
-/// An origin for each image of a data set. Parts of a data set share what is kept.
+/// The origins of all images of a data set. Subsets share the table.
 #[derive(Clone, Debug)]
 pub(crate) struct Origins {
     table: Arc<Table>,
-    /// The row of the table of each sample.
+    /// The row in the table of each sample.
     rows: Vec<u32>,
 }
 
@@ -59,7 +59,7 @@ impl Origins {
         (0..self.len()).map(|sample| self.get(sample))
     }
 
-    /// Those of some of the samples.
+    /// The origins of some of the samples.
     pub(crate) fn select(&self, samples: &[u32]) -> Self {
         let rows = samples.iter().map(|&sample| self.rows[sample as usize]);
         Self {
@@ -88,7 +88,7 @@ impl PartialEq for Origins {
 
 impl Eq for Origins {}
 
-/// Many texts in one piece of memory.
+/// Many strings in one allocation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Texts {
     text: String,
@@ -107,7 +107,7 @@ impl Texts {
     }
 }
 
-/// The path of a file within a folder, with slashes; the path itself if it lies elsewhere.
+/// The path of a file relative to a folder, with slashes; the path itself if it is elsewhere.
 pub(crate) fn path_within(path: &Path, folder: &Path) -> String {
     let within = path.strip_prefix(folder).unwrap_or(path);
     let mut text = String::new();

@@ -2,7 +2,7 @@ use crate::dataset::Dataset;
 use crate::error::DataError;
 use serde::{Deserialize, Serialize};
 
-/// How the values of a batch lie in memory.
+/// Memory layout of the values of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryLayout {
     /// `[batch, channel, height, width]`.
@@ -11,32 +11,32 @@ pub enum MemoryLayout {
     Nhwc,
 }
 
-/// Which part of an image is seen: pixel (x, y) shows (x + left, y + top), or with `mirror`
-/// (width - 1 - x + left, y + top).
+/// The visible part of an image: pixel (x, y) shows (x + left, y + top), or (width - 1 - x + left,
+/// y + top) with `mirror`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Rows above the image if negative, left out at its top if positive.
+    /// Rows added above the image if negative, removed at its top if positive.
     pub top: isize,
-    /// The same of columns at its left.
+    /// The same for columns at the left.
     pub left: isize,
-    /// Whether left and right are exchanged.
+    /// Mirrors left to right.
     pub mirror: bool,
 }
 
-/// What is done to the bytes of an image before a network sees them: the mean of the
-/// training set is taken away, as the paper does, and the rest divided by 128.
+/// Preprocessing of image bytes for a network: subtracts the mean of the training set, as in the
+/// paper, and divides by 128.
 ///
-/// The mean is one number a channel unless one is asked for that has one a pixel, as
-/// Caffe's mean file ([`with_mean_image`](Self::with_mean_image)): with batch normalisation
-/// after the first convolution the two train alike, and one number a channel suits images of
-/// any size. The division brings values into -2 .. 2, so that a learning rate of 0.1 suits
-/// the first convolution as it suits the others.
+/// The mean has one value per channel by default, or one per pixel like Caffe's mean file
+/// ([`with_mean_image`](Self::with_mean_image)). With batch normalisation after the first
+/// convolution both train equally well, and one value per channel works for images of any size. The
+/// division brings values to -2 .. 2, so that a learning rate of 0.1 suits the first convolution as
+/// well as the others.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preprocessing {
-    /// Mean byte: one number, one a channel, or one a value `[channel, height, width]`.
+    /// Mean byte: one value, one per channel, or one per value `[channel, height, width]`.
     pub mean: Vec<f32>,
-    /// Factor after the mean is taken away.
+    /// Factor applied after subtracting the mean.
     pub scale: f32,
 }
 
@@ -68,14 +68,14 @@ impl Preprocessing {
         }
     }
 
-    /// Whether this suits images of a shape: channels, height, width.
+    /// Checks this against an image shape: channels, height, width.
     ///
     /// # Errors
-    /// The wrong number of means, or a number that is not finite.
+    /// The number of means is wrong, or a number is not finite.
     pub fn check(&self, [channels, height, width]: [usize; 3]) -> Result<(), DataError> {
         let values = channels.saturating_mul(height).saturating_mul(width);
         if ![1, channels, values].contains(&self.mean.len()) {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "the number of means of the preprocessing",
                 format!("1, {channels} or {values} for images of {channels}x{height}x{width}"),
                 self.mean.len(),
@@ -83,7 +83,7 @@ impl Preprocessing {
         }
         for &value in self.mean.iter().chain([&self.scale]) {
             if !value.is_finite() {
-                return Err(DataError::number(
+                return Err(DataError::out_of_range(
                     "each number of the preprocessing",
                     "finite",
                     value,
@@ -93,7 +93,7 @@ impl Preprocessing {
         Ok(())
     }
 
-    /// The means of a channel: one, or one a pixel.
+    /// The means of a channel: one, or one per pixel.
     fn means(&self, channel: usize, channels: usize, area: usize) -> &[f32] {
         match self.mean.len() {
             1 => &self.mean,
@@ -102,7 +102,7 @@ impl Preprocessing {
         }
     }
 
-    /// Writes one image into `out`, as seen through `view`; beyond the image is 0, the mean.
+    /// Writes the view of one image into `out`; pixels outside the image are 0, the mean.
     pub(crate) fn apply(
         &self,
         data: &Dataset,
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_centred_a_channel_in_either_layout() {
+    fn values_are_centred_per_channel_in_either_layout() {
         let names = vec!["a".into()];
         let data =
             Dataset::new(vec![0, 2, 4, 6, 10, 30, 50, 70], vec![0], [2, 2, 2], names).unwrap();
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_may_be_one_a_value_or_one_for_all() {
+    fn the_mean_may_have_one_number_per_value_or_one_for_all() {
         let names = vec!["a".into()];
         let data = Dataset::new(vec![0, 10, 20, 30, 40, 60], vec![0], [2, 1, 3], names).unwrap();
         let mut out = vec![9.0; 6];
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn means_that_do_not_fit_are_named() {
+    fn mismatched_means_are_rejected() {
         let check = |mean: &[f32], scale| {
             let preprocessing = Preprocessing {
                 mean: mean.to_vec(),

@@ -1,4 +1,4 @@
-//! The images of a run: which files, of which classes, in which parts, and with which content.
+//! Record of the images of a run: their files, classes, parts and content.
 
 use crate::dataset::Dataset;
 use crate::digest::Digest;
@@ -14,16 +14,16 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
-/// What an image of a run is for.
+/// The use of an image in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RunPart {
-    /// It is trained on.
+    /// Training.
     Train,
-    /// It is held out of the training, to choose the best model on.
+    /// Held out of the training, to select the best model.
     HeldOut,
-    /// It is tested on.
+    /// Testing.
     Test,
-    /// It is of a class that is not trained on.
+    /// Open set: its class is not trained on.
     OpenSet,
 }
 
@@ -49,29 +49,29 @@ impl fmt::Display for RunPart {
 /// An image of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunImage<'a> {
-    /// As in [`Origin`](crate::Origin): within the data, or within the folder of the open set.
+    /// As in [`Origin`](crate::Origin): relative to the data, or to the folder of the open set.
     pub path: &'a str,
-    /// Its class.
+    /// Name of the class.
     pub class: &'a str,
-    /// What it is for.
+    /// The part.
     pub part: RunPart,
     /// As in [`Origin`](crate::Origin).
     pub digest: Digest,
-    /// The digest of the decoded image `[channel, height, width]`: a file that was saved again in
-    /// another format has the same. `None` where [`digest`](Self::digest) is that already.
+    /// Digest of the decoded image `[channel, height, width]`, which stays the same when the file
+    /// is saved in another format. `None` if [`digest`](Self::digest) is already that digest.
     pub pixels: Option<Digest>,
 }
 
 impl RunImage<'_> {
-    /// The digest of the decoded image; that of the file where it is not known.
+    /// Digest of the decoded image, or of the file if that is unknown.
     fn shown(&self) -> Digest {
         self.pixels.unwrap_or(self.digest)
     }
 }
 
-/// All images of a run that come from files, part by part, each in the order in which the run has
-/// them. As a file it is a CSV table with the columns `path`, `class`, `part`, `sha256` and
-/// `pixels_sha256`, the last of which may be missing or empty.
+/// All images of a run that come from files, by part, each part in the order of the run. Stored as
+/// a CSV table with the columns `path`, `class`, `part`, `sha256` and `pixels_sha256`; the last may
+/// be missing or empty.
 #[derive(Clone, Debug, Default)]
 pub struct RunImages {
     classes: Vec<String>,
@@ -91,8 +91,9 @@ const HEADER: [&str; 4] = ["path", "class", "part", "sha256"];
 const PIXELS: &str = "pixels_sha256";
 
 impl RunImages {
-    /// The images of a training that holds out those of the split, and those marked of its training
-    /// images (none for an empty slice). Generated images are not recorded: a run without others has none.
+    /// Records the images of a training. The split's held-out images are held out, and so are its
+    /// training images marked in `held_out` (none for an empty slice). Generated images are not
+    /// recorded.
     pub fn new(split: &Split, held_out: &[bool]) -> Self {
         let mut images = Self::default();
         let held_out = |index: usize| held_out.get(index).copied().unwrap_or(false);
@@ -128,12 +129,12 @@ impl RunImages {
         }
     }
 
-    /// How many there are.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -149,22 +150,23 @@ impl RunImages {
         }
     }
 
-    /// All of them, in their order.
+    /// All images in order.
     pub fn iter(&self) -> impl Iterator<Item = RunImage<'_>> {
         (0..self.len()).map(|place| self.get(place))
     }
 
-    /// Those of a part, in their order.
+    /// The images of a part in order.
     pub fn of(&self, part: RunPart) -> impl Iterator<Item = RunImage<'_>> {
         self.iter().filter(move |image| image.part == part)
     }
 
-    /// The table as a CSV file.
+    /// Writes the table as CSV.
     ///
     /// # Errors
     /// None are known.
     pub fn to_csv(&self) -> Result<Vec<u8>, DataError> {
-        let failed = |error: String| DataError::number("the list of images", "writable", error);
+        let failed =
+            |error: String| DataError::out_of_range("the list of images", "writable", error);
         let mut table = csv::Writer::from_writer(Vec::new());
         let header = table.write_record(HEADER.iter().chain([&PIXELS]));
         header.map_err(|error| failed(error.to_string()))?;
@@ -181,10 +183,10 @@ impl RunImages {
             .map_err(|error| failed(error.to_string()))
     }
 
-    /// Reads the table; `None` if there is no file.
+    /// Reads the table; `None` if the file does not exist.
     ///
     /// # Errors
-    /// The file cannot be read, or is not such a table; the line is named.
+    /// The file cannot be read or is not such a table; the error names the line.
     pub fn read(file: &Path) -> Result<Option<Self>, DataError> {
         if !file.exists() {
             return Ok(None);
@@ -242,15 +244,15 @@ impl RunImages {
         Ok(Some(images))
     }
 
-    /// How the images of `now` differ from these, in a sentence without an end; `None` if they are
-    /// the same in the same order.
+    /// Describes how the images of `now` differ from these, without a final period. `None` if they
+    /// are the same in the same order.
     pub fn changes<'a>(&'a self, now: &'a Self) -> Option<String> {
         let (before, after) = (Places::new(self), Places::new(now));
-        let mut content = Found::new("with other content");
-        let mut class = Found::new("of another class");
-        let mut part = Found::new("in another part");
-        let mut gone = Found::new("no longer there");
-        let mut new = Found::new("new");
+        let mut content = Difference::new("with other content");
+        let mut class = Difference::new("of another class");
+        let mut part = Difference::new("in another part");
+        let mut gone = Difference::new("no longer there");
+        let mut new = Difference::new("new");
         for image in self.iter() {
             match after.of(&image) {
                 None => match after.in_other_part(&image) {
@@ -278,12 +280,12 @@ impl RunImages {
             }
         }
         let redrawn = gone.count + new.count > 0;
-        let found = [content, class, gone, new, part];
-        // Where images come and go, the others are dealt anew: that says nothing.
-        let told = &found[..if redrawn { 4 } else { 5 }];
-        let told: Vec<String> = told.iter().filter_map(Found::sentence).collect();
-        if !told.is_empty() {
-            return Some(told.join(", "));
+        let differences = [content, class, gone, new, part];
+        // If images were added or removed, a drawn split changes for all; that is not reported.
+        let reported = &differences[..if redrawn { 4 } else { 5 }];
+        let reported: Vec<String> = reported.iter().filter_map(Difference::sentence).collect();
+        if !reported.is_empty() {
+            return Some(reported.join(", "));
         }
         let other = self
             .iter()
@@ -295,19 +297,19 @@ impl RunImages {
         ))
     }
 
-    /// Refuses an open set with images that are trained on, held out or tested on. Where only the
-    /// decoded pixels are the same, a sentence says so.
+    /// Rejects an open set that contains training, held-out or test images. If only the decoded
+    /// pixels match, returns a warning.
     ///
     /// # Errors
-    /// Files are the same: how many, and the first. `path` says which open set it is.
+    /// Some files are the same; the error gives their number and the first. `path` is the open set.
     pub fn refuse_in(&self, open_set: &Dataset, path: &Path) -> Result<Option<String>, DataError> {
         let (mut files, mut pixels) = (HashMap::new(), HashMap::new());
         for image in self.iter().filter(|image| image.part != RunPart::OpenSet) {
             files.entry(image.digest).or_insert(image);
             pixels.entry(image.shown()).or_insert(image);
         }
-        let mut same_file = Found::new("identical to images of trained classes");
-        let mut same_pixels = Found::new("of them");
+        let mut same_file = Difference::new("identical to images of trained classes");
+        let mut same_pixels = Difference::new("of them");
         let twins = |origin: Origin<'_>, image: &RunImage<'_>| {
             let RunImage {
                 path, class, part, ..
@@ -330,19 +332,19 @@ impl RunImages {
         if let Some(found) = same_file.sentence() {
             return Err(DataError::format(
                 path,
-                "an open set without images of trained classes (take them out of it)",
+                "an open set without images of trained classes (remove them)",
                 found,
             ));
         }
         Ok(same_pixels.sentence().map(|found| {
             format!(
-                "images of the open set have the pixels of images of trained classes: {found}; its \
-                 figures are not all of classes never trained on"
+                "images of the open set have the same pixels as images of trained classes: {found}; \
+                 its results include trained images"
             )
         }))
     }
 
-    /// Whether all classes of images that are not of the open set are among these.
+    /// Whether all classes outside the open set are among these.
     pub fn are_of(&self, class_names: &[String]) -> bool {
         let names: HashSet<Cow<'_, str>> = class_names.iter().map(|name| nfc(name)).collect();
         let trained = self.iter().filter(|image| image.part != RunPart::OpenSet);
@@ -351,8 +353,8 @@ impl RunImages {
         classes.iter().all(|class| names.contains(&nfc(class)))
     }
 
-    /// How many images of a data set are trained on, and the path of the first; they are also if
-    /// they were saved again in another format.
+    /// The number of images of a data set that are trained on, and the path of the first. Images
+    /// saved in another format count too.
     pub fn trained_on<'a>(&self, data: &'a Dataset) -> (usize, Option<&'a str>) {
         let known = self.of(RunPart::Train);
         let known: HashSet<Digest> = known.flat_map(|it| [it.digest, it.shown()]).collect();
@@ -366,12 +368,12 @@ impl RunImages {
         (usize::from(first.is_some()) + found.count(), first)
     }
 
-    /// Exactly the images of a part, out of a data set that has them and perhaps others. `broken`
-    /// are the paths of those that could not be read, and why.
+    /// Selects exactly the images of a part from a data set that contains them and possibly others.
+    /// `broken` lists the paths of unreadable images with the reasons.
     ///
     /// # Errors
-    /// What differs, in a sentence: images that are not there, that have other content or are of
-    /// another class.
+    /// Describes the difference: images are missing, have other content, or belong to another
+    /// class.
     pub fn select(
         &self,
         part: RunPart,
@@ -387,9 +389,9 @@ impl RunImages {
             .map(|(path, reason)| (nfc(path), &**reason))
             .collect();
         let mut wanted = vec![false; data.len()];
-        let mut content = Found::new("with other content");
-        let mut class = Found::new("of another class");
-        let mut gone = Found::new("not there");
+        let mut content = Difference::new("with other content");
+        let mut class = Difference::new("of another class");
+        let mut gone = Difference::new("missing");
         for image in self.of(part) {
             let path = nfc(image.path);
             let Some(&index) = places.get(&path) else {
@@ -407,17 +409,20 @@ impl RunImages {
             }
             wanted[index] = true;
         }
-        let found = [gone, content, class];
-        let found: Vec<String> = found.iter().filter_map(Found::sentence).collect();
-        if found.is_empty() && wanted.contains(&true) {
+        let differences = [gone, content, class];
+        let differences: Vec<String> = differences
+            .iter()
+            .filter_map(Difference::sentence)
+            .collect();
+        if differences.is_empty() && wanted.contains(&true) {
             Ok(data.select(|index| wanted[index]))
         } else {
-            Err(found.join(", "))
+            Err(differences.join(", "))
         }
     }
 
-    /// Whether all images that are trained on, held out or tested on are files of this list, of
-    /// the same classes and with the same content.
+    /// Whether all training, held-out and test images are files of this list, with the same classes
+    /// and content.
     pub fn are_in_list(&self, list: &ImageList) -> bool {
         let places: HashMap<String, usize> = (list.entries.iter().enumerate())
             .map(|(place, entry)| (list.path_within(&entry.path), place))
@@ -449,7 +454,7 @@ impl RunImages {
             .all(|image| origins.get(image.path) == Some(&image.digest))
     }
 
-    /// The files of a list that a part names; a file that is not there is left out.
+    /// The files of a list that belong to a part. Missing files are omitted.
     pub fn listed(&self, part: RunPart, list: &ImageList) -> ImageList {
         let wanted: HashSet<Cow<'_, str>> = self.of(part).map(|image| nfc(image.path)).collect();
         let entries = list.entries.iter();
@@ -471,7 +476,8 @@ fn moved(image: &RunImage<'_>, from: impl fmt::Display, to: impl fmt::Display) -
     format!("{}, from {from} to {to}", image.path)
 }
 
-/// Where the images of a run stand. An open set may be of another folder, with the same paths.
+/// Index of the images of a run by path and content. An open set may be in another folder with the
+/// same paths.
 struct Places<'a> {
     images: &'a RunImages,
     by_path: HashMap<(bool, Cow<'a, str>), u32>,
@@ -502,7 +508,7 @@ impl<'a> Places<'a> {
         self.at(image.part == RunPart::OpenSet, image.path)
     }
 
-    /// The same file where it has gone into the open set, or come out of it.
+    /// The same file, if it has moved into or out of the open set.
     fn in_other_part(&self, image: &RunImage<'a>) -> Option<RunImage<'a>> {
         let other = self.at(image.part != RunPart::OpenSet, image.path)?;
         (other.digest == image.digest).then_some(other)
@@ -514,14 +520,14 @@ impl<'a> Places<'a> {
     }
 }
 
-/// Images that differ in one way: how many, and the first.
-pub(crate) struct Found {
+/// Images that differ in one respect: their number and the first of them.
+pub(crate) struct Difference {
     what: &'static str,
     pub(crate) count: usize,
     first: String,
 }
 
-impl Found {
+impl Difference {
     pub(crate) fn new(what: &'static str) -> Self {
         Self {
             what,
@@ -537,7 +543,7 @@ impl Found {
         self.count += 1;
     }
 
-    /// Such as `2 new (first a/1.png)`, if there are any.
+    /// For example `2 new (first a/1.png)`; `None` if there are none.
     pub(crate) fn sentence(&self) -> Option<String> {
         let Self { what, count, first } = self;
         match count {

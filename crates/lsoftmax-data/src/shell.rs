@@ -1,11 +1,12 @@
-//! Words as a shell reads them, so that a printed command can be pasted.
+//! Quotes words for a shell, so that printed commands can be pasted.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// One word for a POSIX shell: as it is where that is safe, else in single quotes. Control
-/// characters and bytes that are not UTF-8 are written as `$'\xNN'`, which bash, zsh and ksh read.
+/// Quotes a word for a POSIX shell: unchanged if that is safe, otherwise in single quotes. Control
+/// characters and bytes that are not UTF-8 are written as `$'\xNN'`, which bash, zsh and ksh
+/// support.
 pub fn quoted(word: &OsStr) -> String {
     let bytes = word.as_encoded_bytes();
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./:=@%+,-".contains(byte);
@@ -31,7 +32,7 @@ pub fn quoted(word: &OsStr) -> String {
     }
 }
 
-/// A path as a word that no command takes for a flag.
+/// Quotes a path so that no command takes it for a flag.
 pub fn quoted_path(path: &Path) -> String {
     if path.as_os_str().as_encoded_bytes().starts_with(b"-") {
         return quoted(Path::new(".").join(path).as_os_str());
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_words_stay_and_others_are_quoted() {
+    fn only_unsafe_words_are_quoted() {
         let of = |word: &str| quoted(word.as_ref());
         assert_eq!(of("runs/a-1_b.toml"), "runs/a-1_b.toml");
         assert_eq!(of("--seeds"), "--seeds");
@@ -60,7 +61,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_shell_reads_back_what_was_quoted() {
+    fn a_shell_reads_back_quoted_words() {
         use std::os::unix::ffi::OsStrExt as _;
         let words: [&[u8]; 5] = [
             b"a b'c\"d",

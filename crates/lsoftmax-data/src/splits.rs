@@ -1,34 +1,34 @@
-//! Parts of a data set: subsets, held-out images, held-out classes.
+//! Splits of a data set: subsets, held-out images, held-out classes.
 
 use crate::dataset::Dataset;
 use crate::error::DataError;
 use crate::random::{Rng, permutation};
 
-/// What to train on and what to test on.
+/// Training and test data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// The images to train on.
+    /// The training images.
     pub train: Dataset,
-    /// The images to test on, of the same classes.
+    /// The test images, of the same classes.
     pub test: Dataset,
-    /// The images to choose a model by, of the same classes, where the data says which they are.
+    /// The images for model selection, of the same classes, if the source defines them.
     pub held_out: Option<Dataset>,
     /// Images of classes that are neither trained nor tested on, for verification and
     /// identification.
     pub open_set: Option<Dataset>,
-    /// Classes of the open set that have the name of a trained class and are said to be different
-    /// ones ([`SameNames::Different`](crate::SameNames)).
+    /// Number of open-set classes that have the name of a trained class and are declared different
+    /// ([`SameNames::Different`](crate::SameNames)).
     pub same_names: usize,
-    /// Of images: what was taken as parts and as classes, in one line.
+    /// For images: the parts and classes in one line.
     pub summary: Option<String>,
-    /// What was understood and left out, a sentence each.
+    /// How the data was interpreted and what was ignored, one sentence each.
     pub remarks: Vec<String>,
-    /// What may make the results wrong, a sentence each.
+    /// Problems that may invalidate the results, one sentence each.
     pub warnings: Vec<String>,
 }
 
 impl Split {
-    /// A split of the two parts alone.
+    /// A split with only these two parts.
     pub fn new(train: Dataset, test: Dataset) -> Self {
         Self {
             train,
@@ -42,11 +42,11 @@ impl Split {
         }
     }
 
-    /// Takes `count` classes, drawn by `seed`, out of both parts; their images, those of the
-    /// training part first, become the open set.
+    /// Moves `count` classes, drawn by `seed`, out of both parts. Their images, first those of the
+    /// training part, become the open set.
     ///
     /// # Errors
-    /// As [`Dataset::split_classes`]; or no test image is left.
+    /// As [`Dataset::split_classes`]; or no test image remains.
     pub(crate) fn keep_classes_out(&mut self, count: usize, seed: u64) -> Result<(), DataError> {
         let unseen = self.train.draw_classes(count, seed)?;
         let seen: Vec<bool> = unseen.iter().map(|&unseen| !unseen).collect();
@@ -57,9 +57,9 @@ impl Split {
             .reduce(|all, part| all.followed_by(&part));
         let (Some(train), Some(test)) = (self.train.classes(&seen), self.test.classes(&seen))
         else {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "open-set",
-                "so few classes that some with test images are left",
+                "small enough to keep classes with test images",
                 count,
             ));
         };
@@ -69,15 +69,14 @@ impl Split {
     }
 }
 
-/// Keys that keep the random numbers of different uses of a seed apart.
+/// Keys that separate the random numbers of different uses of a seed.
 const HELD_OUT: u64 = 0x6865_6c64;
 const SHARE: u64 = 0x7368_6172;
 const CLASSES: u64 = 0x636c_6173;
 
 impl Dataset {
-    /// The first images of each class, `count` in all (at least 1), in their old order:
-    /// as many of each class as of any other, as far as there are so many; everything if
-    /// `count` is not below the size.
+    /// The first images of each class, `count` in all (at least 1), in their original order, with
+    /// equally many of each class as far as available. Everything if `count` is not below the size.
     #[must_use]
     pub fn subset(&self, count: usize) -> Self {
         let count = count.max(1);
@@ -93,8 +92,8 @@ impl Dataset {
         })
     }
 
-    /// Two parts: all but `count` images, and `count` images, as many of each class as of any other
-    /// as far as there are so many; `seed` draws them.
+    /// Splits off `count` images, drawn by `seed`, with equally many of each class as far as
+    /// available. Returns the other images and the drawn ones.
     ///
     /// # Errors
     /// A part would be empty.
@@ -102,13 +101,13 @@ impl Dataset {
         Ok(self.parted(&self.draw_held_out(count, seed)?))
     }
 
-    /// Which images [`hold_out`](Self::hold_out) draws.
+    /// Marks the images that [`hold_out`](Self::hold_out) draws.
     ///
     /// # Errors
-    /// As there.
+    /// As [`hold_out`](Self::hold_out).
     pub fn draw_held_out(&self, count: usize, seed: u64) -> Result<Vec<bool>, DataError> {
         if !(1..self.len()).contains(&count) {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "held-out",
                 format!(
                     "0, or from 1 to {} of {} images",
@@ -130,17 +129,17 @@ impl Dataset {
         Ok(held)
     }
 
-    /// Two parts for a closed set: all but a share of the images of each class, and that share,
-    /// which `seed` draws.
+    /// Closed-set split: draws a share of the images of each class by `seed`. Returns the other
+    /// images and the drawn ones.
     ///
-    /// Of `n` images of a class `round(share n)` are taken, at least 1 and at most `n - 1`; so each
-    /// class stays in the first part, and a class with one image is in the first part alone.
+    /// Of `n` images in a class, `round(share n)` are drawn, at least 1 and at most `n - 1`. Every
+    /// class therefore stays in the first part, and a class with one image is only there.
     ///
     /// # Errors
-    /// The share is not above 0 and below 1; no class has two images.
+    /// The share is not above 0 and below 1, or no class has two images.
     pub fn split_share(&self, share: f64, seed: u64) -> Result<(Self, Self), DataError> {
         if !(share > 0.0 && share < 1.0) {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "test-share",
                 "above 0 and below 1",
                 share,
@@ -155,8 +154,8 @@ impl Dataset {
             })
             .collect();
         if take.iter().all(|&take| take == 0) {
-            return Err(DataError::number(
-                "the number of images a class",
+            return Err(DataError::out_of_range(
+                "the number of images per class",
                 "at least 2 in some class, so that one can be trained and one tested on (or give \
                  the test images separately)",
                 1,
@@ -173,24 +172,28 @@ impl Dataset {
         Ok(self.parted(&taken))
     }
 
-    /// Two parts for an open set: all classes but `count`, and `count` classes, which `seed`
-    /// draws among those with images.
+    /// Open-set split: draws `count` classes with images by `seed`. Returns the other classes and
+    /// the drawn ones.
     ///
-    /// Labels are numbered anew from 0 in each part; the order of classes and of images stays,
-    /// and so do the names.
+    /// Labels are renumbered from 0 in each part. The order of classes and images and the names
+    /// stay the same.
     ///
     /// # Errors
-    /// `count` is 0, or fewer than two classes with images would be left.
+    /// `count` is 0, or fewer than two classes with images would remain.
     pub fn split_classes(&self, count: usize, seed: u64) -> Result<(Self, Self), DataError> {
         let unseen = self.draw_classes(count, seed)?;
         let seen: Vec<bool> = unseen.iter().map(|&unseen| !unseen).collect();
         match (self.classes(&seen), self.classes(&unseen)) {
             (Some(seen), Some(unseen)) => Ok((seen, unseen)),
-            _ => Err(DataError::number("open-set", "classes with images", count)),
+            _ => Err(DataError::out_of_range(
+                "open-set",
+                "classes with images",
+                count,
+            )),
         }
     }
 
-    /// Which classes are the `count` that `seed` draws.
+    /// Marks the `count` classes drawn by `seed`.
     fn draw_classes(&self, count: usize, seed: u64) -> Result<Vec<bool>, DataError> {
         let counts = self.class_counts();
         let mut there: Vec<usize> = (0..counts.len()).filter(|&c| counts[c] > 0).collect();
@@ -207,7 +210,7 @@ impl Dataset {
                     there.len()
                 )
             };
-            return Err(DataError::number("open-set", expected, count));
+            return Err(DataError::out_of_range("open-set", expected, count));
         }
         let mut drawn = vec![false; counts.len()];
         let mut rng = Rng::at(seed, &[CLASSES]);
@@ -218,8 +221,7 @@ impl Dataset {
         Ok(drawn)
     }
 
-    /// The images of the classes that are kept, with labels numbered anew; `None` if there are
-    /// none.
+    /// The images of the kept classes, with renumbered labels; `None` if there are none.
     pub(crate) fn classes(&self, keep: &[bool]) -> Option<Self> {
         let mut numbers = vec![None; keep.len()];
         let mut names = Vec::new();
@@ -233,13 +235,13 @@ impl Dataset {
             .then(|| self.select_as(names, number))
     }
 
-    /// The images that are not marked, and those that are; there are some of both.
+    /// The unmarked and the marked images; there must be some of both.
     fn parted(&self, marked: &[bool]) -> (Self, Self) {
         let part = |wanted: bool| self.select(|index| marked[index] == wanted);
         (part(false), part(true))
     }
 
-    /// How many of each class make up `count` images, at most all there are.
+    /// The number of images of each class that make up `count` images, at most all of them.
     fn shares(&self, count: usize) -> Vec<usize> {
         let available = self.class_counts();
         let mut take = vec![0; available.len()];
@@ -261,7 +263,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Images of one byte, their own number.
+    /// Images of one byte, which is their own index.
     fn numbered(labels: &[u32], classes: usize) -> Dataset {
         let bytes = (0..labels.len()).map(|i| i as u8).collect();
         let names = (0..classes).map(|class| format!("class {class}")).collect();
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_held_out_is_fair_and_not_trained_on() {
+    fn held_out_images_are_balanced_and_not_trained_on() {
         let labels: Vec<u32> = (0..100).map(|i| u32::from(i >= 90)).collect();
         let data = numbered(&labels, 2);
         let (train, held) = data.hold_out(8, 3).unwrap();
@@ -327,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn unseen_classes_are_numbered_anew() {
+    fn unseen_classes_are_renumbered() {
         let data = numbered(&[0, 1, 2, 3, 4, 0, 1, 2, 3, 4], 6);
         let (rest, unseen) = data.split_classes(2, 1).unwrap();
         assert_eq!((rest.num_classes(), unseen.num_classes()), (4, 2));

@@ -1,14 +1,14 @@
-//! Tables with a header.
+//! CSV tables with a header.
 
 use crate::error::DataError;
 use std::borrow::Borrow;
 use std::path::Path;
 
-/// No list of images comes near: ten million rows of 100 bytes.
-pub(crate) const LARGEST_FILE: u64 = 1 << 30;
+/// Far larger than any image list: ten million rows of 100 bytes.
+pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// A CSV table: what a header names, and rows of as many fields. Fields are trimmed, empty lines
-/// left out, and the case of the header does not matter.
+/// A CSV table with a header and rows of as many fields. Fields are trimmed, empty lines are
+/// skipped, and the case of the header does not matter.
 pub(crate) struct Table<'a> {
     path: &'a Path,
     text: &'a str,
@@ -16,7 +16,7 @@ pub(crate) struct Table<'a> {
     reader: csv::Reader<&'a [u8]>,
 }
 
-/// A line of a table.
+/// A row of a table.
 pub(crate) struct Row<'a> {
     path: &'a Path,
     line: usize,
@@ -25,7 +25,7 @@ pub(crate) struct Row<'a> {
 
 impl<'a> Table<'a> {
     pub(crate) fn parse(path: &'a Path, text: &'a str) -> Result<Self, DataError> {
-        // Empty lines at the end, of blanks as well.
+        // Trailing empty lines, including blank ones.
         let text = text.trim_end();
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::All)
@@ -42,7 +42,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The place of the column that has one of these names, if there is one.
+    /// The index of the column with one of these names, if there is one.
     pub(crate) fn find(&self, names: &[impl Borrow<str>]) -> Result<Option<usize>, DataError> {
         let named = |place: &usize| {
             names
@@ -58,7 +58,7 @@ impl<'a> Table<'a> {
         Ok(place)
     }
 
-    /// The place of the column that has one of these names.
+    /// The index of the column with one of these names.
     pub(crate) fn column(&self, names: &[impl Borrow<str>]) -> Result<usize, DataError> {
         self.find(names)?.ok_or_else(|| {
             let expected = format!("a column {} in the header", names.join(" or "));
@@ -66,7 +66,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// The header for a message that a column is missing.
+    /// The header, for a message about a missing column.
     pub(crate) fn found(&self) -> String {
         let header = self.header.join(",");
         let other = match &self.header[..] {
@@ -100,24 +100,24 @@ impl<'a> Table<'a> {
 }
 
 impl Row<'_> {
-    /// The field of a column that the table found.
+    /// The field in a column found by the table.
     pub(crate) fn get(&self, column: usize) -> &str {
         self.fields.get(column).unwrap_or_default()
     }
 
-    /// The line of the row, from 1.
+    /// The line of the row, counted from 1.
     pub(crate) fn line(&self) -> usize {
         self.line
     }
 
-    /// A path within some folder, with slashes.
+    /// A path relative to a folder, with slashes.
     pub(crate) fn relative_path(&self, column: usize, name: &str) -> Result<String, DataError> {
         let text = self.get(column);
         relative_path(text)
             .ok_or_else(|| self.wrong(name, "a path relative to the folder of images", text))
     }
 
-    /// The error that a field is not what it should be.
+    /// The error for an invalid field.
     pub(crate) fn wrong(&self, name: &str, expected: &str, found: &str) -> DataError {
         let line = self.line;
         let expected = format!("{expected} in line {line}, column {name}");
@@ -125,8 +125,7 @@ impl Row<'_> {
     }
 }
 
-/// `a/b` for `a/b`, `./a/b` and `a\b`; nothing for a path that is empty, absolute or leads
-/// upwards.
+/// `a/b` for `a/b`, `./a/b` and `a\b`; `None` for a path that is empty, absolute or leads upwards.
 fn relative_path(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.split(['/', '\\']).collect();
     let absolute = parts[0].is_empty() || parts[0].ends_with(':');
@@ -135,10 +134,10 @@ fn relative_path(text: &str) -> Option<String> {
     (!absolute && !parts.is_empty() && parts.iter().all(plain)).then(|| parts.join("/"))
 }
 
-/// Counts lines on the way through a text.
+/// Counts lines while advancing through a text.
 struct Lines<'a> {
     text: &'a [u8],
-    /// What ends a line: some programs write `\r` alone.
+    /// The line terminator: some programs write `\r` alone.
     end: u8,
     at: usize,
     line: usize,
@@ -154,9 +153,9 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The line, from 1, of the first character of a record, which lies beyond those before. The
-    /// reader's own count is that of the end of the record before, which lies before `\n` and before
-    /// empty lines.
+    /// The line, counted from 1, of the first character of a record, which must be after the
+    /// preceding ones. The reader's own position is the end of the preceding record, before its
+    /// `\n` and before empty lines.
     fn of(&mut self, position: Option<&csv::Position>) -> usize {
         let end = position.map_or(0, |position| position.byte() as usize);
         let after = self.text.get(end..).unwrap_or_default();

@@ -1,10 +1,10 @@
-//! Times the kernels on the layers of the experiments' networks.
+//! Benchmarks the kernels on the layers of the experiments' networks.
 //!
 //! `cargo bench -p lsoftmax-kernels --bench blocks [-- batch [network]]`
 //!
-//! Milliseconds, and in brackets the share in per cent of the machine's measured peak that the direct
-//! method would need for the same time: Winograd's products are a quarter of it for 3x3 kernels
-//! (0.36 for 5x5), so that 400 (278) would be a perfect score.
+//! Prints milliseconds and, in parentheses, the share in percent of the machine's measured peak
+//! that the direct method would need for the same time. Winograd needs a quarter of the products
+//! for 3x3 kernels (0.36 for 5x5), so that 400 (278) would be a perfect score.
 #![allow(clippy::print_stdout)]
 
 mod common;
@@ -22,7 +22,7 @@ struct Network {
     name: &'static str,
     image: (usize, usize),
     kernel: usize,
-    /// Convolutions with these widths, then a pool.
+    /// Convolutions with these widths, followed by a pool.
     stages: &'static [&'static [usize]],
 }
 
@@ -180,7 +180,7 @@ fn main() {
                         1,
                         padding,
                     );
-                    bench_block(&shape.expect("a good shape"), first, peak)
+                    bench_block(&shape.expect("a valid shape"), first, peak)
                 });
                 total += forward + backward;
                 channels = width;

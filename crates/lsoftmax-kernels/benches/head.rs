@@ -1,9 +1,9 @@
-//! Times the head: the cross-entropy of a margin loss with both gradients.
+//! Benchmarks the head: the cross-entropy of a margin loss with both gradients.
 //!
 //! `cargo bench -p lsoftmax-kernels --bench head [-- batch [feature]]`
 //!
-//! Milliseconds, and in brackets the share in per cent of the machine's measured peak that the
-//! products need which nobody can avoid: one for the loss, three with the gradient.
+//! Prints milliseconds and, in parentheses, the share in percent of the machine's measured peak
+//! that the unavoidable products need: one for the loss, three with the gradient.
 #![allow(clippy::print_stdout)]
 
 mod common;
@@ -13,7 +13,7 @@ use lsoftmax_kernels::head::{
     Batch, Normalisation, Target, TargetLogit, cross_entropy, cross_entropy_with_gradient,
 };
 
-/// L-Softmax with m = 2, which has no branch worth the name.
+/// L-Softmax with m = 2.
 fn margin(t: Target) -> TargetLogit {
     let (c, product) = (t.cosine, t.feature_norm * t.weight_norm);
     let psi = if c >= 0.0 {

@@ -1,9 +1,9 @@
-//! The block of every network here: convolution, batch normalisation, `PReLU`.
+//! The basic block of every network: convolution, batch normalisation, `PReLU`.
 //!
 //! `z = conv(x)`, `n = (z - mean) / sqrt(var + eps) * gamma + beta`, `y = n` if `n > 0`, else
-//! `slope * n`. Forward gathers the statistics while a group of images is still in the cache;
-//! backward never stores the gradient for `z`: each group's part is made, used for both gradients of
-//! the convolution, and overwritten by the next.
+//! `slope * n`. The forward pass collects the statistics while a group of images is still in the
+//! cache. The backward pass never stores the whole gradient for `z`: it computes one group's part,
+//! uses it for both gradients of the convolution, and overwrites it with the next.
 
 use crate::conv::{ConvShape, Forward, OutputGradient, Packed, WeightGradient};
 use crate::error::{KernelError, check_len};
@@ -31,11 +31,12 @@ fn check_block(
     affine.check(shape.out_channels)
 }
 
-/// The block in training: batch statistics.
+/// The block in training mode, with batch statistics.
 ///
-/// Reads `x` and `weight` as in [`ConvShape`] and the `[out_channels]` of `affine`. Writes `z`, the
-/// output of the convolution, which [`block_backward`] needs, the block's output `y` (both like the
-/// output of [`ConvShape`]), and the batch's `mean` and biased variance `var` of each channel.
+/// Reads `x` and `weight` as in [`ConvShape`] and the `[out_channels]` arrays of `affine`. Writes
+/// `z`, the convolution's output, which [`block_backward`] needs; the block's output `y` (both
+/// shaped like the output of [`ConvShape`]); and each channel's batch `mean` and biased variance
+/// `var`.
 pub fn block_forward(
     shape: &ConvShape,
     x: &[f32],
@@ -78,25 +79,25 @@ pub fn block_forward(
     Ok(())
 }
 
-/// Where the `z` of [`block_forward`] is, and where [`block_backward`] writes the gradient for `x`.
+/// The `z` of [`block_forward`], and the destination of the gradient for `x` in [`block_backward`].
 #[derive(Debug)]
 pub enum InputGradient<'a> {
-    /// Nowhere: the first layer needs none.
+    /// No gradient for `x`: the first layer needs none.
     None {
-        /// As forward wrote it.
+        /// As written by the forward pass.
         z: &'a [f32],
     },
-    /// In a buffer of its own.
+    /// A separate buffer.
     Apart {
-        /// As forward wrote it.
+        /// As written by the forward pass.
         z: &'a [f32],
-        /// Takes the gradient, of any content before.
+        /// Receives the gradient; its previous content is ignored.
         dx: &'a mut [f32],
     },
-    /// In the place of `z`, where it is as long as `x`: each group of images has done with its
+    /// In place of `z`, which must be as long as `x`: each group of images has finished with its
     /// part of `z` before it writes.
     Over {
-        /// As forward wrote it; the gradient for `x` afterwards.
+        /// As written by the forward pass; overwritten by the gradient for `x`.
         z: &'a mut [f32],
     },
 }
@@ -112,9 +113,9 @@ impl InputGradient<'_> {
 
 /// The gradients of [`block_forward`].
 ///
-/// Reads what forward read, the `z`, `mean` and `var` that it wrote, and `dy`, the gradient for `y`.
-/// Writes the gradient for `x` as `input` says, `dw`, and the gradients of the affine map and the
-/// slope. All arrays are like what they belong to.
+/// Reads the inputs of the forward pass, the `z`, `mean` and `var` that it wrote, and `dy`, the
+/// gradient for `y`. Writes the gradient for `x` to `input`, the gradient for `weight` to `dw`, and
+/// the gradients of the affine map and the slope. Each gradient has the shape of its array.
 pub fn block_backward(
     shape: &ConvShape,
     x: &[f32],

@@ -29,14 +29,14 @@ impl Case {
         }
     }
 
-    /// The loss whose gradient for y is `dy`, as a function of everything.
+    /// The loss whose gradient for y is `dy`, as a function of all arrays.
     fn loss(&self) -> f64 {
         let z = reference::conv(&self.shape, &self.x, &self.w);
         let (y, _, _) = reference::norm(&z, &self.gamma, &self.beta, &self.slope, EPS);
         y.iter().zip(&self.dy).map(|(y, dy)| y * dy).sum()
     }
 
-    /// Central differences for every element of what `part` picks.
+    /// Central differences for every element that `part` selects.
     fn differences(&mut self, part: fn(&mut Self) -> &mut Vec<f64>) -> Vec<f64> {
         let step = 1e-6;
         (0..part(self).len())
@@ -61,7 +61,7 @@ struct Gradients {
     slope: Vec<f32>,
 }
 
-/// What becomes of the gradient for the input.
+/// Destination of the gradient for the input.
 #[derive(Clone, Copy, PartialEq)]
 enum Dx {
     None,
@@ -150,7 +150,7 @@ fn the_block_agrees_with_double_precision_and_its_gradients_with_differences() {
                 let error = error(found, wanted);
                 assert!(error < 1e-4, "{level:?} {shape:?}: {error}");
             }
-            // Without dx all else is the same, and dx is left alone.
+            // Without dx all other results are the same, and dx is not written.
             let (_, _, _, without) = level.force(|| run(&case, Dx::None));
             assert_eq!(without.dw, g.dw);
             assert!(without.dx.iter().all(|value| value.is_nan()));
@@ -250,7 +250,7 @@ fn normalisation_without_prelu() {
         })
         .collect();
     assert!(error(&dx, &wanted) < 1e-4);
-    // With the batch's own statistics inference is training.
+    // With the batch's own statistics, inference equals training.
     let mut again = vec![0.0; x.len()];
     norm_inference(size, &x32, &affine, &mean, &var, &mut again).unwrap();
     assert_eq!(again, y);
@@ -313,7 +313,7 @@ fn ceil_mode_halves_as_caffe_does() {
 }
 
 #[test]
-fn pooling_agrees_with_the_obvious_loops() {
+fn pooling_agrees_with_simple_loops() {
     let mut random = Random::new(6);
     for base in [
         pool_shape(7, 5, 1, true),
@@ -330,7 +330,7 @@ fn pooling_agrees_with_the_obvious_loops() {
             if shape.validate().is_err() {
                 continue;
             }
-            // Few values, so that ties are common.
+            // Few distinct values, so that ties are common.
             let x: Vec<f32> = (0..shape.input_len())
                 .map(|_| (random.value() * 3.0).round() as f32)
                 .collect();
@@ -430,8 +430,8 @@ fn infer(
 }
 
 #[test]
-fn one_block_serves_images_of_any_number_and_size_on_any_number_of_threads() {
-    // Winograd, direct, and more weights than outputs, where Winograd is not worth it.
+fn one_block_runs_any_number_and_size_of_images_on_any_number_of_threads() {
+    // Winograd, direct, and more weights than outputs, where Winograd does not pay off.
     for (inputs, outputs, kernel, stride) in
         [(16, 24, 3, 1), (3, 20, 5, 1), (9, 8, 3, 2), (112, 96, 3, 1)]
     {
@@ -484,8 +484,8 @@ fn one_block_serves_images_of_any_number_and_size_on_any_number_of_threads() {
 }
 
 #[test]
-fn the_gradient_may_take_the_place_of_z() {
-    // Both ways of summing the gradient of the weights, and the direct method.
+fn the_gradient_can_overwrite_z() {
+    // Both methods of summing the weight gradient, and the direct method.
     for (batch, channels, kernel, padding) in [(5, 8, 3, 1), (3, 256, 3, 1), (5, 8, 5, 2)] {
         let channels = (channels, channels);
         let shape = ConvShape::new(batch, channels, (6, 7), kernel, 1, padding).unwrap();
@@ -497,7 +497,7 @@ fn the_gradient_may_take_the_place_of_z() {
             assert_eq!(over.dw, apart.dw, "{level:?} {shape:?}");
         }
     }
-    // A place of another length is refused.
+    // A buffer of another length is rejected.
     let shape = ConvShape::new(2, (3, 4), (6, 6), 3, 1, 1).unwrap();
     let case = Case::new(shape, 3);
     assert!(std::panic::catch_unwind(|| run(&case, Dx::OverZ)).is_err());

@@ -1,43 +1,43 @@
-//! What can be wrong with a call.
+//! Errors of the kernels.
 
-/// A shape or a slice that a kernel cannot work with. Nothing has been written when it is returned.
+/// A shape or slice that a kernel rejects. The kernel has written nothing when it returns this.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KernelError {
-    /// A size of a shape is outside of its range.
+    /// A size is out of range.
     #[error("{what} is {found}, but it must be {expected}")]
     Size {
-        /// Which size.
+        /// Name of the size.
         what: &'static str,
-        /// The value that was given.
+        /// The given value.
         found: usize,
-        /// The range that is allowed.
+        /// The allowed range.
         expected: &'static str,
     },
     /// The window does not fit into the padded image.
     #[error("a window of {kernel} does not fit into {size} pixels with {padding} of padding")]
     Window {
-        /// The window's side.
+        /// Side of the window.
         kernel: usize,
-        /// The image's side.
+        /// Side of the image.
         size: usize,
-        /// The padding on each side.
+        /// Padding on each side.
         padding: usize,
     },
     /// The number of elements exceeds the address space.
     #[error("{what} has more elements than memory can address")]
     Overflow {
-        /// Which array.
+        /// Name of the array.
         what: &'static str,
     },
-    /// A slice has another length than the shape asks for.
+    /// A slice does not have the length that the shape requires.
     #[error("`{what}` has {found} values, but the shape needs {expected}")]
     Length {
-        /// The argument's name.
+        /// Name of the argument.
         what: &'static str,
-        /// The length that the shape asks for.
+        /// The required length.
         expected: usize,
-        /// The length that was given.
+        /// The given length.
         found: usize,
     },
 }

@@ -1,4 +1,4 @@
-//! The block in evaluation: the normalisation is folded into the convolution.
+//! The block in evaluation mode, with the normalisation folded into the convolution.
 
 use crate::conv::{ConvShape, Forward, Packed};
 use crate::error::{KernelError, check_len};
@@ -6,10 +6,11 @@ use crate::norm::{Affine, Coefficients, folded, shift};
 use crate::simd::Level;
 use rayon::prelude::*;
 
-/// A convolution, batch normalisation with running statistics, and `PReLU`, ready for images of any
-/// number and size.
+/// A convolution, batch normalisation with running statistics, and `PReLU`, for any number and size
+/// of images.
 ///
-/// The weights are folded and packed once: for single images that would take longer than the rest.
+/// The weights are folded and packed once; for single images that would take longer than the
+/// convolution itself.
 pub struct InferenceBlock {
     channels: (usize, usize),
     kernel: usize,
@@ -21,8 +22,8 @@ pub struct InferenceBlock {
 }
 
 impl InferenceBlock {
-    /// Reads `weight` `[out, in, kernel, kernel]` of the convolution `shape` (of which only channels,
-    /// kernel, stride and padding count), `affine` and the running statistics `[out]`.
+    /// Reads `weight` `[out, in, kernel, kernel]` of the convolution `shape` (only its channels,
+    /// kernel, stride and padding are used), `affine`, and the running statistics `[out]`.
     ///
     /// # Errors
     /// A slice of the wrong length.
@@ -56,10 +57,11 @@ impl InferenceBlock {
         })
     }
 
-    /// Reads `x` `[batch, height, width, in]` and writes `y`, like the output of [`ConvShape`].
+    /// Reads `x` `[batch, height, width, in]` and writes `y`, shaped like the output of
+    /// [`ConvShape`].
     ///
     /// # Errors
-    /// Channels, kernel, stride or padding that are not those of the block, or a slice of the wrong
+    /// Channels, kernel, stride or padding that differ from the block's, or a slice of the wrong
     /// length.
     pub fn run(&self, shape: &ConvShape, x: &[f32], y: &mut [f32]) -> Result<(), KernelError> {
         shape.validate()?;
@@ -88,7 +90,7 @@ impl InferenceBlock {
             forward.run_image(shape, x, y, finish);
             return Ok(());
         }
-        // Something for each thread to do: without statistics, nothing depends on the groups.
+        // Gives each thread some work: without statistics, results do not depend on the groups.
         let share = shape.batch.div_ceil(rayon::current_num_threads());
         let group = shape.group().min(share);
         let (x_image, y_image) = (x.len() / shape.batch, y.len() / shape.batch);

@@ -1,17 +1,38 @@
 //! CPU kernels of lsoftmax, on plain slices: no tensors, no framework.
 //!
-//! - [`head`]: the cross-entropy of a margin loss with its gradient, in blocks of classes;
-//! - [`block_forward`], [`block_backward`], [`InferenceBlock`]: convolution, batch normalisation and
-//!   `PReLU` as one block, with the gradient written by hand;
-//! - [`norm_forward`], [`max_pool_forward`]: the layers between;
-//! - [`buffer`]: large buffers that are used again.
+//! - [`head`] computes the cross-entropy of a margin loss and its gradient, in blocks of classes.
+//! - [`block_forward`], [`block_backward`] and [`InferenceBlock`] run convolution, batch
+//!   normalisation and `PReLU` as one block, with a hand-written gradient.
+//! - [`norm_forward`] and [`max_pool_forward`] are the layers in between.
+//! - [`buffer`] reuses large buffers.
 //!
 //! Images are channels-last in memory: `[batch, height, width, channel]`. The instruction set
 //! (AVX-512, AVX2 with FMA, or portable) is chosen at run time; the environment variable
-//! `LSOFTMAX_KERNELS_LEVEL` (`portable`, `avx2`, `avx512`) holds it down. Results do not depend on
-//! the number of threads. How they work and what was tried: `docs/internals/kernels.md`.
+//! `LSOFTMAX_KERNELS_LEVEL` (`portable`, `avx2`, `avx512`) caps it. Results do not depend on the
+//! number of threads. `docs/internals/kernels.md` describes the algorithms and the measurements behind them.
 //!
-//! This is the only crate of the project with unsafe code; each block says why it is sound.
+//! ```
+//! use lsoftmax_kernels::head::{Batch, Normalisation, Target, TargetLogit, cross_entropy};
+//!
+//! // Two features and three class weights of two values each.
+//! let features = [1.0_f32, 0.0, 0.0, 2.0];
+//! let weights = [1.0_f32, 0.0, 0.0, 1.0, -1.0, 0.0];
+//! let batch = Batch::new(&features, &weights, &[0, 1], 3, 2)?;
+//!
+//! // Plain softmax: the target logit is the inner product.
+//! let plain = |t: Target| TargetLogit {
+//!     value: t.feature_norm * t.weight_norm * t.cosine,
+//!     d_cosine: t.feature_norm * t.weight_norm,
+//!     d_feature_norm: t.weight_norm * t.cosine,
+//!     d_weight_norm: t.feature_norm * t.cosine,
+//! };
+//! let outcome = cross_entropy(&batch, Normalisation::default(), &plain);
+//! assert!(outcome.loss > 0.0 && outcome.loss < 3.0_f64.ln());
+//! # Ok::<(), lsoftmax_kernels::head::HeadError>(())
+//! ```
+//!
+//! This is the only crate of the project with unsafe code. Each unsafe block states why it is
+//! sound.
 
 #![allow(unsafe_code)]
 

@@ -1,12 +1,12 @@
-//! What the machine could do at most, for benchmarks to compare with.
+//! Peak throughput of the machine, as a reference for benchmarks.
 
 // The contract of the unsafe functions is that of `Vector`.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn, clippy::inline_always)]
 
 use crate::simd::{Level, Vector, multiversion};
 
-/// Fused multiply-adds from register to register on this thread; gives back their number, two
-/// operations each, and a value that depends on all of them.
+/// Runs register-only fused multiply-adds on this thread. Returns the number of floating-point
+/// operations (two per multiply-add) and a value that depends on all of them.
 pub fn fused_multiply_adds(rounds: u64) -> (f64, f32) {
     let (mut flops, mut value) = (0.0, 0.0);
     run(Level::get(), rounds, &mut flops, &mut value);
@@ -19,7 +19,7 @@ multiversion! {
 
 #[inline(always)]
 unsafe fn run_body<V: Vector>(rounds: u64, flops: &mut f64, value: &mut f32) {
-    // More sums than an FMA has cycles of latency, times two units.
+    // More sums than the latency of an FMA in cycles times two units.
     const SUMS: usize = 12;
     let factor = V::splat(0.999_999);
     let mut sums = [V::splat(1.0); SUMS];

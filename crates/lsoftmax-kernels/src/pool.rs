@@ -1,6 +1,6 @@
 //! Max-pooling in channels-last memory.
 
-// Only what `multiversion!` needs: the loops themselves are safe.
+// Only `multiversion!` needs unsafe code; the loops themselves are safe.
 #![allow(unsafe_code, clippy::inline_always)]
 
 use crate::error::{KernelError, check_len};
@@ -10,10 +10,10 @@ use rayon::prelude::*;
 /// The sizes of a max-pool with a square window and symmetric padding.
 ///
 /// Arrays: `x: [batch, height, width, channels]`, `y: [batch, out_height, out_width, channels]`.
-/// Padding never wins: a window sees only the pixels inside of the image.
+/// Padding never wins: a window covers only pixels inside the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolShape {
-    /// Images.
+    /// Number of images.
     pub batch: usize,
     /// Rows of the input.
     pub height: usize,
@@ -27,13 +27,13 @@ pub struct PoolShape {
     pub stride: usize,
     /// Padding on each side, less than the window.
     pub padding: usize,
-    /// Whether a last window that is not whole counts, as Caffe does it, or is dropped.
+    /// Keeps a partial last window, as Caffe does, instead of dropping it.
     pub ceil_mode: bool,
 }
 
 impl PoolShape {
-    /// Checks that every size is positive (padding may be 0 and is less than the window), that a
-    /// window fits, and that the arrays can be addressed.
+    /// Checks that every size is positive (padding may be 0 but must be less than the window), that
+    /// a window fits, and that the arrays are addressable.
     pub fn validate(&self) -> Result<(), KernelError> {
         let positive = [
             ("batch", self.batch),
@@ -78,7 +78,8 @@ impl PoolShape {
             });
         }
         for size in [self.height, self.width] {
-            // With ceil_mode a window may hang over, but the image must not be empty.
+            // With ceil_mode the last window may extend past the image, but the image must not be
+            // empty.
             if !self.ceil_mode && size + 2 * self.padding < self.kernel {
                 let (kernel, padding) = (self.kernel, self.padding);
                 return Err(KernelError::Window {
@@ -91,8 +92,8 @@ impl PoolShape {
         Ok(())
     }
 
-    /// `floor` or `ceil` of `(size + 2 padding - kernel) / stride`, plus 1; with `ceil_mode` less a
-    /// last window that would begin beyond the image and its leading padding.
+    /// `floor` or `ceil` of `(size + 2 padding - kernel) / stride`, plus 1. With `ceil_mode`, minus
+    /// a last window that would start beyond the image and its leading padding.
     fn out(&self, size: usize) -> usize {
         let span = (size + 2 * self.padding).saturating_sub(self.kernel);
         if !self.ceil_mode {
@@ -116,17 +117,17 @@ impl PoolShape {
         self.out(self.width)
     }
 
-    /// Elements of `x`.
+    /// Length of `x`.
     pub fn input_len(&self) -> usize {
         self.batch * self.height * self.width * self.channels
     }
 
-    /// Elements of `y`, and of the positions.
+    /// Length of `y` and of `argmax`.
     pub fn output_len(&self) -> usize {
         self.batch * self.out_height() * self.out_width() * self.channels
     }
 
-    /// The pixels of one axis that window `at` sees, and the index in the window of the first.
+    /// The pixels of one axis in window `at`, and the index of the first within the window.
     #[inline(always)]
     fn span(&self, at: usize, size: usize) -> (usize, usize, usize) {
         let start = at * self.stride;
@@ -136,8 +137,9 @@ impl PoolShape {
     }
 }
 
-/// The largest value of each window, and in `argmax` its index in the window (row times `kernel` plus
-/// column). The first of equal values wins; a NaN in the window makes the output NaN.
+/// Max-pooling. Writes the largest value of each window to `y` and its index in the window (row
+/// times `kernel` plus column) to `argmax`. The first of equal values wins; a NaN in the window
+/// gives NaN.
 pub fn max_pool_forward(
     shape: &PoolShape,
     x: &[f32],
@@ -161,7 +163,7 @@ multiversion! {
     fn forward_image = forward_body(shape: &PoolShape, x: &[f32], y: &mut [f32], argmax: &mut [u8]);
 }
 
-/// Plain loops over channels, which LLVM vectorises for the level at hand.
+/// Plain loops over channels, vectorised by LLVM for the level.
 #[inline(always)]
 unsafe fn forward_body<V: Vector>(shape: &PoolShape, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     let channels = shape.channels;
@@ -195,8 +197,8 @@ unsafe fn forward_body<V: Vector>(shape: &PoolShape, x: &[f32], y: &mut [f32], a
     }
 }
 
-/// Sends the gradient of each output to the pixel that `argmax` names; where windows overlap, the
-/// gradients add up. Overwrites `dx`.
+/// Adds the gradient of each output to the pixel that `argmax` selects. Overwrites `dx`; gradients
+/// of overlapping windows add up.
 pub fn max_pool_backward(
     shape: &PoolShape,
     dy: &[f32],

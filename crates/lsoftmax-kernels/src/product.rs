@@ -1,24 +1,24 @@
-//! The one matrix product that every convolution here comes down to.
+//! The matrix product behind every convolution.
 //!
 //! `C[row, :] (+)= sum over (o, i) of A[row + o * a_outer + i * a_inner] * B[o * b_outer + i * b_row, :]`
 //!
-//! Rows of A and C are given by offset tables, and the sum has two levels. That is enough to read a
-//! padded image in place (no im2col): a row is an output pixel, `o` the kernel's row, `i` the run of
-//! `kernel * channels` values that lie side by side in channels-last memory.
+//! Offset tables give the rows of A and C, and the sum has two levels. This reads a padded image in
+//! place (no im2col): a row is an output pixel, `o` is the kernel's row, and `i` runs over the
+//! `kernel * channels` values that are contiguous in channels-last memory.
 
-// The contract of the unsafe functions is stated once, at `micro`.
+// `micro` states the contract of the unsafe functions.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn, clippy::inline_always)]
-// Register tiles are indexed by row and vector, as the formulas are.
+// Register tiles are indexed by row and vector, like the formulas.
 #![allow(clippy::needless_range_loop)]
 
 use crate::scratch::LINE;
 use crate::simd::{Level, Vector, multiversion, prefetch};
 
-/// The operands, apart from C.
+/// The operands other than C.
 pub(crate) struct Product<'a> {
     /// The left operand, read one float at a time.
     pub(crate) a: &'a [f32],
-    /// Where each row of A starts, in ascending order.
+    /// Start of each row of A, in ascending order.
     pub(crate) a_rows: &'a [usize],
     /// Terms of the outer sum.
     pub(crate) outer: usize,
@@ -36,14 +36,14 @@ pub(crate) struct Product<'a> {
     pub(crate) b_row: usize,
     /// Columns of B and C.
     pub(crate) columns: usize,
-    /// Whether to add to C rather than to overwrite it.
+    /// Adds to C instead of overwriting it.
     pub(crate) accumulate: bool,
-    /// What memory may fetch meanwhile.
+    /// Memory to prefetch meanwhile.
     pub(crate) ahead: [Ahead; 2],
 }
 
-/// Memory that will be needed later. It is asked for bit by bit, a little with each register tile,
-/// so that the requests hide behind the arithmetic.
+/// Memory that will be needed later. Each register tile requests a small share of it, so that the
+/// requests hide behind the arithmetic.
 #[derive(Clone, Copy)]
 pub(crate) struct Ahead {
     from: *const f32,
@@ -57,7 +57,7 @@ impl Ahead {
         floats: 0,
     };
 
-    /// Rows `rows.0` to `rows.1` of `row` floats each; they may lie beyond the end of `values`.
+    /// Rows `rows.0` to `rows.1` of `row` floats each; they may extend beyond the end of `values`.
     pub(crate) fn rows(values: &[f32], row: usize, rows: (usize, usize)) -> Self {
         Self {
             from: values.as_ptr().wrapping_add(rows.0 * row),
@@ -65,7 +65,7 @@ impl Ahead {
         }
     }
 
-    /// The share `part` of `parts`, in whole cache lines.
+    /// Share `part` of `parts`, in whole cache lines.
     #[inline(always)]
     pub(crate) fn share(self, part: usize, parts: usize) -> Self {
         let share = self.floats.div_ceil(parts).next_multiple_of(LINE);
@@ -81,7 +81,7 @@ impl Product<'_> {
     /// Computes the product into `c`, whose rows start at `c_rows` (ascending).
     ///
     /// # Panics
-    /// If an operand is too short for its offsets: a bug of the caller inside this crate.
+    /// If an operand is too short for its offsets, which is a bug in this crate.
     #[inline]
     pub(crate) fn run(&self, level: Level, c: &mut [f32], c_rows: &[usize]) {
         assert_eq!(self.a_rows.len(), c_rows.len());
@@ -107,7 +107,7 @@ multiversion! {
     fn run = run_body(product: &Product<'_>, c: &mut [f32], c_rows: &[usize]);
 }
 
-/// Cuts the columns into panels and the rows into register tiles, both as evenly as possible.
+/// Splits the columns into panels and the rows into register tiles, both as evenly as possible.
 #[inline(always)]
 unsafe fn run_body<V: Vector>(product: &Product<'_>, c: &mut [f32], c_rows: &[usize]) {
     let vectors = product.columns.div_ceil(V::LANES);
@@ -167,7 +167,7 @@ struct Call<'a> {
     tiles: usize,
 }
 
-/// Picks the instance for a panel's width and a tile's height.
+/// Selects the instance for a panel width and tile height.
 #[inline(always)]
 unsafe fn panel_of<V: Vector>(
     width: usize,
@@ -212,10 +212,10 @@ unsafe fn panel<V: Vector, const H: usize, const W: usize, const PART: bool>(
     }
 }
 
-/// A register tile: `H` rows by `W` vectors of C stay in registers over the whole sum.
+/// A register tile: `H` rows by `W` vectors of C stay in registers during the whole sum.
 ///
 /// # Safety
-/// `V`'s feature, and the bounds that `Product::run` checks.
+/// The CPU has `V`'s feature, and the bounds checked by `Product::run` hold.
 #[inline(always)]
 unsafe fn micro<V: Vector, const H: usize, const W: usize, const PART: bool>(
     call: &Call<'_>,

@@ -1,4 +1,4 @@
-//! Slow and obvious double-precision versions, for tests.
+//! Simple double-precision implementations to test against.
 
 use crate::{ConvShape, PoolShape};
 
@@ -17,7 +17,7 @@ impl Random {
         ((self.0 >> 11) as f64 / (1u64 << 53) as f64).mul_add(2.0, -1.0)
     }
 
-    /// Values that single precision holds exactly.
+    /// Values that single precision represents exactly.
     pub(crate) fn values(&mut self, len: usize) -> Vec<f64> {
         (0..len).map(|_| f64::from(self.value() as f32)).collect()
     }
@@ -80,7 +80,7 @@ pub(crate) fn conv_dw(shape: &ConvShape, x: &[f64], dy: &[f64]) -> Vec<f64> {
     dw
 }
 
-/// `(y, mean, var)` of normalisation and `PReLU`.
+/// `(y, mean, var)` of batch normalisation and `PReLU`.
 pub(crate) fn norm(
     x: &[f64],
     gamma: &[f64],
@@ -136,7 +136,7 @@ pub(crate) fn pool(shape: &PoolShape, x: &[f32]) -> (Vec<f32>, Vec<u8>) {
     (y, argmax)
 }
 
-/// The largest difference over the root mean square of the reference.
+/// The largest difference divided by the root mean square of the reference.
 pub(crate) fn error(found: &[f32], wanted: &[f64]) -> f64 {
     assert_eq!(found.len(), wanted.len());
     let scale = (wanted.iter().map(|v| v * v).sum::<f64>() / wanted.len() as f64).sqrt();

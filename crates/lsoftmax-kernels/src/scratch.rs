@@ -1,4 +1,4 @@
-//! Working memory that is kept between calls, so that a training step allocates nothing large.
+//! Working memory kept between calls, so that a training step makes no large allocation.
 
 // A slice of cache lines is read as a slice of floats.
 #![allow(unsafe_code)]
@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
-/// One cache line, the unit of allocation: buffers start on a line.
+/// One cache line, the unit of allocation: buffers start on a line boundary.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Line([f32; LINE]);
@@ -15,12 +15,12 @@ struct Line([f32; LINE]);
 pub(crate) const LINE: usize = 16;
 
 thread_local! {
-    /// Buffers that this thread has finished with. They stay with the thread, whose cache knows them.
+    /// Free buffers of this thread. They stay with the thread because they are in its cache.
     static POOL: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A buffer of floats with arbitrary (but initialised) content. Dropping it returns the memory to
-/// the pool of the thread that drops it.
+/// the pool of the dropping thread.
 pub(crate) struct Scratch {
     lines: Vec<Line>,
     len: usize,
@@ -33,7 +33,8 @@ impl Scratch {
         let mut lines = POOL
             .try_with(|pool| {
                 let mut pool = pool.borrow_mut();
-                // The smallest that is large enough, else the largest, which then grows.
+                // The smallest buffer that is large enough; otherwise the largest, which then
+                // grows.
                 let fitting =
                     |lines: &Vec<Line>| (lines.len() < wanted, lines.len().abs_diff(wanted));
                 let best = (0..pool.len()).min_by_key(|&at| fitting(&pool[at]));
@@ -60,7 +61,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let lines = std::mem::take(&mut self.lines);
-        // While a thread ends its pool may be gone; then the memory is simply freed.
+        // The pool may already be gone while a thread ends; the memory is then freed.
         let _ = POOL.try_with(|pool| pool.borrow_mut().push(lines));
     }
 }
@@ -68,7 +69,8 @@ impl Drop for Scratch {
 impl Deref for Scratch {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        // SAFETY: `lines` holds at least `len` floats: `Line` is `repr(C)` and nothing but floats.
+        // SAFETY: `lines` holds at least `len` floats: `Line` is `repr(C)` and contains only
+        // floats.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.len) }
     }
 }

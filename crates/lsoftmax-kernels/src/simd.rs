@@ -1,21 +1,21 @@
-//! Vectors of `f32` at the widths that the machine at hand may have.
+//! Vectors of `f32` at each width that the CPU may support.
 //!
 //! Kernels are written once, generic over [`Vector`], and compiled for each [`Level`] by
-//! [`multiversion!`]. Everything here is `#[inline(always)]`, so that the intrinsics end up in a
-//! function that has the target feature enabled.
+//! [`multiversion!`]. Everything here is `#[inline(always)]`, so that the intrinsics are inlined
+//! into a function with the target feature enabled.
 
-// The contract of every unsafe function here is the same: the CPU has the feature of the vector
-// type, and pointers are valid for the lanes that are read or written. One block a line would hide
-// the arithmetic.
+// All unsafe functions here share one contract: the CPU has the feature of the vector type, and
+// pointers are valid for the lanes read or written. One unsafe block per line would hide the
+// arithmetic.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn, clippy::inline_always)]
 
 use std::sync::OnceLock;
 
-/// The instruction set that kernels are run with. A value other than `Portable` exists only where
-/// the CPU has the features: it is made by [`Level::available`] alone.
+/// The instruction set of a kernel. Only [`Level::available`] makes a value other than `Portable`,
+/// and only where the CPU has the features.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Plain arrays of four, which LLVM turns into the baseline's vectors (SSE2, NEON).
+    /// Arrays of four, which LLVM compiles to the baseline's vectors (SSE2, NEON).
     Portable,
     /// AVX2 with FMA.
     #[cfg(target_arch = "x86_64")]
@@ -31,7 +31,7 @@ thread_local! {
 }
 
 impl Level {
-    /// Every level that this machine can run, slowest first.
+    /// All levels that this machine supports, slowest first.
     pub(crate) fn available() -> Vec<Self> {
         #[allow(unused_mut)]
         let mut levels = vec![Self::Portable];
@@ -48,8 +48,8 @@ impl Level {
         levels
     }
 
-    /// The level to use: the best one, or the one that the environment variable
-    /// `LSOFTMAX_KERNELS_LEVEL` (`portable`, `avx2`, `avx512`) holds it down to.
+    /// The level to use: the fastest, or the cap set by the environment variable
+    /// `LSOFTMAX_KERNELS_LEVEL` (`portable`, `avx2`, `avx512`).
     pub(crate) fn get() -> Self {
         static LEVEL: OnceLock<Level> = OnceLock::new();
         #[cfg(test)]
@@ -64,8 +64,8 @@ impl Level {
         })
     }
 
-    /// Runs `f` with this level in place of the best one, on this thread (the public functions ask
-    /// before they spread their work).
+    /// Runs `f` with this level on the current thread. Public functions read the level before they
+    /// start parallel work.
     #[cfg(test)]
     pub(crate) fn force<T>(self, f: impl FnOnce() -> T) -> T {
         FORCED.set(Some(self));
@@ -74,7 +74,7 @@ impl Level {
         result
     }
 
-    /// The level's name as the environment variable spells it.
+    /// The level's name in the environment variable.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
@@ -86,21 +86,21 @@ impl Level {
     }
 }
 
-/// Added to a float of at most 2^22, it rounds it to a whole number, which then stands in the low
-/// bits: 1.5 times 2^23.
+/// Adding this to a float of magnitude at most 2^22 rounds it to an integer, which ends up in the
+/// low bits: 1.5 times 2^23.
 pub(crate) const WHOLE: f32 = 12_582_912.0;
 
 /// A register of `LANES` floats.
 ///
 /// # Safety
-/// All functions need a CPU with the type's feature; pointers must be valid for `LANES` floats, or
+/// All functions need a CPU with the type's feature. Pointers must be valid for `LANES` floats, or
 /// for `n < LANES` in the `_part` functions.
 pub(crate) trait Vector: Copy {
-    /// Floats in a register: a divisor of 16.
+    /// Floats in a register; divides 16.
     const LANES: usize;
-    /// The widest panel, in registers, of the matrix product.
+    /// Width in registers of the matrix product's widest panel.
     const PANEL: usize;
-    /// Rows of the matrix product's register tile, by the panel's width (index 0 unused).
+    /// Rows of the matrix product's register tile by panel width (index 0 unused).
     const ROWS: [usize; 5];
 
     unsafe fn splat(value: f32) -> Self;
@@ -122,7 +122,7 @@ pub(crate) trait Vector: Copy {
     unsafe fn zero() -> Self {
         Self::splat(0.0)
     }
-    /// All lanes, or the first `n`.
+    /// All lanes, or the first `n` if `PART`.
     #[inline(always)]
     unsafe fn load_if<const PART: bool>(from: *const f32, n: usize) -> Self {
         if PART {
@@ -131,7 +131,7 @@ pub(crate) trait Vector: Copy {
             Self::load(from)
         }
     }
-    /// All lanes, or the first `n`.
+    /// All lanes, or the first `n` if `PART`.
     #[inline(always)]
     unsafe fn store_if<const PART: bool>(self, to: *mut f32, n: usize) {
         if PART {
@@ -142,14 +142,13 @@ pub(crate) trait Vector: Copy {
     }
 }
 
-/// Asks for memory to be brought into the second-level cache. `from` is a hint only: it may point
-/// anywhere.
+/// Prefetches memory into the second-level cache. `from` is only a hint and may point anywhere.
 #[inline(always)]
 pub(crate) fn prefetch(from: *const f32, floats: usize) {
     #[cfg(target_arch = "x86_64")]
     for line in (0..floats).step_by(16) {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: SSE is part of x86-64, and a prefetch reads nothing that a program can see.
+        // SAFETY: SSE is part of x86-64, and a prefetch has no visible effect.
         unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(line).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
@@ -212,7 +211,7 @@ impl Vector for Portable {
     #[inline(always)]
     unsafe fn fma(self, factor: Self, addend: Self) -> Self {
         Self(std::array::from_fn(|lane| {
-            // Where the baseline has no fused instruction, `mul_add` is a slow library call.
+            // `mul_add` is a slow library call where the baseline has no fused instruction.
             if cfg!(target_arch = "aarch64") {
                 self.0[lane].mul_add(factor.0[lane], addend.0[lane])
             } else {
@@ -261,7 +260,7 @@ mod x86 {
     #[derive(Clone, Copy)]
     pub(crate) struct Avx2(__m256);
 
-    /// Eight set words, then eight clear ones: a window into it is a mask of the first `n` lanes.
+    /// Eight set words, then eight clear ones: an offset into it is a mask of the first `n` lanes.
     static MASKS: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
 
     impl Avx2 {
@@ -399,10 +398,11 @@ mod x86 {
     }
 }
 
-/// Declares a function that takes a [`Level`] first and runs `$body::<V>` compiled for it.
+/// Declares a function that takes a [`Level`] as first argument and runs `$body::<V>` compiled for
+/// it.
 ///
-/// `$body` is an `unsafe fn` whose only obligation is that the CPU has `V`'s feature; the macro
-/// discharges it, because a `Level` exists only where it does.
+/// `$body` is an `unsafe fn` whose only requirement is that the CPU has `V`'s feature. The macro
+/// meets it, because a `Level` exists only where the CPU has its features.
 macro_rules! multiversion {
     ($(#[$meta:meta])* $vis:vis fn $name:ident = $body:ident ( $($arg:ident : $ty:ty),* $(,)? );) => {
         $(#[$meta])*
@@ -425,7 +425,7 @@ macro_rules! multiversion {
                 $crate::simd::Level::Portable => unsafe {
                     $body::<$crate::simd::Portable>($($arg),*);
                 },
-                // SAFETY: a level is made only after its features were detected.
+                // SAFETY: a level exists only after its features were detected.
                 #[cfg(target_arch = "x86_64")]
                 $crate::simd::Level::Avx2 => unsafe { avx2($($arg),*) },
                 // SAFETY: as above.

@@ -2,14 +2,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::centres::ClassSums;
 use crate::matrix::{check_columns, check_labels};
+use crate::pairwise::pairwise_angles;
 use crate::vector::{angle_rad, dot, has_direction, norm};
-use crate::{
-    Centre, ClassCentres, Histogram, Matrix, PairwiseAngles, Result, Summary, pairwise_angles,
-};
+use crate::{Centre, ClassCentres, Histogram, Matrix, PairwiseAngles, Result, Summary};
 
 /// The angle of each feature to the class weight of its label, in radians.
 ///
-/// `None` where the feature or the weight is zero or not finite: there is no angle.
+/// `None` if the feature or the weight is zero or not finite, because the angle is then undefined.
 ///
 /// # Shapes
 /// - features: `[batch, feature]`
@@ -17,7 +16,7 @@ use crate::{
 /// - `class_weights`: `[class, feature]`
 ///
 /// # Errors
-/// When the shapes do not fit or a label is out of range.
+/// The shapes do not fit, or a label is out of range.
 pub fn target_angles_rad(
     features: Matrix<'_>,
     labels: &[usize],
@@ -40,9 +39,9 @@ fn angle_between_rad(a: &[f32], a_norm: f64, b: &[f32], b_norm: f64) -> Option<f
     (has_direction(a_norm) && has_direction(b_norm)).then(|| angle_rad(dot(a, b) / a_norm / b_norm))
 }
 
-/// The angles of a test set, gathered batch by batch in one pass.
+/// The angles of a test set, collected batch by batch in one pass.
 ///
-/// Kept in memory are one or two sums a class and one angle a sample, not the features.
+/// Keeps one or two sums per class and one angle per sample in memory, not the features.
 ///
 /// ```
 /// use lsoftmax_metrics::{AngleStatistics, Centre, Matrix};
@@ -63,14 +62,14 @@ fn angle_between_rad(a: &[f32], a_norm: f64, b: &[f32], b_norm: f64) -> Option<f
 #[derive(Debug, Clone)]
 pub struct AngleStatistics<'a> {
     features: usize,
-    /// The class weights with the norm of each.
+    /// The class weights with their norms.
     class_weights: Option<(Matrix<'a>, Vec<f64>)>,
     target_histogram: Option<Histogram>,
     target_angles: Vec<f64>,
     target_undefined: u64,
     /// Sums of normalised features.
     directions: ClassSums,
-    /// Sums of features, where those make the centres.
+    /// Sums of features, if they define the centres.
     raw: Option<ClassSums>,
     counts: Vec<u64>,
     zero: u64,
@@ -78,37 +77,37 @@ pub struct AngleStatistics<'a> {
     norm_sum: f64,
 }
 
-/// What [`AngleStatistics`] found.
+/// The result of [`AngleStatistics`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AngleReport {
-    /// All samples pushed.
+    /// Number of samples.
     pub samples: u64,
-    /// Samples left out of every angle because their feature is zero.
+    /// Samples excluded from every angle because their feature is zero.
     pub zero_features: u64,
-    /// Samples left out of everything because their feature holds a NaN or an infinity.
+    /// Samples excluded entirely because their feature holds a NaN or an infinity.
     pub non_finite_features: u64,
-    /// Mean norm of the finite features, zeros included; `None` without any.
+    /// Mean norm of the finite features, including zeros; `None` without any.
     pub mean_feature_norm: Option<f64>,
     /// The angle of each sample to its own class weight, in radians; `None` without weights.
     pub target_angle_rad: Option<Summary>,
-    /// Samples with a direction whose class weight has none.
+    /// Samples with a direction whose class weight has no direction.
     pub target_angle_undefined: u64,
-    /// The histogram of the target angles, when one was asked for.
+    /// The histogram of the target angles, if requested.
     pub target_angle_histogram_rad: Option<Histogram>,
     /// The angles between the class centres.
     pub centre_angles: PairwiseAngles,
     /// The angles between the class weights; `None` without weights.
     pub class_weight_angles: Option<PairwiseAngles>,
-    /// `sum_x (1 - cos(x, m_y)) / sum_class n (1 - cos(m_class, m))`, where `m_class` is the
-    /// centre of a class and `m` that of all samples. Lower is better: tight classes that lie
-    /// apart. `None` when the centres do not differ, or when all samples together have no mean
-    /// direction, as when the classes lie evenly on a circle. Close to such a balance `m` says
-    /// little, and neither does the score.
+    /// `sum_x (1 - cos(x, m_y)) / sum_class n (1 - cos(m_class, m))`, where `m_class` is the centre
+    /// of a class and `m` that of all samples. Lower is better: compact classes far apart. `None`
+    /// if the centres do not differ, or if all samples together have no mean direction, for example
+    /// when the classes are evenly spaced on a circle. Close to such a balance `m` is mostly noise,
+    /// and so is the score.
     pub angular_fisher_score: Option<f64>,
 }
 
 impl<'a> AngleStatistics<'a> {
-    /// Starts gathering for `classes` classes and features of `features` values.
+    /// Creates statistics for `classes` classes and features of `features` values.
     pub fn new(classes: usize, features: usize, centre: Centre) -> Self {
         let sums = ClassSums::new(classes, features);
         Self {
@@ -126,15 +125,15 @@ impl<'a> AngleStatistics<'a> {
         }
     }
 
-    /// Measures each sample against its class weight too.
+    /// Also measures each sample's angle to its class weight.
     ///
-    /// The weights come before the samples, because that angle is taken as a batch goes by.
+    /// Set the weights before the first batch: the angles are computed batch by batch.
     ///
     /// # Shapes
     /// - `class_weights`: `[class, feature]`
     ///
     /// # Errors
-    /// When the shape is not that of the classes and features.
+    /// The shape does not match the classes and features.
     pub fn with_class_weights(mut self, class_weights: Matrix<'a>) -> Result<Self> {
         let expected = self.counts.len();
         if class_weights.rows() != expected {
@@ -151,17 +150,17 @@ impl<'a> AngleStatistics<'a> {
         Ok(self)
     }
 
-    /// Counts the target angles, in radians, into `histogram` as well.
+    /// Also counts the target angles, in radians, in `histogram`.
     #[must_use]
     pub fn with_target_histogram_rad(mut self, histogram: Histogram) -> Self {
         self.target_histogram = Some(histogram);
         self
     }
 
-    /// Takes in a batch: features `[batch, feature]`, labels `[batch]`.
+    /// Adds a batch: features `[batch, feature]`, labels `[batch]`.
     ///
     /// # Errors
-    /// When the shapes do not fit or a label is out of range; then nothing of the batch counts.
+    /// The shapes do not fit, or a label is out of range. Nothing of the batch is then counted.
     pub fn push(&mut self, features: Matrix<'_>, labels: &[usize]) -> Result<()> {
         check_columns("features", features, self.features)?;
         check_labels(labels, features.rows(), self.counts.len())?;
@@ -205,7 +204,7 @@ impl<'a> AngleStatistics<'a> {
         }
     }
 
-    /// The class centres of the samples so far: what [`IntraAngles`] measures against.
+    /// The class centres of the samples so far, for [`IntraAngles`].
     pub fn centres(&self) -> ClassCentres {
         ClassCentres::new(self.centre_sums())
     }
@@ -214,7 +213,7 @@ impl<'a> AngleStatistics<'a> {
         self.raw.as_ref().unwrap_or(&self.directions)
     }
 
-    /// Everything that was gathered.
+    /// Finishes and returns the report.
     pub fn finish(self) -> AngleReport {
         let centres = self.centres();
         let overall = self.centre_sums().total_direction();
@@ -240,8 +239,8 @@ impl<'a> AngleStatistics<'a> {
     }
 }
 
-/// The angle of each sample to the centre of its class: a second pass over the samples, because
-/// the centres are known only after the first.
+/// The angle of each sample to the centre of its class. This takes a second pass over the samples,
+/// because the centres are known only after the first.
 #[derive(Debug, Clone)]
 pub struct IntraAngles<'a> {
     centres: &'a ClassCentres,
@@ -251,19 +250,19 @@ pub struct IntraAngles<'a> {
     undefined: u64,
 }
 
-/// What [`IntraAngles`] found.
+/// The result of [`IntraAngles`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct IntraReport {
-    /// The angle of each sample to the centre of its class, in radians; `None` without any.
+    /// The angle of each sample to the centre of its class, in radians; `None` without samples.
     pub angle_rad: Option<Summary>,
-    /// The mean of that angle by class; `None` for a class without angles.
+    /// The mean of these angles per class; `None` for a class without angles.
     pub class_mean_rad: Vec<Option<f64>>,
-    /// Samples left out: the feature is zero or not finite, or the class has no centre.
+    /// Excluded samples: the feature is zero or not finite, or the class has no centre.
     pub undefined: u64,
 }
 
 impl<'a> IntraAngles<'a> {
-    /// Starts measuring against `centres`.
+    /// Starts measuring angles to `centres`.
     pub fn new(centres: &'a ClassCentres) -> Self {
         Self {
             centres,
@@ -274,10 +273,10 @@ impl<'a> IntraAngles<'a> {
         }
     }
 
-    /// Takes in a batch: features `[batch, feature]`, labels `[batch]`.
+    /// Adds a batch: features `[batch, feature]`, labels `[batch]`.
     ///
     /// # Errors
-    /// When the shapes do not fit or a label is out of range; then nothing of the batch counts.
+    /// The shapes do not fit, or a label is out of range. Nothing of the batch is then counted.
     pub fn push(&mut self, features: Matrix<'_>, labels: &[usize]) -> Result<()> {
         check_columns("features", features, self.centres.features())?;
         check_labels(labels, features.rows(), self.centres.classes())?;
@@ -296,7 +295,7 @@ impl<'a> IntraAngles<'a> {
         Ok(())
     }
 
-    /// Everything that was measured.
+    /// Finishes and returns the report.
     pub fn finish(self) -> IntraReport {
         let classes = self.class_sums.iter().zip(&self.class_counts);
         IntraReport {
@@ -309,10 +308,10 @@ impl<'a> IntraAngles<'a> {
     }
 }
 
-/// Both passes of [`IntraAngles`] over features that are all in memory.
+/// Both passes of [`IntraAngles`] over features in memory.
 ///
 /// # Errors
-/// When the shapes do not fit or a label is out of range.
+/// The shapes do not fit, or a label is out of range.
 pub fn intra_angles(
     features: Matrix<'_>,
     labels: &[usize],

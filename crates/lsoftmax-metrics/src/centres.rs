@@ -3,24 +3,24 @@ use serde::{Deserialize, Serialize};
 use crate::pairwise::{PairwiseAngles, of_directions};
 use crate::vector::{add_scaled, dot, has_direction, norm};
 
-/// A mean shorter than this share of what was averaged is the rounding of `f32` features, and
-/// its direction is noise.
-const SMALLEST_SHARE: f64 = 1e-7;
+/// A mean shorter than this share of the averaged length is rounding noise of the `f32` features,
+/// and its direction is meaningless.
+const MIN_MEAN_SHARE: f64 = 1e-7;
 
-/// What the centre of a class is the mean of. Only its direction matters here.
+/// Definition of a class centre. Only its direction matters here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Centre {
-    /// The features as they are: long features count more. This is the centre of the published
-    /// angular Fisher score.
+    /// The mean of the features. Long features weigh more. The published angular Fisher score uses
+    /// this centre.
     #[default]
     MeanFeature,
-    /// The normalised features: every sample counts the same. This is the direction with the
-    /// largest mean cosine to the class.
+    /// The mean of the normalised features. Every sample has the same weight. This direction has
+    /// the largest mean cosine to the class.
     MeanDirection,
 }
 
-/// Sums of feature vectors by class, with the total length of what went into each sum.
+/// Sums of feature vectors per class, with the total length of the summands.
 #[derive(Debug, Clone)]
 pub(crate) struct ClassSums {
     features: usize,
@@ -67,13 +67,13 @@ impl ClassSums {
 
 fn direction(sum: &[f64], length: f64) -> Option<Vec<f64>> {
     let norm = norm(sum);
-    (has_direction(norm) && norm > SMALLEST_SHARE * length)
+    (has_direction(norm) && norm > MIN_MEAN_SHARE * length)
         .then(|| sum.iter().map(|value| value / norm).collect())
 }
 
 /// The directions of the class centres.
 ///
-/// A class has none when it has no sample with a direction, or when its features cancel out.
+/// A class has no direction if no sample has one, or if its features cancel out.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClassCentres {
     features: usize,
@@ -89,7 +89,7 @@ impl ClassCentres {
         }
     }
 
-    /// Number of classes, with or without a centre.
+    /// Number of classes, including those without a centre.
     pub fn classes(&self) -> usize {
         self.directions.len()
     }
@@ -99,7 +99,7 @@ impl ClassCentres {
         self.features
     }
 
-    /// The unit vector towards the centre of class `label`, when it has one.
+    /// The unit vector towards the centre of class `label`, if it has one.
     pub fn direction(&self, label: usize) -> Option<&[f64]> {
         self.directions.get(label)?.as_deref()
     }
@@ -109,11 +109,11 @@ impl ClassCentres {
         of_directions(self.directions.iter().cloned())
     }
 
-    /// Angular Fisher score: the spread within classes over the spread between them,
-    /// `sum_x (1 - cos(x, m_y)) / sum_class n (1 - cos(m_class, m))`; lower is better.
+    /// Angular Fisher score: the scatter within classes divided by the scatter between them,
+    /// `sum_x (1 - cos(x, m_y)) / sum_class n (1 - cos(m_class, m))`. Lower is better.
     ///
     /// The cosine is linear in the normalised feature, so the sums of normalised features
-    /// (`directions`) give the numerator without a second look at the samples. `None` when the
+    /// (`directions`) give the numerator without another pass over the samples. `None` if the
     /// overall mean has no direction or the centres do not differ.
     pub(crate) fn fisher_score(
         &self,
@@ -129,7 +129,7 @@ impl ClassCentres {
                 between += count as f64 * (1.0 - dot(centre, overall)).max(0.0);
             }
         }
-        // The cosine of one centre with itself differs from 1 by rounding only.
+        // The cosine of a centre with itself differs from 1 only by rounding.
         let samples: u64 = counts.iter().sum();
         (between > 1e-14 * samples as f64).then(|| within / between)
     }

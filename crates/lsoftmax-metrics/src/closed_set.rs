@@ -6,9 +6,9 @@ use crate::{ConfusionMatrix, Error, Matrix, Result};
 
 /// The class with the largest logit.
 ///
-/// Equal logits go to the lowest index. A row with a NaN anywhere has no largest logit: the
-/// answer is `None`, and every metric here counts that sample as wrong.
-pub fn argmax(logits: &[f32]) -> Option<usize> {
+/// Ties go to the lowest index. A row with a NaN has no largest logit: the result is `None`, and
+/// every metric here counts that sample as wrong.
+pub(crate) fn argmax(logits: &[f32]) -> Option<usize> {
     let mut best = None;
     for (class, &logit) in logits.iter().enumerate() {
         if logit.is_nan() {
@@ -21,8 +21,8 @@ pub fn argmax(logits: &[f32]) -> Option<usize> {
     best.map(|(class, _)| class)
 }
 
-/// Classes ranked before `label`: larger logit, or equal logit and lower index, so that
-/// rank 0 is what [`argmax`] picks. `None` for a row with NaN.
+/// Number of classes ranked before `label`: larger logit, or equal logit and lower index, so that
+/// [`argmax`] has rank 0. `None` for a row with a NaN.
 fn rank(logits: &[f32], label: usize) -> Option<usize> {
     let target = logits[label];
     let mut rank = 0;
@@ -35,28 +35,28 @@ fn rank(logits: &[f32], label: usize) -> Option<usize> {
     Some(rank)
 }
 
-/// Top-1 error in percent: the share of rows whose largest logit is not their label's.
+/// Top-1 error in percent: the share of rows whose largest logit is not that of their label.
 ///
-/// The logits are those of the plain head (no label, no margin, no λ). Equal logits go to the
-/// lowest index; a row with NaN counts as wrong.
+/// Pass the logits of plain inference (without label, margin or λ). Ties go to the lowest index; a
+/// row with a NaN counts as wrong.
 ///
 /// # Shapes
 /// - logits: `[batch, class]`
 /// - labels: `[batch]`
 ///
 /// # Errors
-/// When the number of labels differs from the rows, a label is out of range, or there is no row.
+/// The number of labels differs from the rows, a label is out of range, or there are no rows.
 pub fn top1_error_percent(logits: Matrix<'_>, labels: &[usize]) -> Result<f64> {
     topk_error_percent(logits, labels, 1)
 }
 
 /// Top-k error in percent: the share of rows whose label is not among the `k` largest logits.
 ///
-/// Ties and NaN as in [`top1_error_percent`].
+/// Handles ties and NaN like [`top1_error_percent`].
 ///
 /// # Errors
-/// As [`top1_error_percent`], and when `k` is 0 or more than there are classes.
-pub fn topk_error_percent(logits: Matrix<'_>, labels: &[usize], k: usize) -> Result<f64> {
+/// As [`top1_error_percent`], or `k` is 0 or exceeds the number of classes.
+pub(crate) fn topk_error_percent(logits: Matrix<'_>, labels: &[usize], k: usize) -> Result<f64> {
     let classes = logits.columns();
     check_labels(labels, logits.rows(), classes)?;
     check_k(k, classes)?;
@@ -78,7 +78,7 @@ fn check_k(k: usize, classes: usize) -> Result<()> {
     }
 }
 
-/// Closed-set counts of a test set that comes batch by batch.
+/// Closed-set counts of a test set, collected batch by batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClosedSet {
     confusion: ConfusionMatrix,
@@ -95,29 +95,29 @@ pub struct TopKError {
     pub error_percent: f64,
 }
 
-/// What [`ClosedSet`] found.
+/// The result of [`ClosedSet`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClosedSetReport {
     /// Number of samples.
     pub samples: u64,
-    /// Samples whose logits held a NaN; they count as wrong.
+    /// Samples whose logits held a NaN. They count as wrong.
     pub undecided: u64,
-    /// Share of samples whose largest logit was not their label's.
+    /// Share of samples whose largest logit was not that of their label.
     pub top1_error_percent: f64,
-    /// The same for the other `k` that were asked for.
+    /// The top-k errors for the requested `k`.
     pub top_k: Vec<TopKError>,
     /// Top-1 error of each class; `None` for a class without samples.
     pub class_errors_percent: Vec<Option<f64>>,
-    /// Who was taken for whom.
+    /// The confusion matrix.
     pub confusion: ConfusionMatrix,
 }
 
 impl ClosedSet {
-    /// Starts counting for `classes` classes. The top-1 error is always there; `top_k` names
-    /// the further `k` wanted.
+    /// Creates counts for `classes` classes. The top-1 error is always reported; `top_k` lists
+    /// further values of `k`.
     ///
     /// # Errors
-    /// [`Error::TopK`] when a `k` is 0 or more than `classes`.
+    /// [`Error::TopK`] if a `k` is 0 or exceeds `classes`.
     pub fn new(classes: usize, top_k: &[usize]) -> Result<Self> {
         for &k in top_k {
             check_k(k, classes)?;
@@ -128,10 +128,10 @@ impl ClosedSet {
         })
     }
 
-    /// Counts a batch: logits `[batch, class]`, labels `[batch]`.
+    /// Adds a batch: logits `[batch, class]`, labels `[batch]`.
     ///
     /// # Errors
-    /// When the shapes do not fit or a label is out of range; then nothing of the batch counts.
+    /// The shapes do not fit, or a label is out of range. Nothing of the batch is then counted.
     pub fn push(&mut self, logits: Matrix<'_>, labels: &[usize]) -> Result<()> {
         check_columns("logits", logits, self.confusion.classes())?;
         check_labels(labels, logits.rows(), self.confusion.classes())?;
@@ -159,10 +159,10 @@ impl ClosedSet {
         &self.confusion
     }
 
-    /// Everything that was counted.
+    /// The report of all samples so far.
     ///
     /// # Errors
-    /// [`Error::NoSamples`] when there was none.
+    /// [`Error::NoSamples`] if there are none.
     pub fn report(&self) -> Result<ClosedSetReport> {
         let samples = self.confusion.samples();
         let error_of = |correct| {
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn argmax_breaks_ties_downwards_and_refuses_nan() {
+    fn argmax_breaks_ties_downwards_and_rejects_nan() {
         assert_eq!(argmax(&[1.0, 3.0, 3.0]), Some(1));
         assert_eq!(argmax(&[0.0, -0.0]), Some(0));
         assert_eq!(argmax(&[f32::NEG_INFINITY; 2]), Some(0));
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_an_error() {
+    fn mismatched_input_is_an_error() {
         let values = [0.0; 6];
         let logits = Matrix::new(&values, 2, 3).unwrap();
         assert_eq!(
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_batch_leaves_no_trace() {
+    fn a_rejected_batch_changes_nothing() {
         let values = [0.0; 6];
         let logits = Matrix::new(&values, 2, 3).unwrap();
         let mut closed_set = ClosedSet::new(3, &[1]).unwrap();

@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// How often each class was taken for each class.
+/// Confusion matrix: the number of samples of each class predicted as each class.
 ///
-/// A sample without a prediction (a row of logits with NaN) is counted as *undecided* for its
-/// class: a wrong answer that names no other class.
+/// A sample without a prediction (a row of logits with a NaN) is *undecided*: it counts as wrong
+/// for its class, but as a confusion with no other class.
 ///
-/// Only pairs that occurred are stored, so a million classes cost no more than their samples.
+/// Only pairs that occurred are stored, so memory is proportional to the samples even with a
+/// million classes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "Stored", try_from = "Stored")]
 pub struct ConfusionMatrix {
@@ -20,7 +21,7 @@ pub struct ConfusionMatrix {
     undecided: BTreeMap<usize, u64>,
 }
 
-/// The form on disk: lists, because JSON has no keys of two numbers.
+/// The serialized form: lists, because JSON keys cannot be pairs of numbers.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     classes: usize,
@@ -68,10 +69,10 @@ impl ConfusionMatrix {
         }
     }
 
-    /// Counts one sample; `predicted` is `None` where there was no prediction.
+    /// Adds one sample; `predicted` is `None` without a prediction.
     ///
     /// # Errors
-    /// [`Error::LabelOutOfRange`], with row 0, when either class does not exist.
+    /// [`Error::LabelOutOfRange`], with row 0, if either class does not exist.
     pub fn push(&mut self, label: usize, predicted: Option<usize>) -> Result<()> {
         self.add(label, predicted, 1)
     }
@@ -99,34 +100,34 @@ impl ConfusionMatrix {
         self.classes
     }
 
-    /// How many samples of class `label` were taken for class `predicted`.
+    /// Number of samples of class `label` predicted as `predicted`.
     pub fn count(&self, label: usize, predicted: usize) -> u64 {
         self.counts.get(&(label, predicted)).copied().unwrap_or(0)
     }
 
-    /// How many samples of class `label` were taken for each class: one row of the matrix.
+    /// Number of samples of class `label` predicted as each class: one row of the matrix.
     pub fn row(&self, label: usize) -> Vec<u64> {
         (0..self.classes)
             .map(|predicted| self.count(label, predicted))
             .collect()
     }
 
-    /// How many samples of class `label` had no prediction.
+    /// Number of samples of class `label` without a prediction.
     pub fn undecided(&self, label: usize) -> u64 {
         self.undecided.get(&label).copied().unwrap_or(0)
     }
 
-    /// How many samples of all classes together had no prediction.
+    /// Number of samples of all classes without a prediction.
     pub fn all_undecided(&self) -> u64 {
         self.undecided.values().sum()
     }
 
-    /// All samples counted so far.
+    /// Number of samples.
     pub fn samples(&self) -> u64 {
         self.counts.values().chain(self.undecided.values()).sum()
     }
 
-    /// Samples that were taken for their own class.
+    /// Number of samples predicted correctly.
     pub fn correct(&self) -> u64 {
         self.counts
             .iter()
@@ -135,12 +136,12 @@ impl ConfusionMatrix {
             .sum()
     }
 
-    /// Share of samples that were taken for another class or for none; `None` without samples.
+    /// Share of samples predicted wrongly or not at all; `None` without samples.
     pub fn error_percent(&self) -> Option<f64> {
         error_percent(self.correct(), self.samples())
     }
 
-    /// The same for each class by itself; `None` for a class without samples.
+    /// The error of each class; `None` for a class without samples.
     pub fn class_errors_percent(&self) -> Vec<Option<f64>> {
         let mut samples = vec![0; self.classes];
         for (&(label, _), count) in &self.counts {
@@ -153,8 +154,8 @@ impl ConfusionMatrix {
         samples.into_iter().enumerate().map(of_class).collect()
     }
 
-    /// The pairs of different classes that are confused most: (class, taken for, samples), most
-    /// frequent first, at most `limit` of those that occurred.
+    /// The most frequent confusions of two different classes, as (class, predicted class, samples),
+    /// most frequent first. At most `limit`, and only those that occurred.
     pub fn worst_confusions(&self, limit: usize) -> Vec<(usize, usize, u64)> {
         let mut pairs: Vec<_> = self
             .counts
@@ -162,14 +163,14 @@ impl ConfusionMatrix {
             .filter(|((label, predicted), _)| label != predicted)
             .map(|(&(label, predicted), &count)| (label, predicted, count))
             .collect();
-        // A stable sort: equal counts stay in the order of their classes.
+        // The sort is stable: equal counts stay in the order of their classes.
         pairs.sort_by_key(|&(_, _, count)| std::cmp::Reverse(count));
         pairs.truncate(limit);
         pairs
     }
 }
 
-/// Errors in percent; `None` of no samples.
+/// Error in percent; `None` without samples.
 pub(crate) fn error_percent(correct: u64, samples: u64) -> Option<f64> {
     (samples > 0).then(|| 100.0 * (samples - correct) as f64 / samples as f64)
 }
@@ -210,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_back_is_checked() {
+    fn deserialized_matrices_are_checked() {
         let stored = Stored::from(example());
         assert_eq!(stored.counts, [(0, 0, 1), (0, 1, 2), (1, 1, 1)]);
         assert_eq!(ConfusionMatrix::try_from(stored), Ok(example()));
@@ -223,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_that_do_not_exist_are_refused() {
+    fn unknown_classes_are_rejected() {
         let mut matrix = example();
         let before = matrix.clone();
         assert!(matrix.push(3, Some(0)).is_err());

@@ -1,86 +1,86 @@
-/// What can be wrong with the arrays handed to a metric.
+/// Invalid input of a metric.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The values do not fill the shape.
     #[error("a matrix of {rows} rows and {columns} columns does not hold {found} values")]
     MatrixShape {
-        /// Rows asked for.
+        /// Requested rows.
         rows: usize,
-        /// Columns asked for.
+        /// Requested columns.
         columns: usize,
-        /// Number of values given.
+        /// Given number of values.
         found: usize,
     },
 
-    /// Two arrays that go together have different numbers of rows.
+    /// Two corresponding arrays have different numbers of rows.
     #[error("{what}: expected {expected} rows, found {found}")]
     RowCount {
-        /// The array that does not fit.
+        /// Name of the array that does not fit.
         what: &'static str,
-        /// The rows it should have.
+        /// Required rows.
         expected: usize,
-        /// The rows it has.
+        /// Given rows.
         found: usize,
     },
 
     /// An array has the wrong number of columns.
     #[error("{what}: expected {expected} columns, found {found}")]
     ColumnCount {
-        /// The array that does not fit.
+        /// Name of the array that does not fit.
         what: &'static str,
-        /// The columns it should have.
+        /// Required columns.
         expected: usize,
-        /// The columns it has.
+        /// Given columns.
         found: usize,
     },
 
-    /// A label names a class that does not exist.
+    /// A label is not a class.
     #[error("row {row} has label {label}, but there are {classes} classes (labels start at 0)")]
     LabelOutOfRange {
-        /// Row of the label in the batch that was handed in.
+        /// Row of the label in the batch.
         row: usize,
-        /// The label found there.
+        /// The label.
         label: usize,
         /// Number of classes.
         classes: usize,
     },
 
-    /// A rate over no samples has no value.
-    #[error("{what} of no samples has no value")]
+    /// A rate is undefined without samples.
+    #[error("{what} needs at least one sample")]
     NoSamples {
-        /// The metric that was asked for.
+        /// Name of the metric.
         what: &'static str,
     },
 
-    /// `k` of a top-k error is zero or more than there are classes.
-    #[error("top-{k} has no meaning with {classes} classes: k is 1 to {classes}")]
+    /// `k` of a top-k error is zero or exceeds the number of classes.
+    #[error("top-{k} of {classes} classes: k must be from 1 to {classes}")]
     TopK {
-        /// The `k` asked for.
+        /// The requested `k`.
         k: usize,
         /// Number of classes.
         classes: usize,
     },
 
-    /// The edges of a histogram are not finite and strictly increasing, or fewer than two.
+    /// The edges of a histogram are fewer than two, not finite, or not strictly increasing.
     #[error("histogram edges must be at least two, finite and strictly increasing; {found}")]
     HistogramEdges {
-        /// What was found instead.
+        /// Description of the invalid edges.
         found: String,
     },
 
     /// An embedding holds a NaN or an infinity.
     #[error("{what}: row {row} holds a NaN or an infinity")]
     NotFinite {
-        /// The array.
+        /// Name of the array.
         what: &'static str,
         /// The first such row.
         row: usize,
     },
 
-    /// A score cannot be put in order.
+    /// A score is NaN or out of range.
     #[error(
-        "row {row} has the score {score}: a score is a number between {} and {}",
+        "row {row} has the score {score}: scores must be numbers between {} and {}",
         f32::MIN,
         f32::MAX
     )]
@@ -91,129 +91,129 @@ pub enum Error {
         score: f32,
     },
 
-    /// A rate is no share.
-    #[error("{what} of {found}: a rate is from 0 to 1")]
+    /// A rate is not a share.
+    #[error("{what} of {found}: a rate must be from 0 to 1")]
     Rate {
-        /// The rate that was asked for.
+        /// Name of the rate.
         what: &'static str,
         /// Its value.
         found: f64,
     },
 
-    /// Verification without one of the two kinds of pairs.
+    /// A set of verification pairs has only one kind of pairs.
     #[error(
         "{what} holds {same} same and {different} different pairs; at least one of each is needed"
     )]
     PairKinds {
-        /// The pairs concerned.
+        /// Name of the set.
         what: String,
-        /// Pairs of one identity.
+        /// Number of same pairs.
         same: usize,
-        /// Pairs of two identities.
+        /// Number of different pairs.
         different: usize,
     },
 
-    /// Pairs or classes cannot be split into the folds asked for.
+    /// Pairs or classes cannot be split into the requested folds.
     #[error("{folds} folds: {expected} needed, {found} found")]
     Folds {
         /// The number of folds.
         folds: usize,
-        /// What the folds need.
+        /// Requirement of the folds.
         expected: String,
-        /// What there is of it.
+        /// The available number.
         found: usize,
     },
 
     /// A pair names a row that does not exist.
     #[error("pair {pair} names row {row}, but there are {rows} embeddings (rows start at 0)")]
     PairOutOfRange {
-        /// The pair.
+        /// Index of the pair.
         pair: usize,
-        /// The row it names.
+        /// The row in the pair.
         row: usize,
         /// Number of embeddings.
         rows: usize,
     },
 
-    /// More clusters than points, or none.
-    #[error("{k} clusters of {rows} points: k is 1 to {rows}")]
+    /// The number of clusters is zero or exceeds the number of points.
+    #[error("{k} clusters of {rows} points: k must be from 1 to {rows}")]
     Clusters {
-        /// The clusters asked for.
+        /// The requested clusters.
         k: usize,
         /// Number of points.
         rows: usize,
     },
 
-    /// More rows than an index of 32 bits can name.
-    #[error("{what}: {found} rows, at most {} can be told apart", u32::MAX)]
+    /// There are more rows than a `u32` can index.
+    #[error("{what}: {found} rows, but at most {} are supported", u32::MAX)]
     TooManyRows {
-        /// The array.
+        /// Name of the array.
         what: &'static str,
-        /// Its rows.
+        /// Number of rows.
         found: usize,
     },
-    /// A value is not finite, or so large that inner products leave `f32`.
+    /// A value is not finite, or so large that inner products overflow `f32`.
     #[error(
         "{what}: row {row} has {found} in column {column}; values must be finite and at most \
          {limit:e} in magnitude"
     )]
     Value {
-        /// The array with the value.
+        /// Name of the array.
         what: &'static str,
-        /// The row of the value.
+        /// Row of the value.
         row: usize,
-        /// The column of the value.
+        /// Column of the value.
         column: usize,
         /// The value.
         found: f32,
-        /// The largest magnitude that is allowed.
+        /// The largest allowed magnitude.
         limit: f32,
     },
 
-    /// The number of neighbours is zero, or more than the gallery has for each query.
-    #[error("{k} neighbours were asked for; {}", expected_neighbours(.available.as_ref()))]
+    /// The number of neighbours is zero or exceeds the gallery rows available to each query.
+    #[error("{k} neighbours requested; {}", expected_neighbours(.available.as_ref()))]
     NeighbourCount {
-        /// The `k` asked for.
+        /// The requested `k`.
         k: usize,
-        /// Gallery rows that are candidates for each query, where they are known.
+        /// Gallery rows that are candidates for each query, if known.
         available: Option<usize>,
     },
 
-    /// A row to leave out is not in the gallery.
-    #[error("query {query} leaves out row {row} of a gallery of {rows} rows (rows start at 0)")]
+    /// A row to exclude is not in the gallery.
+    #[error("query {query} excludes row {row}, but the gallery has {rows} rows (rows start at 0)")]
     LeftOut {
-        /// The query.
+        /// Index of the query.
         query: usize,
-        /// The row that it leaves out.
+        /// The row to exclude.
         row: usize,
         /// Rows of the gallery.
         rows: usize,
     },
 
-    /// The gallery has more rows than a `u32` can number.
-    #[error("a gallery of {rows} rows: there may be at most {}", u32::MAX - 1)]
+    /// The gallery has more rows than a `u32` can index.
+    #[error("the gallery has {rows} rows, but at most {} are supported", u32::MAX - 1)]
     GallerySize {
         /// Rows of the gallery.
         rows: usize,
     },
 
     /// A K of Recall@K is 0.
-    #[error("Recall@0 has no meaning: K is at least 1")]
+    #[error("Recall@0 is undefined: K must be at least 1")]
     RecallAt,
 
-    /// The memory that a search may use is too little for a single query.
-    #[error("the search needs {needed} bytes of memory, but may use {given}")]
+    /// The allowed memory does not suffice for a single query.
+    #[error("the search needs {needed} bytes of memory, but its limit is {given}")]
     Memory {
-        /// Bytes that are needed for one query.
+        /// Bytes needed for one query.
         needed: usize,
-        /// Bytes that may be used.
+        /// Allowed bytes.
         given: usize,
     },
 }
 
 fn expected_neighbours(available: Option<&usize>) -> String {
     match available {
-        None => "it must be at least 1".into(),
+        None => "at least 1 is required".into(),
         Some(rows) => format!("the gallery has {rows} candidates for each query"),
     }
 }

@@ -4,8 +4,8 @@ use crate::{Error, Result};
 
 /// Counts between fixed edges.
 ///
-/// Bin `i` holds `edges[i] <= value < edges[i + 1]`; the last bin holds its upper edge too.
-/// Values outside the edges are counted apart, and so are NaNs: no value is lost.
+/// Bin `i` holds `edges[i] <= value < edges[i + 1]`; the last bin includes its upper edge. Values
+/// outside the edges and NaNs are counted separately, so no value is lost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct Histogram {
@@ -16,7 +16,7 @@ pub struct Histogram {
     undefined: u64,
 }
 
-/// The form on disk, before it is checked.
+/// The serialized form, before validation.
 #[derive(Deserialize)]
 struct Stored {
     edges: Vec<f64>,
@@ -53,10 +53,10 @@ impl TryFrom<Stored> for Histogram {
 }
 
 impl Histogram {
-    /// An empty histogram with these edges.
+    /// Creates an empty histogram with these edges.
     ///
     /// # Errors
-    /// [`Error::HistogramEdges`] unless there are two or more, finite and strictly increasing.
+    /// [`Error::HistogramEdges`] unless there are at least two, finite and strictly increasing.
     pub fn new(edges: Vec<f64>) -> Result<Self> {
         if edges.len() < 2 {
             return Err(Error::HistogramEdges {
@@ -83,12 +83,12 @@ impl Histogram {
         })
     }
 
-    /// `bins` bins of one width from `low` to `high`.
+    /// Creates `bins` bins of equal width from `low` to `high`.
     ///
     /// # Errors
-    /// [`Error::HistogramEdges`] when there is no bin or `low` is not below `high`.
+    /// [`Error::HistogramEdges`] if `bins` is 0 or `low` is not below `high`.
     pub fn uniform(low: f64, high: f64, bins: usize) -> Result<Self> {
-        // Both products are exact at their end, so the outer edges are `low` and `high`.
+        // Both products are exact at their end, so the outer edges are exactly `low` and `high`.
         let edge = |i: usize| {
             let part = i as f64 / bins as f64;
             low * (1.0 - part) + high * part
@@ -101,7 +101,7 @@ impl Histogram {
         Self::new((0..=bins).map(edge).collect())
     }
 
-    /// Counts one value.
+    /// Adds one value.
     pub fn push(&mut self, value: f64) {
         let last = self.edges.len() - 1;
         if value.is_nan() {
@@ -116,7 +116,7 @@ impl Histogram {
         }
     }
 
-    /// The edges, one more than there are bins.
+    /// The edges, one more than the bins.
     pub fn edges(&self) -> &[f64] {
         &self.edges
     }
@@ -136,7 +136,7 @@ impl Histogram {
         self.above
     }
 
-    /// Values that were NaN.
+    /// Number of NaN values.
     pub fn undefined(&self) -> u64 {
         self.undefined
     }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn uniform_edges_end_exactly() {
+    fn the_outer_edges_are_exact() {
         let histogram = Histogram::uniform(0.0, std::f64::consts::PI, 7).unwrap();
         assert_eq!(histogram.edges().len(), 8);
         assert_eq!(histogram.edges()[0], 0.0);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_edges_are_named() {
+    fn invalid_edges_are_rejected() {
         for edges in [vec![], vec![1.0], vec![0.0, f64::NAN], vec![0.0, 1.0, 1.0]] {
             assert!(matches!(
                 Histogram::new(edges),
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_read_back_is_checked() {
+    fn deserialized_histograms_are_checked() {
         let stored = |edges, counts| Stored {
             edges,
             counts,

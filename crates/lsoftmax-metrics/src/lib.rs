@@ -1,30 +1,26 @@
 //! Evaluation metrics for large-margin training, as pure functions of arrays.
 //!
-//! The families:
-//! These families live here:
-//!
-//! - **Closed set**: [`ClosedSet`] counts a test set batch by batch into the
-//!   [`ConfusionMatrix`], the top-1 error and any top-k errors;
-//!   [`top1_error_percent`] and [`topk_error_percent`] do the same for one array.
-//! - **Angles**: [`AngleStatistics`] gathers, batch by batch, how far the features lie from
-//!   their own class weight, how far the classes lie from one another and the angular Fisher
-//!   score; [`IntraAngles`] takes a second pass for the angle of each sample to its class centre.
-//! - **Verification**: [`Roc`] answers for scored pairs: AUC, EER, TAR at a FAR, the best threshold;
-//!   [`k_fold`] is the protocol of LFW, and [`VerificationPairs`] draws pairs from labels.
-//! - **Identification**: [`identify`] ranks the identities of a gallery for each probe; from it come
-//!   the CMC (closed set) and TPIR at an FPIR (open set).
+//! - **Closed set**: [`ClosedSet`] counts a test set batch by batch into the [`ConfusionMatrix`], the
+//!   top-1 error and any top-k errors; [`top1_error_percent`] computes the top-1 error of one array.
+//! - **Angles**: [`AngleStatistics`] measures, batch by batch, the angles between features and
+//!   their class weights, the angles between classes, and the angular Fisher score. [`IntraAngles`]
+//!   measures the angle of each sample to its class centre in a second pass.
+//! - **Verification**: [`Roc`] computes AUC, EER, TAR at a FAR and the best threshold from scored
+//!   pairs. [`k_fold`] is the protocol of LFW, and [`VerificationPairs`] samples pairs from labels.
+//! - **Identification**: [`identify`] ranks the identities of a gallery for each probe. The result
+//!   gives the CMC (closed set) and TPIR at an FPIR (open set).
 //! - **Clustering**: [`k_means`], and [`normalized_mutual_information`] and
 //!   [`adjusted_mutual_information`] with the labels.
 //! - **Nearest neighbours**: [`nearest`] finds the gallery rows with the largest inner product,
-//!   exactly and in fixed memory; [`Search`] does it for a gallery that comes block by block;
-//!   [`unit_rows`] makes embeddings of features.
-//! - **Retrieval**: [`retrieval_leave_one_out`] and [`retrieval`] give Recall@K, Precision@1,
+//!   exactly and in fixed memory. [`Search`] does the same for a gallery that arrives block by
+//!   block, and [`unit_rows`] normalises features to embeddings.
+//! - **Retrieval**: [`retrieval_leave_one_out`] and [`retrieval`] compute Recall@K, Precision@1,
 //!   R-precision, MAP@R and the mean average precision of the full ranking.
 //!
-//! Arrays come in as a borrowed [`Matrix`], so nothing here depends on a tensor library.
-//! Sums run in a fixed order: the same input gives the same bits, on any number of threads. They are
-//! in `f64`, except where every row meets every other ([`identify`], [`k_means`]): there `f32`.
-//! Angles are in radians and say so in their names.
+//! Arrays are passed as a borrowed [`Matrix`], so the crate depends on no tensor library. Sums run
+//! in a fixed order: the same input gives the same bits on any number of threads. Sums are in
+//! `f64`, except where every row is compared with every other ([`identify`], [`k_means`]), which
+//! use `f32`. Angles are in radians; their names end in `_rad`.
 //!
 //! ```
 //! use lsoftmax_metrics::{ClosedSet, Matrix};
@@ -38,7 +34,7 @@
 //! # Ok::<(), lsoftmax_metrics::Error>(())
 //! ```
 //!
-//! Pairs are told same from different by a threshold on their score:
+//! A threshold on the score of a pair separates same pairs from different pairs:
 //!
 //! ```
 //! use lsoftmax_metrics::{Matrix, Roc, cosine_scores};
@@ -51,12 +47,12 @@
 //! assert_eq!((roc.auc(), roc.eer().rate), (1.0, 0.0));
 //! assert_eq!(roc.best_threshold().accuracy, 1.0);
 //!
-//! // One different pair says nothing about one false accept in a thousand.
+//! // One different pair cannot measure a FAR of 1e-3.
 //! assert_eq!(roc.tar_at_far(1e-3)?.measured, None);
 //! # Ok::<(), lsoftmax_metrics::Error>(())
 //! ```
 //!
-//! Each embedding is searched among all others:
+//! Search for each embedding among all others:
 //!
 //! ```
 //! use lsoftmax_metrics::{Matrix, retrieval_leave_one_out, unit_rows};
@@ -66,13 +62,15 @@
 //! let embeddings = Matrix::new(&embeddings, 3, 2)?;
 //! let report = retrieval_leave_one_out(embeddings, &[0, 0, 1], &[1])?;
 //! assert_eq!(report.recall_at, [(1, 1.0)]);
-//! assert_eq!(report.without_reference, 1); // the third row is alone in its class
+//! assert_eq!(report.without_reference, 1); // the third row is the only one of its class
 //! # Ok::<(), lsoftmax_metrics::Error>(())
 //! ```
 
 mod angles;
 mod centres;
 mod closed_set;
+#[cfg(test)]
+mod closed_set_tests;
 mod clustering;
 mod confusion;
 mod error;
@@ -93,9 +91,7 @@ pub use angles::{
     AngleReport, AngleStatistics, IntraAngles, IntraReport, intra_angles, target_angles_rad,
 };
 pub use centres::{Centre, ClassCentres};
-pub use closed_set::{
-    ClosedSet, ClosedSetReport, TopKError, argmax, top1_error_percent, topk_error_percent,
-};
+pub use closed_set::{ClosedSet, ClosedSetReport, TopKError, top1_error_percent};
 pub use clustering::{
     KMeans, adjusted_mutual_information, k_means, k_means_from, normalized_mutual_information,
 };
@@ -108,9 +104,9 @@ pub use identification::{
 pub use matrix::Matrix;
 pub use nearest::{Neighbours, Search, SearchOptions, nearest, unit_rows};
 pub use pairs::VerificationPairs;
-pub use pairwise::{PairwiseAngles, pairwise_angles};
+pub use pairwise::PairwiseAngles;
 pub use retrieval::{RetrievalReport, retrieval, retrieval_leave_one_out};
-pub use summary::{Summary, quantile};
+pub use summary::Summary;
 pub use verification::{
     BestThreshold, EqualErrorRate, Fold, KFold, OperatingPoint, Roc, TarAtFar, cosine_scores,
     k_fold, k_fold_embeddings, probit,

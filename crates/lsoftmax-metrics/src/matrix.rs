@@ -1,6 +1,6 @@
 use crate::{Error, Result};
 
-/// A borrowed matrix, row after row: one row is one sample, or one class weight.
+/// A borrowed row-major matrix. A row is one sample or one class weight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Matrix<'a> {
     values: &'a [f32],
@@ -12,7 +12,7 @@ impl<'a> Matrix<'a> {
     /// Views `values` as `rows` rows of `columns` values each.
     ///
     /// # Errors
-    /// [`Error::MatrixShape`] when there are more or fewer values than that.
+    /// [`Error::MatrixShape`] if the number of values is not `rows * columns`.
     pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Result<Self> {
         if rows.checked_mul(columns) == Some(values.len()) {
             Ok(Self {
@@ -39,7 +39,7 @@ impl<'a> Matrix<'a> {
         self.columns
     }
 
-    /// One row, `None` past the last.
+    /// One row; `None` past the last row.
     pub fn row(&self, row: usize) -> Option<&'a [f32]> {
         let start = row.checked_mul(self.columns)?;
         if row < self.rows {
@@ -49,8 +49,8 @@ impl<'a> Matrix<'a> {
         }
     }
 
-    /// Whether it holds no value. One without columns may still have any number of rows, more than
-    /// a loop could walk.
+    /// Whether the matrix holds no values. Without columns, the number of rows may still be too
+    /// large to loop over.
     pub(crate) fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
@@ -62,7 +62,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// Checks that there is one label a row, each below `classes`.
+/// Checks that there is one label per row, each below `classes`.
 pub(crate) fn check_labels(labels: &[usize], rows: usize, classes: usize) -> Result<()> {
     if labels.len() != rows {
         return Err(Error::RowCount {
@@ -81,7 +81,7 @@ pub(crate) fn check_labels(labels: &[usize], rows: usize, classes: usize) -> Res
     }
 }
 
-/// Checks the number of columns of `matrix`, called `what` in the error.
+/// Checks the number of columns of `matrix`; `what` is its name in the error.
 pub(crate) fn check_columns(what: &'static str, matrix: Matrix<'_>, expected: usize) -> Result<()> {
     if matrix.columns() == expected {
         Ok(())
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_shape_is_named() {
+    fn a_wrong_shape_is_an_error() {
         let error = Matrix::new(&[0.0; 5], 2, 3).unwrap_err();
         assert_eq!(
             error.to_string(),

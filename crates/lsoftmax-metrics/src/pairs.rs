@@ -8,16 +8,16 @@ use crate::random::Rng;
 use crate::verification::{KFold, PairRows, k_fold_rows, scores_of};
 use crate::{Error, Matrix, Result};
 
-/// Streams of random numbers, so that no two draws have the same keys.
+/// Streams of random numbers, so that no two draws share keys.
 const CLASS_ORDER: u64 = 0;
 const SAME: u64 = 1;
 const DIFFERENT: u64 = 2;
 const SHARES: u64 = 3;
 
-/// Pairs for verification, in folds that share no class.
+/// Verification pairs, in folds that share no class.
 ///
-/// Fold after fold, the same pairs first; the left row of a pair is the smaller, and pairs of one
-/// kind are in a fixed order. No pair occurs twice.
+/// Ordered by fold, with the same pairs first. The left row of a pair is the smaller one, and pairs
+/// of one kind have a fixed order. No pair occurs twice.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerificationPairs {
     /// Row of the left side of each pair.
@@ -30,28 +30,28 @@ pub struct VerificationPairs {
     pub folds: Vec<usize>,
 }
 
-/// The rows of one class, in rising order.
+/// The rows of one class, in ascending order.
 type Class = Vec<u32>;
 
 impl VerificationPairs {
-    /// Draws pairs of rows by their labels; labels may be any numbers.
+    /// Samples pairs of rows from their labels, which may be arbitrary numbers.
     ///
-    /// Classes are dealt to the folds in random order, those of two rows or more first, so that
-    /// every fold has its share of same pairs. In each fold there are then
+    /// Classes are assigned to folds in random order, those with two or more rows first, so that
+    /// every fold gets its share of same pairs. Each fold then contains
     ///
-    /// - all same pairs, or `most_same_per_fold` of them if there are more: as many from each
-    ///   class, as far as it has them;
+    /// - all same pairs, or `most_same_per_fold` of them if there are more: equally many from each
+    ///   class, as far as available;
     /// - all pairs of rows of different classes, or `most_different_per_fold` of them, each with
-    ///   the same probability.
+    ///   equal probability.
     ///
-    /// The answer depends on the arguments only. Memory goes with the rows and the pairs drawn,
-    /// not with the pairs there are.
+    /// The result depends only on the arguments. Memory is proportional to the rows and the sampled
+    /// pairs, not to the possible pairs.
     ///
     /// # Shapes
     /// - labels: `[row]`
     ///
     /// # Errors
-    /// [`Error::Folds`] without a fold, with fewer than two classes a fold, or with fewer classes
+    /// [`Error::Folds`] without a fold, with fewer than two classes per fold, or with fewer classes
     /// of two rows than folds; [`Error::TooManyRows`] beyond `u32::MAX` rows.
     pub fn sample(
         labels: &[usize],
@@ -91,12 +91,12 @@ impl VerificationPairs {
         self.left.len()
     }
 
-    /// True without pairs.
+    /// Whether there are no pairs.
     pub fn is_empty(&self) -> bool {
         self.left.is_empty()
     }
 
-    /// The cosine of each pair, as [`cosine_scores`](crate::cosine_scores), without a copy of the
+    /// The cosine of each pair, like [`cosine_scores`](crate::cosine_scores), without copying the
     /// embeddings.
     ///
     /// # Shapes
@@ -104,13 +104,13 @@ impl VerificationPairs {
     /// - returns: `[pair]`
     ///
     /// # Errors
-    /// When a pair names a row that is not there, or a row holds a NaN or an infinity.
+    /// A pair names a row that does not exist, or a row holds a NaN or an infinity.
     pub fn cosine_scores(&self, embeddings: Matrix<'_>) -> Result<Vec<f32>> {
         Ok(scores_of(&self.rows(embeddings)?, None))
     }
 
-    /// Cross-validation over the folds, as [`k_fold_embeddings`](crate::k_fold_embeddings),
-    /// without a copy of the embeddings.
+    /// Cross-validation over the folds, like [`k_fold_embeddings`](crate::k_fold_embeddings),
+    /// without copying the embeddings.
     ///
     /// # Errors
     /// As [`cosine_scores`](Self::cosine_scores) and [`k_fold`](crate::k_fold).
@@ -132,7 +132,7 @@ fn classes(labels: &[usize]) -> Result<Vec<Class>> {
         });
     }
     let mut rows: Vec<u32> = (0..labels.len() as u32).collect();
-    // Stable: rows of one class stay in order.
+    // The sort is stable: rows of one class stay in order.
     rows.sort_by_key(|&row| labels[row as usize]);
     let of_one_class = rows.chunk_by(|&a, &b| labels[a as usize] == labels[b as usize]);
     Ok(of_one_class.map(<[u32]>::to_vec).collect())
@@ -189,25 +189,25 @@ fn same_pairs(classes: &[Class], most: usize, seed: u64, fold: usize) -> Vec<(u3
     pairs
 }
 
-/// Pairs among `n` rows.
+/// Number of pairs among `n` rows.
 fn below(n: u64) -> u64 {
     n * n.saturating_sub(1) / 2
 }
 
-/// The pair of this number, counting (0, 1), (0, 2), (1, 2), (0, 3) and so on.
+/// The pair with this index, in the order (0, 1), (0, 2), (1, 2), (0, 3) and so on.
 fn unrank(pair: u64) -> (usize, usize) {
     // The largest b with b (b - 1) / 2 <= pair.
     let b = (8 * u128::from(pair) + 1).isqrt().midpoint(1) as u64;
     ((pair - below(b)) as usize, b as usize)
 }
 
-/// Divides `most` among classes: none gets more than it has, and otherwise they differ by one
-/// at most. Who gets one more is drawn.
+/// Divides `most` among classes: none gets more than it has, and otherwise shares differ by at most
+/// one. The classes that get one more are drawn at random.
 fn even_shares(available: &[u64], most: u64, rng: &mut Rng) -> Vec<u64> {
     let mut order: Vec<usize> = (0..available.len()).collect();
     rng.shuffle(&mut order);
-    // From the class with the fewest on: its even share of what is left, rounded down. What it
-    // lacks goes to those that follow.
+    // Starts with the smallest class: its even share of the rest, rounded down. Its shortfall goes
+    // to the following classes.
     order.sort_by_key(|&class| available[class]);
     let mut left = most;
     let mut shares = vec![0; available.len()];
@@ -219,11 +219,11 @@ fn even_shares(available: &[u64], most: u64, rng: &mut Rng) -> Vec<u64> {
     shares
 }
 
-/// Pairs of rows of two classes, numbered without gaps: the rows stand class after class, and
-/// each is paired with all rows of the classes before its own.
+/// Pairs of rows of two classes, numbered without gaps: rows are ordered by class, and each is
+/// paired with all rows of the preceding classes.
 fn different_pairs(classes: &[Class], most: usize, seed: u64, fold: usize) -> Vec<(u32, u32)> {
     let rows: Vec<u32> = classes.iter().flatten().copied().collect();
-    // For each class the rows before it, and the pairs before its first.
+    // For each class, the number of rows before it and of pairs before its first.
     let mut starts = Vec::with_capacity(classes.len());
     let (mut rows_before, mut pairs_before) = (0, 0);
     for class in classes {
@@ -242,7 +242,7 @@ fn different_pairs(classes: &[Class], most: usize, seed: u64, fold: usize) -> Ve
     drawn.into_iter().map(pair_of).collect()
 }
 
-/// `most` different numbers below `total`, or all of them, in rising order: each choice with the
+/// `most` distinct numbers below `total`, or all of them, in ascending order. Every choice has the
 /// same probability (Floyd's algorithm, Bentley and Floyd 1987).
 fn draw(total: u64, most: u64, rng: &mut Rng) -> Vec<u64> {
     if total <= most {
@@ -287,13 +287,13 @@ mod tests {
         let mut uneven = shares(&[9, 9, 9, 9], 10);
         uneven.sort_unstable();
         assert_eq!(uneven, [2, 2, 3, 3]);
-        // Who gets one more changes with the seed.
+        // The classes that get one more change with the seed.
         let gets = |seed| even_shares(&[9; 4], 1, &mut Rng::at(seed, &[]));
         assert!((0..20).any(|seed| gets(seed) != gets(20)));
     }
 
     #[test]
-    fn draws_are_even() {
+    fn draws_are_uniform() {
         let mut counts = [0; 6];
         for seed in 0..6000 {
             for number in draw(6, 2, &mut Rng::at(seed, &[])) {

@@ -3,35 +3,34 @@ use serde::{Deserialize, Serialize};
 use crate::Matrix;
 use crate::vector::{angle_rad, dot, has_direction, norm};
 
-/// Rows whose pairs are computed while they are in the cache.
+/// Rows whose pairs are computed while in the cache.
 const BLOCK: usize = 32;
 
 /// The angles between all pairs of a set of vectors, such as the class weights.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PairwiseAngles {
-    /// Vectors that have a direction.
+    /// Number of vectors with a direction.
     pub vectors: usize,
-    /// Vectors left out because they are zero or not finite.
+    /// Number of vectors excluded because they are zero or not finite.
     pub undefined: usize,
     /// Mean over all pairs, in radians; `None` with fewer than two vectors.
     pub mean_rad: Option<f64>,
     /// The smallest angle of any pair, in radians.
     pub smallest_rad: Option<f64>,
-    /// The rows of that pair, the first such pair in the order of the rows.
+    /// The rows of the pair with the smallest angle; the first such pair in row order.
     pub closest: Option<(usize, usize)>,
     /// Mean over the vectors of the angle to their nearest neighbour, in radians.
     pub mean_nearest_rad: Option<f64>,
 }
 
-/// The angles between all pairs of rows. Rows that are zero or not finite are left out and
-/// counted.
+/// The angles between all pairs of rows. Rows that are zero or not finite are excluded and counted.
 ///
-/// The cost grows with the square of the rows: 10,000 class weights of 512 values take 25
-/// thousand million multiplications.
+/// The cost grows with the square of the rows: 10,000 class weights of 512 values take 25 billion
+/// multiplications.
 ///
 /// # Shapes
 /// - rows: `[class, feature]`
-pub fn pairwise_angles(rows: Matrix<'_>) -> PairwiseAngles {
+pub(crate) fn pairwise_angles(rows: Matrix<'_>) -> PairwiseAngles {
     if rows.is_empty() {
         return PairwiseAngles {
             undefined: rows.rows(),
@@ -45,7 +44,7 @@ pub fn pairwise_angles(rows: Matrix<'_>) -> PairwiseAngles {
     of_directions(directions)
 }
 
-/// The same for unit vectors, `None` standing for a vector without direction.
+/// The same for unit vectors; `None` is a vector without direction.
 pub(crate) fn of_directions(
     directions: impl IntoIterator<Item = Option<Vec<f64>>>,
 ) -> PairwiseAngles {
@@ -127,9 +126,19 @@ mod tests {
         assert_eq!(pairwise_angles(Matrix::new(&[], 0, 2).unwrap()).vectors, 0);
     }
 
+    /// A matrix without columns has no values and any number of rows; no loop may visit them.
+    #[test]
+    fn rows_without_columns_are_not_visited() {
+        for rows in [0, 1, usize::MAX] {
+            let angles = pairwise_angles(Matrix::new(&[], rows, 0).unwrap());
+            assert_eq!((angles.vectors, angles.undefined), (0, rows));
+            assert_eq!((angles.mean_rad, angles.closest), (None, None));
+        }
+    }
+
     #[test]
     fn blocks_cover_every_pair_once() {
-        // Directions around the circle: neighbours lie one step apart.
+        // Directions around the circle: neighbours are one step apart.
         let rows = 2 * BLOCK + 5;
         let step = 2.0 * PI / rows as f64;
         let values: Vec<f32> = (0..rows)

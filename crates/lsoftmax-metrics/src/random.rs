@@ -1,6 +1,6 @@
-//! Random numbers as functions of their place, so that no draw depends on another thread.
+//! Random numbers as functions of a seed and keys, so that no draw depends on another thread.
 
-/// A generator that belongs to one place: SplitMix64 from a hash of seed and keys.
+/// A generator for one set of keys: SplitMix64, started from a hash of seed and keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
@@ -15,7 +15,7 @@ fn mix(mut z: u64) -> u64 {
 }
 
 impl Rng {
-    /// The generator of a place.
+    /// Creates the generator for these keys.
     pub(crate) fn at(seed: u64, keys: &[u64]) -> Self {
         let start = mix(seed.wrapping_add(GOLDEN));
         Self(keys.iter().fold(start, |state, &key| {
@@ -38,7 +38,7 @@ impl Rng {
         if n == 0 {
             return 0;
         }
-        // The numbers at the top that do not fill a whole round of n are drawn again.
+        // Rejects the largest numbers, which do not fill a whole multiple of n.
         let limit = u64::MAX - (u64::MAX % n + 1) % n;
         loop {
             let bits = self.next_u64();
@@ -48,7 +48,7 @@ impl Rng {
         }
     }
 
-    /// Puts `items` into a random order (Fisher and Yates).
+    /// Shuffles `items` (Fisher and Yates).
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i as u64 + 1) as usize);
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_always_gives_the_same_numbers_and_its_neighbour_others() {
+    fn equal_keys_give_equal_numbers_and_different_keys_different_ones() {
         let draw = |seed, keys: &[u64]| Rng::at(seed, keys).next_u64();
         assert_eq!(draw(1, &[2, 3]), draw(1, &[2, 3]));
         let places = [
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_are_even() {
+    fn draws_are_uniform() {
         let mut rng = Rng::at(7, &[]);
         let n = 70_000;
         let mut counts = [0; 7];

@@ -1,15 +1,16 @@
 use serde::{Deserialize, Serialize};
 
-/// A list of numbers in short: mean, spread and quantiles, in the unit of the numbers.
+/// Summary of a list of numbers: mean, standard deviation and quantiles, in the unit of the
+/// numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// How many numbers.
+    /// Number of values.
     pub count: usize,
-    /// Their mean.
+    /// Mean.
     pub mean: f64,
-    /// Their standard deviation (divided by `count`).
+    /// Standard deviation (divided by `count`).
     pub standard_deviation: f64,
-    /// The smallest.
+    /// Smallest value.
     pub minimum: f64,
     /// The 5 % quantile.
     pub quantile_05: f64,
@@ -21,12 +22,12 @@ pub struct Summary {
     pub quantile_75: f64,
     /// The 95 % quantile.
     pub quantile_95: f64,
-    /// The largest.
+    /// Largest value.
     pub maximum: f64,
 }
 
 impl Summary {
-    /// Sums `values` up; `None` when there are none or one of them is not finite.
+    /// Summarises `values`; `None` if there are none or one is not finite.
     pub fn new(mut values: Vec<f64>) -> Option<Self> {
         if values.is_empty() || values.iter().any(|value| !value.is_finite()) {
             return None;
@@ -54,11 +55,11 @@ impl Summary {
     }
 }
 
-/// The quantile at `share` (0 to 1) of values in rising order, linear between neighbours.
+/// The quantile at `share` (0 to 1) of values in ascending order, linear between neighbours.
 ///
-/// This is the usual rule of numerical packages (type 7 of Hyndman and Fan). `None` when there
-/// are no values or `share` is outside 0 to 1.
-pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+/// This is the default of most numerical packages (type 7 of Hyndman and Fan). `None` if there are
+/// no values or `share` is outside 0 to 1.
+fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     if !(0.0..=1.0).contains(&share) {
         return None;

@@ -1,12 +1,12 @@
-//! Rows of unit length and products in `f32`, for work that grows with the product of two sets.
+//! Rows of unit length and products in `f32`, for all-pairs computations.
 
 use crate::vector::{has_direction, norm};
 use crate::{Error, Matrix, Result};
 
-/// Partial sums of a product: independent, so that the compiler can use vector registers.
+/// Partial sums of a product, independent so that the compiler can use vector registers.
 const LANES: usize = 16;
 
-/// The sum over `term(a, b)` of all positions, in an order that is always the same.
+/// The sum of `term(a, b)` over all positions, in a fixed order.
 #[inline]
 fn sum_of(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let (a_chunks, a_rest) = a.as_chunks::<LANES>();
@@ -20,7 +20,7 @@ fn sum_of(a: &[f32], b: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     for ((lane, &a), &b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
         *lane += term(a, b);
     }
-    // Halves upon halves: a vector can do it, and it rounds less than one after the other.
+    // Pairwise halves vectorise, and round less than a sequential sum.
     let mut half = LANES / 2;
     while half > 0 {
         for lane in 0..half {
@@ -41,7 +41,7 @@ pub(crate) fn squared_distance_f32(a: &[f32], b: &[f32]) -> f32 {
     sum_of(a, b, |a, b| (a - b) * (a - b))
 }
 
-/// Appends `row` divided by its norm, or zeros when it has no direction.
+/// Appends `row` divided by its norm, or zeros if it has no direction.
 pub(crate) fn push_unit(rows: &mut Vec<f32>, row: &[f32]) {
     let norm = norm(row);
     if has_direction(norm) {
@@ -51,11 +51,11 @@ pub(crate) fn push_unit(rows: &mut Vec<f32>, row: &[f32]) {
     }
 }
 
-/// Checks that the embeddings, called `what` in the error, have features, and neither NaN nor
-/// infinity among them.
+/// Checks that the embeddings have columns and hold no NaN or infinity; `what` is their name in the
+/// error.
 pub(crate) fn check_embeddings(what: &'static str, matrix: Matrix<'_>) -> Result<()> {
     if matrix.columns() == 0 {
-        // A matrix without columns can have any number of rows without holding anything.
+        // Without columns, a matrix can have any number of rows without holding a value.
         return Err(Error::ColumnCount {
             what,
             expected: 1,
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_row_that_is_not_finite_is_named() {
+    fn the_error_names_the_first_row_that_is_not_finite() {
         let values = [1.0, 2.0, f32::INFINITY, 0.0, f32::NAN, 0.0];
         let matrix = Matrix::new(&values, 3, 2).unwrap();
         let empty = Matrix::new(&[], usize::MAX, 0).unwrap();

@@ -1,9 +1,9 @@
-//! Vector arithmetic in `f64`, in an order that is always the same.
+//! Vector arithmetic in `f64`, in a fixed order.
 
-/// Partial sums of a dot product: independent, so that the compiler can use vector registers.
+/// Partial sums of a dot product, independent so that the compiler can use vector registers.
 const LANES: usize = 8;
 
-/// The inner product, every product and sum in `f64`; the longer vector is cut to the shorter.
+/// The inner product, with every product and sum in `f64`. The longer vector is truncated.
 pub(crate) fn dot<A, B>(a: &[A], b: &[B]) -> f64
 where
     A: Copy + Into<f64>,
@@ -25,17 +25,17 @@ where
     lanes.iter().sum::<f64>() + rest
 }
 
-/// The Euclidean norm. `f32` values cannot overflow it: the squares are `f64`.
+/// The Euclidean norm. `f32` values cannot overflow it, because the squares are `f64`.
 pub(crate) fn norm<A: Copy + Into<f64>>(a: &[A]) -> f64 {
     dot(a, a).sqrt()
 }
 
-/// True for a norm whose vector has a direction.
+/// Whether a vector with this norm has a direction.
 pub(crate) fn has_direction(norm: f64) -> bool {
     norm > 0.0 && norm.is_finite()
 }
 
-/// The angle of a cosine. This is the only place where a cosine is clamped.
+/// The angle of a cosine. Cosines are clamped only here.
 pub(crate) fn angle_rad(cosine: f64) -> f64 {
     cosine.clamp(-1.0, 1.0).acos()
 }

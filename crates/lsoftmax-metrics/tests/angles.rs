@@ -1,5 +1,5 @@
-//! Angle statistics against values worked out by hand, against naive programs, and against what
-//! must not change them.
+//! Angle statistics against values computed by hand, against naive implementations, and under
+//! transformations that must not change them.
 
 use std::f64::consts::{FRAC_PI_2, FRAC_PI_4, PI};
 
@@ -16,7 +16,7 @@ fn close(a: f64, b: f64, tolerance: f64) {
     );
 }
 
-/// The report of features that come in batches of `batch` rows.
+/// The report of features pushed in batches of `batch` rows.
 fn report(
     features: &[f32],
     labels: &[usize],
@@ -80,7 +80,8 @@ fn two_classes_by_hand() {
         1e-12,
     );
 
-    // Overall mean direction (1 - 2, 1) = (-1, 1), at 135 degrees: 90 and 45 degrees away.
+    // Overall mean direction (1 - 2, 1) = (-1, 1), at 135 degrees: 90 and 45 degrees from the
+    // centres.
     let within = 2.0 * (1.0 - FRAC_PI_4.cos());
     let between = 2.0 * (1.0 - 0.0) + 2.0 * (1.0 - FRAC_PI_4.cos());
     close(
@@ -149,7 +150,7 @@ fn opposite_features_have_no_centre() {
         let report = intra(&features, &[0, 0, 1], 2, centre);
         assert_eq!((report.undefined, report.angle_rad.unwrap().count), (2, 1));
     }
-    // Three directions a third of a turn apart cancel but for their rounding.
+    // Three directions at 120 degrees cancel except for rounding.
     let third = |i: i32| {
         let angle = 2.0 * PI * f64::from(i) / 3.0;
         [(7.0 * angle.cos()) as f32, (7.0 * angle.sin()) as f32]
@@ -183,7 +184,7 @@ fn parallel_and_opposite_vectors_give_0_and_pi() {
 }
 
 #[test]
-fn no_samples_is_no_value_and_no_error() {
+fn without_samples_values_are_none() {
     let report = report(&[], &[], &[1.0, 0.0], 2, Centre::MeanFeature, 1);
     assert_eq!(report.samples, 0);
     assert_eq!(
@@ -191,7 +192,7 @@ fn no_samples_is_no_value_and_no_error() {
         (None, None)
     );
     assert_eq!(report.target_angle_rad, None);
-    // One class by itself is not apart from anything.
+    // A single class has no separation.
     let single = [1.0, 0.0, 1.0, 0.1];
     let statistics = self::report(&single, &[0, 0], &[1.0, 0.0], 2, Centre::MeanFeature, 2);
     assert_eq!(statistics.angular_fisher_score, None);
@@ -215,7 +216,7 @@ fn the_histogram_counts_target_angles() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn mismatched_input_is_an_error() {
     let values = [1.0; 6];
     let two_by_three = Matrix::new(&values, 2, 3).unwrap();
     let three_by_two = Matrix::new(&values, 3, 2).unwrap();
@@ -265,7 +266,7 @@ fn what_does_not_fit_is_an_error() {
     assert!(target_angles_rad(two_by_three, &[0, 2], two_by_three).is_err());
 }
 
-/// The Fisher score as it is written down: two loops over the samples, no shared sums.
+/// The Fisher score by its definition: two loops over the samples, no shared sums.
 fn naive_fisher(features: &[f32], labels: &[usize], columns: usize, centre: Centre) -> f64 {
     let rows: Vec<Vec<f64>> = features
         .chunks(columns)
@@ -304,7 +305,7 @@ fn naive_fisher(features: &[f32], labels: &[usize], columns: usize, centre: Cent
     within / between
 }
 
-/// Turns the plane of the first and last coordinate by `angle`, in `f64` and back.
+/// Rotates the plane of the first and last coordinate by `angle`, in `f64` and back.
 fn rotate(features: &[f32], columns: usize, angle: f64) -> Vec<f32> {
     let (sin, cos) = angle.sin_cos();
     let mut turned = features.to_vec();
@@ -318,7 +319,7 @@ fn rotate(features: &[f32], columns: usize, angle: f64) -> Vec<f32> {
 
 const COLUMNS: usize = 5;
 
-/// Twelve features away from zero, three classes that all occur, and three class weights.
+/// Twelve non-zero features, three classes that all occur, and three class weights.
 fn samples() -> impl Strategy<Value = (Vec<f32>, Vec<usize>, Vec<f32>)> {
     let values = |rows: usize| prop::collection::vec(0.05_f32..2.0, rows * COLUMNS);
     let signs = |rows: usize| prop::collection::vec(any::<bool>(), rows * COLUMNS);
@@ -362,7 +363,7 @@ proptest! {
     }
 
     #[test]
-    fn the_fisher_score_is_the_written_one((features, labels, weights) in samples()) {
+    fn the_fisher_score_agrees_with_its_definition((features, labels, weights) in samples()) {
         for centre in [Centre::MeanFeature, Centre::MeanDirection] {
             let report = report(&features, &labels, &weights, COLUMNS, centre, 12);
             let expected = naive_fisher(&features, &labels, COLUMNS, centre);
@@ -372,7 +373,7 @@ proptest! {
     }
 
     #[test]
-    fn the_size_of_the_batches_does_not_matter(
+    fn the_batch_size_does_not_matter(
         (features, labels, weights) in samples(),
         batch in 1_usize..12,
     ) {

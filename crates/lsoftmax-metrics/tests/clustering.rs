@@ -1,4 +1,4 @@
-//! k-means: what holds for every result, and what has to be an error.
+//! k-means: properties of every result, and invalid input.
 
 use lsoftmax_metrics::{
     Error, KMeans, Matrix, adjusted_mutual_information, k_means, k_means_from,
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 const FEATURES: usize = 3;
 
 fn points() -> impl Strategy<Value = Vec<f32>> {
-    // Whole numbers, so that there are equal points and equal distances.
+    // Integers, so that there are equal points and equal distances.
     (1_usize..60).prop_flat_map(|count| {
         prop::collection::vec((-4_i8..5).prop_map(f32::from), count * FEATURES)
     })
@@ -36,7 +36,7 @@ fn check(values: &[f32], found: &KMeans, k: usize) {
     for (point, &cluster) in values.chunks(FEATURES).zip(&found.clusters) {
         let own = squared(point, centroids[cluster]);
         inertia += own;
-        // Nobody is nearer to another centroid.
+        // No other centroid is nearer.
         assert!(
             centroids
                 .iter()
@@ -61,7 +61,7 @@ fn check(values: &[f32], found: &KMeans, k: usize) {
     }
 }
 
-fn different(values: &[f32]) -> usize {
+fn distinct(values: &[f32]) -> usize {
     let mut points: Vec<Vec<i32>> = values
         .chunks(FEATURES)
         .map(|point| point.iter().map(|&value| value as i32).collect())
@@ -85,15 +85,15 @@ proptest! {
         }
         let found = k_means(rows(&values), k, seed, 50).unwrap();
         prop_assert!(found.converged);
-        // As many clusters with points as there are different points, up to k.
+        // As many non-empty clusters as distinct points, up to k.
         let mut used = found.clusters;
         used.sort_unstable();
         used.dedup();
-        prop_assert_eq!(used.len(), k.min(different(&values)));
+        prop_assert_eq!(used.len(), k.min(distinct(&values)));
     }
 }
 
-/// Points around well separated centres, in turn.
+/// Points around well-separated centres, in turn.
 fn groups(count: usize, k: usize) -> (Vec<f32>, Vec<usize>) {
     let labels: Vec<usize> = (0..count).map(|point| point % k).collect();
     let values = labels
@@ -139,7 +139,7 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
-fn empty_clusters_are_given_a_point() {
+fn empty_clusters_receive_a_point() {
     // The last two centroids are far from all points.
     let values = [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 10.0, 0.0, 0.0, 11.0, 0.0, 0.0];
     let start = [0.0, 0.0, 0.0, 99.0, 0.0, 0.0, 98.0, 0.0, 0.0];
@@ -164,7 +164,7 @@ fn the_largest_and_smallest_numbers_are_clustered() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn invalid_input_is_an_error() {
     let values = [1.0; 6];
     assert_eq!(
         k_means(rows(&values), 0, 0, 5),
@@ -194,7 +194,7 @@ fn what_does_not_fit_is_an_error() {
         k_means(empty, 1, 0, 5),
         Err(Error::ColumnCount { .. })
     ));
-    // Centroids beyond what 32 bits can hold next to the points do not panic.
+    // Centroids out of `f32` range relative to the points do not panic.
     let far = [f32::MAX, f32::MIN, 0.0];
     assert!(k_means_from(rows(&[1e-30, 0.0, 0.0, 0.0, 0.0, 0.0]), rows(&far), 3).is_ok());
 }

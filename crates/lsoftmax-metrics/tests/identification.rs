@@ -1,11 +1,11 @@
-//! Identification against sorting, and what has to be an error.
+//! Identification against sorting, and invalid input.
 
 use lsoftmax_metrics::{Error, Identification, Matrix, identify};
 use proptest::prelude::*;
 
 const FEATURES: usize = 4;
 
-/// Directions along the axes: all cosines are -1, 0 or 1, so that they are exact and often equal.
+/// Directions along the axes: all cosines are -1, 0 or 1, and therefore exact and often equal.
 fn axes(count: usize) -> impl Strategy<Value = Vec<f32>> {
     let axis = (
         0..FEATURES,
@@ -55,7 +55,7 @@ proptest! {
             prop_assert_eq!(best.iter().flatten().count(), found.identities);
             if let Some(own) = best[probes.1[probe]] {
                 let result = mated.next().unwrap();
-                // The right identity comes last among equals, so it counts itself in.
+                // The right identity ranks last among ties, so its rank includes itself.
                 let rank = best.iter().flatten().filter(|&&score| score >= own).count();
                 prop_assert_eq!((result.probe, result.rank, result.score), (probe, rank, own));
             } else {
@@ -87,7 +87,7 @@ proptest! {
 }
 
 #[test]
-fn who_sees_everybody_alike_finds_nobody() {
+fn equal_embeddings_identify_nobody() {
     let alike: Set = ([1.0, 2.0, 3.0, 4.0].repeat(5), vec![0, 1, 2, 3, 4]);
     let found = run(&alike, &alike);
     assert_eq!(found.cmc_curve(5).unwrap(), [0.0, 0.0, 0.0, 0.0, 1.0]);
@@ -95,11 +95,11 @@ fn who_sees_everybody_alike_finds_nobody() {
 
 #[test]
 fn open_set_by_hand() {
-    // Cosines to the first axis are the first of two coordinates.
+    // Cosines to the first axis equal the first of two coordinates.
     let gallery = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0];
     let probes = [
-        0.8, 0.6, 0.0, 0.0, // of identity 5, right with 0.8
-        0.0, 0.0, 0.6, 0.8, // of identity 5, wrong
+        0.8, 0.6, 0.0, 0.0, // identity 5, correct with 0.8
+        0.0, 0.0, 0.6, 0.8, // identity 5, wrong
         0.6, 0.8, 0.0, 0.0, // unknown, 0.6
         0.0, 1.0, 0.0, 0.0, // unknown, 0
     ];
@@ -122,7 +122,7 @@ fn open_set_by_hand() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn invalid_input_is_an_error() {
     let good: Set = (vec![1.0; 8], vec![0, 1]);
     let with = |probes: &[f32], labels: &[usize]| {
         let probes = Matrix::new(probes, probes.len() / FEATURES, FEATURES).unwrap();

@@ -1,4 +1,4 @@
-//! Nearest neighbours against a naive program that sorts.
+//! Nearest neighbours against a naive implementation that sorts.
 
 use lsoftmax_metrics::{Error, Matrix, Neighbours, Search, SearchOptions, nearest, unit_rows};
 use proptest::prelude::*;
@@ -19,7 +19,7 @@ fn naive(queries: Matrix<'_>, gallery: Matrix<'_>, k: usize, out: Option<&[u32]>
     Neighbours { k, indices, scores }
 }
 
-/// Rows of small whole numbers, so that equal scores are common and sums exact.
+/// Rows of small integers, so that ties are common and sums exact.
 fn rows(least: usize, most: usize, columns: usize) -> impl Strategy<Value = Vec<f32>> {
     (least..most).prop_flat_map(move |rows| {
         prop::collection::vec((-2_i8..3).prop_map(f32::from), rows * columns)
@@ -57,7 +57,7 @@ proptest! {
     }
 
     #[test]
-    fn blocks_and_memory_change_nothing(
+    fn blocks_and_memory_do_not_change_the_result(
         (a, b, columns) in arrays(),
         block in 1_usize..20,
         memory in 5_000_usize..50_000,
@@ -74,7 +74,7 @@ proptest! {
     }
 }
 
-/// Numbers without pattern from -1 to 1.
+/// Pseudo-random numbers from -1 to 1.
 fn noise(count: usize, seed: u32) -> Vec<f32> {
     (0..count as u32)
         .map(|at| (at + seed).wrapping_mul(2_654_435_761) >> 8)
@@ -87,7 +87,8 @@ fn bits(found: &Neighbours) -> (Vec<u32>, Vec<u32>) {
     (found.indices.clone(), scores)
 }
 
-/// Several rounds of several parts, a gallery block that ends within a tile, two panels and a bit.
+/// Several rounds of several parts, a gallery block that ends within a tile, and more than two
+/// panels.
 #[test]
 fn bits_do_not_depend_on_threads_blocks_or_memory() {
     const COLUMNS: usize = 19;
@@ -116,14 +117,14 @@ fn bits_do_not_depend_on_threads_blocks_or_memory() {
         search.push(matrix(block, COLUMNS)).unwrap();
     }
     assert_eq!(bits(&search.finish().unwrap()), expected);
-    // A query by itself, in a narrower panel.
+    // A single query, in a narrower panel.
     for query in [0, 77, 139] {
         let one = matrix(queries.row(query).unwrap(), COLUMNS);
         let found = nearest(one, gallery, 7, SearchOptions::default()).unwrap();
         assert_eq!(bits(&found).0, expected.0[query * 7..][..7]);
         assert_eq!(bits(&found).1, expected.1[query * 7..][..7]);
     }
-    // Scores are right, not only alike.
+    // Scores are correct, not only equal.
     let (indices, scores) = &expected;
     for (at, (&row, &score)) in indices.iter().zip(scores).enumerate() {
         let pair = queries
@@ -155,7 +156,7 @@ fn equal_rows_are_taken_in_order() {
 }
 
 #[test]
-fn bad_input_is_named() {
+fn invalid_input_is_an_error() {
     let values = [1.0, 0.0, 0.0, f32::INFINITY, 1e30, 0.0];
     let good = matrix(&values[..2], 2);
     let options = SearchOptions::default();
@@ -167,7 +168,7 @@ fn bad_input_is_named() {
         "{error}"
     );
 
-    // Rows are counted over all blocks, and the error stays.
+    // Rows are numbered across blocks, and the error persists.
     let mut search = Search::new(good, 1, options).unwrap();
     search.push(matrix(&values[..2], 2)).unwrap();
     let error = search.push(matrix(&values[4..], 2)).unwrap_err();
@@ -271,14 +272,11 @@ fn unit_rows_have_length_one_or_zero() {
     );
 }
 
-/// A matrix without columns holds nothing, however many rows it claims: no loop walks them.
+/// A matrix without columns has no values and any number of rows; no loop may visit them.
 #[test]
-fn rows_without_columns_are_not_walked() {
+fn rows_without_columns_are_not_visited() {
     for rows in [0, 1, usize::MAX] {
         let nothing = Matrix::new(&[], rows, 0).unwrap();
         assert_eq!(unit_rows(nothing), Ok(Vec::new()));
-        let angles = lsoftmax_metrics::pairwise_angles(nothing);
-        assert_eq!((angles.vectors, angles.undefined), (0, rows));
-        assert_eq!((angles.mean_rad, angles.closest), (None, None));
     }
 }

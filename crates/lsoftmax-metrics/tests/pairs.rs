@@ -1,4 +1,4 @@
-//! What holds for pairs drawn from labels, whatever the labels.
+//! Properties of pairs sampled from arbitrary labels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,7 +78,8 @@ fn same_pairs_are_even_over_classes() {
                 different += 1;
             }
         }
-        // Four classes with pairs a fold. Whoever has less than another by two has no more.
+        // Four classes with pairs per fold. A class with at least two fewer than another has no
+        // more.
         assert_eq!(of_class.len(), 4);
         assert!(of_class.values().sum::<usize>() <= 20);
         assert_eq!(different, 50);
@@ -94,7 +95,7 @@ fn same_pairs_are_even_over_classes() {
 
 #[test]
 fn two_huge_classes_need_little_memory() {
-    // 2.5 thousand million different pairs.
+    // 2.5 billion different pairs.
     let labels: Vec<usize> = (0..100_000).map(|row| row % 2).collect();
     let pairs = VerificationPairs::sample(&labels, 1, 1000, 1000, 3).unwrap();
     assert_eq!(pairs.len(), 2000);
@@ -125,7 +126,7 @@ fn too_few_classes_are_an_error() {
 }
 
 #[test]
-fn scores_and_folds_as_from_copied_rows() {
+fn scores_and_folds_agree_with_copied_rows() {
     let labels = people();
     let embeddings: Vec<f32> = (0..labels.len() * 3)
         .map(|i| ((i * i) as f32 * 0.37).sin() + (labels[i / 3] as f32).cos())

@@ -1,5 +1,5 @@
-//! Retrieval metrics against pytorch-metric-learning (tests/golden/retrieval.py) and against a naive
-//! program that sorts.
+//! Retrieval metrics against pytorch-metric-learning (tests/golden/retrieval.py) and against a
+//! naive implementation that sorts.
 
 use lsoftmax_metrics::{Error, Matrix, RetrievalReport, retrieval, retrieval_leave_one_out};
 use proptest::prelude::*;
@@ -71,7 +71,7 @@ fn golden_values() {
     }
 }
 
-/// The metrics by their definitions, from a sorted list for each query.
+/// The metrics by their definitions, from a sorted list per query.
 fn naive(
     queries: Matrix<'_>,
     labels: &[usize],
@@ -160,7 +160,7 @@ fn check(found: Result<RetrievalReport, Error>, expected: Option<RetrievalReport
 const COLUMNS: usize = 3;
 const KS: [usize; 4] = [1, 2, 4, 500];
 
-/// Rows of small whole numbers, so that equal scores are common and sums exact.
+/// Rows of small integers, so that ties are common and sums exact.
 fn rows(most: usize) -> impl Strategy<Value = (Vec<f32>, Vec<usize>)> {
     (1..most).prop_flat_map(|rows| {
         (
@@ -192,7 +192,7 @@ proptest! {
 }
 
 #[test]
-fn bad_input_is_named() {
+fn invalid_input_is_an_error() {
     let values = [1.0, 0.0, 0.0, 1.0, f32::NAN, 0.0];
     let bad = Matrix::new(&values, 3, 2).unwrap();
     let good = Matrix::new(&values[..4], 2, 2).unwrap();
@@ -246,7 +246,7 @@ fn bad_input_is_named() {
 }
 
 #[test]
-fn a_report_goes_through_json() {
+fn a_report_survives_json() {
     let matrix = Matrix::new(&[1.0, 0.5, 0.2], 3, 1).unwrap();
     let report = retrieval_leave_one_out(matrix, &[1, 2, 1], &[1, 10]).unwrap();
     let text = serde_json::to_string(&report).unwrap();

@@ -1,11 +1,11 @@
-//! Verification against the definitions, pair by pair.
+//! Verification against its definitions, pair by pair.
 
 use lsoftmax_metrics::{
     Error, KFold, Matrix, OperatingPoint, Roc, TarAtFar, k_fold, k_fold_embeddings,
 };
 use proptest::prelude::*;
 
-/// Scores of few different values, so that ties are common; both kinds of pairs.
+/// Scores with few distinct values, so that ties are common; both kinds of pairs.
 fn pairs() -> impl Strategy<Value = (Vec<f32>, Vec<bool>)> {
     (2_usize..60).prop_flat_map(|count| {
         (
@@ -20,14 +20,14 @@ fn pairs() -> impl Strategy<Value = (Vec<f32>, Vec<bool>)> {
     })
 }
 
-/// The share of the pairs of one kind that score `threshold` or more.
+/// Share of the pairs of one kind with a score of at least `threshold`.
 fn rate(scores: &[f32], same: &[bool], kind: bool, threshold: f32) -> f64 {
     let of_kind = || scores.iter().zip(same).filter(|&(_, &same)| same == kind);
     let accepted = of_kind().filter(|&(&score, _)| score >= threshold).count();
     accepted as f64 / of_kind().count() as f64
 }
 
-/// Every score, and what lies just above it.
+/// Every score and its next larger number.
 fn thresholds(scores: &[f32]) -> Vec<f32> {
     let mut all: Vec<f32> = scores
         .iter()
@@ -55,7 +55,7 @@ proptest! {
     }
 
     #[test]
-    fn auc_is_a_share_of_all_meetings((scores, same) in pairs()) {
+    fn auc_is_the_share_of_wins((scores, same) in pairs()) {
         let (mut wins, mut meetings) = (0.0, 0.0);
         for (&a, _) in scores.iter().zip(&same).filter(|&(_, &same)| same) {
             for (&b, _) in scores.iter().zip(&same).filter(|&(_, &same)| !same) {
@@ -93,7 +93,7 @@ proptest! {
     fn the_eer_lies_on_the_curve((scores, same) in pairs()) {
         let roc = Roc::new(&scores, &same).unwrap();
         let eer = roc.eer();
-        // Between the points of the curve on both sides, FAR and FRR both are the rate.
+        // Between two neighbouring points of the curve, FAR and FRR both equal the rate.
         let points = roc.points(usize::MAX);
         let on_a_line = points.windows(2).any(|ends| {
             let gap = |point: &OperatingPoint| point.far - (1.0 - point.tar);
@@ -126,7 +126,7 @@ proptest! {
     }
 }
 
-/// Scores of a large set: same pairs score higher, on the whole.
+/// Scores of a large set; same pairs tend to score higher.
 fn large(count: usize) -> (Vec<f32>, Vec<bool>) {
     (0..count)
         .map(|i| {
@@ -150,7 +150,7 @@ fn thinned_curves_resolve_small_rates() {
         |point: &OperatingPoint| point.far,
         |point: &OperatingPoint| 1.0 - point.tar,
     ] {
-        // No gap on the linear axis, and none on the logarithmic one.
+        // No gap on the linear or the logarithmic axis.
         for pair in points.windows(2) {
             let (low, high) = (
                 rate(&pair[0]).min(rate(&pair[1])),
@@ -169,7 +169,7 @@ fn thinned_curves_resolve_small_rates() {
 }
 
 #[test]
-fn what_does_not_fit_is_an_error() {
+fn invalid_input_is_an_error() {
     assert_eq!(
         Roc::new(&[0.1, 0.2], &[true]),
         Err(Error::RowCount {
@@ -238,7 +238,7 @@ fn histograms_hold_both_kinds() {
 }
 
 #[test]
-fn a_report_reads_back() {
+fn a_report_survives_json() {
     let (scores, same) = large(100);
     let folds: Vec<usize> = (0..100).map(|i| i / 20).collect();
     let found = k_fold(&scores, &same, &folds).unwrap();

@@ -1,9 +1,9 @@
-//! Random numbers as functions of their place: no generator is shared or carried along.
+//! Random numbers as functions of a seed and keys, without shared generator state.
 //!
-//! [`Rng::at`] starts a generator from a seed and a list of keys (a stream, an epoch, an
-//! index), so that any number can be had again without those before it, on any thread.
+//! [`Rng::at`] starts a generator from a seed and a list of keys (a stream, an epoch, an index), so
+//! that any number can be reproduced without the preceding ones, on any thread.
 
-/// A generator that belongs to one place: SplitMix64 from a hash of seed and keys.
+/// A generator for one set of keys: SplitMix64, started from a hash of seed and keys.
 #[derive(Clone, Debug)]
 pub struct Rng(u64);
 
@@ -18,7 +18,7 @@ fn mix(mut z: u64) -> u64 {
 }
 
 impl Rng {
-    /// The generator of a place.
+    /// Creates the generator for these keys.
     pub fn at(seed: u64, keys: &[u64]) -> Self {
         let start = mix(seed.wrapping_add(GOLDEN));
         Self(keys.iter().fold(start, |state, &key| {
@@ -47,7 +47,7 @@ impl Rng {
         if n == 0 {
             return 0;
         }
-        // The numbers at the top that do not fill a whole round of n are drawn again.
+        // Rejects the largest numbers, which do not fill a whole multiple of n.
         let limit = u64::MAX - (u64::MAX % n + 1) % n;
         loop {
             let bits = self.next_u64();
@@ -62,15 +62,15 @@ impl Rng {
         self.uniform() < probability
     }
 
-    /// Gaussian with mean 0 and standard deviation 1 (Box and Muller), the same bits on
-    /// every machine.
+    /// Gaussian with mean 0 and standard deviation 1 (Box and Muller), with the same bits on every
+    /// machine.
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * libm::log(1.0 - self.uniform())).sqrt();
         radius * libm::cos(2.0 * std::f64::consts::PI * self.uniform())
     }
 }
 
-/// The numbers 0 .. n in an order that seed and epoch decide.
+/// A random permutation of 0 .. n, determined by seed and keys.
 pub fn permutation(seed: u64, keys: &[u64], n: usize) -> Vec<u32> {
     let mut rng = Rng::at(seed, keys);
     let mut order: Vec<u32> = (0..n as u32).collect();
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_always_gives_the_same_numbers_and_its_neighbour_others() {
+    fn equal_keys_give_equal_numbers_and_different_keys_different_ones() {
         let draw = |seed, keys: &[u64]| {
             let mut rng = Rng::at(seed, keys);
             [rng.next_u64(), rng.next_u64(), rng.next_u64()]

@@ -126,7 +126,9 @@ pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
     let data = |error: &DataError| {
         matches!(
             error,
-            DataError::UnknownSource { .. } | DataError::NoFolder { .. } | DataError::Number { .. }
+            DataError::UnknownSource { .. }
+                | DataError::NoFolder { .. }
+                | DataError::OutOfRange { .. }
         )
     };
     let train = |error: &TrainError| match error {

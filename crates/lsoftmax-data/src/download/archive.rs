@@ -1,4 +1,4 @@
-//! Archives that become folders, and the sums of what was in them.
+//! Unpacks archives to folders with checksums of their files.
 
 use super::sha256;
 use crate::error::DataError;
@@ -7,19 +7,20 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
-/// What an archive may grow to.
-const MOST_UNPACKED: u64 = 1 << 30;
-/// The sums of a folder's files, as `sha256sum -c` reads them.
+/// Maximum unpacked size of an archive.
+const MAX_UNPACKED_BYTES: u64 = 1 << 30;
+/// The checksums of a folder's files, in the format of `sha256sum -c`.
 const SUMS: &str = "SHA256SUMS";
-/// Most bytes of them.
-const LARGEST_SUMS: u64 = 1 << 16;
+/// Maximum size of that file in bytes.
+const MAX_SUMS_BYTES: u64 = 1 << 16;
 
-/// Unpacks an archive whose files all lie in one folder, which appears whole, with their sums.
+/// Unpacks an archive of a single folder. The folder appears atomically, with checksums of its
+/// files.
 pub(super) fn unpack(archive: &Path, folder: &Path) -> Result<(), DataError> {
     let failed = |source| DataError::file("unpack", archive, source);
     let name = folder.file_name().unwrap_or_default();
     atomic_folder(folder, |aside| {
-        let unpacked = flate2::read::GzDecoder::new(open_file(archive)?).take(MOST_UNPACKED);
+        let unpacked = flate2::read::GzDecoder::new(open_file(archive)?).take(MAX_UNPACKED_BYTES);
         tar::Archive::new(unpacked).unpack(aside).map_err(failed)?;
         let content = aside.join(name);
         let mut sums = Vec::new();
@@ -37,13 +38,13 @@ pub(super) fn unpack(archive: &Path, folder: &Path) -> Result<(), DataError> {
     })
 }
 
-/// Compares the files of a folder with their sums; whether it has any.
+/// Compares the files of a folder with its checksums. Returns whether the folder has any.
 pub(super) fn verify(folder: &Path) -> Result<bool, DataError> {
     let sums = folder.join(SUMS);
     if !sums.exists() {
         return Ok(false);
     }
-    let text = read_text(&sums, LARGEST_SUMS)?;
+    let text = read_text(&sums, MAX_SUMS_BYTES)?;
     for line in text.lines() {
         let pair = line.split_once("  ");
         let Some((sum, name)) = pair.filter(|(_, name)| !name.contains(['/', '\\'])) else {
@@ -51,12 +52,12 @@ pub(super) fn verify(folder: &Path) -> Result<bool, DataError> {
             return Err(DataError::format(sums, expected, format!("{line:?}")));
         };
         let path = folder.join(name);
-        let found = sha256(&path)?;
-        if found != sum {
+        let digest = sha256(&path)?;
+        if digest != sum {
             return Err(DataError::format(
                 path,
                 format!("SHA-256 {sum}"),
-                format!("{found}; remove {} to fetch it anew", folder.display()),
+                format!("{digest}; remove {} to download it again", folder.display()),
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! Data sets from where they are published, checked against what was published.
+//! Downloads published data sets and verifies their checksums.
 
 mod archive;
 mod published;
@@ -14,47 +14,47 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use ureq::Agent;
 
-/// How files are fetched.
+/// Options of a download.
 #[derive(Clone, Debug)]
 pub struct Fetch {
-    /// An address in place of the published ones.
+    /// An address to use instead of the published ones.
     pub mirror: Option<String>,
-    /// How long an answer, or a piece of a file, may take. A slow connection is gone on with from
-    /// where it was; only one that brings nothing in this time is given up.
-    pub patience: Duration,
+    /// Time limit for a response or for a chunk of a file. A slow connection is resumed where it
+    /// stopped; a connection without data for this time is given up.
+    pub timeout: Duration,
 }
 
 impl Default for Fetch {
     fn default() -> Self {
         Self {
             mirror: None,
-            patience: Duration::from_mins(1),
+            timeout: Duration::from_mins(1),
         }
     }
 }
 
-/// Attempts in a row at one address that may bring next to nothing.
+/// Consecutive attempts at one address that may make almost no progress.
 const ATTEMPTS: usize = 3;
-/// An attempt has to bring this part of the file, so that no server is asked for ever.
-const LEAST_SHARE: u64 = 100;
-/// Fewest bytes that a connection must deliver within the time allowed for a piece.
-const LEAST_BYTES: u64 = 1 << 14;
+/// An attempt must transfer this fraction (1/n) of the file, so that retries end.
+const MIN_PROGRESS_PARTS: u64 = 100;
+/// Minimum number of bytes that a connection must deliver within the time limit for a chunk.
+const MIN_WINDOW_BYTES: u64 = 1 << 14;
 
 /// A data set on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fetched {
-    /// Where it is.
+    /// The folder of the data set.
     pub folder: PathBuf,
-    /// Whether its files are known to be what was published. A folder that was there already may
-    /// come from elsewhere, and have no sums to compare them with.
+    /// Whether the files are known to match what was published. A folder that already existed may
+    /// have another source, and no checksums to compare with.
     pub verified: bool,
 }
 
 impl Download {
-    /// The data set of a name.
+    /// The data set with this name.
     ///
     /// # Errors
-    /// There is none.
+    /// The name is unknown.
     pub fn named(name: &str) -> Result<Self, DataError> {
         let known = || DOWNLOADS.iter().map(|download| download.name);
         DOWNLOADS
@@ -68,20 +68,20 @@ impl Download {
             })
     }
 
-    /// Its length in bytes.
+    /// Total size in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Fetches what is missing below `root`, and compares what is there with its sums.
+    /// Downloads missing files to `root` and verifies existing ones.
     ///
-    /// Files appear whole or not at all. What was fetched before an interruption is kept aside and
-    /// gone on with. Proxies are taken from the environment (`HTTPS_PROXY` and its kin).
-    /// `progress` is told the file, and how much of it is there.
+    /// Files appear whole or not at all. The part downloaded before an interruption is kept and
+    /// resumed. Proxies are read from the environment (`HTTPS_PROXY` and related variables).
+    /// `progress` is called with the file and the number of bytes so far.
     ///
     /// # Errors
-    /// No address has the file: the error says why for each, and where to put the file by hand. A file
-    /// that is there is not what was published.
+    /// No address delivers the file: the error gives the reason for each address, and where to put
+    /// the file by hand. Or an existing file does not match the published one.
     pub fn get(
         &self,
         root: &Path,
@@ -108,7 +108,7 @@ impl Download {
         Ok(Fetched { folder, verified })
     }
 
-    /// One file, if it is not there and right already.
+    /// Downloads one file, unless it already exists with the right content.
     fn file(
         &self,
         file: &Published,
@@ -123,7 +123,7 @@ impl Download {
                 found => Err(DataError::format(
                     path,
                     format!("SHA-256 {}", file.sha256),
-                    format!("{found}; remove the file to fetch it anew"),
+                    format!("{found}; remove the file to download it again"),
                 )),
             };
         }
@@ -131,9 +131,9 @@ impl Download {
         let own: Vec<&str> = fetch.mirror.iter().map(String::as_str).collect();
         let mirrors = if own.is_empty() { self.mirrors } else { &own };
         let agent: Agent = Agent::config_builder()
-            .timeout_connect(Some(fetch.patience))
-            .timeout_recv_response(Some(fetch.patience))
-            .timeout_per_read(Some(fetch.patience))
+            .timeout_connect(Some(fetch.timeout))
+            .timeout_recv_response(Some(fetch.timeout))
+            .timeout_per_read(Some(fetch.timeout))
             .http_status_as_error(false)
             .user_agent(concat!("lsoftmax/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -147,7 +147,7 @@ impl Download {
                 address: &address,
                 file,
                 part: &part,
-                patience: fetch.patience,
+                timeout: fetch.timeout,
             };
             match from_address(&request, progress) {
                 Ok(()) => {
@@ -168,32 +168,32 @@ impl Download {
     }
 }
 
-/// Why a file did not come.
+/// The reason why a file was not downloaded.
 enum Failed {
-    /// This machine's fault: no other address will help.
+    /// A local failure: no other address will help.
     Here(DataError),
-    /// The address's fault.
+    /// A failure of the address.
     There(String),
 }
 
-/// A file at an address, and where what comes of it is kept.
+/// A file at an address, and the local file for its partial content.
 struct Request<'a> {
     agent: &'a Agent,
     address: &'a str,
     file: &'a Published,
     part: &'a Path,
-    patience: Duration,
+    timeout: Duration,
 }
 
 impl Request<'_> {
-    /// Bytes that are here.
+    /// Number of bytes already downloaded.
     fn length(&self) -> Result<u64, Failed> {
         match fs::symlink_metadata(self.part) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
             Err(error) => Err(self.here(error)),
             Ok(found) if found.is_file() => Ok(found.len()),
-            // Somebody would have us write elsewhere.
-            Ok(_) => Err(self.here(std::io::Error::other("it is no file; remove it"))),
+            // Writing would follow a link or device.
+            Ok(_) => Err(self.here(std::io::Error::other("it is not a file; remove it"))),
         }
     }
 
@@ -207,7 +207,7 @@ fn from_address(
     progress: &mut dyn FnMut(&Published, u64),
 ) -> Result<(), Failed> {
     let (file, part) = (request.file, request.part);
-    let least = (file.bytes / LEAST_SHARE).max(1);
+    let least = (file.bytes / MIN_PROGRESS_PARTS).max(1);
     let mut farthest = request.length()?;
     let mut idle = 0;
     let mut started_over = false;
@@ -223,36 +223,37 @@ fn from_address(
         }
         let after = request.length()?;
         if after >= file.bytes {
-            let found = sha256(part).map_err(Failed::Here)?;
-            if found == file.sha256 {
+            let digest = sha256(part).map_err(Failed::Here)?;
+            if digest == file.sha256 {
                 return Ok(());
             }
             fs::remove_file(part).map_err(|error| request.here(error))?;
-            // What was kept from before may have been wrong: once more from the start.
+            // The part from an earlier download may have been wrong: start over once.
             if before > 0 && !started_over {
                 started_over = true;
                 (idle, farthest) = (0, 0);
                 continue;
             }
             return Err(Failed::There(format!(
-                "{} bytes with SHA-256 {found}, expected {} with {}",
+                "{} bytes with SHA-256 {digest}, expected {} with {}",
                 after, file.bytes, file.sha256
             )));
         }
-        // A server that begins again each time may bring what was here before.
+        // A server that restarts each time may only repeat what was already here.
         if after >= farthest + least {
             (idle, farthest) = (0, after);
         } else {
             idle += 1;
         }
         if reason.is_empty() {
-            reason = format!("it ended after {after} of {} bytes", file.bytes);
+            reason = format!("the download ended after {after} of {} bytes", file.bytes);
         }
     }
     Err(Failed::There(reason))
 }
 
-/// One request, from where the part ends; what comes is kept even if the rest does not.
+/// Makes one request, starting where the part ends. Received bytes are kept even if the request
+/// fails.
 fn attempt(request: &Request<'_>, progress: &mut dyn FnMut(&Published, u64)) -> Result<(), Failed> {
     let file = request.file;
     let here = |error| request.here(error);
@@ -269,22 +270,22 @@ fn attempt(request: &Request<'_>, progress: &mut dyn FnMut(&Published, u64)) -> 
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
     match status {
         206 if have > 0 => options.append(true),
-        // It sends all of it, or does not like our range.
+        // The server sends the whole file, or rejects the range.
         200 | 416 => options.write(true).create(true).truncate(true),
-        _ => return Err(there(&format!("it answers {}", response.status()))),
+        _ => return Err(there(&format!("the server answered {}", response.status()))),
     };
     let mut out = options.open(request.part).map_err(here)?;
     let mut done = if status == 206 { have } else { 0 };
     if status == 416 {
-        return Err(there(&"it refuses to go on in the middle"));
+        return Err(there(&"the server does not resume downloads"));
     }
-    // Never more than one byte too many, whatever the server says.
+    // At most one byte too many, regardless of the server's headers.
     let mut body = response
         .into_body()
         .into_reader()
         .take(file.bytes + 1 - done);
     let mut buffer = vec![0; 1 << 16];
-    let (mut window, mut until) = (0, Instant::now() + request.patience);
+    let (mut window, mut until) = (0, Instant::now() + request.timeout);
     loop {
         progress(file, done);
         let count = match body.read(&mut buffer) {
@@ -300,12 +301,12 @@ fn attempt(request: &Request<'_>, progress: &mut dyn FnMut(&Published, u64)) -> 
         done += count as u64;
         window += count as u64;
         if Instant::now() >= until {
-            if window < LEAST_BYTES && done < file.bytes {
+            if window < MIN_WINDOW_BYTES && done < file.bytes {
                 out.sync_all().map_err(here)?;
-                let patience = request.patience;
-                return Err(there(&format!("it brings {window} bytes in {patience:?}")));
+                let timeout = request.timeout;
+                return Err(there(&format!("only {window} bytes in {timeout:?}")));
             }
-            (window, until) = (0, Instant::now() + request.patience);
+            (window, until) = (0, Instant::now() + request.timeout);
         }
     }
     out.sync_all().map_err(here)
@@ -314,7 +315,7 @@ fn attempt(request: &Request<'_>, progress: &mut dyn FnMut(&Published, u64)) -> 
 /// The SHA-256 of a file, in hexadecimal.
 ///
 /// # Errors
-/// It cannot be read.
+/// The file cannot be read.
 pub fn sha256(path: &Path) -> Result<String, DataError> {
     let mut hash = Sha256::new();
     std::io::copy(&mut open_file(path)?, &mut hash)

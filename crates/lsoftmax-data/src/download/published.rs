@@ -1,28 +1,28 @@
-//! What is published where, and how it is known again.
+//! The published data sets and their checksums.
 
-/// A file as its authors published it.
+/// A file as published by its authors.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
-    /// Its name, the last part of every address.
+    /// File name, the last part of every address.
     pub name: &'static str,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub bytes: u64,
-    /// The SHA-256 of its content.
+    /// SHA-256 of the content.
     pub sha256: &'static str,
 }
 
 /// A data set that can be downloaded.
 #[derive(Clone, Copy, Debug)]
 pub struct Download {
-    /// The name that `--data` knows.
+    /// The name in `--data`.
     pub name: &'static str,
-    /// The folder below the root that it lies in.
+    /// The folder of the data set below the root.
     pub folder: &'static str,
     /// Its files.
     pub files: &'static [Published],
-    /// Whether the files are archives (`.tar.gz`) that make the folder, and not its content.
+    /// Whether the files are archives (`.tar.gz`) of the folder rather than its content.
     pub archive: bool,
-    /// Addresses that the files' names are added to, in the order they are tried.
+    /// Base addresses of the files, in the order in which they are tried.
     pub mirrors: &'static [&'static str],
 }
 
@@ -34,8 +34,8 @@ const fn file(name: &'static str, bytes: u64, sha256: &'static str) -> Published
     }
 }
 
-/// The data sets there are. SHA-256 sums are those of the files as first published; TensorFlow
-/// Datasets, Chainer and others state the same.
+/// All available data sets. The SHA-256 checksums are those of the files as first published;
+/// TensorFlow Datasets, Chainer and others list the same.
 pub const DOWNLOADS: &[Download] = &[
     Download {
         name: "mnist",

@@ -1,4 +1,4 @@
-//! Against servers on this machine that do what servers do.
+//! Downloads from local test servers with typical behaviour and defects.
 
 use super::*;
 use std::io::{BufRead as _, BufReader};
@@ -31,13 +31,13 @@ fn hex(bytes: &[u8]) -> String {
     format!("{:x}", Sha256::digest(bytes))
 }
 
-/// A server, its address, and the ranges it was asked for.
+/// A server, its address, and the requested ranges.
 struct Server {
     address: String,
     asked: Arc<Mutex<Vec<Option<usize>>>>,
 }
 
-/// `answer` gets the number of the request, where it is to begin, and the connection.
+/// `answer` receives the number of the request, the requested start, and the connection.
 fn serve(answer: impl Fn(usize, Option<usize>, &mut TcpStream) + Send + Sync + 'static) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
@@ -86,7 +86,7 @@ fn get(server: &Server, root: &Path) -> Result<PathBuf, DataError> {
 fn get_of(download: Download, server: &Server, root: &Path) -> Result<Fetched, DataError> {
     let fetch = Fetch {
         mirror: Some(server.address.clone()),
-        patience: Duration::from_millis(400),
+        timeout: Duration::from_millis(400),
     };
     download.get(root, &fetch, &mut |_, _| {})
 }
@@ -122,7 +122,7 @@ fn a_good_server_is_asked_once() {
 }
 
 #[test]
-fn a_server_that_stalls_or_breaks_off_is_gone_on_with() {
+fn a_stalled_or_interrupted_download_is_resumed() {
     for stalls in [true, false] {
         let root = tempfile::tempdir().unwrap();
         let server = serve(move |number, range, stream| {
@@ -141,7 +141,7 @@ fn a_server_that_stalls_or_breaks_off_is_gone_on_with() {
 }
 
 #[test]
-fn a_server_without_ranges_begins_again() {
+fn a_server_without_ranges_starts_over() {
     let root = tempfile::tempdir().unwrap();
     let server = serve(|number, _, stream| match number {
         0 => send(stream, "200 OK", CONTENT.len(), &CONTENT[..10]),
@@ -152,7 +152,7 @@ fn a_server_without_ranges_begins_again() {
 }
 
 #[test]
-fn what_lies_about_its_length_or_its_content_is_refused() {
+fn wrong_length_or_content_is_rejected() {
     let short = serve(|_, range, stream| {
         let from = range.unwrap_or(0).min(20);
         let status = if from > 0 {
@@ -170,10 +170,10 @@ fn what_lies_about_its_length_or_its_content_is_refused() {
     let missing = serve(|_, _, stream| send(stream, "404 Not Found", 0, b""));
     let silent = serve(|_, _, _| std::thread::sleep(Duration::from_secs(3)));
     for (server, expected) in [
-        (short, "it ended after 20 of 33 bytes"),
+        (short, "the download ended after 20 of 33 bytes"),
         (long, "34 bytes with SHA-256"),
         (wrong, "33 bytes with SHA-256"),
-        (missing, "it answers 404 Not Found"),
+        (missing, "the server answered 404 Not Found"),
         (silent, "timeout"),
     ] {
         let root = tempfile::tempdir().unwrap();
@@ -189,7 +189,7 @@ fn what_lies_about_its_length_or_its_content_is_refused() {
 }
 
 #[test]
-fn a_part_from_before_may_be_wrong() {
+fn a_wrong_part_is_downloaded_again() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("test");
     fs::create_dir(&folder).unwrap();
@@ -198,27 +198,27 @@ fn a_part_from_before_may_be_wrong() {
     get(&server, root.path()).unwrap();
     assert_eq!(fs::read(folder.join("file.gz")).unwrap(), CONTENT);
     assert_eq!(*server.asked.lock().unwrap(), [Some(8), None]);
-    // A file of the same name that is another is not written over.
+    // An existing file with other content is not overwritten.
     fs::write(folder.join("file.gz"), b"mine").unwrap();
     let message = get(&server, root.path()).unwrap_err().to_string();
     assert!(
-        message.contains("remove the file to fetch it anew"),
+        message.contains("remove the file to download it again"),
         "{message}"
     );
     assert_eq!(fs::read(folder.join("file.gz")).unwrap(), b"mine");
 }
 
 #[test]
-fn without_a_network_it_says_what_to_do_by_hand() {
+fn without_a_network_the_error_explains_the_manual_download() {
     let root = tempfile::tempdir().unwrap();
-    // A port that nobody listens on.
+    // A port without a listener.
     let free = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
     let fetch = Fetch {
         mirror: Some(format!("http://{free}")),
-        patience: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
     };
     let download = Download::named("cifar10").unwrap();
     let error = download
@@ -238,10 +238,10 @@ fn without_a_network_it_says_what_to_do_by_hand() {
 }
 
 #[test]
-fn a_server_that_brings_next_to_nothing_is_given_up() {
+fn a_server_with_almost_no_progress_is_given_up() {
     let content = vec![7; 100_000];
     let whole = content.clone();
-    // Begins again each time, and breaks off.
+    // Starts over each time, and disconnects.
     let forgetful = serve(|number, _, stream| {
         let sent = [900, 500, 990][number % 3];
         send(stream, "200 OK", 100_000, &[7; 990][..sent]);
@@ -270,7 +270,7 @@ fn a_server_that_brings_next_to_nothing_is_given_up() {
     for (server, expected) in [
         (&forgetful, "file.gz: "),
         (&byte_by_byte, "file.gz: "),
-        (&drips, "it brings "),
+        (&drips, "only"),
     ] {
         let root = tempfile::tempdir().unwrap();
         let message = get_of(of_content(&content), server, root.path())
@@ -279,7 +279,7 @@ fn a_server_that_brings_next_to_nothing_is_given_up() {
         assert!(message.contains(expected), "{message}");
         assert_eq!(server.asked.lock().unwrap().len(), ATTEMPTS);
     }
-    // Two per cent at a time are slow, but come to an end.
+    // Two percent per request is slow, but finishes.
     let slow = serve(move |_, range, stream| {
         let from = range.unwrap_or(0);
         let until = (from + 2_000).min(100_000);
@@ -297,7 +297,7 @@ fn a_server_that_brings_next_to_nothing_is_given_up() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_in_the_place_of_the_part_is_not_written_through() {
+fn a_link_instead_of_the_part_is_not_followed() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("test");
     fs::create_dir(&folder).unwrap();
@@ -306,7 +306,7 @@ fn a_link_in_the_place_of_the_part_is_not_written_through() {
     std::os::unix::fs::symlink(&victim, folder.join(".file.gz.part")).unwrap();
     let server = serve(|_, range, stream| good(stream, range));
     let message = get(&server, root.path()).unwrap_err().to_string();
-    assert!(message.contains("it is no file; remove it"), "{message}");
+    assert!(message.contains("it is not a file; remove it"), "{message}");
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
 }
 
@@ -343,7 +343,7 @@ fn an_archive_becomes_its_folder() {
 }
 
 #[test]
-fn a_folder_that_is_there_is_compared_with_its_sums() {
+fn an_existing_folder_is_compared_with_its_checksums() {
     let bytes = archive();
     let download = Download {
         folder: "set",
@@ -367,7 +367,7 @@ fn a_folder_that_is_there_is_compared_with_its_sums() {
     );
     fs::remove_file(&file).unwrap();
     assert!(get_of(download, &server, root.path()).is_err());
-    // From elsewhere, without sums.
+    // Another source, without checksums.
     fs::remove_file(root.path().join("set/SHA256SUMS")).unwrap();
     assert!(!get_of(download, &server, root.path()).unwrap().verified);
     assert_eq!(server.asked.lock().unwrap().len(), 1);

@@ -1,4 +1,4 @@
-//! A face brought to where a network expects it.
+//! Alignment of faces to a template.
 
 use super::similarity::{Similarity, mean};
 use super::{FivePoints, warp};
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
-/// Size of an aligned face, and where its landmarks lie.
+/// Size of an aligned face and positions of its landmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FaceTemplate {
-    /// `112x96`: 112 rows, 96 columns; of SphereFace (W. Liu et al., CVPR 2017), the code that
-    /// the authors of L-Softmax published for faces.
+    /// `112x96`: 112 rows, 96 columns. The template of SphereFace (W. Liu et al., CVPR 2017), the
+    /// code that the authors of L-Softmax published for faces.
     #[serde(rename = "112x96")]
     Sphere112x96,
-    /// `112x112`: the same points 8 pixels farther to the right; of ArcFace (J. Deng et al.,
-    /// CVPR 2019) and the models of its authors, the `insightface` project.
+    /// `112x112`: the same points 8 pixels further to the right. The template of ArcFace (J. Deng
+    /// et al., CVPR 2019) and of its authors' project `insightface`.
     #[serde(rename = "112x112")]
     Arc112x112,
 }
@@ -25,7 +25,7 @@ impl FaceTemplate {
     /// All templates.
     pub const ALL: [Self; 2] = [Self::Sphere112x96, Self::Arc112x112];
 
-    /// The name in files and flags: rows x columns.
+    /// The name in files and flags, rows x columns.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sphere112x96 => "112x96",
@@ -43,8 +43,8 @@ impl FaceTemplate {
 
     /// Left eye, right eye, nose, left and right corner of the mouth, in pixels.
     ///
-    /// SphereFace used its numbers in MATLAB, where the first pixel is number 1. Landmarks that
-    /// count from 0 are put onto the same numbers everywhere else, and here.
+    /// SphereFace used these numbers in MATLAB, which counts pixels from 1. All other
+    /// implementations, and this one, apply the same numbers to landmarks that count from 0.
     pub const fn points(self) -> FivePoints {
         match self {
             Self::Sphere112x96 => [
@@ -79,7 +79,7 @@ impl FromStr for FaceTemplate {
             .into_iter()
             .find(|template| template.name() == text)
             .ok_or_else(|| {
-                DataError::number(
+                DataError::out_of_range(
                     "the face template",
                     Self::ALL.map(Self::name).join(" or "),
                     format!("{text:?}"),
@@ -88,7 +88,7 @@ impl FromStr for FaceTemplate {
     }
 }
 
-/// How one image becomes an aligned face.
+/// The transform of one image to an aligned face.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Alignment {
     template: FaceTemplate,
@@ -96,11 +96,11 @@ pub struct Alignment {
 }
 
 impl Alignment {
-    /// The least-squares similarity from the landmarks of an image, in its pixels, to those of
-    /// the template ([`Similarity::between`]).
+    /// Estimates the least-squares similarity from the landmarks of an image, in its pixels, to
+    /// those of the template ([`Similarity::between`]).
     ///
     /// # Errors
-    /// Landmarks that are no face: see [`Similarity::between`].
+    /// The landmarks are not a face; see [`Similarity::between`].
     pub fn estimate(landmarks: &FivePoints, template: FaceTemplate) -> Result<Self, DataError> {
         Ok(Self {
             template,
@@ -108,32 +108,32 @@ impl Alignment {
         })
     }
 
-    /// The template that is aligned to.
+    /// The template of the aligned face.
     pub fn template(&self) -> FaceTemplate {
         self.template
     }
 
-    /// From the pixels of the image to those of the aligned face.
+    /// The transform from pixels of the image to pixels of the aligned face.
     pub fn similarity(&self) -> Similarity {
         self.similarity
     }
 
-    /// The aligned face: `[channels, height, width]` of the template, in the memory layout of
-    /// the source.
+    /// Returns the aligned face, `[channels, height, width]` of the template, in the memory layout
+    /// of the source.
     ///
-    /// `source` holds one image of shape `[channels, height, width]`: channel by channel with
+    /// `source` is one image of shape `[channels, height, width]`: channel by channel with
     /// [`MemoryLayout::Nchw`], pixel by pixel (RGBRGB) with [`MemoryLayout::Nhwc`].
     ///
-    /// Each pixel of the face takes the source's value where the inverse similarity leads, by
-    /// bilinear interpolation between the centres of pixels, and black (0) outside of the
-    /// source: what `cv2.warpAffine` does with its defaults, and the published pipelines
-    /// with it. Below half of the source's scale that would skip over pixels and alias; there
-    /// a pixel of the face is the mean over its area, of up to 32 x 32 such values no farther
-    /// apart than the source's pixels (down to a scale of 1/32).
+    /// Each pixel of the face is sampled at the position given by the inverse similarity, with
+    /// bilinear interpolation between pixel centres and black (0) outside the source. This matches
+    /// `cv2.warpAffine` with its defaults, as used by the published pipelines. Below half of the
+    /// source's scale that would skip pixels and alias; there, a pixel of the face is the mean over
+    /// its area, of up to 32 x 32 such samples spaced no further apart than the source's pixels
+    /// (down to a scale of 1/32).
     ///
     /// # Errors
-    /// A length that does not fit the shape, other than 1 to 4 channels, or landmarks whose
-    /// centre lies outside of the image: they belong to another one.
+    /// The length does not match the shape, there are not 1 to 4 channels, or the centre of the
+    /// landmarks is outside the image: they belong to another image.
     pub fn warp(
         &self,
         source: &[u8],
@@ -142,14 +142,14 @@ impl Alignment {
     ) -> Result<Vec<u8>, DataError> {
         let source = warp::Source::new(source, shape, layout)?;
         let to_source = self.similarity.inverse();
-        // Least squares maps mean to mean, so that this is the centre of the landmarks.
+        // Least squares maps mean to mean, so this is the centre of the landmarks.
         let [x, y] = to_source.apply(mean(&self.template.points()));
         let [_, height, width] = shape;
         let inside = |value, size| (-0.5..size as f64 - 0.5).contains(&value);
         if !inside(x, width) || !inside(y, height) {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "the centre of the landmarks",
-                format!("inside of the image of {height}x{width}"),
+                format!("inside the image of {height}x{width}"),
                 format!("x = {x:.1}, y = {y:.1}"),
             ));
         }
@@ -194,8 +194,8 @@ mod tests {
     }
 
     #[test]
-    fn dots_end_at_the_points_of_the_template() {
-        // Whole pixels; a head leaning to one side, larger than the template.
+    fn dots_are_moved_to_the_points_of_the_template() {
+        // Integer pixels; a tilted head, larger than the template.
         let landmarks = [
             [90.0, 120.0],
             [160.0, 100.0],
@@ -215,7 +215,7 @@ mod tests {
                 let [x, y] = alignment.similarity().apply(landmark);
                 // No similarity fits five points exactly.
                 assert!((x - point[0]).abs() < 3.0 && (y - point[1]).abs() < 3.0);
-                // Centre of mass around where the dot is expected.
+                // Centre of mass around the expected position of the dot.
                 let (mut mass, mut sum) = (0.0, [0.0; 2]);
                 for row in y as usize - 4..y as usize + 6 {
                     for column in x as usize - 4..x as usize + 6 {
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn landmarks_of_another_image_are_refused() {
+    fn landmarks_of_another_image_are_rejected() {
         let landmarks = FaceTemplate::Arc112x112
             .points()
             .map(|[x, y]| [x + 300.0, y]);
@@ -249,7 +249,7 @@ mod tests {
         warp([1, 200, 400]).unwrap();
         let message = warp([1, 200, 300]).unwrap_err();
         assert!(
-            message.contains("inside of the image of 200x300, found x = 356.0"),
+            message.contains("inside the image of 200x300, found x = 356.0"),
             "{message}"
         );
     }

@@ -1,15 +1,15 @@
-//! Landmarks that a detector found.
+//! Facial landmarks found by a detector.
 
 use super::FivePoints;
 use crate::error::DataError;
 use crate::file::read_text;
 use crate::names::{nfc, text};
-use crate::table::{LARGEST_FILE, Table};
+use crate::table::{MAX_FILE_BYTES, Table};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 
-/// What the columns of each point are called, less `_x` and `_y`.
+/// Names of the columns of each point, without `_x` and `_y`.
 const NAMES: [&[&str]; 5] = [
     &["left_eye"],
     &["right_eye"],
@@ -20,8 +20,8 @@ const NAMES: [&[&str]; 5] = [
 
 /// Five landmarks for each of many images.
 ///
-/// Read from a CSV file with a header. The columns may stand in any order, and others are
-/// passed over:
+/// Read from a CSV file with a header. The columns may be in any order, and other columns are
+/// ignored:
 ///
 /// | column | content |
 /// |---|---|
@@ -32,13 +32,14 @@ const NAMES: [&[&str]; 5] = [
 /// | `left_mouth_x`, `left_mouth_y` or `mouth_left_x`, `mouth_left_y` or `x4`, `y4` | |
 /// | `right_mouth_x`, `right_mouth_y` or `mouth_right_x`, `mouth_right_y` or `x5`, `y5` | |
 ///
-/// An image for which no face was found has no row. Paths are compared in Unicode's form C ([`nfc`]).
+/// An image without a detected face has no row. Paths are compared in Unicode normalisation form C
+/// ([`nfc`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Landmarks {
     images: BTreeMap<String, FivePoints>,
 }
 
-/// How an image within a folder is called in the file.
+/// The path of an image in the file, relative to the root folder.
 pub(super) fn key(image: &Path, root: &Path) -> String {
     let within = image.strip_prefix(root).unwrap_or(image);
     nfc(&text(within.as_os_str())).replace('\\', "/")
@@ -48,12 +49,11 @@ impl Landmarks {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that cannot be read, is no such table or larger than 1 GiB; a column that is
-    /// missing or there twice; a row with a number that is none or not finite, a path that is
-    /// absolute or leads upwards, or an image that has a row already. The error names line and
-    /// column.
+    /// The file cannot be read, is not such a table, or is larger than 1 GiB; a column is missing
+    /// or occurs twice; a row has an invalid or non-finite number, a path that is absolute or leads
+    /// upwards, or an image that already has a row. The error names line and column.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        Self::parse(path, &read_text(path, LARGEST_FILE)?)
+        Self::parse(path, &read_text(path, MAX_FILE_BYTES)?)
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, DataError> {
@@ -82,20 +82,20 @@ impl Landmarks {
             match images.entry(nfc(&path).into_owned()) {
                 Entry::Vacant(entry) => entry.insert(points),
                 Entry::Occupied(entry) => {
-                    return Err(row.wrong("path", "an image without a row before", entry.key()));
+                    return Err(row.wrong("path", "an image without an earlier row", entry.key()));
                 }
             };
         }
         Ok(Self { images })
     }
 
-    /// The landmarks of an image, by its path relative to the folder of images, with slashes.
+    /// The landmarks of an image, by its path relative to the image folder, with slashes.
     pub fn get(&self, path: &str) -> Option<&FivePoints> {
         self.images.get(&*nfc(path))
     }
 
-    /// The folder that the paths count from, told by an image that has landmarks: the highest one
-    /// from which its path is in the file.
+    /// Finds the folder that the paths are relative to, given an image with landmarks: the highest
+    /// folder for which the image's relative path is in the file.
     pub fn root_of(&self, image: &Path) -> Option<PathBuf> {
         let above: Vec<&Path> = image.ancestors().skip(1).collect();
         let mut roots = above.into_iter().rev();
@@ -103,17 +103,17 @@ impl Landmarks {
         Some(root.to_owned())
     }
 
-    /// The number of images.
+    /// Number of images.
     pub fn len(&self) -> usize {
         self.images.len()
     }
 
-    /// Whether there is no image.
+    /// Whether there are no images.
     pub fn is_empty(&self) -> bool {
         self.images.is_empty()
     }
 
-    /// All images by their paths, in the order of the paths' bytes.
+    /// All images by path, in byte order of the paths.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &FivePoints)> {
         self.images.iter().map(|(path, points)| (&**path, points))
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_found_in_either_spelling() {
+    fn names_are_found_in_either_normal_form() {
         let landmarks = parse(&format!("{SHORT}\njose\u{301}/1.jpg,{ROW}\n")).unwrap();
         assert!(landmarks.get("jos\u{e9}/1.jpg").is_some());
         let image = key(Path::new("d/jose\u{301}/1.jpg"), Path::new("d"));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_stand_in_any_order_among_others() {
+    fn columns_may_be_in_any_order_among_others() {
         let text = "score,Left_Eye_Y,left_eye_x,x2,y2,nose_tip_x,nose_tip_y,mouth_left_x,\
                     mouth_left_y,mouth_right_x,mouth_right_y,path\n\
                     0.9,2,1.5,3,4,5,-6,7,8,9,10,\"a, b.jpg\"\n";
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_line_and_column() {
+    fn errors_name_line_and_column() {
         for (text, expected, found) in [
             ("", "a column path in the header", "\"\""),
             (
@@ -217,7 +217,7 @@ mod tests {
             ),
             (
                 &format!("{SHORT}\na,{ROW}\nb,{ROW}\n./a,{ROW}"),
-                "an image without a row before in line 4, column path",
+                "an image without an earlier row in line 4, column path",
                 "\"a\"",
             ),
         ] {

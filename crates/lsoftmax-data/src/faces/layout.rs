@@ -1,24 +1,24 @@
-//! How face data sets lie in folders: both LFW and CASIA-WebFace have a folder a person.
+//! Folder layouts of face data sets: LFW and CASIA-WebFace both have one folder per person.
 
 use crate::error::DataError;
 use crate::file::read_text;
 use crate::names::nfc;
-use crate::table::LARGEST_FILE;
+use crate::table::MAX_FILE_BYTES;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Where LFW has an image of a person, counted from 1: `Name/Name_0001.jpg`, relative to the
+/// The path of an LFW image of a person, counted from 1: `Name/Name_0001.jpg`, relative to the
 /// folder `lfw`.
 pub fn lfw_image(name: &str, index: u32) -> String {
     format!("{name}/{name}_{index:04}.jpg")
 }
 
-/// Names of people or other classes, such as those to leave out of training because the test knows
-/// them.
+/// Names of people or other classes, such as those to exclude from training because the test set
+/// contains them.
 ///
-/// A text file with a name a line, spelled as the class is, which is the folder of its images or the
-/// way to it (`Latin/character01`): CASIA-WebFace numbers its folders (`0000045`), and its list of
-/// names says who that is. Empty lines do not count, nor do names that are there twice.
+/// A text file with one name per line. A name is that of the class, which is its image folder or
+/// the relative path of that folder (`Latin/character01`). CASIA-WebFace numbers its folders
+/// (`0000045`) and has a separate list of names. Empty lines and repeated names are ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdentityList {
     names: BTreeSet<String>,
@@ -28,10 +28,10 @@ impl IdentityList {
     /// Reads a file.
     ///
     /// # Errors
-    /// A file that cannot be read, is no UTF-8 or larger than 1 GiB; a line that no folder can
-    /// be called, with its number.
+    /// The file cannot be read, is not UTF-8, or is larger than 1 GiB; or a line cannot be the name
+    /// of a folder (the error gives its number).
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let text = read_text(path, LARGEST_FILE)?;
+        let text = read_text(path, MAX_FILE_BYTES)?;
         let mut names = BTreeSet::new();
         for (line, name) in (1..).zip(text.lines().map(str::trim)) {
             if name.is_empty() {
@@ -46,36 +46,35 @@ impl IdentityList {
         Ok(Self { names })
     }
 
-    /// Whether a name is in the list; upper and lower case are not the same, but spellings of
-    /// Unicode that look alike are ([`nfc`]).
+    /// Whether a name is in the list. Case matters; Unicode normalisation does not ([`nfc`]).
     pub fn contains(&self, name: &str) -> bool {
         self.names.contains(&*nfc(name))
     }
 
-    /// The number of names.
+    /// Number of names.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether there is no name.
+    /// Whether there are no names.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// All names, in the order of their bytes.
+    /// All names in byte order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(String::as_str)
     }
 
-    /// The names that no class has. Many of them say that the list is spelled otherwise than
-    /// the data set, and would leave out less than it should.
+    /// The names that are not classes. Many of them suggest that the list is spelled differently
+    /// from the data set and excludes too little.
     pub fn unknown<'a>(&'a self, class_names: &[String]) -> Vec<&'a str> {
         let known: BTreeSet<_> = class_names.iter().map(|name| nfc(name)).collect();
         self.iter().filter(|&name| !known.contains(name)).collect()
     }
 }
 
-/// Whether a folder within another can be called that.
+/// Whether this can be the name of a folder within another.
 pub(super) fn is_folder_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', '\0'])
 }
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_read_and_held_against_classes() {
+    fn lists_are_read_and_compared_with_classes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exclude.txt");
         std::fs::write(&path, "0000045\r\n\r\n  0000102 \n0000045\nJosé\n").unwrap();
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_names_are_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("exclude.txt");
         for bad in ["a/../b", "..", "a\\b", "/a"] {

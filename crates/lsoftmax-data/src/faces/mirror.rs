@@ -1,16 +1,16 @@
-//! Left and right exchanged.
+//! Mirrors images left to right.
 
 use super::warp::check_length;
 use crate::error::DataError;
 
-/// An image `[channels, height, width]` with left and right exchanged.
+/// Mirrors an image `[channels, height, width]` left to right.
 ///
 /// # Errors
-/// A length that does not fit the shape.
+/// The length does not match the shape.
 pub fn mirror(image: &[u8], shape: [usize; 3]) -> Result<Vec<u8>, DataError> {
     check_length(image, shape)?;
     let mut mirrored = image.to_vec();
-    // An image without columns has no bytes, and thus no rows to exchange.
+    // An image without columns has no bytes, and therefore no rows to reverse.
     for row in mirrored.chunks_exact_mut(shape[2].max(1)) {
         row.reverse();
     }
@@ -31,7 +31,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_does_not_fit_is_refused() {
+    fn a_mismatched_length_is_rejected() {
         for shape in [[1, 2, 2], [0, 2, 2], [usize::MAX, 2, 2]] {
             let message = mirror(&[0; 5], shape).unwrap_err().to_string();
             assert!(message.contains("found 5"), "{message}");

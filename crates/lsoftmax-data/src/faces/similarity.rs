@@ -3,25 +3,25 @@
 use super::FivePoints;
 use crate::error::DataError;
 
-/// A farther coordinate belongs to no image.
-const FARTHEST: f64 = 1e6;
-/// Root mean square distance of points from their mean, in pixels, below which a face is not
-/// told from a point.
-const SMALLEST_SPREAD: f64 = 1.0;
-/// The share of the target points' spread that a fit must explain. Points with left and right
-/// exchanged reach 0.05, a full profile 0.5 and more.
-const LEAST_EXPLAINED: f64 = 0.25;
+/// Maximum magnitude of a coordinate; no image is larger.
+const MAX_COORDINATE: f64 = 1e6;
+/// Minimum root mean square distance of the points from their mean, in pixels. Below it, a face
+/// degenerates to a point.
+const MIN_SPREAD: f64 = 1.0;
+/// Minimum share of the target points' spread that a fit must explain. Points with left and right
+/// swapped reach 0.05; a full profile reaches 0.5 and more.
+const MIN_EXPLAINED: f64 = 0.25;
 
 /// Rotation, uniform scale and translation in the image plane; no reflection.
 ///
-/// Points are (x, y) in pixels, x to the right and y down, whole numbers at the centres of
-/// pixels. Read as complex numbers `z = x + iy`, the map is
+/// Points are (x, y) in pixels, x to the right and y down, with integers at pixel centres. With
+/// points as complex numbers `z = x + iy`, the map is
 ///
 /// ```text
 /// z -> a z + t        |a| the scale, arg a the rotation
 /// ```
 ///
-/// which is the matrix `[[re, -im, tx], [im, re, ty]]` that `cv2.warpAffine` takes.
+/// which is the matrix `[[re, -im, tx], [im, re, ty]]` of `cv2.warpAffine`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Similarity {
     /// a: real part, imaginary part.
@@ -31,29 +31,30 @@ pub struct Similarity {
 }
 
 impl Similarity {
-    /// The similarity that brings `from` nearest to `to`: least squares over the five points.
+    /// The similarity that maps `from` closest to `to` in the least-squares sense over the five
+    /// points.
     ///
-    /// With p the points of `from` and q those of `to`, both less their means,
+    /// With p the points of `from` and q those of `to`, both minus their means,
     ///
     /// ```text
     /// a = sum conj(p) q / sum |p|^2        t = mean(to) - a mean(from)
     /// ```
     ///
-    /// makes `sum |a p + t - q|^2` smallest, as its derivative by conj(a) shows. It is what
-    /// S. Umeyama, "Least-Squares Estimation of Transformation Parameters Between Two Point
-    /// Patterns", PAMI 13(4), 1991, equations 40 to 42, comes to in two dimensions; complex
-    /// factors have no reflections among them, so that the singular value decomposition and
-    /// the sign of its determinant are not needed.
+    /// minimises `sum |a p + t - q|^2`, as its derivative with respect to conj(a) shows. This is
+    /// the two-dimensional case of S. Umeyama, "Least-Squares Estimation of Transformation
+    /// Parameters Between Two Point Patterns", PAMI 13(4), 1991, equations 40 to 42. Complex
+    /// factors include no reflections, so the singular value decomposition and the sign of its
+    /// determinant are not needed.
     ///
     /// # Errors
-    /// A coordinate that is not finite or beyond ±10^6; points that are nearly in one place;
-    /// points for which the best similarity leaves three quarters of the spread of `to`
-    /// unexplained, such as those with left and right exchanged.
+    /// A coordinate is not finite or beyond ±10^6; the points almost coincide; or the best
+    /// similarity leaves three quarters of the spread of `to` unexplained, for example because left
+    /// and right are swapped.
     pub fn between(from: &FivePoints, to: &FivePoints) -> Result<Self, DataError> {
         for &value in from.iter().chain(to).flatten() {
-            // A NaN is not within either.
-            if !(-FARTHEST..=FARTHEST).contains(&value) {
-                return Err(DataError::number(
+            // NaN is out of range too.
+            if !(-MAX_COORDINATE..=MAX_COORDINATE).contains(&value) {
+                return Err(DataError::out_of_range(
                     "each coordinate of a landmark",
                     "a number of pixels within ±10^6",
                     value,
@@ -72,8 +73,8 @@ impl Similarity {
         }
         for square in [from_square, to_square] {
             let spread = (square / from.len() as f64).sqrt();
-            if spread < SMALLEST_SPREAD {
-                return Err(DataError::number(
+            if spread < MIN_SPREAD {
+                return Err(DataError::out_of_range(
                     "the spread of five landmarks (root mean square distance from their mean)",
                     "at least 1 pixel",
                     spread,
@@ -82,8 +83,8 @@ impl Similarity {
         }
         let explained =
             (product[0] * product[0] + product[1] * product[1]) / (from_square * to_square);
-        if explained < LEAST_EXPLAINED {
-            return Err(DataError::number(
+        if explained < MIN_EXPLAINED {
+            return Err(DataError::out_of_range(
                 "the share of the template's spread that landmarks explain",
                 "at least 0.25 (left and right are those of the image, in the order left eye, \
                  right eye, nose, left and right corner of the mouth)",
@@ -98,13 +99,13 @@ impl Similarity {
         })
     }
 
-    /// Where a point goes.
+    /// Maps a point.
     pub fn apply(&self, point: [f64; 2]) -> [f64; 2] {
         let [x, y] = rotate(self.factor, point);
         [x + self.offset[0], y + self.offset[1]]
     }
 
-    /// The similarity that leads back.
+    /// The inverse similarity.
     #[must_use]
     pub fn inverse(&self) -> Self {
         let [re, im] = self.factor;
@@ -117,14 +118,13 @@ impl Similarity {
         }
     }
 
-    /// How much lengths grow: below 1 the image shrinks. Above 0.
+    /// The scale factor of lengths, above 0; below 1 the image shrinks.
     pub fn scale(&self) -> f64 {
         let [re, im] = self.factor;
         (re * re + im * im).sqrt()
     }
 
-    /// Rotation in radians within -π ..= π; positive from x towards y, which is clockwise on a
-    /// screen.
+    /// Rotation in radians, in -π ..= π. Positive from x towards y, which is clockwise on screen.
     pub fn rotation(&self) -> f64 {
         libm::atan2(self.factor[1], self.factor[0])
     }
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn points_that_are_no_face_are_refused() {
+    fn points_that_are_not_a_face_are_rejected() {
         let message = |from: FivePoints| {
             Similarity::between(&from, &TEMPLATE).map_err(|error| error.to_string())
         };

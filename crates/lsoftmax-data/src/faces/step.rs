@@ -1,4 +1,4 @@
-//! Alignment as a step of decoding.
+//! Alignment as a decoding step.
 
 use super::landmarks::key;
 use super::{Alignment, FaceTemplate, Landmarks};
@@ -8,15 +8,15 @@ use crate::preprocessing::MemoryLayout;
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 
-/// The step that aligns each image by its landmarks, for
-/// [`ImageOptions::alignment`](crate::images::ImageOptions::alignment). Landmarks are looked up by the
-/// path within `root`, with slashes; an image without any is a broken one.
+/// Creates the step that aligns each image by its landmarks, for
+/// [`ImageOptions::alignment`](crate::images::ImageOptions::alignment). Landmarks are looked up by
+/// the path within `root`, with slashes; an image without landmarks counts as broken.
 pub fn alignment_step(
     landmarks: Landmarks,
     root: PathBuf,
     template: FaceTemplate,
 ) -> images::Alignment {
-    // All that the step depends on, so that no image decoded with other landmarks is taken for its own.
+    // The digest covers every input of the step, so that a cache of other landmarks is not used.
     let mut digest = Sha256::new();
     for (path, points) in landmarks.iter() {
         digest.update((path.len() as u64).to_le_bytes());
@@ -56,7 +56,7 @@ mod tests {
         };
         pgm("a.pgm");
         pgm("b.pgm");
-        // The template's own points, 20 pixels to the right.
+        // The template's own points, shifted by 20 pixels to the right.
         let points = FaceTemplate::Sphere112x96.points();
         let cells: Vec<String> = points
             .iter()
@@ -79,7 +79,7 @@ mod tests {
             error.to_string().contains("landmarks of \"b.pgm\""),
             "{error}"
         );
-        // Of a single image the file says what its paths count from.
+        // For a single image, the file determines the folder that its paths are relative to.
         let landmarks = Landmarks::read(&file).unwrap();
         let root = landmarks.root_of(&dir.path().join("a.pgm"));
         assert_eq!(root.as_deref(), Some(dir.path()));

@@ -1,13 +1,13 @@
-//! Images sampled through a similarity.
+//! Resamples images through a similarity.
 
 use super::similarity::Similarity;
 use crate::error::DataError;
 use crate::preprocessing::MemoryLayout;
 
 /// Grey, grey with alpha, RGB, RGBA.
-const MOST_CHANNELS: usize = 4;
-/// Samples along a side of a pixel that shrinks: bounds the work for any landmarks.
-const MOST_SAMPLES: usize = 32;
+const MAX_CHANNELS: usize = 4;
+/// Samples per side of a pixel when shrinking; bounds the work for any landmarks.
+const MAX_SAMPLES: usize = 32;
 
 /// One image.
 pub(super) struct Source<'a> {
@@ -16,7 +16,7 @@ pub(super) struct Source<'a> {
     layout: MemoryLayout,
 }
 
-/// How far apart neighbours lie in memory: channel, row, column.
+/// Memory strides of channel, row and column.
 fn strides([channels, height, width]: [usize; 3], layout: MemoryLayout) -> [usize; 3] {
     match layout {
         MemoryLayout::Nchw => [height * width, width, 1],
@@ -31,16 +31,16 @@ impl<'a> Source<'a> {
         layout: MemoryLayout,
     ) -> Result<Self, DataError> {
         let [channels, height, width] = shape;
-        if !(1..=MOST_CHANNELS).contains(&channels) {
-            return Err(DataError::number(
+        if !(1..=MAX_CHANNELS).contains(&channels) {
+            return Err(DataError::out_of_range(
                 "the number of channels of an image",
-                format!("1 to {MOST_CHANNELS}"),
+                format!("1 to {MAX_CHANNELS}"),
                 channels,
             ));
         }
         check_length(bytes, shape)?;
         if bytes.is_empty() {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "the size of an image",
                 "at least 1x1",
                 format!("{height}x{width}"),
@@ -53,8 +53,8 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// An image of `[height, width]`, each of whose pixels shows what lies at the place in the
-    /// source that `to_source` leads to.
+    /// Returns an image of `[height, width]` whose pixels are sampled from the source at the
+    /// positions given by `to_source`.
     pub(super) fn warp(&self, to_source: &Similarity, [height, width]: [usize; 2]) -> Vec<u8> {
         let [channels, ..] = self.shape;
         let mut out = vec![0; channels * height * width];
@@ -63,7 +63,7 @@ impl<'a> Source<'a> {
         let count = (offsets.len() * offsets.len()) as f64;
         for y in 0..height {
             for x in 0..width {
-                let mut sums = [0.0; MOST_CHANNELS];
+                let mut sums = [0.0; MAX_CHANNELS];
                 for &dy in &offsets {
                     for &dx in &offsets {
                         let place = to_source.apply([x as f64 + dx, y as f64 + dy]);
@@ -71,7 +71,7 @@ impl<'a> Source<'a> {
                     }
                 }
                 for (channel, sum) in sums[..channels].iter().enumerate() {
-                    // To the nearest; a mean of bytes stays within 0 ..= 255.
+                    // Rounded to nearest; a mean of bytes stays within 0 ..= 255.
                     out[channel * plane + y * row + x * column] = (sum / count + 0.5) as u8;
                 }
             }
@@ -79,8 +79,8 @@ impl<'a> Source<'a> {
         out
     }
 
-    /// Adds the value of each channel at a place; pixels outside are 0.
-    fn add_bilinear(&self, [x, y]: [f64; 2], sums: &mut [f64; MOST_CHANNELS]) {
+    /// Adds the value of each channel at a position; pixels outside are 0.
+    fn add_bilinear(&self, [x, y]: [f64; 2], sums: &mut [f64; MAX_CHANNELS]) {
         let [channels, height, width] = self.shape;
         let [plane, row, column] = strides(self.shape, self.layout);
         let ([left, wx], [top, wy]) = (split(x), split(y));
@@ -97,7 +97,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// That `bytes` are an image of `[channels, height, width]`.
+/// Checks that `bytes` is an image of `[channels, height, width]`.
 pub(super) fn check_length(
     bytes: &[u8],
     [channels, height, width]: [usize; 3],
@@ -108,18 +108,18 @@ pub(super) fn check_length(
     if expected == Some(bytes.len()) {
         return Ok(());
     }
-    Err(DataError::number(
+    Err(DataError::out_of_range(
         "the number of bytes of an image",
         format!("that of {channels}x{height}x{width}"),
         bytes.len(),
     ))
 }
 
-/// Where along a side of a pixel samples are taken, relative to its centre: one in the middle,
-/// or evenly spread ones if the side spans more than two pixels of the source.
+/// Sample positions along a side of a pixel, relative to its centre: one in the middle, or evenly
+/// spaced ones if the side spans more than two source pixels.
 fn sample_offsets(source_pixels: f64) -> Vec<f64> {
     let count = if source_pixels > 2.0 {
-        (source_pixels.ceil() as usize).min(MOST_SAMPLES)
+        (source_pixels.ceil() as usize).min(MAX_SAMPLES)
     } else {
         1
     };
@@ -128,13 +128,13 @@ fn sample_offsets(source_pixels: f64) -> Vec<f64> {
         .collect()
 }
 
-/// The whole number below, and what is left.
+/// The integer and the fractional part.
 fn split(value: f64) -> [f64; 2] {
     let floor = value.floor();
     [floor, value - floor]
 }
 
-/// A whole number as an index below `size`.
+/// An integer as an index below `size`.
 fn index(value: f64, size: usize) -> Option<usize> {
     (value >= 0.0 && value < size as f64).then_some(value as usize)
 }
@@ -147,7 +147,7 @@ mod tests {
 
     const TEMPLATE: FaceTemplate = FaceTemplate::Arc112x112;
 
-    /// Moves points of the template into an image in which the face is `1 / scale` as large.
+    /// Maps points of the template into an image in which the face is `1 / scale` as large.
     fn alignment(scale: f64, [dx, dy]: [f64; 2]) -> Alignment {
         let landmarks = TEMPLATE
             .points()
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_changes_nothing_in_either_layout() {
+    fn the_identity_keeps_the_image_in_either_layout() {
         let planar: Vec<u8> = (0..3 * 112 * 112).map(|i| (i * 7 % 251) as u8).collect();
         let mut interleaved = Vec::new();
         for pixel in 0..112 * 112 {
@@ -178,7 +178,7 @@ mod tests {
         let face = moved
             .warp(&image, [1, 112, 112], MemoryLayout::Nchw)
             .unwrap();
-        // The last column lies half way between the image and what is outside.
+        // The last column is half way between the image and the outside.
         assert!(
             face.chunks(112)
                 .all(|row| row[..111] == [100; 111] && row[111] == 50)
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_shrinks_is_averaged() {
+    fn shrinking_averages_pixels() {
         // Stripes of one pixel: without averaging the face would be all black or all white.
         let (side, shrink) = (112 * 8, 8.0);
         let image: Vec<u8> = (0..side * side)
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn images_that_do_not_fit_are_refused() {
+    fn mismatched_images_are_rejected() {
         let message = |bytes: usize, shape| {
             alignment(1.0, [0.0, 0.0])
                 .warp(&vec![0; bytes], shape, MemoryLayout::Nhwc)

@@ -1,7 +1,7 @@
-//! Names aside, under which files and folders are made before they get their own.
+//! Temporary names of files and folders that are being written.
 //!
-//! Whoever makes one holds a lock on it, which the system takes away when the process ends. So what
-//! has our name and is not locked was left by a process that was killed.
+//! The writer holds a lock on its file, which the system releases when the process ends. A file
+//! with such a name and no lock was therefore left by a killed process.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::Path;
@@ -9,7 +9,7 @@ use tempfile::{NamedTempFile, TempDir};
 
 const PREFIX: &str = ".lsoftmax-";
 const SUFFIX: &str = ".part";
-/// Random letters and digits between the two.
+/// Number of random letters and digits between prefix and suffix.
 const LETTERS: usize = 12;
 
 fn builder() -> tempfile::Builder<'static, 'static> {
@@ -18,13 +18,13 @@ fn builder() -> tempfile::Builder<'static, 'static> {
     builder
 }
 
-/// A new file in a folder, locked, with the permissions that any new file would have.
+/// Creates a locked file in a folder, with the permissions of any new file.
 pub(super) fn new_file(folder: &Path) -> std::io::Result<NamedTempFile> {
     let mut builder = builder();
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        // Less the umask.
+        // Reduced by the umask.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     loop {
@@ -32,15 +32,15 @@ pub(super) fn new_file(folder: &Path) -> std::io::Result<NamedTempFile> {
         if lock(file.as_file()) && is_linked(file.as_file()) {
             return Ok(file);
         }
-        // Somebody cleaned up between the making and the locking.
+        // Another process removed the file before it was locked.
     }
 }
 
-/// A new folder in a folder, and its lock.
+/// Creates a folder in a folder, and its lock.
 pub(super) fn new_folder(folder: &Path) -> std::io::Result<(TempDir, Option<File>)> {
     loop {
         let new = builder().tempdir_in(folder)?;
-        // Not every system opens folders.
+        // Not every system can open folders.
         let Ok(file) = File::open(new.path()) else {
             return Ok((new, None));
         };
@@ -50,7 +50,8 @@ pub(super) fn new_folder(folder: &Path) -> std::io::Result<(TempDir, Option<File
     }
 }
 
-/// Whether nobody else holds the lock. A file system without locks has nobody who cleans up, either.
+/// Takes the lock; `false` if another process holds it. Without lock support on the file system, no
+/// process cleans up either.
 fn lock(file: &File) -> bool {
     !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
@@ -67,8 +68,9 @@ fn is_linked(file: &File) -> bool {
     }
 }
 
-/// Removes from a folder what killed processes of this program left half-written: by its name, and
-/// only if no process has it locked. What cannot be removed stays; it is in nobody's way.
+/// Removes partial files that killed processes of this program left in a folder: only with this
+/// program's names, and only if no process holds their lock. Files that cannot be removed stay and
+/// do no harm.
 pub fn remove_stale(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -76,7 +78,7 @@ pub fn remove_stale(folder: &Path) {
             continue;
         }
         let path = entry.path();
-        // Of the name itself, not of what a link points to.
+        // The type of the entry itself, not of a link's target.
         let Ok(kind) = entry.file_type() else {
             continue;
         };

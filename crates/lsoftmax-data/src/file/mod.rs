@@ -1,4 +1,4 @@
-//! Files from outside, read with a limit; files and folders of our own, written whole or not at all.
+//! Bounded reads of external files; atomic writes of files and folders.
 
 mod aside;
 mod pipe;

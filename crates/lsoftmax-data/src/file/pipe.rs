@@ -4,12 +4,12 @@ use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a pipe may bring nothing.
-const PATIENCE: Duration = Duration::from_secs(3);
-/// How long to wait before the next look.
+/// Maximum time without data from a pipe.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// Polling interval.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Reads a pipe that was opened without waiting, `limit` bytes and one more at most.
+/// Reads a pipe opened in non-blocking mode, at most `limit` bytes and one more.
 pub(super) fn read_pipe(mut pipe: File, limit: u64, path: &Path) -> Result<Vec<u8>, DataError> {
     let mut bytes = Vec::new();
     let mut piece = [0; 1 << 12];
@@ -17,11 +17,7 @@ pub(super) fn read_pipe(mut pipe: File, limit: u64, path: &Path) -> Result<Vec<u
     while bytes.len() as u64 <= limit {
         match pipe.read(&mut piece) {
             Ok(0) if bytes.is_empty() => {
-                return Err(DataError::format(
-                    path,
-                    "text",
-                    "a pipe that nobody writes to",
-                ));
+                return Err(DataError::format(path, "text", "a pipe without a writer"));
             }
             Ok(0) => break,
             Ok(count) => {
@@ -30,8 +26,8 @@ pub(super) fn read_pipe(mut pipe: File, limit: u64, path: &Path) -> Result<Vec<u
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if last.elapsed() > PATIENCE {
-                    let found = format!("a pipe that brings nothing for {PATIENCE:?}");
+                if last.elapsed() > TIMEOUT {
+                    let found = format!("a pipe without data for {TIMEOUT:?}");
                     return Err(DataError::format(path, "text", found));
                 }
                 std::thread::sleep(PAUSE);

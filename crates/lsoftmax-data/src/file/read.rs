@@ -4,17 +4,17 @@ use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::Read;
 use std::path::Path;
 
-/// Opens a file for reading. Whatever is no regular file is refused: a pipe may wait for ever, and
-/// a device may have no end.
+/// Opens a regular file for reading. Other kinds are rejected: a pipe may block forever, and a
+/// device may be endless.
 ///
 /// # Errors
-/// The path names nothing, a folder, a pipe, a socket or a device, or cannot be opened.
+/// The path does not exist, is a folder, pipe, socket or device, or cannot be opened.
 pub fn open_file(path: &Path) -> Result<File, DataError> {
     let unreadable = |source| DataError::file("open", path, source);
-    // First by name: opening some devices does something.
+    // Check the path first, because opening some devices has side effects.
     regular(path, &std::fs::metadata(path).map_err(unreadable)?)?;
     let file = options().open(path).map_err(unreadable)?;
-    // Then what was opened: the name may stand for something else by now.
+    // Check the opened file too: the path may have changed meanwhile.
     regular(path, &file.metadata().map_err(unreadable)?)?;
     Ok(file)
 }
@@ -28,17 +28,17 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, DataError> {
     within(path, bytes, limit)
 }
 
-/// Reads a text file of at most `limit` bytes, without a byte order mark.
+/// Reads a text file of at most `limit` bytes and strips a byte order mark.
 ///
-/// Text may also come from a pipe that another program writes to, so that `--config <(...)` works.
-/// A pipe that brings nothing for three seconds, or that nobody writes to, is refused.
+/// The text may also come from a pipe, so that `--config <(...)` works. A pipe without data for
+/// three seconds, or without a writer, is rejected.
 ///
 /// # Errors
 /// As for [`read_file`], or the text is not UTF-8.
 pub fn read_text(path: &Path, limit: u64) -> Result<String, DataError> {
     let unreadable = |source| DataError::file("open", path, source);
-    let found = std::fs::metadata(path).map_err(unreadable)?;
-    let bytes = if is_pipe(found.file_type()) {
+    let metadata = std::fs::metadata(path).map_err(unreadable)?;
+    let bytes = if is_pipe(metadata.file_type()) {
         let pipe = options().open(path).map_err(unreadable)?;
         within(path, read_pipe(pipe, limit, path)?, limit)?
     } else {
@@ -61,9 +61,9 @@ pub fn read_text(path: &Path, limit: u64) -> Result<String, DataError> {
     Ok(text)
 }
 
-/// Reads `limit` bytes and no more; one more than `limit` says that there is too much.
+/// Reads at most `limit + 1` bytes; one byte more than `limit` means that the input is too long.
 ///
-/// Memory grows as data comes, whatever a header promised.
+/// Memory grows with the data actually read, not with the size in a header.
 pub(crate) fn read_at_most(
     reader: impl Read,
     limit: u64,
@@ -77,9 +77,10 @@ pub(crate) fn read_at_most(
     Ok(bytes)
 }
 
-/// Reads the rest of a regular file, behind the bytes that were read of it already.
+/// Reads the rest of a regular file after the bytes already read.
 ///
-/// Its length is asked for first, so that a file that does not fit the memory is an error at once.
+/// Allocates for the whole length first, so that a file that does not fit into memory is an
+/// immediate error.
 pub(crate) fn read_rest(
     file: &mut File,
     mut bytes: Vec<u8>,
@@ -106,7 +107,7 @@ fn within(path: &Path, bytes: Vec<u8>, limit: u64) -> Result<Vec<u8>, DataError>
     Err(DataError::format(path, expected, "a longer one"))
 }
 
-/// Reading that never waits for the other end of a pipe.
+/// Open options that never block on a pipe.
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true);
@@ -118,37 +119,41 @@ fn options() -> OpenOptions {
     options
 }
 
-fn regular(path: &Path, found: &Metadata) -> Result<(), DataError> {
-    if found.is_file() {
+fn regular(path: &Path, metadata: &Metadata) -> Result<(), DataError> {
+    if metadata.is_file() {
         return Ok(());
     }
-    Err(DataError::format(path, "a file", kind(found.file_type())))
+    Err(DataError::format(
+        path,
+        "a file",
+        kind(metadata.file_type()),
+    ))
 }
 
-/// What something that is no regular file is called.
-pub(super) fn kind(found: FileType) -> &'static str {
-    if found.is_dir() {
+/// The kind of something that is not a regular file.
+pub(super) fn kind(file_type: FileType) -> &'static str {
+    if file_type.is_dir() {
         return "a folder";
     }
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt as _;
-        if found.is_fifo() {
+        if file_type.is_fifo() {
             return "a pipe";
         }
-        if found.is_socket() {
+        if file_type.is_socket() {
             return "a socket";
         }
-        if found.is_char_device() || found.is_block_device() {
+        if file_type.is_char_device() || file_type.is_block_device() {
             return "a device";
         }
     }
     "something else"
 }
 
-fn is_pipe(found: FileType) -> bool {
+fn is_pipe(file_type: FileType) -> bool {
     #[cfg(unix)]
-    return std::os::unix::fs::FileTypeExt::is_fifo(&found);
+    return std::os::unix::fs::FileTypeExt::is_fifo(&file_type);
     #[cfg(not(unix))]
     false
 }

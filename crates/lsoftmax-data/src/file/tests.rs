@@ -49,7 +49,7 @@ fn a_failed_write_keeps_the_old_file() {
     let message = atomic_write(&path, b"y").unwrap_err().to_string();
     assert!(message.ends_with("it is a folder, not a file"), "{message}");
     assert_eq!(fs::read(path.join("inside")).unwrap(), b"x");
-    // Half of it was written.
+    // Fails after half of the content.
     let path = dir.path().join("old");
     fs::write(&path, b"old").unwrap();
     let full = atomic_write_with(&path, |file| {
@@ -71,7 +71,7 @@ fn a_folder_appears_with_its_content_or_not_at_all() {
     };
     atomic_folder(&path, fill).unwrap();
     assert_eq!(fs::read(path.join("inside")).unwrap(), b"x");
-    // It is there already, and not empty.
+    // The folder already exists and is not empty.
     assert!(atomic_folder(&path, fill).is_err());
     let fails = |aside: &Path| {
         fill(aside)?;
@@ -82,7 +82,7 @@ fn a_folder_appears_with_its_content_or_not_at_all() {
 }
 
 #[test]
-fn what_killed_processes_left_is_removed_and_nothing_else() {
+fn only_files_left_by_killed_processes_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     let foreign = [
@@ -99,7 +99,7 @@ fn what_killed_processes_left_is_removed_and_nothing_else() {
     fs::write(root.join(".lsoftmax-abcdefghijkl.part"), b"half").unwrap();
     fs::create_dir(root.join(".lsoftmax-ABCDEFGHIJKL.part")).unwrap();
     fs::write(root.join(".lsoftmax-ABCDEFGHIJKL.part/inside"), b"half").unwrap();
-    // One that another is still writing.
+    // A file that another process is still writing.
     let theirs = root.join(".lsoftmax-000000000000.part");
     let lock = fs::File::create(&theirs).unwrap();
     lock.lock().unwrap();
@@ -107,7 +107,7 @@ fn what_killed_processes_left_is_removed_and_nothing_else() {
     assert!(theirs.exists());
     assert_eq!(entries(root), foreign.len() + 1);
     drop(lock);
-    // The next file that is written here cleans up.
+    // The next write to the folder cleans up.
     atomic_write(&root.join("new"), b"new").unwrap();
     assert_eq!(entries(root), foreign.len() + 1);
     assert!(!theirs.exists());
@@ -148,7 +148,7 @@ mod unix {
     }
 
     #[test]
-    fn what_is_no_regular_file_is_refused_at_once() {
+    fn special_files_are_rejected_immediately() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         fifo(&pipe);
@@ -174,16 +174,16 @@ mod unix {
     }
 
     #[test]
-    fn text_comes_through_pipes_but_not_for_ever() {
+    fn text_is_read_from_pipes_with_a_time_limit() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         fifo(&pipe);
         let message = read_text(&pipe, 100).unwrap_err().to_string();
         assert!(
-            message.contains("found a pipe that nobody writes to"),
+            message.contains("found a pipe without a writer"),
             "{message}"
         );
-        // As a shell has it: /dev/fd/N of a pipe.
+        // A pipe as /dev/fd/N, as a shell passes it.
         let printer = |script: &str| {
             let mut child = Command::new("sh")
                 .args(["-c", script])
@@ -196,7 +196,7 @@ mod unix {
             ("printf 'a = 1'", Ok("a = 1")),
             ("printf 'a = '; sleep 0.1; printf 1", Ok("a = 1")),
             ("cat /dev/zero", Err("at most 100 bytes")),
-            ("sleep 8", Err("brings nothing")),
+            ("sleep 8", Err("without data")),
         ] {
             let (out, mut child) = printer(script);
             let number = std::os::fd::AsRawFd::as_raw_fd(&out);
@@ -215,7 +215,7 @@ mod unix {
     }
 
     #[test]
-    fn planted_links_are_not_followed_and_permissions_are_those_of_any_file() {
+    fn planted_links_are_not_followed_and_permissions_are_the_usual_ones() {
         let dir = tempfile::tempdir().unwrap();
         let victim = dir.path().join("victim");
         fs::write(&victim, b"precious").unwrap();

@@ -6,21 +6,22 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
-/// Writes a file aside, syncs it, and renames it into place: at any instant the path holds the old
-/// content or the new, never a part. A file that the path names already is replaced; several threads
-/// or processes may write the same path, and one of them wins.
+/// Writes a file atomically: to a temporary file, synced and renamed into place. The path always
+/// holds the complete old or new content. An existing file is replaced; if several threads or
+/// processes write the same path, one of them wins.
 ///
 /// # Errors
-/// The path is no file name or names something other than a file, the folder is missing or
-/// read-only, no space is left. The error names the path and the reason, and nothing stays behind.
+/// The path has no file name or names something other than a file, the folder is missing or
+/// read-only, or no space is left. The error names the path and the reason, and no partial file
+/// remains.
 pub fn atomic_write(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     atomic_write_with(path, |file| file.write_all(bytes))
 }
 
-/// The same for content that is made as it is written.
+/// [`atomic_write`] for content that is written piece by piece.
 ///
 /// # Errors
-/// As for [`atomic_write`], or as `write` has them.
+/// As for [`atomic_write`], or an error of `write`.
 pub fn atomic_write_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
@@ -28,8 +29,8 @@ pub fn atomic_write_with(
     Staged::write_with(path, write)?.publish()
 }
 
-/// A file that is written aside and not yet in its place: for files that belong together, all of
-/// which are written before the first is renamed. Dropped without, it is removed.
+/// A complete temporary file that is not yet renamed into place. Use it for files that belong
+/// together: write all of them before renaming the first. Dropping it removes the temporary file.
 #[derive(Debug)]
 pub struct Staged {
     part: NamedTempFile,
@@ -37,7 +38,7 @@ pub struct Staged {
 }
 
 impl Staged {
-    /// Writes a file beside its place and syncs it.
+    /// Writes and syncs a temporary file in the folder of `path`.
     ///
     /// # Errors
     /// As for [`atomic_write`].
@@ -45,7 +46,7 @@ impl Staged {
         Self::write_with(path, |file| file.write_all(bytes))
     }
 
-    /// The same for content that is made as it is written.
+    /// The same for content that is written piece by piece.
     fn write_with(
         path: &Path,
         write: impl FnOnce(&mut File) -> io::Result<()>,
@@ -54,7 +55,7 @@ impl Staged {
         if path.file_name().is_none() {
             return Err(error(ErrorKind::IsADirectory.into()));
         }
-        // Renaming would put a file in the place of a device.
+        // Renaming would replace a device by a file.
         if let Ok(found) = fs::metadata(path)
             && !found.is_file()
         {
@@ -73,10 +74,10 @@ impl Staged {
         })
     }
 
-    /// Renames it into its place.
+    /// Renames the file into place.
     ///
     /// # Errors
-    /// Something is in the way; the file aside is removed.
+    /// The path is occupied; the temporary file is removed.
     pub fn publish(self) -> Result<(), DataError> {
         let Self { part, path } = self;
         part.persist(&path)
@@ -86,12 +87,12 @@ impl Staged {
     }
 }
 
-/// Makes a folder with its content: aside, and then renamed, so that it is never there without.
+/// Creates a folder atomically: fills a temporary folder, and renames it.
 ///
-/// `fill` gets the folder aside, and says which folder of it gets the name.
+/// `fill` receives the temporary folder and returns the folder within it to rename.
 ///
 /// # Errors
-/// As `fill` has them, or something of the name is there already, or the parent cannot be written.
+/// An error of `fill`, the path already exists, or the parent cannot be written.
 pub fn atomic_folder<E: From<DataError>>(
     path: &Path,
     fill: impl FnOnce(&Path) -> Result<PathBuf, E>,
@@ -106,15 +107,15 @@ pub fn atomic_folder<E: From<DataError>>(
     Ok(())
 }
 
-/// The folder that a name stands in.
+/// The parent folder of a path.
 fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
 }
 
-/// So that a new name outlives a power cut. Not every file system lets a folder be synced; what
-/// has the name is whole either way.
+/// Syncs a folder so that a new name survives a power failure. Not every file system supports this;
+/// the content is complete in any case.
 fn sync(folder: &Path) {
     if cfg!(unix) {
         File::open(folder).and_then(|folder| folder.sync_all()).ok();

@@ -1,4 +1,4 @@
-//! Strokes on a grid of pixels.
+//! Draws strokes on a grid of pixels.
 
 use super::SIDE;
 use crate::random::Rng;
@@ -7,7 +7,7 @@ use crate::random::Rng;
 #[derive(Clone, Debug)]
 pub(super) struct Canvas(Vec<f64>);
 
-/// Pixels, right and down.
+/// Pixel coordinates, right and down.
 pub(super) type Pixels = (f64, f64);
 
 impl Canvas {
@@ -15,7 +15,7 @@ impl Canvas {
         Self(vec![0.0; SIDE * SIDE])
     }
 
-    /// Draws a polyline with round ends; where strokes cross, the brighter counts.
+    /// Draws a polyline with round ends. Where strokes cross, the brighter one wins.
     pub(super) fn stroke(&mut self, path: &[Pixels], thickness: f64, brightness: f64) {
         let radius = thickness / 2.0;
         for pair in path.windows(2) {
@@ -66,7 +66,7 @@ impl Canvas {
         }
     }
 
-    /// Adds Gaussian noise of one standard deviation, drawn up to `largest`.
+    /// Adds Gaussian noise; its standard deviation is drawn from 0 to `largest`.
     pub(super) fn noise(&mut self, rng: &mut Rng, largest: f64) {
         let deviation = rng.between(0.0, largest);
         for pixel in &mut self.0 {
@@ -82,9 +82,9 @@ impl Canvas {
     }
 }
 
-/// The pixels from `low` to `high` that are on the canvas.
+/// The pixels from `low` to `high` on the canvas.
 fn span(low: f64, high: f64) -> std::ops::Range<usize> {
-    // A cast of a negative number gives 0.
+    // Casting a negative number gives 0.
     let start = (low + 0.999_999) as usize;
     let end = if high < 0.0 {
         0
@@ -94,7 +94,7 @@ fn span(low: f64, high: f64) -> std::ops::Range<usize> {
     start.min(end)..end
 }
 
-/// From a point to a line segment.
+/// Distance from a point to a line segment.
 fn distance(p: Pixels, from: Pixels, to: Pixels) -> f64 {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let length = dx * dx + dy * dy;

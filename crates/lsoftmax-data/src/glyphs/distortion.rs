@@ -1,14 +1,14 @@
-//! From the glyph's box to the pixels, bent on the way.
+//! Maps a glyph's box to pixels with distortions.
 
 use super::canvas::Pixels;
 use super::shapes::Point;
 use super::{Difficulty, SIDE};
 use crate::random::Rng;
 
-/// Knots a side of the displacement field.
+/// Knots per side of the displacement field.
 const KNOTS: usize = 4;
 
-/// An affine map with a smooth displacement after it.
+/// An affine map followed by a smooth displacement.
 pub(super) struct Distortion {
     /// Rows of a 2x2 matrix.
     matrix: [[f64; 2]; 2],
@@ -44,7 +44,7 @@ impl Distortion {
         }
     }
 
-    /// A point of the unit box in pixels; the box fills the middle 20 of 28.
+    /// Maps a point of the unit box to pixels; the box fills the middle 20 of 28 pixels.
     pub(super) fn apply(&self, (x, y): Point) -> Pixels {
         let (cx, cy) = (x - 0.5, y - 0.5);
         let [bent_x, bent_y] = self.displacement(x, y);
@@ -54,7 +54,7 @@ impl Distortion {
         (middle + 20.0 * x, middle + 20.0 * y)
     }
 
-    /// The field between its knots, smoothly.
+    /// The displacement field, interpolated smoothly between its knots.
     fn displacement(&self, x: f64, y: f64) -> [f64; 2] {
         let place = |v: f64| {
             let v = v.clamp(0.0, 1.0) * (KNOTS - 1) as f64;

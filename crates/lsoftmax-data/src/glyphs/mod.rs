@@ -1,9 +1,9 @@
-//! Images drawn by the program: data that needs no download.
+//! Generated images: data that needs no download.
 //!
-//! [`digits`] are the ten digits as strokes, [`alphabet`] invented characters made the
-//! same way. A sample is a pure function of (seed, stream, index), and only operations
-//! that IEEE 754 rounds exactly (and `libm`) are used: same seed, same bytes, on every
-//! machine and any number of threads.
+//! [`digits`] draws the ten digits as strokes, [`alphabet`] draws invented characters in the same
+//! way. A sample is a pure function of (seed, stream, index) and uses only operations that IEEE 754
+//! rounds exactly (and `libm`): the same seed gives the same bytes on every machine and any number
+//! of threads.
 
 mod canvas;
 mod distortion;
@@ -19,31 +19,30 @@ use std::ops::Range;
 /// Rows and columns of an image.
 pub const SIDE: usize = 28;
 
-/// Which of two disjoint streams of samples.
+/// One of two disjoint streams of samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// Samples to train on.
+    /// Training samples.
     Train,
-    /// Samples to test on.
+    /// Test samples.
     Test,
 }
 
 /// Images `[sample, 28, 28]`, white strokes on black, with their labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generated {
-    /// A byte a pixel.
+    /// One byte per pixel.
     pub images: Vec<u8>,
-    /// A class a sample.
+    /// One class per sample.
     pub labels: Vec<u32>,
 }
 
-/// How far samples stray from the clean shape; [`scaled`](Self::scaled) turns all of it up
-/// or down.
+/// How far samples deviate from the clean shape; [`scaled`](Self::scaled) scales all deviations.
 ///
-/// The default values are set so that the `compact` network with plain softmax errs on 2 to
-/// 3 percent of the test digits after 600 steps on 20,000: low enough for a few epochs, high
-/// enough for losses to differ. Nothing is mislabelled; what is hard is hard to see. Lengths are shares of the glyph's box,
-/// angles radians, thickness and blur pixels, brightness shares of white.
+/// With the default values, the `compact` network with plain softmax has 2 to 3 percent errors on
+/// the test digits after 600 steps on 20,000 samples: few enough for short trainings, many enough
+/// to compare losses. All labels are correct. Lengths are shares of the glyph's box, angles are in
+/// radians, thickness and blur in pixels, brightness in shares of white.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difficulty {
     /// Largest shear to either side.
@@ -60,15 +59,15 @@ pub struct Difficulty {
     pub elastic: f64,
     /// Thinnest and thickest stroke.
     pub thickness: (f64, f64),
-    /// Largest share of its neighbours that a pixel takes on.
+    /// Maximum weight of the neighbours in a blurred pixel.
     pub blur: f64,
     /// Lowest brightness of a stroke.
     pub contrast: f64,
     /// Largest standard deviation of the noise.
     pub noise: f64,
-    /// Share of samples with a stroke that does not belong there.
+    /// Share of samples with an additional unrelated stroke.
     pub clutter: f64,
-    /// Share of samples with a patch wiped out.
+    /// Share of samples with a blacked-out patch.
     pub occlusion: f64,
 }
 
@@ -92,7 +91,7 @@ impl Default for Difficulty {
 }
 
 impl Difficulty {
-    /// All distortions times `factor`: 0 is the clean shape, 1 the same as before.
+    /// Scales all distortions by `factor`: 0 gives the clean shape, 1 changes nothing.
     #[must_use]
     pub fn scaled(&self, factor: f64) -> Self {
         let middle = 2.2;
@@ -116,7 +115,7 @@ impl Difficulty {
     }
 }
 
-/// Keys that keep the random numbers of different uses apart.
+/// Keys that separate the random numbers of different uses.
 const DIGITS: u64 = 0x6469_6769;
 const LETTERS: u64 = 0x6c65_7474;
 
@@ -131,12 +130,10 @@ pub fn digits(seed: u64, stream: Stream, count: usize, difficulty: &Difficulty) 
     })
 }
 
-/// Samples of the invented characters `classes`, in turn; labels count from 0 within the
-/// range.
+/// Samples of the invented characters `classes`, in turn. Labels count from 0 within the range.
 ///
-/// The shape of a character depends on its number alone and not on the seed, so that a
-/// range never used in training gives classes never seen: train on `0..40`, test
-/// verification on `40..60`.
+/// The shape of a character depends only on its number, not on the seed. A range not used in
+/// training therefore gives unseen classes: train on `0..40` and test verification on `40..60`.
 pub fn alphabet(
     seed: u64,
     stream: Stream,

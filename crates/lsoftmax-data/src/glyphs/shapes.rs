@@ -4,22 +4,22 @@ use crate::random::Rng;
 
 pub(super) type Point = (f64, f64);
 
-/// A character: its strokes.
+/// A character as a list of strokes.
 #[derive(Clone, Debug)]
 pub(super) struct Glyph(pub(super) Vec<Stroke>);
 
-/// A line through points, straight from one to the next or smooth.
+/// A line through points, either straight or smooth.
 #[derive(Clone, Debug)]
 pub(super) struct Stroke {
     points: Vec<Point>,
     smooth: bool,
 }
 
-/// Straight pieces between two points of a smooth stroke.
+/// Straight segments between two points of a smooth stroke.
 const PIECES: usize = 8;
 
 impl Stroke {
-    /// The stroke with each of its points moved a little.
+    /// The stroke with random offsets of its points.
     pub(super) fn jittered(&self, rng: &mut Rng, deviation: f64) -> Self {
         let points = self
             .points
@@ -81,7 +81,7 @@ fn smooth(points: &[Point]) -> Stroke {
     }
 }
 
-/// The ways in which a digit is written.
+/// The variants of a digit.
 #[rustfmt::skip]
 pub(super) fn digit(label: u32) -> Vec<Glyph> {
     let glyphs = |variants: Vec<Vec<Stroke>>| variants.into_iter().map(Glyph).collect();
@@ -156,10 +156,10 @@ pub(super) fn digit(label: u32) -> Vec<Glyph> {
     }
 }
 
-/// Seed of the shapes of invented characters: they are the same for everybody.
+/// Seed of the invented characters, which are the same for all users.
 const ALPHABET: u64 = 0x616c_7068;
 
-/// The invented character of a number: two to four strokes between the knots of a grid.
+/// The invented character with this number: two to four strokes between the knots of a grid.
 pub(super) fn invented(class: u32) -> Glyph {
     let mut rng = Rng::at(ALPHABET, &[u64::from(class)]);
     let strokes = 2 + rng.below(3);
@@ -170,7 +170,7 @@ pub(super) fn invented(class: u32) -> Glyph {
     let mut glyph = Vec::new();
     let mut last = point(&mut rng);
     for _ in 0..strokes {
-        // Most strokes go on where another ended.
+        // Most strokes continue where another one ended.
         let mut at = if rng.chance(0.6) {
             last
         } else {

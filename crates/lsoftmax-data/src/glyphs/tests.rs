@@ -13,21 +13,21 @@ fn the_bytes_are_the_same_on_every_machine() {
     assert_eq!(
         (fnv(&digits.images), fnv(&letters.images)),
         (PINNED.0, PINNED.1),
-        "generated images changed: every number measured on them has to be measured again"
+        "generated images changed: repeat every measurement made with them"
     );
 }
 
 const PINNED: (u64, u64) = (5_359_120_371_891_502_323, 5_121_559_635_203_410_400);
 
 #[test]
-fn a_sample_depends_on_its_place_alone() {
+fn a_sample_depends_only_on_its_index() {
     let difficulty = Difficulty::default();
     let few = digits(3, Stream::Test, 20, &difficulty);
     let many = digits(3, Stream::Test, 50, &difficulty);
     assert_eq!(few.images, many.images[..few.images.len()]);
     assert_ne!(few, digits(3, Stream::Train, 20, &difficulty));
     assert_ne!(few, digits(4, Stream::Test, 20, &difficulty));
-    // A class is drawn the same whatever range it is asked for in.
+    // A class is drawn the same in every range.
     let wide = alphabet(0, Stream::Train, 5..9, 1, &difficulty);
     let narrow = alphabet(0, Stream::Train, 7..8, 1, &difficulty);
     let image = SIDE * SIDE;
@@ -35,7 +35,7 @@ fn a_sample_depends_on_its_place_alone() {
 }
 
 #[test]
-fn the_number_of_threads_changes_nothing() {
+fn the_number_of_threads_does_not_matter() {
     let with_threads = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.unwrap()

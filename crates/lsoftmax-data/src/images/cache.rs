@@ -1,4 +1,4 @@
-//! Decoded images in one file, so that the next start need not decode them again.
+//! Caches decoded images in one file, so that the next start does not decode them again.
 //!
 //! ```text
 //! magic and version     8 bytes
@@ -7,11 +7,10 @@
 //! bytes of the reasons  u64
 //! skipped               an entry u32, a length u32 and the reason in UTF-8, for each
 //! images                [sample, channel, height, width]
-//! checksum              u32: CRC-32C over all before
+//! checksum              u32: CRC-32C over all preceding bytes
 //! ```
 //!
-//! Numbers are little-endian. Nothing is taken from a file whose key, length or checksum is not
-//! the one expected.
+//! Numbers are little-endian. A file is used only if its key, length and checksum are as expected.
 
 use super::{ImageList, ImageOptions};
 use crate::digest::Digest;
@@ -23,31 +22,31 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Changes with the format, and with whatever changes the bytes of a decoded image.
+/// Changes with the format and with anything that changes the bytes of a decoded image.
 const MAGIC: &[u8; 8] = b"lsmimg\x00\x02";
 const HEADER: u64 = 8 + 32 + 4 + 4 + 8;
 const CHECKSUM: u64 = 4;
 
-/// What is kept.
+/// The cached content.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Content {
     pub(crate) channels: usize,
     pub(crate) images: Vec<u8>,
-    /// The entries that cannot be read, in their order, and why.
+    /// The unreadable entries in order, with the reasons.
     pub(crate) skipped: Vec<(u32, String)>,
 }
 
-/// Where the images of a list are kept.
+/// The cache of a list of images.
 pub(crate) struct Cache<'a> {
     path: PathBuf,
     list: &'a ImageList,
-    /// Over the list's place and the options.
+    /// Digest of the list's location and the options.
     settings: Sha256,
 }
 
 impl<'a> Cache<'a> {
     pub(crate) fn new(dir: &Path, list: &'a ImageList, options: &ImageOptions) -> Self {
-        // One file for a list and its options, which a later state of the list replaces.
+        // One file per list and options; a later state of the list replaces it.
         let mut settings = Sha256::new();
         let source = fs::canonicalize(&list.source).unwrap_or_else(|_| list.source.clone());
         update(&mut settings, source.as_os_str().as_encoded_bytes());
@@ -70,12 +69,12 @@ impl<'a> Cache<'a> {
         }
     }
 
-    /// Whether there is a file, whatever is in it.
+    /// Whether a cache file exists, with any content.
     pub(crate) fn is_there(&self) -> bool {
         self.path.exists()
     }
 
-    /// What the content of the file depends on; a file that cannot be read has no digest.
+    /// The key of the cached content. An unreadable file has no digest.
     fn key(&self, digests: &[Option<Digest>]) -> [u8; 32] {
         let mut key = self.settings.clone();
         for (entry, digest) in self.list.entries.iter().zip(digests) {
@@ -91,8 +90,8 @@ impl<'a> Cache<'a> {
         key.finalize().into()
     }
 
-    /// What is kept of the list, if it is there, of images with these digests, and undamaged. Why
-    /// it is not, unless it is not there, becomes a remark.
+    /// The cached content of the list, if it exists, matches these digests, and is undamaged. If it
+    /// exists but cannot be used, the reason becomes a remark.
     pub(crate) fn read(
         &self,
         digests: &[Option<Digest>],
@@ -106,7 +105,7 @@ impl<'a> Cache<'a> {
             Err(error) => error.to_string(),
         };
         remarks.push(format!(
-            "images decoded anew, as {} is {reason}",
+            "decoded the images again because {} is {reason}",
             self.path.display()
         ));
         None
@@ -129,15 +128,15 @@ impl<'a> Cache<'a> {
             return Ok(Err(DAMAGED));
         }
         if reader.bytes::<8>()? != *MAGIC {
-            return Ok(Err("damaged or of another version"));
+            return Ok(Err("damaged or from another version"));
         }
         if reader.bytes::<32>()? != self.key(digests) {
-            return Ok(Err("of other images"));
+            return Ok(Err("for other images"));
         }
         let channels = u32::from_le_bytes(reader.bytes()?) as usize;
         let count = u32::from_le_bytes(reader.bytes()?) as usize;
         let reasons = u64::from_le_bytes(reader.bytes()?);
-        // Lengths are compared with that of the file before memory is taken for them.
+        // Compare lengths with that of the file before allocating memory.
         let images = entries
             .checked_sub(count)
             .and_then(|kept| kept.checked_mul(channels))
@@ -153,8 +152,8 @@ impl<'a> Cache<'a> {
         let (Some(images), Ok(reasons)) = (images, usize::try_from(reasons)) else {
             return Ok(Err(DAMAGED));
         };
-        let text = reader.some(reasons)?;
-        let images = reader.some(images)?;
+        let text = reader.read_vec(reasons)?;
+        let images = reader.read_vec(images)?;
         let sum = reader.sum;
         if u32::from_le_bytes(reader.bytes()?) != sum {
             return Ok(Err(DAMAGED));
@@ -201,13 +200,13 @@ impl<'a> Cache<'a> {
     }
 }
 
-/// Adds a text, so that two of them cannot be taken for two others.
+/// Adds a text with its length, so that the concatenation of texts is unambiguous.
 fn update(hash: &mut Sha256, text: &[u8]) {
     hash.update((text.len() as u64).to_le_bytes());
     hash.update(text);
 }
 
-/// The entries that were skipped, in rising order, if the bytes are just that.
+/// The skipped entries in ascending order, if `bytes` contains exactly those.
 fn skipped(mut bytes: &[u8], count: usize, entries: usize) -> Option<Vec<(u32, String)>> {
     let mut skipped: Vec<(u32, String)> = Vec::new();
     for _ in 0..count {
@@ -225,7 +224,7 @@ fn skipped(mut bytes: &[u8], count: usize, entries: usize) -> Option<Vec<(u32, S
     bytes.is_empty().then_some(skipped)
 }
 
-/// A reader that knows the checksum of what it has read.
+/// A reader that computes the checksum of what it has read.
 struct Summed {
     inner: File,
     sum: u32,
@@ -239,7 +238,7 @@ impl Summed {
         Ok(bytes)
     }
 
-    fn some(&mut self, count: usize) -> io::Result<Vec<u8>> {
+    fn read_vec(&mut self, count: usize) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         bytes
             .try_reserve_exact(count)

@@ -1,4 +1,4 @@
-//! What is in a folder or a list of images, and what a training would refuse of it.
+//! Describes a folder or list of images, and what a training would reject.
 
 use super::cache::Content;
 use super::source::{divide, from, left_out, summary};
@@ -13,14 +13,15 @@ use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-/// What [`check`] found.
+/// The result of [`check`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ImageCheck {
     /// The folder or the list.
     pub source: PathBuf,
-    /// What a training would take as parts and as classes, in one line; none where it would refuse.
+    /// The parts and classes that a training would use, in one line; `None` if it would reject the
+    /// data.
     pub summary: Option<String>,
-    /// The images by part and class, broken ones too; by name of the class.
+    /// The images by part and class, including broken ones; sorted by class name.
     pub classes: Vec<ClassImages>,
     /// The sizes of images, the most frequent first.
     pub sizes: Vec<SizeImages>,
@@ -28,108 +29,108 @@ pub struct ImageCheck {
     pub grey: usize,
     /// Images with colour.
     pub colour: usize,
-    /// Images that cannot be read.
+    /// Images that cannot be decoded.
     pub broken: Vec<BrokenImage>,
-    /// Files of the same content: first those with several labels, then those in several parts.
+    /// Files with equal content: first those with several labels, then those in several parts.
     pub duplicates: Vec<Duplicates>,
-    /// Files and folders that are hidden, or that systems leave.
+    /// Number of hidden files and folders and of system files.
     pub passed_over: usize,
-    /// Folders that links lead to once more, and pipes, sockets and devices.
+    /// Number of folders reached a second time through links, and of pipes, sockets and devices.
     pub skipped: usize,
-    /// Files that are not images by their names.
+    /// Files without an image extension.
     pub others: OtherFiles,
-    /// The last three in a sentence.
+    /// The last three counts in a sentence.
     pub left_aside: Option<String>,
-    /// What may be wrong, a sentence each.
+    /// Possible problems, one sentence each.
     pub warnings: Vec<String>,
-    /// What a training would refuse, a sentence each.
+    /// Reasons for which a training would reject the data, one sentence each.
     pub errors: Vec<String>,
 }
 
 /// The images of a class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClassImages {
-    /// The class.
+    /// Name of the class.
     pub name: String,
-    /// How many there are.
+    /// Number of images.
     pub images: usize,
-    /// How many of them are in each part, where the data says so: train, test, open-set, held-out.
+    /// Number of images in each part, if the data defines parts: train, test, open-set, held-out.
     pub parts: BTreeMap<String, usize>,
 }
 
-/// The images of a size.
+/// The images of one size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SizeImages {
     /// Rows.
     pub height: usize,
     /// Columns.
     pub width: usize,
-    /// How many there are.
+    /// Number of images.
     pub images: usize,
 }
 
-/// An image that cannot be read.
+/// An image that cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct BrokenImage {
-    /// Its path within the folder, or that of the list.
+    /// Its path relative to the folder, or to that of the list.
     pub path: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// How bad it is that files have the same content.
+/// Severity of equal files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DuplicateKind {
-    /// They have several labels.
+    /// In several classes.
     AcrossLabels,
-    /// They are in several parts: what is tested on is trained on.
+    /// In several parts: test images are trained on.
     AcrossParts,
-    /// They are of one class and in one part.
+    /// In one class and one part.
     WithinClass,
 }
 
-/// Files of the same content.
+/// Files with equal content.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Duplicates {
-    /// How bad it is.
+    /// The severity.
     pub kind: DuplicateKind,
-    /// The files, by their paths within the folder, or that of the list.
+    /// Paths of the files, relative to the folder or to that of the list.
     pub paths: Vec<String>,
-    /// The classes that they are in.
+    /// Their classes.
     pub classes: Vec<String>,
 }
 
-/// Whether a folder holds images anywhere, such as are not read included.
+/// Whether a folder contains images anywhere below it, including images of unsupported formats.
 ///
 /// # Errors
-/// A folder in it cannot be read.
+/// A folder below it cannot be read.
 pub fn holds_images(dir: &Path) -> Result<bool, DataError> {
     Ok(tree::scan(dir)?.root.has_images)
 }
 
-/// Reads all images of a folder or a list, and says what is in it and what a training with these
-/// options would refuse. Nothing is written.
+/// Reads all images of a folder or list, and reports its content and what a training with these
+/// options would reject. Writes nothing.
 pub fn check(path: &Path, options: &SourceOptions) -> ImageCheck {
-    let mut found = ImageCheck {
+    let mut report = ImageCheck {
         source: path.to_owned(),
         ..ImageCheck::default()
     };
-    if let Err(error) = look(path, options, &mut found) {
-        found.errors.push(error.to_string());
+    if let Err(error) = inspect(path, options, &mut report) {
+        report.errors.push(error.to_string());
     }
-    found
+    report
 }
 
-/// One image that can be read.
+/// A decoded image.
 struct Seen {
     size: [usize; 2],
     grey: bool,
     digest: Digest,
 }
 
-fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<(), DataError> {
-    // Of a folder that is refused it is still said what is in it.
+fn inspect(path: &Path, options: &SourceOptions, report: &mut ImageCheck) -> Result<(), DataError> {
+    // The content of a rejected folder is still reported.
     let (mut list, refused) = match ImageList::from_path_as(path, options.class_folders) {
         Ok(list) => (list, None),
         Err(error) => match path.is_dir().then(|| ImageList::from_anything(path)) {
@@ -141,26 +142,30 @@ fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<
     if let Some(file) = &options.exclude {
         list = left_out(list, file, &mut remarks)?;
     }
-    found.passed_over = list.reading.passed_over;
-    found.skipped = list.reading.skipped;
-    found.others = list.reading.others.clone();
-    found.left_aside = list.reading.left_aside();
-    found.warnings.clone_from(&list.reading.warnings);
-    found.classes = classes(&list);
+    report.passed_over = list.reading.passed_over;
+    report.skipped = list.reading.skipped;
+    report.others = list.reading.others.clone();
+    report.left_aside = list.reading.left_aside();
+    report.warnings.clone_from(&list.reading.warnings);
+    report.classes = classes(&list);
     let name = |entry: usize| list.path_within(&list.entries[entry].path);
-    let seen: Vec<Result<Seen, String>> = list.entries.par_iter().map(|e| see(&e.path)).collect();
+    let seen: Vec<Result<Seen, String>> = list
+        .entries
+        .par_iter()
+        .map(|e| decode_and_hash(&e.path))
+        .collect();
     let mut skipped = Vec::new();
     let mut sizes: HashMap<[usize; 2], usize> = HashMap::new();
     for (entry, seen) in seen.iter().enumerate() {
         match seen {
             Ok(seen) => {
                 *sizes.entry(seen.size).or_default() += 1;
-                found.grey += usize::from(seen.grey);
-                found.colour += usize::from(!seen.grey);
+                report.grey += usize::from(seen.grey);
+                report.colour += usize::from(!seen.grey);
             }
             Err(reason) => {
                 skipped.push((entry as u32, reason.clone()));
-                found.broken.push(BrokenImage {
+                report.broken.push(BrokenImage {
                     path: name(entry),
                     reason: reason.clone(),
                 });
@@ -172,11 +177,11 @@ fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<
         width,
         images,
     };
-    found.sizes = sizes.into_iter().map(size).collect();
-    found
+    report.sizes = sizes.into_iter().map(size).collect();
+    report
         .sizes
         .sort_by_key(|size| (usize::MAX - size.images, size.height, size.width));
-    found.duplicates = duplicates(&list, &seen, name);
+    report.duplicates = duplicates(&list, &seen, name);
     if let Some(error) = refused {
         return Err(error);
     }
@@ -188,12 +193,12 @@ fn look(path: &Path, options: &SourceOptions, found: &mut ImageCheck) -> Result<
     list.check_broken(&content, options.images.broken)?;
     let split = divide(path, &list, stand_in(&list, &seen)?, options)?;
     refuse_trained(&split, path)?;
-    found.warnings.clone_from(&split.warnings);
-    found.summary = Some(summary(&split, &from(&list)));
+    report.warnings.clone_from(&split.warnings);
+    report.summary = Some(summary(&split, &from(&list)));
     Ok(())
 }
 
-fn see(path: &Path) -> Result<Seen, String> {
+fn decode_and_hash(path: &Path) -> Result<Seen, String> {
     let image =
         decode::read(path).and_then(|bytes| Ok((decode::image(&bytes)?, Digest::of(&bytes))));
     let (image, digest) =
@@ -222,7 +227,7 @@ fn classes(list: &ImageList) -> Vec<ClassImages> {
     classes
 }
 
-/// Files of the same content, the worst first.
+/// Files with equal content, most severe first.
 fn duplicates(
     list: &ImageList,
     seen: &[Result<Seen, String>],
@@ -260,7 +265,7 @@ fn duplicates(
     duplicates
 }
 
-/// The images that can be read, with one black pixel each.
+/// The readable images, each with a single black pixel.
 fn stand_in(list: &ImageList, seen: &[Result<Seen, String>]) -> Result<Decoded, DataError> {
     let read = seen.iter().enumerate();
     let read = read.filter_map(|(entry, seen)| Some((entry, seen.as_ref().ok()?.digest)));

@@ -1,7 +1,7 @@
-//! From a file to the bytes of an image. What a file says of itself is not believed: sizes are
-//! checked before memory is taken.
+//! Decodes an image file to bytes. File headers are not trusted: sizes are checked before memory is
+//! allocated.
 
-use super::{DecodedImage, Wrong, jpeg};
+use super::{DecodedImage, ExpectedFound, jpeg};
 use crate::error::DataError;
 use crate::file::{open_file, read_at_most};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -9,12 +9,12 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Most bytes of a file.
-const LARGEST_FILE: u64 = 256 << 20;
-/// Most rows or columns of an image.
-const LARGEST_SIDE: u32 = 16_384;
-/// Most bytes of a decoded image.
-const LARGEST_IMAGE: u64 = 512 << 20;
+/// Maximum size of a file in bytes.
+const MAX_FILE_BYTES: u64 = 256 << 20;
+/// Maximum number of rows or columns of an image.
+const MAX_SIDE: u32 = 16_384;
+/// Maximum size of a decoded image in bytes.
+const MAX_IMAGE_BYTES: u64 = 512 << 20;
 
 const FORMATS: [ImageFormat; 5] = [
     ImageFormat::Jpeg,
@@ -25,9 +25,9 @@ const FORMATS: [ImageFormat; 5] = [
 ];
 const AN_IMAGE: &str = "a JPEG, PNG, WebP, BMP or PNM image";
 
-/// The bytes of an image's file.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Wrong> {
-    // The path stands before the message already.
+/// Reads the bytes of an image file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ExpectedFound> {
+    // The message already starts with the path.
     let unreadable = |error| {
         let found = match error {
             DataError::Format { found, .. } => found,
@@ -37,40 +37,42 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Wrong> {
         (AN_IMAGE.to_owned(), found)
     };
     let file = open_file(path).map_err(unreadable)?;
-    let bytes = read_at_most(file, LARGEST_FILE, path)
+    let bytes = read_at_most(file, MAX_FILE_BYTES, path)
         .map_err(|error| (AN_IMAGE.to_owned(), error.to_string()))?;
-    if bytes.len() as u64 > LARGEST_FILE {
+    if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err((
-            format!("at most {} MiB", LARGEST_FILE >> 20),
+            format!("at most {} MiB", MAX_FILE_BYTES >> 20),
             "a larger file".to_owned(),
         ));
     }
     Ok(bytes)
 }
 
-/// The image in the bytes of a file, upright, of one channel or three.
-pub(crate) fn image(bytes: &[u8]) -> Result<DecodedImage, Wrong> {
+/// Decodes the bytes of a file to an upright image of one or three channels.
+pub(crate) fn image(bytes: &[u8]) -> Result<DecodedImage, ExpectedFound> {
     guarded(|| decode(bytes))
 }
 
-/// What a decoder says, and if it panics that it did.
-pub(crate) fn guarded<T>(decode: impl FnOnce() -> Result<T, Wrong>) -> Result<T, Wrong> {
+/// Runs a decoder and converts a panic to an error.
+pub(crate) fn guarded<T>(
+    decode: impl FnOnce() -> Result<T, ExpectedFound>,
+) -> Result<T, ExpectedFound> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
         Err((
             "content that can be decoded".to_owned(),
-            "some that the decoder panics at".to_owned(),
+            "content that makes the decoder panic".to_owned(),
         ))
     })
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, Wrong> {
+pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, ExpectedFound> {
     if bytes.is_empty() {
         return Err((AN_IMAGE.to_owned(), "an empty file".to_owned()));
     }
     let format = image::guess_format(bytes)
         .ok()
         .filter(|format| FORMATS.contains(format))
-        .ok_or_else(|| (AN_IMAGE.to_owned(), "other first bytes".to_owned()))?;
+        .ok_or_else(|| (AN_IMAGE.to_owned(), "an unknown file signature".to_owned()))?;
     let image = if format == ImageFormat::Jpeg {
         jpeg::decode(bytes, allowed)?
     } else {
@@ -79,34 +81,34 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, Wrong> {
     eight_bits(image)
 }
 
-/// Refuses an image of more columns, rows or bytes than are read.
-fn allowed([width, height]: [u32; 2], bytes: u64) -> Result<(), Wrong> {
-    if width <= LARGEST_SIDE && height <= LARGEST_SIDE && bytes <= LARGEST_IMAGE {
+/// Rejects an image with too many columns, rows or bytes.
+fn allowed([width, height]: [u32; 2], bytes: u64) -> Result<(), ExpectedFound> {
+    if width <= MAX_SIDE && height <= MAX_SIDE && bytes <= MAX_IMAGE_BYTES {
         return Ok(());
     }
     Err((
         format!(
-            "an image of at most {LARGEST_SIDE}x{LARGEST_SIDE} pixels and {} MiB",
-            LARGEST_IMAGE >> 20
+            "an image of at most {MAX_SIDE}x{MAX_SIDE} pixels and {} MiB",
+            MAX_IMAGE_BYTES >> 20
         ),
         format!("{width}x{height}"),
     ))
 }
 
-fn other_than_jpeg(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, Wrong> {
+fn other_than_jpeg(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, ExpectedFound> {
     let name = format.extensions_str()[0].to_uppercase();
     let damaged = |error: image::ImageError| (format!("an undamaged {name}"), error.to_string());
-    // Without the sides, so that the size is known when it is refused.
+    // Without limits on the sides, so that the error can report the size.
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(LARGEST_IMAGE);
+    limits.max_alloc = Some(MAX_IMAGE_BYTES);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     allowed(decoder.dimensions().into(), decoder.total_bytes())?;
-    limits.max_image_width = Some(LARGEST_SIDE);
-    limits.max_image_height = Some(LARGEST_SIDE);
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
     decoder.set_limits(limits).map_err(damaged)?;
-    // An orientation that cannot be read is none.
+    // An unreadable orientation counts as none.
     let orientation = decoder
         .orientation()
         .unwrap_or(image::metadata::Orientation::NoTransforms);
@@ -115,8 +117,8 @@ fn other_than_jpeg(bytes: &[u8], format: ImageFormat) -> Result<DynamicImage, Wr
     Ok(image)
 }
 
-/// Eight bits a value, and white where nothing is.
-fn eight_bits(image: DynamicImage) -> Result<DecodedImage, Wrong> {
+/// Converts to eight bits per value, with transparent areas on white.
+fn eight_bits(image: DynamicImage) -> Result<DecodedImage, ExpectedFound> {
     let (height, width) = (image.height() as usize, image.width() as usize);
     let (bytes, channels) = match (image.color().has_color(), image.color().has_alpha()) {
         (false, false) => (image.into_luma8().into_raw(), 1),
@@ -128,7 +130,7 @@ fn eight_bits(image: DynamicImage) -> Result<DecodedImage, Wrong> {
         .map_err(|error| ("an image with pixels".to_owned(), error.to_string()))
 }
 
-/// Pixels of `N` bytes, the last of which is the opacity, on a white page.
+/// Blends pixels of `N` bytes, the last of which is opacity, onto white.
 fn on_white<const N: usize>(pixels: &[u8]) -> Vec<u8> {
     let pixels = pixels.as_chunks::<N>().0;
     let blend = |pixel: &[u8; N]| {

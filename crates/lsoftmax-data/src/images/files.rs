@@ -1,4 +1,4 @@
-//! Images by the names of their files.
+//! Image lists from file names.
 
 use super::kinds::is_image;
 use super::list::Reading;
@@ -9,16 +9,20 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 impl ImageList {
-    /// Single files; the class of each is the name of the folder that it lies in.
+    /// Creates a list of single files. The class of each is the name of its folder.
     ///
     /// # Errors
-    /// There are none.
+    /// There are no files.
     pub fn from_files(files: &[PathBuf]) -> Result<Self, DataError> {
         let Some(first) = files.first() else {
-            return Err(DataError::number("the number of images", "at least 1", 0));
+            return Err(DataError::out_of_range(
+                "the number of images",
+                "at least 1",
+                0,
+            ));
         };
         let name = |file: &PathBuf| {
-            // A file named alone lies in the folder we are in.
+            // A bare file name is in the current folder.
             let whole = file.canonicalize().unwrap_or_else(|_| file.clone());
             let folder = whole.parent().and_then(Path::file_name).unwrap_or_default();
             nfc(&text(folder)).into_owned()
@@ -45,12 +49,12 @@ impl ImageList {
         })
     }
 
-    /// The images of anything: one file, a folder of images without classes, or what
-    /// [`from_path`](Self::from_path) takes. A folder whose folders can be understood in more than
-    /// one way has a class for each folder that holds images.
+    /// Lists the images of any path: a single file, a folder of images without classes, or anything
+    /// that [`from_path`](Self::from_path) accepts. If the subfolders are ambiguous, each folder
+    /// with images is a class.
     ///
     /// # Errors
-    /// As [`from_path`](Self::from_path); images that lie beside folders of images.
+    /// As [`from_path`](Self::from_path); or images next to folders of images.
     pub fn from_anything(path: &Path) -> Result<Self, DataError> {
         if path.is_dir() {
             folder::list_any(path)
@@ -87,7 +91,7 @@ mod tests {
         assert_eq!(classes.class_names, ["a", "b c"]);
         assert!(
             ImageList::from_anything(&dir.path().join("none.png")).is_ok(),
-            "named when read"
+            "reported when read"
         );
         assert!(ImageList::from_anything(&dir.path().join("none")).is_err());
         assert!(ImageList::from_files(&[]).is_err());

@@ -1,17 +1,17 @@
-//! From any size to the one that is asked for.
+//! Resizes images.
 
-use super::{DecodedImage, Fit, Wrong};
+use super::{DecodedImage, ExpectedFound, Fit};
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 
-/// Writes the image `[channel, height, width]` into `out`, which has that length.
+/// Writes the image `[channel, height, width]` into `out`, which must have that length.
 pub(crate) fn fit(
     image: &DecodedImage,
     fit: Fit,
     [height, width]: [usize; 2],
     resizer: &mut Resizer,
     out: &mut [u8],
-) -> Result<(), Wrong> {
+) -> Result<(), ExpectedFound> {
     let inner = match fit {
         Fit::Crop | Fit::Stretch => [height, width],
         Fit::Pad => within([image.height(), image.width()], [height, width]),
@@ -29,7 +29,7 @@ pub(crate) fn fit(
     };
     let failed = |error: &dyn std::fmt::Display| {
         (
-            format!("an image that can be brought to {height}x{width}"),
+            format!("an image that can be resized to {height}x{width}"),
             format!("{}x{}: {error}", image.height(), image.width()),
         )
     };
@@ -57,11 +57,11 @@ pub(crate) fn fit(
     Ok(())
 }
 
-/// The largest size of this shape within another, at least one pixel each way.
+/// The largest size of this aspect ratio within another size, at least one pixel in each direction.
 fn within(image: [usize; 2], size: [usize; 2]) -> [usize; 2] {
     let [h, w] = image.map(|side| side as u64);
     let [height, width] = size.map(|side| side as u64);
-    // The side that is the longer one against its room fills it; the other is rounded.
+    // The relatively longer side fills its room; the other is rounded.
     let scaled =
         |side: u64, room: u64, other: u64| ((2 * side * room + other) / (2 * other)).max(1);
     if h * width > w * height {
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_of_the_size_stays_as_it_is() {
+    fn an_image_of_the_right_size_is_unchanged() {
         let bytes: Vec<u8> = (0..60).map(|i| (i * 37 % 256) as u8).collect();
         let image = DecodedImage::new(bytes.clone(), [4, 5, 3]).unwrap();
         for how in [Fit::Crop, Fit::Stretch, Fit::Pad] {
@@ -100,9 +100,9 @@ mod tests {
     }
 
     #[test]
-    fn crop_keeps_the_middle_stretch_everything_pad_the_shape() {
+    fn crop_keeps_the_middle_stretch_the_whole_image_pad_the_aspect_ratio() {
         let crop = fitted(&stripes(), Fit::Crop, [10, 10]);
-        // The filter reaches a little over the edge of what is cut off.
+        // The filter reaches slightly beyond the cropped edge.
         assert!(crop.iter().all(|byte| byte.abs_diff(120) < 8), "{crop:?}");
         let stretch = fitted(&stripes(), Fit::Stretch, [10, 9]);
         assert_eq!((stretch[0], stretch[4], stretch[8]), (30, 120, 210));
@@ -115,8 +115,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_finer_than_a_pixel_becomes_its_mean() {
-        // One black, one white column: a filter that aliases gives stripes again.
+    fn details_finer_than_a_pixel_are_averaged() {
+        // Alternating black and white columns: an aliasing filter would give stripes again.
         let image = DecodedImage::new([0, 255].repeat(64 * 32), [64, 64, 1]).unwrap();
         let out = fitted(&image, Fit::Stretch, [8, 8]);
         assert!(out.iter().all(|&byte| byte.abs_diff(127) < 6), "{out:?}");

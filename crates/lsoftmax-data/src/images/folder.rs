@@ -1,8 +1,8 @@
-//! The classes of a folder of folders.
+//! Derives classes from a folder of folders.
 
 use super::kinds::{ENDINGS, OtherFiles};
 use super::list::Reading;
-use super::parts::{Role, roles, says_nothing};
+use super::parts::{Role, is_generic, roles};
 use super::tree::{Folder, Tree, scan};
 use super::{ClassFolders, ImageEntry, ImageList, Part};
 use crate::error::DataError;
@@ -10,21 +10,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 const LAYOUT: &str = "a folder of images for each class, such as NAME/1.jpg";
-const LIST: &str = "a list says which image is what (.csv with the columns path, label, split)";
+const LIST: &str = "use a list (.csv with the columns path, label, split)";
 
-/// How many of something a message names.
-const NAMED: usize = 5;
+/// Maximum number of names in a message.
+const MAX_NAMED: usize = 5;
 
-/// A class: its name, and the folders of its images.
+/// A class: its name and the folders of its images.
 type Class<'a> = (String, Vec<&'a Folder>);
 
-/// The images of a folder and their classes.
+/// Lists the images of a folder with their classes.
 pub(super) fn list(dir: &Path, how: ClassFolders) -> Result<ImageList, DataError> {
     read(dir, &scan(dir)?, how, true)
 }
 
-/// The images of a folder for which classes do not matter much: all of a flat folder, or those of
-/// the folders in it by the way to each.
+/// Lists the images of a folder when classes are secondary: all of a flat folder, or those of its
+/// subfolders with their relative paths as classes.
 pub(super) fn list_any(dir: &Path) -> Result<ImageList, DataError> {
     let tree = scan(dir)?;
     let flat = tree.root.with_images().next().is_none();
@@ -38,8 +38,8 @@ pub(super) fn list_any(dir: &Path) -> Result<ImageList, DataError> {
         .or_else(|_| read(dir, &tree, ClassFolders::Each, false))
 }
 
-/// What a search found as parts and classes. Unless `strict`, there are no parts, and a class whose
-/// images are not read is left out.
+/// Converts a scanned tree to parts and classes. Unless `strict`, there are no parts, and a class
+/// without readable images is left out.
 fn read(dir: &Path, tree: &Tree, how: ClassFolders, strict: bool) -> Result<ImageList, DataError> {
     if tree.root.leaves().iter().all(|leaf| leaf.images.is_empty()) {
         return Err(none(dir, &tree.root.all_others()));
@@ -51,8 +51,8 @@ fn read(dir: &Path, tree: &Tree, how: ClassFolders, strict: bool) -> Result<Imag
     let mut found = Vec::new();
     for (part, folder) in parts {
         let folder = within(folder, part);
-        if !folder.way.is_empty() {
-            reading.folders.push((folder.way.clone(), part));
+        if !folder.relative.is_empty() {
+            reading.folders.push((folder.relative.clone(), part));
         }
         let mut classes = classes(dir, folder, how)?;
         if strict {
@@ -86,7 +86,7 @@ fn read(dir: &Path, tree: &Tree, how: ClassFolders, strict: bool) -> Result<Imag
     })
 }
 
-/// The error that there are no images.
+/// The error for a folder without images.
 fn none(dir: &Path, others: &OtherFiles) -> DataError {
     let found = if others.is_empty() {
         String::new()
@@ -100,7 +100,7 @@ fn none(dir: &Path, others: &OtherFiles) -> DataError {
     }
 }
 
-/// The folder that the parts or the classes lie in: that of the data, or one that wraps them.
+/// The folder that contains the parts or classes: the given one, or a single wrapper within it.
 fn base(root: &Folder, how: ClassFolders) -> &Folder {
     let mut chain = vec![root];
     let mut last = root;
@@ -111,20 +111,20 @@ fn base(root: &Folder, how: ClassFolders) -> &Folder {
     if last.images.is_empty() && last.with_images().nth(1).is_some() {
         let folders: Vec<&Folder> = last.with_images().collect();
         let has_parts = roles(&folders).iter().any(Option::is_some);
-        // Who says what the classes are means the folders of the data itself.
+        // An explicit choice of class folders refers to the given folder itself.
         return if has_parts || how == ClassFolders::Auto {
             last
         } else {
             root
         };
     }
-    // One class: it has the name of the highest folder whose name says something.
+    // One class: it is named after the highest folder with a meaningful name.
     let wrappers = chain.iter().skip(1).take(chain.len().saturating_sub(2));
-    let wrappers = wrappers.take_while(|folder| says_nothing(&folder.name));
+    let wrappers = wrappers.take_while(|folder| is_generic(&folder.name));
     wrappers.last().copied().unwrap_or(root)
 }
 
-/// A part, or the only folder in it where the name of that says nothing (`seg_train/seg_train`).
+/// A part, or its only subfolder if that has a generic name (`seg_train/seg_train`).
 fn within(folder: &Folder, part: Option<Part>) -> &Folder {
     let mut folder = folder;
     if part.is_none() {
@@ -132,7 +132,7 @@ fn within(folder: &Folder, part: Option<Part>) -> &Folder {
     }
     while let Some(only) = folder.only() {
         let deeper = only.images.is_empty() && only.with_images().next().is_some();
-        if !deeper || !says_nothing(&only.name) {
+        if !deeper || !is_generic(&only.name) {
             break;
         }
         folder = only;
@@ -140,17 +140,17 @@ fn within(folder: &Folder, part: Option<Part>) -> &Folder {
     folder
 }
 
-/// Names of folders for a message.
+/// Folder names for a message.
 fn names<'a>(folders: impl IntoIterator<Item = &'a Folder>) -> String {
     let names: Vec<&str> = folders.into_iter().map(|folder| &*folder.name).collect();
-    some(&names)
+    first_names(&names)
 }
 
-/// The first of some names.
-pub(super) fn some(names: &[&str]) -> String {
-    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>();
+/// The first few names.
+pub(super) fn first_names(names: &[&str]) -> String {
+    let first = names.iter().take(MAX_NAMED).copied().collect::<Vec<_>>();
     let first = first.join(", ");
-    match names.len().saturating_sub(NAMED) {
+    match names.len().saturating_sub(MAX_NAMED) {
         0 => first,
         more => format!("{first} and {more} more"),
     }
@@ -158,7 +158,7 @@ pub(super) fn some(names: &[&str]) -> String {
 
 type Parts<'a> = Vec<(Option<Part>, &'a Folder)>;
 
-/// The folders that are parts by their names, if there are some, and all others are none.
+/// The folders that are parts by name, if there are some and no other folders.
 fn parts<'a>(
     dir: &Path,
     base: &'a Folder,
@@ -193,23 +193,23 @@ fn parts<'a>(
     }
     if !complete {
         return wrong(
-            "parts such as train and test, or a folder a class",
+            "parts such as train and test, or one folder per class",
             format!(
-                "{own} beside {others}; --class-folders top makes each of them a class, or {LIST}"
+                "{own} next to {others}; --class-folders top makes each of them a class, or {LIST}"
             ),
         );
     }
     if !others.is_empty() {
         return wrong(
             "train and test as the only folders with images",
-            format!("{others} beside the parts {own}; move it elsewhere, or {LIST}"),
+            format!("{others} next to the parts {own}; move it elsewhere, or {LIST}"),
         );
     }
     if !flat.is_empty() {
         return wrong(
             "a folder of images for each class in each of the parts",
             format!(
-                "images directly in {flat}; if these are classes, say --class-folders top, or {LIST}"
+                "images directly in {flat}; if these are classes, use --class-folders top, or {LIST}"
             ),
         );
     }
@@ -219,7 +219,7 @@ fn parts<'a>(
             let twice = names(twice.map(|(_, folder)| *folder));
             return wrong(
                 "one folder for each part",
-                format!("{twice} for one; {LIST}"),
+                format!("{twice} for the same part; {LIST}"),
             );
         }
     }
@@ -237,15 +237,15 @@ fn parts<'a>(
     Ok(Some(parts))
 }
 
-/// The classes in a folder, in the order of their folders.
+/// The classes of a folder, in the order of their folders.
 fn classes<'a>(
     dir: &Path,
     root: &'a Folder,
     how: ClassFolders,
 ) -> Result<Vec<Class<'a>>, DataError> {
-    let place = match &*root.way {
+    let place = match &*root.relative {
         "" => dir.to_owned(),
-        way => dir.join(way),
+        relative => dir.join(relative),
     };
     if let Some(image) = root.images.first() {
         let name = image.file_name().unwrap_or_default().to_string_lossy();
@@ -255,18 +255,18 @@ fn classes<'a>(
         );
         return Err(DataError::format(place, LAYOUT, found));
     }
-    let way = |folder: &Folder| match root.way.len() {
-        0 => folder.way.clone(),
-        length => folder.way[length + 1..].to_owned(),
+    let relative = |folder: &Folder| match root.relative.len() {
+        0 => folder.relative.clone(),
+        length => folder.relative[length + 1..].to_owned(),
     };
     if how == ClassFolders::Each {
         return Ok(root
             .leaves()
             .into_iter()
-            .map(|leaf| (way(leaf), vec![leaf]))
+            .map(|leaf| (relative(leaf), vec![leaf]))
             .collect());
     }
-    // By the name of the folder that holds the images.
+    // Indexed by the name of the folder that holds the images.
     let mut holders: BTreeMap<&str, &Folder> = BTreeMap::new();
     let mut classes = Vec::new();
     for top in root.with_images() {
@@ -280,7 +280,7 @@ fn classes<'a>(
                 [] => None,
             };
             if let Some([first, second]) = twice {
-                let (a, b) = (way(first), way(second));
+                let (a, b) = (relative(first), relative(second));
                 let found = if roles(&[first, second]).iter().any(Option::is_some) {
                     format!(
                         "parts in classes, {a} and {b}: put the classes into the parts, or {LIST}"
@@ -308,7 +308,7 @@ fn classes<'a>(
     Ok(classes)
 }
 
-/// Refuses a class whose images are all of formats or names that are not read.
+/// Rejects a class that has only images with unsupported formats or extensions.
 fn unusable(dir: &Path, classes: &[Class]) -> Result<(), DataError> {
     for (name, folders) in classes {
         if folders.iter().all(|folder| folder.images.is_empty()) {
@@ -322,7 +322,7 @@ fn unusable(dir: &Path, classes: &[Class]) -> Result<(), DataError> {
                     "images of the class {name:?} that are read (.{})",
                     ENDINGS.join(", .")
                 ),
-                format!("{others} in {}", folders[0].way),
+                format!("{others} in {}", folders[0].relative),
             ));
         }
     }
@@ -330,8 +330,7 @@ fn unusable(dir: &Path, classes: &[Class]) -> Result<(), DataError> {
 }
 
 impl Tree {
-    /// What was passed over, and what may be wrong: folders without images, and images that are not
-    /// read.
+    /// Ignored files and possible problems: folders without images, and unsupported images.
     fn reading(&self) -> Reading {
         let mut reading = Reading {
             passed_over: self.passed_over,
@@ -341,15 +340,15 @@ impl Tree {
         };
         let mut empty = Vec::new();
         without_images(&self.root, &mut empty);
-        for folder in empty.iter().take(NAMED) {
+        for folder in empty.iter().take(MAX_NAMED) {
             reading.warnings.push(format!(
                 "no images in {} ({}): it is not a class",
-                folder.way,
+                folder.relative,
                 folder.all_others()
             ));
         }
-        if empty.len() > NAMED {
-            let more = empty.len() - NAMED;
+        if empty.len() > MAX_NAMED {
+            let more = empty.len() - MAX_NAMED;
             reading
                 .warnings
                 .push(format!("no images in {more} more folders"));
@@ -358,22 +357,22 @@ impl Tree {
         if !unread.is_empty() {
             let leaves = self.root.leaves().into_iter();
             let leaves = leaves.filter(|leaf| !leaf.others.images().is_empty());
-            let places: Vec<&str> = leaves.map(|leaf| &*leaf.way).collect();
-            let places = some(&places);
+            let places: Vec<&str> = leaves.map(|leaf| &*leaf.relative).collect();
+            let places = first_names(&places);
             let places = if places.is_empty() {
                 String::new()
             } else {
                 format!(" (in {places})")
             };
             reading.warnings.push(format!(
-                "images not read, for their format or the ending of their names: {unread}{places}"
+                "images not read because of their format or file extension: {unread}{places}"
             ));
         }
         reading
     }
 }
 
-/// The folders without images beside those that have some: classes may have been meant.
+/// Folders without images next to folders with images: they may have been meant as classes.
 fn without_images<'a>(folder: &'a Folder, found: &mut Vec<&'a Folder>) {
     if !folder.images.is_empty() {
         return;
@@ -387,26 +386,26 @@ fn without_images<'a>(folder: &'a Folder, found: &mut Vec<&'a Folder>) {
     }
 }
 
-/// Warnings of classes whose names differ in case, blanks, `-` and `_` only.
+/// Warnings about classes whose names differ only in case, blanks, `-` and `_`.
 pub(super) fn alike(class_names: &[String]) -> Vec<String> {
     let mut seen: HashMap<String, &str> = HashMap::new();
     let mut warnings = Vec::new();
     for name in class_names {
         if let Some(other) = seen.insert(plain(name), name) {
             warnings.push(format!(
-                "the classes {other:?} and {name:?} differ in case, blanks, - or _ only"
+                "the classes {other:?} and {name:?} differ only in case, blanks, - or _"
             ));
         }
     }
-    let more = warnings.len().saturating_sub(NAMED);
+    let more = warnings.len().saturating_sub(MAX_NAMED);
     if more > 0 {
-        warnings.truncate(NAMED);
-        warnings.push(format!("{more} more pairs of classes have names alike"));
+        warnings.truncate(MAX_NAMED);
+        warnings.push(format!("{more} more pairs of classes have similar names"));
     }
     warnings
 }
 
-/// A name in lower case, with one blank for blanks, `-` and `_`.
+/// A name in lower case, with one blank for each blank, `-` or `_`.
 pub(super) fn plain(name: &str) -> String {
     let lower = name.to_lowercase();
     let words = lower.split(|char: char| char.is_whitespace() || char == '-' || char == '_');

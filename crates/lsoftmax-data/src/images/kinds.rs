@@ -1,5 +1,5 @@
-//! What a file or folder is by its name: an image, an image of a format that is not read, something
-//! that a system left, or something else.
+//! Classifies files and folders by name: images, images of unsupported formats, system files, and
+//! others.
 
 use image::ImageFormat;
 use serde::Serialize;
@@ -10,20 +10,20 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-/// Endings of the names of images, in lower case.
+/// Extensions of image files, in lower case.
 pub(crate) const ENDINGS: [&str; 12] = [
     "jpg", "jpeg", "jpe", "jfif", "jif", "png", "webp", "bmp", "pgm", "ppm", "pbm", "pnm",
 ];
 
-/// Endings of images in formats that are not read.
+/// Extensions of unsupported image formats.
 const NOT_READ: [&str; 34] = [
     "apng", "arw", "avif", "cr2", "cr3", "dcm", "dib", "dng", "exr", "gif", "hdr", "heic", "heif",
     "ico", "j2k", "jp2", "jpf", "jpx", "jxl", "nef", "orf", "pam", "pcx", "pfm", "psd", "raf",
     "raw", "rw2", "svg", "tga", "tif", "tiff", "xcf", "xpm",
 ];
 
-/// Files and folders that systems, network drives and tools leave beside images, besides those
-/// whose names begin with a dot. In lower case.
+/// System files and folders next to images, left by operating systems, network drives and tools, in
+/// lower case. Names that start with a dot are handled separately.
 const LEFT_BY_SYSTEMS: [&str; 24] = [
     // macOS and its archives
     "__macosx",
@@ -55,41 +55,41 @@ const LEFT_BY_SYSTEMS: [&str; 24] = [
     "__pycache__",
 ];
 
-/// Whether a file or folder is passed over wherever folders are searched for images: it is hidden
-/// (its name begins with a dot, as `._1.jpg` and `.ipynb_checkpoints`), or a system left it
-/// (`__MACOSX`, `@eaDir`, `Thumbs.db`, `desktop.ini` and the like, in any case).
+/// Whether a search for images ignores a file or folder: it is hidden (its name starts with a dot,
+/// such as `._1.jpg` and `.ipynb_checkpoints`) or a system file (`__MACOSX`, `@eaDir`, `Thumbs.db`,
+/// `desktop.ini` and the like, in any case).
 pub(crate) fn is_passed_over(name: &OsStr) -> bool {
     if name.as_encoded_bytes().starts_with(b".") {
         return true;
     }
     let lower = name.to_string_lossy().to_lowercase();
-    // What Windows and Synology keep beside a file, as other systems show it.
+    // Files that Windows and Synology keep next to a file, as other systems show them.
     let ending = [":zone.identifier", "@synoeastream"];
     LEFT_BY_SYSTEMS.contains(&&*lower) || ending.iter().any(|ending| lower.ends_with(ending))
 }
 
-/// The ending of a name in lower case, without the dot; empty if there is none.
+/// The extension of a file in lower case, without the dot; empty if there is none.
 pub(super) fn ending(file: &Path) -> String {
     let ending = file.extension().unwrap_or_default();
     ending.to_string_lossy().to_lowercase()
 }
 
-/// Whether a file is an image by its name.
+/// Whether a file has an image extension.
 pub(crate) fn is_image(file: &Path) -> bool {
     ENDINGS.contains(&&*ending(file))
 }
 
-/// What image a file is whose name does not say so.
+/// The image content of a file without an image extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Content {
-    /// An image in a format that is not read.
+    /// An image of an unsupported format.
     NotRead,
-    /// An image that would be read under another name, of this format.
+    /// An image of this supported format with the wrong extension.
     Misnamed(&'static str),
 }
 
-/// What the first bytes of a file say. A pipe or device is never opened.
+/// Detects the content from the first bytes of a file. Never opens a pipe or device.
 fn sniff(path: &Path) -> Option<Content> {
     if !path.metadata().ok()?.is_file() {
         return None;
@@ -124,7 +124,7 @@ fn sniff(path: &Path) -> Option<Content> {
     }
 }
 
-/// Files that are not images by their names, counted by ending.
+/// Files without an image extension, counted by extension.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct OtherFiles {
@@ -138,12 +138,12 @@ struct Others {
     image: Option<Content>,
 }
 
-/// Files of an ending in a folder whose first bytes are looked at.
-const LOOKED_AT: usize = 4;
+/// Number of files per extension and folder whose content is inspected.
+const MAX_INSPECTED: usize = 4;
 
 impl OtherFiles {
-    /// Counts a file, and looks at what is in it, unless the ending says it or enough were looked
-    /// at.
+    /// Counts a file and inspects its content, unless the extension is known or enough files were
+    /// inspected.
     pub(super) fn add(&mut self, path: &Path) {
         let ending = ending(path);
         let not_read = NOT_READ.contains(&&*ending);
@@ -151,12 +151,12 @@ impl OtherFiles {
         others.files += 1;
         if not_read {
             others.image = Some(Content::NotRead);
-        } else if others.image.is_none() && others.files <= LOOKED_AT {
+        } else if others.image.is_none() && others.files <= MAX_INSPECTED {
             others.image = sniff(path);
         }
     }
 
-    /// Adds those of another folder.
+    /// Adds the counts of another folder.
     pub(super) fn extend(&mut self, other: &Self) {
         for (ending, others) in &other.by_ending {
             let own = self.by_ending.entry(ending.clone()).or_default();
@@ -165,17 +165,17 @@ impl OtherFiles {
         }
     }
 
-    /// The number of files.
+    /// Number of files.
     pub fn count(&self) -> usize {
         self.by_ending.values().map(|others| others.files).sum()
     }
 
-    /// Whether nothing was counted.
+    /// Whether no files were counted.
     pub fn is_empty(&self) -> bool {
         self.by_ending.is_empty()
     }
 
-    /// Those that are images all the same.
+    /// The files that contain images.
     pub(super) fn images(&self) -> Self {
         let images = self.by_ending.iter();
         let images = images.filter(|(_, others)| others.image.is_some());
@@ -185,7 +185,7 @@ impl OtherFiles {
     }
 }
 
-/// `4 .tif, 2 without ending (JPEG by content; name them .jpg)`, or `no files`.
+/// `4 .tif, 2 without extension (JPEG by content; name them .jpg)`, or `no files`.
 impl fmt::Display for OtherFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
@@ -195,7 +195,7 @@ impl fmt::Display for OtherFiles {
             let comma = if place > 0 { ", " } else { "" };
             write!(f, "{comma}{} ", others.files)?;
             match &**ending {
-                "" => f.write_str("without ending")?,
+                "" => f.write_str("without extension")?,
                 ending => write!(f, ".{ending}")?,
             }
             if let Some(Content::Misnamed(format)) = others.image {
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_systems_leave_is_passed_over_and_nothing_else() {
+    fn only_system_files_are_ignored() {
         for name in [
             ".DS_Store",
             "._1.jpg",
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_are_counted_by_ending_and_known_by_content() {
+    fn other_files_are_counted_by_extension_and_inspected() {
         let dir = tempfile::tempdir().unwrap();
         let mut others = OtherFiles::default();
         assert_eq!(others.to_string(), "no files");
@@ -261,7 +261,7 @@ mod tests {
         }
         assert_eq!(
             others.to_string(),
-            "1 without ending (JPEG by content: name them .jpg), 1 .bin, \
+            "1 without extension (JPEG by content: name them .jpg), 1 .bin, \
              1 .dat (PNG by content: name them .png), 1 .img, 2 .tif, 1 .txt"
         );
         assert_eq!((others.count(), others.images().count()), (7, 6));

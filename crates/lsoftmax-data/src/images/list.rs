@@ -6,47 +6,47 @@ use crate::faces::IdentityList;
 use crate::file::read_text;
 use crate::names::{nfc, spelled};
 use crate::origins::path_within;
-use crate::table::{LARGEST_FILE, Table};
+use crate::table::{MAX_FILE_BYTES, Table};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Images with their classes, not yet read.
+/// Image files with their classes, not yet decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageList {
-    /// The folder or the list file that they come from.
+    /// The folder or list file that the images come from.
     pub source: PathBuf,
-    /// A name for each class, in the order of the bytes, in Unicode's form C.
+    /// Class names in byte order, in Unicode normalisation form C.
     pub class_names: Vec<String>,
-    /// The images: of a folder by part, class and name, of a list in its order.
+    /// The images: of a folder by part, class and name; of a list in its order.
     pub entries: Vec<ImageEntry>,
-    /// How the folder was understood.
+    /// How the folder was interpreted.
     pub reading: Reading,
 }
 
-/// How a folder was understood, and what in it is not among the images.
+/// The interpretation of a folder, and its ignored content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// The folders in it that the classes lie in, with the part that each is: `train` and `test`,
-    /// or one that wraps all. None if the classes lie in the folder itself.
+    /// The subfolders that contain the classes, with the part of each: `train` and `test`, or one
+    /// wrapper. Empty if the classes are in the folder itself.
     pub folders: Vec<(String, Option<Part>)>,
-    /// Files and folders that are hidden, or that systems leave (`__MACOSX`, `Thumbs.db`).
+    /// Number of hidden files and folders and of system files (`__MACOSX`, `Thumbs.db`).
     pub passed_over: usize,
-    /// Folders that links lead to once more, and pipes, sockets and devices.
+    /// Number of folders reached a second time through links, and of pipes, sockets and devices.
     pub skipped: usize,
-    /// Files that are not images by their names.
+    /// Files without an image extension.
     pub others: OtherFiles,
-    /// What may be wrong, a sentence each.
+    /// Possible problems, one sentence each.
     pub warnings: Vec<String>,
 }
 
 impl Reading {
-    /// What is not among the images, in a sentence, if there is something.
+    /// The ignored content in a sentence; `None` if there is none.
     pub fn left_aside(&self) -> Option<String> {
         let mut left = Vec::new();
         if self.passed_over > 0 {
-            left.push(format!("{} hidden or left by systems", self.passed_over));
+            left.push(format!("{} hidden or system files", self.passed_over));
         }
         if !self.others.is_empty() {
             left.push(format!("other files: {}", self.others));
@@ -54,34 +54,34 @@ impl Reading {
         if self.skipped > 0 {
             let number = self.skipped;
             left.push(format!(
-                "{number} there twice by links, or neither file nor folder"
+                "{number} duplicated by links, or neither file nor folder"
             ));
         }
-        (!left.is_empty()).then(|| format!("left aside: {}", left.join("; ")))
+        (!left.is_empty()).then(|| format!("ignored: {}", left.join("; ")))
     }
 }
 
 /// An image of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageEntry {
-    /// Its file.
+    /// The image file.
     pub path: PathBuf,
-    /// Its class.
+    /// The class.
     pub label: u32,
-    /// What it is for, if the list says so.
+    /// The part, if the source defines it.
     pub part: Option<Part>,
 }
 
-/// What an image is for.
+/// The use of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// To train on.
+    /// Training.
     Train,
-    /// To test on, of a class that is trained on.
+    /// Testing, with a trained class.
     Test,
-    /// To test on, of a class that is not trained on.
+    /// Testing, with a class that is not trained on.
     OpenSet,
-    /// To choose a model by, of a class that is trained on.
+    /// Model selection, with a trained class.
     HeldOut,
 }
 
@@ -107,7 +107,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// A row of a list file, and its number for messages.
+/// A row of a list file with its number for messages.
 struct Row {
     number: u64,
     path: String,
@@ -115,19 +115,21 @@ struct Row {
     split: Option<String>,
 }
 
-const COLUMNS: &str = "the columns path, label and, if you like, split";
+const COLUMNS: &str = "the columns path, label and, optionally, split";
 
 impl ImageList {
-    /// The images of a folder, or of a list by the ending of its name: `.csv`, or `.parquet` with
+    /// Lists the images of a folder, or of a list file by its extension: `.csv`, or `.parquet` with
     /// the feature `parquet`.
     ///
     /// # Errors
-    /// As [`from_folder`](Self::from_folder) and [`from_csv`](Self::from_csv); or another ending.
+    /// As [`from_folder`](Self::from_folder) and [`from_csv`](Self::from_csv); or an unknown
+    /// extension.
     pub fn from_path(path: &Path) -> Result<Self, DataError> {
         Self::from_path_as(path, ClassFolders::Auto)
     }
 
-    /// The same, where it is said which folders are classes; of a list that does not matter.
+    /// [`from_path`](Self::from_path) with an explicit choice of class folders, which does not
+    /// affect a list file.
     ///
     /// # Errors
     /// As [`from_path`](Self::from_path).
@@ -157,40 +159,40 @@ impl ImageList {
         }
     }
 
-    /// The images of a folder: the folders in it are the classes, with their names.
+    /// Lists the images of a folder. Its subfolders are the classes, with their names.
     ///
-    /// Images are files named `.jpg`, `.jpeg`, `.jpe`, `.jfif`, `.jif`, `.png`, `.webp`, `.bmp`,
-    /// `.pgm`, `.ppm`, `.pbm` or `.pnm`, in upper or lower case. What is hidden or left by systems
-    /// is passed over, other files are counted ([`Reading`]). Links are followed, and no folder is
-    /// taken twice. Names are brought to Unicode's form C; bytes of a name that are not UTF-8
-    /// become `\xFF` and the like.
+    /// Images are files with the extension `.jpg`, `.jpeg`, `.jpe`, `.jfif`, `.jif`, `.png`,
+    /// `.webp`, `.bmp`, `.pgm`, `.ppm`, `.pbm` or `.pnm`, in upper or lower case. Hidden and system
+    /// files are ignored, other files are counted ([`Reading`]). Links are followed, and no folder
+    /// is visited twice. Names are normalised to Unicode form C; bytes that are not UTF-8 become
+    /// `\xFF` and the like.
     ///
-    /// Folders named `train`, `training`, `trainset`, `seg_train` and the like are the part to train
-    /// on, such as `test` and `Testing` the part to test on, and the classes lie in them. `val`,
-    /// `valid` and `validation` hold the images to choose a model by ([`Part::HeldOut`]), or, where
-    /// there is no `test`, those to test on. Parts and classes may lie in one folder that wraps
-    /// them. A class may hold its images in one folder in it; where it holds several, or where such
-    /// folders have the same name in two classes, [`ClassFolders`] has to say what is meant.
+    /// Folders named `train`, `training`, `trainset`, `seg_train` and the like are the training
+    /// part, folders such as `test` and `Testing` the test part; both contain the classes. `val`,
+    /// `valid` and `validation` hold the images for model selection ([`Part::HeldOut`]) or, without
+    /// a `test` folder, the test images. A single folder may wrap parts or classes. A class may
+    /// keep its images in one subfolder. If a class has several, or if two classes have subfolders
+    /// of the same name, [`ClassFolders`] must resolve the ambiguity.
     ///
     /// # Errors
-    /// A folder cannot be read; there are no images, or some lie beside the folders of the classes;
-    /// parts stand beside other folders of images, or are one part twice; a class has images only
-    /// of formats that are not read; two names in a folder are the same in Unicode's form C.
+    /// A folder cannot be read; there are no images, or some are next to the class folders; parts
+    /// are next to other folders of images, or a part occurs twice; a class has only images of
+    /// unsupported formats; or two names in a folder are equal in Unicode form C.
     pub fn from_folder(dir: &Path) -> Result<Self, DataError> {
         folder::list(dir, ClassFolders::Auto)
     }
 
-    /// The images that a CSV file names: a header with `path` and `label` and, if the split is not
-    /// to be drawn, `split` (`train`, `test` or `open-set`); other columns do not matter, nor does
-    /// the case of the header. Paths count from the folder of the file, and may be written with
-    /// backslashes or in another normal form of Unicode than the files.
+    /// Lists the images of a CSV file. Its header has the columns `path`, `label` and optionally
+    /// `split` (`train`, `test` or `open-set`; without it the split is drawn). Other columns and
+    /// the case of the header are ignored. Paths are relative to the folder of the file;
+    /// backslashes and other Unicode normal forms than those of the files are accepted.
     ///
     /// # Errors
-    /// The file cannot be read or is no such table; a row has no path or label, another split, an
-    /// image that is not there, or that a row before it has, be it by another path; two labels are
-    /// the same in Unicode's form C. The row is named.
+    /// The file cannot be read or is not such a table; a row has no path or label, an unknown
+    /// split, a missing image, or an image of an earlier row, even by another path; or two labels
+    /// are equal in Unicode form C. The error names the row.
     pub fn from_csv(file: &Path) -> Result<Self, DataError> {
-        let text = read_text(file, LARGEST_FILE)?;
+        let text = read_text(file, MAX_FILE_BYTES)?;
         let table = Table::parse(file, &text)?;
         let (Some(path), Some(label)) = (table.find(&["path"])?, table.find(&["label"])?) else {
             let expected = format!("{COLUMNS} in the first line");
@@ -210,8 +212,8 @@ impl ImageList {
         Self::from_rows(file, &rows, "line")
     }
 
-    /// The images that a Parquet file names, with the columns of [`from_csv`](Self::from_csv);
-    /// labels may be strings or integers. Rows are counted from 0.
+    /// Lists the images of a Parquet file with the columns of [`from_csv`](Self::from_csv). Labels
+    /// may be strings or integers. Rows are counted from 0.
     ///
     /// # Errors
     /// As [`from_csv`](Self::from_csv) and
@@ -277,7 +279,7 @@ impl ImageList {
                 None => None,
                 Some(text) => Some(Part::parse(text).ok_or_else(|| {
                     wrong(
-                        "train, test or open-set as the split (images to choose a model by are \
+                        "train, test or open-set as the split (images for model selection are \
                          held out of train)",
                         format!("{text:?}"),
                         row,
@@ -290,7 +292,7 @@ impl ImageList {
         let mut first: HashMap<String, &Row> = HashMap::with_capacity(rows.len());
         let mut entries = Vec::with_capacity(rows.len());
         for ((row, located), part) in rows.iter().zip(located).zip(parts) {
-            let located = located.map_err(|found| wrong("images that are there", found, row))?;
+            let located = located.map_err(|found| wrong("images that exist", found, row))?;
             if let Some(first) = first.insert(located.identity, row) {
                 let found = if first.label == row.label {
                     format!(
@@ -324,7 +326,7 @@ impl ImageList {
         })
     }
 
-    /// The list without the classes of these names, and the names that no class has.
+    /// The list without the classes of these names, and the names that are not classes.
     pub fn without(mut self, names: &IdentityList) -> (Self, Vec<String>) {
         let unknown = names.unknown(&self.class_names);
         let unknown = unknown.into_iter().map(str::to_owned).collect();
@@ -344,7 +346,7 @@ impl ImageList {
         (self, unknown)
     }
 
-    /// The path of an image within [`base`](Self::base), with slashes and in Unicode's form C.
+    /// The path of an image relative to [`base`](Self::base), with slashes and in Unicode form C.
     pub fn path_within(&self, image: &Path) -> String {
         let path = path_within(image, self.base());
         match nfc(&path) {
@@ -353,13 +355,13 @@ impl ImageList {
         }
     }
 
-    /// The folder that the paths are below.
+    /// The folder that the paths are relative to.
     pub fn base(&self) -> &Path {
         base(&self.source)
     }
 }
 
-/// The labels in Unicode's form C, in the order of their bytes; two spellings of one are refused.
+/// The labels in Unicode form C, in byte order. Two spellings of one label are an error.
 fn class_names(file: &Path, rows: &[Row], unit: &str) -> Result<Vec<String>, DataError> {
     let mut names: BTreeMap<String, &Row> = BTreeMap::new();
     for row in rows {
@@ -383,7 +385,7 @@ fn class_names(file: &Path, rows: &[Row], unit: &str) -> Result<Vec<String>, Dat
     Ok(names.into_keys().collect())
 }
 
-/// The folder that the paths of images count from, given that folder, or a list or an image in it.
+/// The folder that image paths are relative to, given that folder, or a list or image in it.
 pub fn base(source: &Path) -> &Path {
     if source.is_dir() {
         source

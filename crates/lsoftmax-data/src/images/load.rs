@@ -1,9 +1,9 @@
-//! From a list to a data set.
+//! Decodes an image list to a data set.
 
 #[cfg(doc)]
 use super::Reading;
 use super::cache::{Cache, Content};
-use super::{Broken, Channels, DecodedImage, ImageList, ImageOptions, Wrong, decode, fit};
+use super::{Broken, Channels, DecodedImage, ExpectedFound, ImageList, ImageOptions, decode, fit};
 use crate::dataset::Dataset;
 use crate::digest::Digest;
 use crate::error::DataError;
@@ -13,37 +13,37 @@ use rayon::prelude::*;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// How many images [`Channels::Auto`] looks at.
-const LOOKED_AT: usize = 64;
-/// How many broken images a message names.
-const NAMED: usize = 3;
+/// Number of images that [`Channels::Auto`] inspects.
+const MAX_INSPECTED: usize = 64;
+/// Maximum number of broken images in a message.
+const MAX_NAMED: usize = 3;
 
-/// The images of a list.
+/// The decoded images of a list.
 #[derive(Clone, Debug)]
 pub struct Decoded {
-    /// The images that can be read, in the order of the list, with all its classes; the origin of
-    /// each is the path within [`ImageList::base`] and the digest of the file.
+    /// The readable images in list order, with all classes. The origin of each is its path relative
+    /// to [`ImageList::base`] and the digest of the file.
     pub dataset: Dataset,
     /// The file of each sample.
     pub paths: Vec<PathBuf>,
-    /// Where each sample stands in [`ImageList::entries`].
+    /// The index of each sample in [`ImageList::entries`].
     pub entries: Vec<usize>,
-    /// The images that cannot be read, and why.
+    /// The unreadable images and the reasons.
     pub skipped: Vec<(PathBuf, String)>,
-    /// What somebody who uses the images should know, a sentence each.
+    /// Information for the user, one sentence each.
     pub remarks: Vec<String>,
-    /// What of the list may be wrong ([`Reading::warnings`]).
+    /// Possible problems of the list ([`Reading::warnings`]).
     pub warnings: Vec<String>,
 }
 
-/// One image `[channel, height, width]`, by the very same way as those of a data set.
+/// Decodes one image to `[channel, height, width]`, exactly like the images of a data set.
 ///
 /// # Errors
-/// The size is out of range; the file is not there, no image, damaged, or too large (256 MiB;
-/// decoded 16,384 pixels a side and 512 MiB).
+/// The size is out of range; or the file does not exist, is not an image, is damaged, or is too
+/// large (256 MiB; decoded 16,384 pixels per side and 512 MiB).
 pub fn decode_image(path: &Path, options: &ImageOptions) -> Result<Vec<u8>, DataError> {
     options.check()?;
-    let wrong = |(expected, found): Wrong| DataError::format(path, expected, found);
+    let wrong = |(expected, found): ExpectedFound| DataError::format(path, expected, found);
     let bytes = decode::read(path).map_err(wrong)?;
     let image = aligned(path, &bytes, options).map_err(wrong)?;
     let channels = match options.channels {
@@ -56,8 +56,12 @@ pub fn decode_image(path: &Path, options: &ImageOptions) -> Result<Vec<u8>, Data
     Ok(out)
 }
 
-/// The image in the bytes of a file, after the alignment.
-fn aligned(path: &Path, bytes: &[u8], options: &ImageOptions) -> Result<DecodedImage, Wrong> {
+/// Decodes the bytes of a file and aligns the image.
+fn aligned(
+    path: &Path,
+    bytes: &[u8],
+    options: &ImageOptions,
+) -> Result<DecodedImage, ExpectedFound> {
     let image = decode::image(bytes)?;
     match &options.alignment {
         None => Ok(image),
@@ -73,14 +77,14 @@ fn aligned(path: &Path, bytes: &[u8], options: &ImageOptions) -> Result<DecodedI
     }
 }
 
-/// Colour and size.
+/// Converts the channels and resizes.
 fn finish(
     image: DecodedImage,
     channels: usize,
     options: &ImageOptions,
     resizer: &mut Resizer,
     out: &mut [u8],
-) -> Result<(), Wrong> {
+) -> Result<(), ExpectedFound> {
     let image = if channels == 1 {
         image.into_grey()
     } else {
@@ -90,11 +94,11 @@ fn finish(
 }
 
 impl ImageList {
-    /// Reads all images, on all cores.
+    /// Decodes all images on all cores.
     ///
     /// # Errors
-    /// The size is out of range; there is not enough memory; no image of a class can be read, or
-    /// with [`Broken::Refuse`] one cannot.
+    /// The size is out of range; memory does not suffice; no image of a class can be read; or one
+    /// image cannot, with [`Broken::Refuse`].
     pub fn decode(&self, options: &ImageOptions) -> Result<Decoded, DataError> {
         options.check()?;
         let mut remarks = Vec::new();
@@ -119,7 +123,7 @@ impl ImageList {
             && self.can_be_opened(&content.skipped)
             && let Err(error) = cache.write(&content, &digests, options.size)
         {
-            remarks.push(format!("the decoded images are not kept: {error}"));
+            remarks.push(format!("the decoded images were not cached: {error}"));
         }
         let Content {
             channels,
@@ -166,7 +170,7 @@ impl ImageList {
         })
     }
 
-    /// The digest of each file; none of one that cannot be read.
+    /// The digest of each file; `None` for unreadable files.
     fn digests(&self) -> Vec<Option<Digest>> {
         let files = self.entries.par_iter();
         files
@@ -175,7 +179,7 @@ impl ImageList {
             .collect()
     }
 
-    /// Reads each file once, for its image and its digest.
+    /// Reads each file once, for both its image and its digest.
     fn decode_anew(
         &self,
         options: &ImageOptions,
@@ -197,13 +201,13 @@ impl ImageList {
                 Some(images)
             })
             .ok_or_else(|| {
-                DataError::number(
+                DataError::out_of_range(
                     "the memory for the images",
                     "available",
                     format!("{} images of {size} bytes", self.entries.len()),
                 )
             })?;
-        let (digests, outcomes): (Vec<Option<Digest>>, Vec<Result<(), Wrong>>) = images
+        let (digests, outcomes): (Vec<Option<Digest>>, Vec<Result<(), ExpectedFound>>) = images
             .par_chunks_exact_mut(size)
             .zip(&self.entries)
             .map_init(Resizer::new, |resizer, (out, entry)| {
@@ -237,7 +241,8 @@ impl ImageList {
         Ok((content, digests))
     }
 
-    /// Whether images are broken for what is in them: one that may not be read today may be tomorrow.
+    /// Whether all broken images can be opened. A file that cannot be opened today may be readable
+    /// tomorrow, so it must not be cached as broken.
     fn can_be_opened(&self, skipped: &[(u32, String)]) -> bool {
         skipped.iter().all(|&(entry, _)| {
             let path = &self.entries[entry as usize].path;
@@ -245,10 +250,10 @@ impl ImageList {
         })
     }
 
-    /// Grey if no image of some has a colour.
+    /// Returns 1 if none of the inspected images has colour, else 3.
     fn auto_channels(&self, options: &ImageOptions) -> usize {
         let count = self.entries.len();
-        let some = count.min(LOOKED_AT);
+        let some = count.min(MAX_INSPECTED);
         let colour = (0..some).into_par_iter().any(|place| {
             let path = &self.entries[place * count / some].path;
             let image = decode::read(path).and_then(|bytes| aligned(path, &bytes, options));
@@ -257,7 +262,7 @@ impl ImageList {
         if colour { 3 } else { 1 }
     }
 
-    /// Refuses broken images as far as they have to be.
+    /// Rejects broken images if they must be.
     pub(super) fn check_broken(&self, content: &Content, broken: Broken) -> Result<(), DataError> {
         let skipped = &content.skipped;
         if skipped.is_empty() {
@@ -268,7 +273,7 @@ impl ImageList {
                 &self.source,
                 "images that can be read",
                 format!(
-                    "{} broken ones of {}: {}",
+                    "{} broken of {}: {}",
                     skipped.len(),
                     self.entries.len(),
                     self.names(skipped)
@@ -294,22 +299,22 @@ impl ImageList {
                         "an image of the class {:?} that can be read",
                         self.class_names[label as usize]
                     ),
-                    format!("{} broken ones: {}", of_class.len(), self.names(&of_class)),
+                    format!("{} broken: {}", of_class.len(), self.names(&of_class)),
                 ));
             }
         }
         Ok(())
     }
 
-    /// The first of some broken images.
+    /// The first few broken images.
     fn names(&self, skipped: &[(u32, String)]) -> String {
-        let names = skipped.iter().take(NAMED).map(|(entry, reason)| {
+        let names = skipped.iter().take(MAX_NAMED).map(|(entry, reason)| {
             let path = &self.entries[*entry as usize].path;
             let path = path.strip_prefix(self.base()).unwrap_or(path);
             format!("{} ({reason})", path.display())
         });
         let names = names.collect::<Vec<_>>().join(", ");
-        match skipped.len().saturating_sub(NAMED) {
+        match skipped.len().saturating_sub(MAX_NAMED) {
             0 => names,
             more => format!("{names} and {more} more"),
         }

@@ -1,4 +1,4 @@
-//! Where the images of a list are.
+//! Finds the image files of a list.
 
 use crate::names::{as_on_disk, nfc, text};
 use rayon::prelude::*;
@@ -7,15 +7,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
 
-/// An image of a list.
+/// The file of a list entry.
 pub(super) struct Located {
-    /// The file.
+    /// The path.
     pub(super) path: PathBuf,
-    /// What two paths to one file share, through links and in either spelling of Unicode.
+    /// Equal for two paths to one file, through links and in either Unicode normal form.
     pub(super) identity: String,
 }
 
-/// Finds the files that paths mean, counted from a folder; or what to say of one that is not there.
+/// Finds the files of paths relative to a folder, or returns a message for a missing file.
 pub(super) fn all(folder: &Path, paths: &[&str]) -> Vec<Result<Located, String>> {
     let search = Search {
         folder,
@@ -29,12 +29,12 @@ pub(super) fn all(folder: &Path, paths: &[&str]) -> Vec<Result<Located, String>>
 
 struct Search<'a> {
     folder: &'a Path,
-    /// The folders met so far, and without links.
+    /// Canonical paths of the folders seen so far.
     real: RwLock<HashMap<PathBuf, PathBuf>>,
 }
 
 impl Search<'_> {
-    /// The file of a path as it stands, with slashes for backslashes, or in another normal form.
+    /// The file of a path: as written, with slashes for backslashes, or in another normal form.
     fn find(&self, path: &str) -> Option<Located> {
         let slashes = path.replace('\\', "/");
         let exact = self.locate(Path::new(path));
@@ -54,7 +54,7 @@ impl Search<'_> {
         Some(Located { path, identity })
     }
 
-    /// A folder without links, asked for once.
+    /// The canonical path of a folder, resolved once.
     fn real(&self, folder: &Path) -> Option<PathBuf> {
         if let Some(real) = self.real.read().ok()?.get(folder) {
             return Some(real.clone());
@@ -67,7 +67,7 @@ impl Search<'_> {
     }
 }
 
-/// What to say of a path without a file.
+/// The message for a missing file.
 fn missing(path: &str) -> String {
     let windows = path.starts_with("\\\\") || path.get(1..3) == Some(":\\");
     let hint = if windows {

@@ -1,10 +1,10 @@
-//! Folders and lists of images as a data set.
+//! Image data sets from folders and lists.
 //!
 //! A class is a folder of images ([`ImageList::from_folder`]) or a name in a list
-//! ([`ImageList::from_csv`]). Images are read by what is in them and not by their names, turned
-//! as their EXIF data says, put on white where they are transparent, brought to one size
-//! ([`Fit`]) and kept as bytes. [`decode_image`] does the same to one file. The same files give
-//! the same bytes, whatever the number of threads.
+//! ([`ImageList::from_csv`]). Formats are detected by content, not by name. Images are rotated
+//! according to their EXIF data, blended onto white where transparent, resized ([`Fit`]) and stored
+//! as bytes. [`decode_image`] does the same for one file. The same files give the same bytes on any
+//! number of threads.
 //!
 //! ```no_run
 //! use lsoftmax_data::images::{ImageList, ImageOptions};
@@ -50,25 +50,25 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Most rows or columns of an image in a data set.
-const LARGEST_SIZE: usize = 4096;
+/// Maximum number of rows or columns of an image in a data set.
+const MAX_SIZE: usize = 4096;
 
-/// How images are decoded.
+/// Options for decoding images.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageOptions {
     /// Rows and columns of the result, each from 1 to 4096.
     pub size: [usize; 2],
     /// Grey or colour.
     pub channels: Channels,
-    /// How images of another shape come to that size.
+    /// Resizing of images with another aspect ratio.
     pub fit: Fit,
-    /// What becomes of images that cannot be read.
+    /// Handling of unreadable images.
     pub broken: Broken,
-    /// A folder for what was decoded, made if it is not there, so that the next start need not
-    /// decode again. A file in it is used only for the very same images (path and content) and options,
+    /// Cache folder for decoded images, created if missing, so that the next start does not decode
+    /// them again. A cache file is used only for identical images (path and content) and options,
     /// and only if it is undamaged.
     pub cache: Option<PathBuf>,
-    /// What is done to an image before it is resized.
+    /// A step before resizing.
     pub alignment: Option<Alignment>,
 }
 
@@ -88,35 +88,31 @@ impl Default for ImageOptions {
 }
 
 impl ImageOptions {
-    /// Refuses a size out of range.
+    /// Rejects a size out of range.
     fn check(&self) -> Result<(), DataError> {
-        if self
-            .size
-            .iter()
-            .all(|side| (1..=LARGEST_SIZE).contains(side))
-        {
+        if self.size.iter().all(|side| (1..=MAX_SIZE).contains(side)) {
             return Ok(());
         }
         let [height, width] = self.size;
-        Err(DataError::number(
+        Err(DataError::out_of_range(
             "image-size",
-            format!("from 1x1 to {LARGEST_SIZE}x{LARGEST_SIZE} (height x width)"),
+            format!("from 1x1 to {MAX_SIZE}x{MAX_SIZE} (height x width)"),
             format!("{height}x{width}"),
         ))
     }
 }
 
-/// Which folders of a folder of images are classes.
+/// The folders within a folder of images that are classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClassFolders {
-    /// The folders directly in it, or in its parts, where nothing else can be meant; else an error
-    /// says what can be.
+    /// The folders directly in it, or in its parts, if there is no other interpretation. Otherwise
+    /// an error lists the choices.
     #[default]
     Auto,
-    /// The folders directly in it, or in its parts, with all images that lie below each.
+    /// The folders directly in it, or in its parts, each with all images below it.
     Top,
-    /// Every folder that holds images, with the way to it as its name (`Latin/character01`).
+    /// Every folder with images, named by its relative path (`Latin/character01`).
     Each,
 }
 
@@ -126,43 +122,43 @@ pub enum ClassFolders {
 pub enum Channels {
     /// One channel, the luma of Rec. 709: `0.2126 R + 0.7152 G + 0.0722 B`.
     Grey,
-    /// Three channels; a grey image has the same value in all of them.
+    /// Three channels; a grey image has equal channels.
     Colour,
-    /// Grey if up to 64 images, spread evenly over the list, show no colour, else colour. For one
-    /// file, that file decides.
+    /// Grey if up to 64 images, spaced evenly over the list, have no colour; otherwise colour. For
+    /// a single file, that file decides.
     #[default]
     Auto,
 }
 
-/// How an image of another shape comes to the size that is asked for. The filter is bicubic
-/// (Catmull-Rom), stretched where the image shrinks, so that nothing aliases.
+/// Resizing of an image to another aspect ratio. The filter is bicubic (Catmull-Rom), widened when
+/// the image shrinks to avoid aliasing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fit {
-    /// Scaled until it covers the size; what stands over is cut off evenly on both sides.
+    /// Scaled to cover the size; the excess is cropped evenly on both sides.
     #[default]
     Crop,
-    /// Width and height scaled each for itself.
+    /// Width and height scaled independently.
     Stretch,
-    /// Scaled until it fits within the size, with black on both sides.
+    /// Scaled to fit within the size, with black bars on both sides.
     Pad,
 }
 
-/// What becomes of images that cannot be read.
+/// Handling of unreadable images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Broken {
-    /// They are left out, and named. A class without any other image is an error.
+    /// Unreadable images are skipped and reported. A class without a readable image is an error.
     #[default]
     Skip,
-    /// They are an error, which names the first of them.
+    /// Unreadable images are an error, which names the first of them.
     Refuse,
 }
 
-/// What an alignment does to an image; its error makes the image a broken one.
+/// The function of an alignment; its error marks the image as broken.
 type Step = dyn Fn(&Path, DecodedImage) -> Result<DecodedImage, DataError> + Send + Sync;
 
-/// A step between decoding and resizing, such as turning faces upright.
+/// A step between decoding and resizing, such as the alignment of faces.
 #[derive(Clone)]
 pub struct Alignment {
     name: String,
@@ -170,9 +166,9 @@ pub struct Alignment {
 }
 
 impl Alignment {
-    /// A step. It gets the file and its image of one or three channels, as stored, and has to be a
-    /// function of them alone. `name` tells it from other steps, with all its settings: what was
-    /// decoded with one name is not used with another.
+    /// Creates a step. It receives the file and its image of one or three channels, as stored, and
+    /// must depend on nothing else. `name` must identify the step with all of its settings: a cache
+    /// written under one name is not used under another.
     pub fn new(
         name: impl Into<String>,
         step: impl Fn(&Path, DecodedImage) -> Result<DecodedImage, DataError> + Send + Sync + 'static,
@@ -190,7 +186,7 @@ impl fmt::Debug for Alignment {
     }
 }
 
-/// By name.
+/// Compares by name.
 impl PartialEq for Alignment {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -199,8 +195,8 @@ impl PartialEq for Alignment {
 
 impl Eq for Alignment {}
 
-/// What was expected, and what was found.
-type Wrong = (String, String);
+/// The expected and the actual content.
+type ExpectedFound = (String, String);
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
-//! Folders that are parts of a data set by their names, such as `train` and `test`.
+//! Detects parts of a data set by folder name, such as `train` and `test`.
 
 use super::tree::Folder;
 
-/// What a part is for.
+/// The role of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     Train,
@@ -28,7 +28,7 @@ const TEST: [&str; 7] = [
     "holdout",
     "heldout",
 ];
-/// Words that say nothing beside those.
+/// Generic words next to those.
 const FILLERS: [&str; 18] = [
     "set", "sets", "data", "dataset", "image", "images", "img", "imgs", "picture", "pictures",
     "photo", "photos", "pics", "seg", "split", "folder", "part", "all",
@@ -47,7 +47,7 @@ fn words(name: &str) -> Vec<String> {
         .collect()
 }
 
-/// The role of a word, alone or with a filler at its end: `train`, `trainset`.
+/// The role of a word, alone or with a generic suffix: `train`, `trainset`.
 fn role_of(word: &str) -> Option<Role> {
     let find = |word: &str| {
         let known = [
@@ -62,7 +62,7 @@ fn role_of(word: &str) -> Option<Role> {
     find(word).or_else(|| fillers.find_map(|filler| find(word.strip_suffix(filler)?)))
 }
 
-/// The role that a name says, and its other words: none for `seg_train`, and `bounding box` for
+/// The role in a name and the remaining words: none for `seg_train`, and `bounding box` for
 /// `bounding_box_train`.
 fn named(name: &str) -> Option<(Role, String)> {
     let words = words(name);
@@ -77,16 +77,16 @@ fn named(name: &str) -> Option<(Role, String)> {
     Some((role, rest.cloned().collect::<Vec<_>>().join(" ")))
 }
 
-/// Whether a folder's name says nothing about what is in it, or only which part it is: a class is
-/// not called so where it is the only folder.
-pub(super) fn says_nothing(name: &str) -> bool {
+/// Whether a folder's name is generic or only names a part. A single class folder does not get its
+/// name from such a folder.
+pub(super) fn is_generic(name: &str) -> bool {
     let words = words(name);
     let all = !words.is_empty() && words.iter().all(|word| FILLERS.contains(&&**word));
     named(name).map_or(all, |(_, rest)| rest.is_empty())
 }
 
-/// The role of each folder by its name: of `train` and the like, and of such as `a_train` and
-/// `a_test` beside each other.
+/// The role of each folder by name: of `train` and the like, and of pairs such as `a_train` and
+/// `a_test`.
 pub(super) fn roles(folders: &[&Folder]) -> Vec<Option<Role>> {
     let names: Vec<_> = folders.iter().map(|folder| named(&folder.name)).collect();
     let paired = |role: Role, rest: &String| {
@@ -165,7 +165,7 @@ mod tests {
         ] {
             for name in names {
                 assert_eq!(roles_of(&[name]), [Some(role)], "{name}");
-                assert!(says_nothing(name));
+                assert!(is_generic(name));
             }
         }
         for name in [
@@ -186,10 +186,10 @@ mod tests {
             assert_eq!(roles_of(&[name]), [None], "{name}");
         }
         assert!(
-            says_nothing("images")
-                && says_nothing("dataset_2")
-                && !says_nothing("cat")
-                && !says_nothing("7")
+            is_generic("images")
+                && is_generic("dataset_2")
+                && !is_generic("cat")
+                && !is_generic("7")
         );
         assert_eq!(
             roles_of(&["bounding_box_test", "bounding_box_train", "query"]),

@@ -1,6 +1,6 @@
 use crate::error::DataError;
 
-/// An image of bytes `[height, width, channel]`, with one channel (grey) or three (red, green,
+/// An image of bytes `[height, width, channel]` with one channel (grey) or three (red, green,
 /// blue), and at least one pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecodedImage {
@@ -11,16 +11,16 @@ pub struct DecodedImage {
 }
 
 impl DecodedImage {
-    /// An image of bytes `[height, width, channel]`.
+    /// Creates an image of bytes `[height, width, channel]`.
     ///
     /// # Errors
-    /// A size of zero, other than one or three channels, or a length that does not fit.
+    /// A size is zero, there are not one or three channels, or the length does not match.
     pub fn new(bytes: Vec<u8>, [height, width, channels]: [usize; 3]) -> Result<Self, DataError> {
         let expected = height
             .checked_mul(width)
             .and_then(|area| area.checked_mul(channels));
         if bytes.is_empty() || expected != Some(bytes.len()) || !matches!(channels, 1 | 3) {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "the number of bytes",
                 format!("that of {height}x{width}x{channels}, with 1 or 3 channels"),
                 bytes.len(),
@@ -54,7 +54,7 @@ impl DecodedImage {
         self.channels
     }
 
-    /// Whether no pixel has a colour.
+    /// Whether all pixels are grey.
     pub fn is_grey(&self) -> bool {
         self.channels == 1
             || self
@@ -65,7 +65,7 @@ impl DecodedImage {
                 .all(|&[r, g, b]| r == g && g == b)
     }
 
-    /// The same image in grey: the luma of Rec. 709, rounded.
+    /// Converts the image to grey: the luma of Rec. 709, rounded.
     #[must_use]
     pub fn into_grey(self) -> Self {
         if self.channels == 1 {
@@ -81,7 +81,7 @@ impl DecodedImage {
         }
     }
 
-    /// The same image with three channels.
+    /// Converts the image to three channels.
     #[must_use]
     pub fn into_colour(self) -> Self {
         if self.channels == 3 {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_have_to_fit() {
+    fn sizes_must_match() {
         for (bytes, size) in [
             (0, [0, 0, 1]),
             (5, [1, 2, 3]),

@@ -1,6 +1,6 @@
-//! Folders and lists of images as what to train and to test on.
+//! Folders and lists of images as training and test data.
 
-use super::folder::{plain, some};
+use super::folder::{first_names, plain};
 use super::{Channels, Decoded, ImageList, ImageOptions, Part};
 use crate::dataset::Dataset;
 use crate::error::DataError;
@@ -10,7 +10,8 @@ use crate::splits::Split;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// The parts of a folder or a list, as it says or else as drawn; and where they come from, in words.
+/// Loads the parts of a folder or list, as defined by it or else drawn, with a description of their
+/// source.
 pub(crate) fn load(path: &Path, options: &SourceOptions) -> Result<(Split, String), DataError> {
     let mut list = ImageList::from_path_as(path, options.class_folders)?;
     let mut remarks = Vec::new();
@@ -23,7 +24,7 @@ pub(crate) fn load(path: &Path, options: &SourceOptions) -> Result<(Split, Strin
     Ok((split, from(&list)))
 }
 
-/// The parts of a list whose images are read.
+/// Divides a decoded list into its parts.
 pub(crate) fn divide(
     path: &Path,
     list: &ImageList,
@@ -42,7 +43,7 @@ pub(crate) fn divide(
         if options.open_set.is_some() {
             return Err(DataError::format(
                 path,
-                "no images of the split open-set, as --open-set says what they are",
+                "no images of the split open-set when --open-set is given",
                 format!("{} of them", open_set.len()),
             ));
         }
@@ -61,7 +62,7 @@ pub(crate) fn divide(
         }
     }
     let mut split = match train {
-        // Nothing is said about any image.
+        // The source defines no parts.
         None if parts.iter().all(Option::is_none) => {
             at_least_two_classes(path, &all)?;
             let (train, test) = all.split_share(options.test_share, options.seed)?;
@@ -102,14 +103,14 @@ pub(crate) fn divide(
         .count();
     if untested > 0 {
         split.remarks.push(format!(
-            "{untested} of {} classes have no image to test on",
+            "{untested} of {} classes have no test images",
             split.test.num_classes()
         ));
     }
     Ok(split)
 }
 
-/// Reads all images of a folder or a list as the open set.
+/// Decodes all images of a folder or list as the open set.
 pub(crate) fn add_open_set(
     split: &mut Split,
     path: &Path,
@@ -142,12 +143,12 @@ pub(crate) fn add_open_set(
     Ok(())
 }
 
-/// Where the parts of a list come from, in words; nothing if the folder itself holds the classes.
+/// Describes the source of the parts; empty if the folder itself contains the classes.
 pub(super) fn from(list: &ImageList) -> String {
     let folders = &list.reading.folders;
-    let folder = |(way, part): &(String, Option<Part>)| match part {
-        Some(part) => format!("{way}/ ({part})"),
-        None => format!("{way}/"),
+    let folder = |(relative, part): &(String, Option<Part>)| match part {
+        Some(part) => format!("{relative}/ ({part})"),
+        None => format!("{relative}/"),
     };
     let folders: Vec<String> = folders.iter().map(folder).collect();
     if !folders.is_empty() {
@@ -159,7 +160,7 @@ pub(super) fn from(list: &ImageList) -> String {
     }
 }
 
-/// What was taken as parts and as classes, in one line.
+/// The parts and classes in one line.
 pub(crate) fn summary(split: &Split, from: &str) -> String {
     let mut text = format!(
         "images: {} train / {} test",
@@ -178,14 +179,14 @@ pub(crate) fn summary(split: &Split, from: &str) -> String {
     text
 }
 
-/// `3 classes: ant, bee, cat`, or the first of them.
+/// `3 classes: ant, bee, cat`, or the first few of them.
 fn classes(names: &[String]) -> String {
     let unit = if names.len() == 1 { "class" } else { "classes" };
     let first: Vec<&str> = names.iter().map(String::as_str).collect();
-    format!("{} {unit}: {}", names.len(), some(&first))
+    format!("{} {unit}: {}", names.len(), first_names(&first))
 }
 
-/// The list without the classes that a file names.
+/// The list without the classes named in a file.
 pub(super) fn left_out(
     list: ImageList,
     file: &Path,
@@ -196,7 +197,7 @@ pub(super) fn left_out(
     if list.class_names.is_empty() {
         return Err(DataError::format(
             file,
-            "some classes of the images not in the list",
+            "a list without some of the classes",
             format!("all {before} in it"),
         ));
     }
@@ -207,7 +208,7 @@ pub(super) fn left_out(
     ));
     if let Some(first) = unknown.first() {
         remarks.push(format!(
-            "{} names in {} are no classes, {first:?} for one: are they spelled as the folders are?",
+            "{} names in {} are not classes, such as {first:?}; spell them like the folders",
             unknown.len(),
             file.display()
         ));
@@ -244,7 +245,7 @@ fn at_least_two_classes(path: &Path, data: &Dataset) -> Result<(), DataError> {
     }
 }
 
-/// Refuses test images of classes that are not trained on.
+/// Rejects test images of classes that are not trained on.
 fn all_seen(path: &Path, test: &Dataset, trained: &[bool]) -> Result<(), DataError> {
     let tested = has_images(test);
     let unseen: Vec<bool> = tested.iter().zip(trained).map(|(&a, &b)| a && !b).collect();
@@ -258,11 +259,11 @@ fn all_seen(path: &Path, test: &Dataset, trained: &[bool]) -> Result<(), DataErr
         .zip(trained)
         .find(|&(other, &trained)| trained && plain(other) == plain(name));
     let alike = alike.map_or_else(String::new, |(other, _)| {
-        format!("; {other:?} has some: call them by one name")
+        format!("; {other:?} has some: give them the same name")
     });
     Err(DataError::format(
         path,
-        "test images of classes that are trained on (others are given with --open-set, or with \
+        "test images of trained classes (give others with --open-set, or with \
          the split open-set of a list)",
         format!(
             "{name:?} and {} more without training images{alike}",

@@ -1,4 +1,4 @@
-//! A folder with all that lies below it.
+//! Scans a folder recursively for images.
 
 use super::kinds::{OtherFiles, is_image, is_passed_over};
 use crate::error::DataError;
@@ -8,46 +8,46 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A folder, and what lies in it. Names are in Unicode's form C.
+/// A folder and its content. Names are in Unicode normalisation form C.
 #[derive(Debug, Default)]
 pub(super) struct Folder {
     pub(super) name: String,
-    /// The names from the root down to it, with slashes; empty for the root.
-    pub(super) way: String,
-    /// The images in it, in the order of the bytes of their names.
+    /// The path from the root, with slashes; empty for the root.
+    pub(super) relative: String,
+    /// The images in it, in byte order of their names.
     pub(super) images: Vec<PathBuf>,
     /// The other files in it.
     pub(super) others: OtherFiles,
-    /// By name.
+    /// Subfolders, sorted by name.
     pub(super) folders: Vec<Folder>,
-    /// Whether images lie in it or below, also such as are not read.
+    /// Whether it contains images anywhere below, including unsupported ones.
     pub(super) has_images: bool,
 }
 
-/// What a search for images found.
+/// The result of a scan.
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) root: Folder,
-    /// Files and folders that are hidden or left by systems.
+    /// Number of hidden files and folders and of system files.
     pub(super) passed_over: usize,
-    /// Folders that links lead to once more, and pipes, sockets and devices.
+    /// Number of folders reached a second time through links, and of pipes, sockets and devices.
     pub(super) skipped: usize,
 }
 
 impl Folder {
-    /// The folders in it with images in them or below.
+    /// The subfolders that contain images anywhere below.
     pub(super) fn with_images(&self) -> impl Iterator<Item = &Self> {
         self.folders.iter().filter(|folder| folder.has_images)
     }
 
-    /// The only folder in it with images, where none lie beside that.
+    /// The only subfolder with images, if there are no images next to it.
     pub(super) fn only(&self) -> Option<&Self> {
         let mut folders = self.with_images();
         let only = folders.next()?;
         (self.images.is_empty() && folders.next().is_none()).then_some(only)
     }
 
-    /// All folders at or below this one that hold images themselves, in their order.
+    /// All folders that directly hold images, at or below this one, in order.
     pub(super) fn leaves(&self) -> Vec<&Self> {
         let own = !self.images.is_empty() || !self.others.images().is_empty();
         let mut leaves = if own { vec![self] } else { Vec::new() };
@@ -55,7 +55,7 @@ impl Folder {
         leaves
     }
 
-    /// The files at or below this one that are not read.
+    /// The unsupported files at or below this folder.
     pub(super) fn all_others(&self) -> OtherFiles {
         let mut others = self.others.clone();
         for folder in &self.folders {
@@ -65,7 +65,7 @@ impl Folder {
     }
 }
 
-/// What lies directly in a folder, each in the order of its name.
+/// The direct content of a folder, sorted by name.
 #[derive(Default)]
 struct Listing {
     folders: Vec<(String, PathBuf)>,
@@ -105,7 +105,7 @@ fn list_one(dir: &Path) -> Result<Listing, DataError> {
             Some(Ok(target)) if target.is_dir() => listing.links.push((compared, path)),
             None if kind.is_file() && named => listing.images.push(path),
             Some(Ok(target)) if target.is_file() && named => listing.images.push(path),
-            // A link that leads nowhere is a broken image, which will be named.
+            // A broken link counts as a broken image, so that it is reported.
             Some(Err(_)) if named => listing.images.push(path),
             None if kind.is_file() => listing.others.add(&path),
             Some(Ok(target)) if target.is_file() => listing.others.add(&path),
@@ -119,7 +119,7 @@ fn list_one(dir: &Path) -> Result<Listing, DataError> {
     Ok(listing)
 }
 
-/// Refuses two names in a folder that are one after normalisation.
+/// Rejects two names in a folder that are equal after normalisation.
 fn one_spelling(
     dir: &Path,
     spellings: &mut HashMap<String, OsString>,
@@ -144,18 +144,18 @@ fn one_spelling(
     }
 }
 
-/// Searches a folder for images, and takes each folder once. Real folders come before those behind
-/// links, so that a class has its own name if it has one here.
+/// Scans a folder recursively and visits each folder once. Real folders come before linked ones, so
+/// that a class keeps its own name if it has one here.
 pub(super) fn scan(dir: &Path) -> Result<Tree, DataError> {
     let root = fs::canonicalize(dir).map_err(|source| DataError::file("read", dir, source))?;
     let mut taken = HashSet::new();
-    // By the names from the root down.
+    // Indexed by the names from the root.
     let mut found: BTreeMap<Vec<String>, Folder> = BTreeMap::new();
     let (mut passed_over, mut skipped) = (0, 0);
     let mut links = BTreeSet::from([(Vec::new(), dir.to_owned())]);
     while let Some(start) = links.pop_first() {
         let mut open = vec![start];
-        while let Some((way, path)) = open.pop() {
+        while let Some((relative, path)) = open.pop() {
             let real =
                 fs::canonicalize(&path).map_err(|source| DataError::file("read", &path, source))?;
             let outside = root.starts_with(&real) && root != real;
@@ -167,20 +167,20 @@ pub(super) fn scan(dir: &Path) -> Result<Tree, DataError> {
             passed_over += listing.passed_over;
             skipped += listing.skipped;
             let below = |(name, path): (String, PathBuf)| {
-                let mut below = way.clone();
+                let mut below = relative.clone();
                 below.push(name);
                 (below, path)
             };
             open.extend(listing.folders.into_iter().map(below));
             links.extend(listing.links.into_iter().map(below));
             let folder = Folder {
-                name: way.last().cloned().unwrap_or_default(),
-                way: way.join("/"),
+                name: relative.last().cloned().unwrap_or_default(),
+                relative: relative.join("/"),
                 images: listing.images,
                 others: listing.others,
                 ..Folder::default()
             };
-            found.insert(way, folder);
+            found.insert(relative, folder);
         }
     }
     Ok(Tree {
@@ -190,18 +190,18 @@ pub(super) fn scan(dir: &Path) -> Result<Tree, DataError> {
     })
 }
 
-/// Puts each folder into the one it lies in.
+/// Moves each folder into its parent.
 fn nested(mut found: BTreeMap<Vec<String>, Folder>) -> Folder {
-    // The last in order has no folder after it that lies in it.
-    while let Some((mut way, mut folder)) = found.pop_last() {
+    // No folder after the last one in order is below it.
+    while let Some((mut relative, mut folder)) = found.pop_last() {
         folder.folders.reverse();
         folder.has_images = !folder.images.is_empty()
             || !folder.others.images().is_empty()
             || folder.folders.iter().any(|folder| folder.has_images);
-        if way.pop().is_none() {
+        if relative.pop().is_none() {
             return folder;
         }
-        if let Some(parent) = found.get_mut(&way) {
+        if let Some(parent) = found.get_mut(&relative) {
             parent.folders.push(folder);
         }
     }
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_lie_in_folders_by_name() {
+    fn folders_are_nested_by_name() {
         let dir = tempfile::tempdir().unwrap();
         for file in [
             "b/2.png",
@@ -232,8 +232,12 @@ mod tests {
         let names: Vec<&str> = root.folders.iter().map(|folder| &*folder.name).collect();
         assert_eq!(names, ["a", "a c", "b"]);
         assert!(root.has_images && root.only().is_none());
-        assert_eq!(root.folders[0].only().unwrap().way, "a/c");
-        let leaves: Vec<&str> = root.leaves().iter().map(|folder| &*folder.way).collect();
+        assert_eq!(root.folders[0].only().unwrap().relative, "a/c");
+        let leaves: Vec<&str> = root
+            .leaves()
+            .iter()
+            .map(|folder| &*folder.relative)
+            .collect();
         assert_eq!(leaves, ["a/c", "a c", "b"]);
         assert_eq!(root.all_others().to_string(), "1 .csv, 1 .tif, 1 .txt");
         let images = &root.folders[2].images;

@@ -1,23 +1,23 @@
-//! Unpacking of pages, to a size that is known and no more.
+//! Decompresses pages to a known maximum size.
 
-use super::{Wrong, damaged};
+use super::{ExpectedFound, damaged};
 use parquet::basic::Compression;
 use std::io::Read;
 
-/// Appends what `packed` unpacks to, which has to be `size` bytes.
+/// Appends the decompressed content of `packed`, which must be `size` bytes.
 pub(super) fn unpack(
     compression: Compression,
     packed: &[u8],
     size: usize,
     out: &mut Vec<u8>,
-) -> Result<(), Wrong> {
+) -> Result<(), ExpectedFound> {
     let start = out.len();
     match compression {
         Compression::UNCOMPRESSED => out.extend_from_slice(packed),
         Compression::SNAPPY => {
-            // Asked before there is memory for it.
+            // Checked before memory is allocated.
             if snap::raw::decompress_len(packed).ok() != Some(size) {
-                return Err(damaged("Snappy data of another size"));
+                return Err(damaged("Snappy data of the wrong size"));
             }
             out.resize(start + size, 0);
             snap::raw::Decoder::new()
@@ -36,8 +36,7 @@ pub(super) fn unpack(
             // A page may have several frames.
             while !rest.is_empty() && out.len() - start < size {
                 let frame = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(
-                    &mut rest,
-                    LARGEST_WINDOW,
+                    &mut rest, MAX_WINDOW,
                 )
                 .map_err(|error| damaged(error.to_string()))?;
                 let left = size - (out.len() - start);
@@ -58,15 +57,15 @@ pub(super) fn unpack(
     if out.len() - start == size {
         Ok(())
     } else {
-        Err(damaged("a page of another size than its header says"))
+        Err(damaged("a page whose size differs from its header"))
     }
 }
 
-/// The largest window of zstd: that of its highest ordinary level.
-const LARGEST_WINDOW: u64 = 8 << 20;
+/// The largest window of zstd, that of its highest regular level.
+const MAX_WINDOW: u64 = 8 << 20;
 
-/// One byte more than `size` at most, which tells that there is too much.
-fn stream(reader: impl Read, size: usize, out: &mut Vec<u8>) -> Result<(), Wrong> {
+/// Reads at most one byte more than `size`, which reveals excess data.
+fn stream(reader: impl Read, size: usize, out: &mut Vec<u8>) -> Result<(), ExpectedFound> {
     reader
         .take(size as u64 + 1)
         .read_to_end(out)

@@ -1,6 +1,6 @@
-//! Columns, and how their rows are read.
+//! Reads the rows of columns.
 
-use super::{Budget, Refused, Wrong, damaged};
+use super::{Budget, ExpectedFound, Refused, damaged};
 use parquet::basic::{ConvertedType, Repetition, Type as Physical};
 use parquet::column::reader::{ColumnReader, ColumnReaderImpl};
 use parquet::data_type::{ByteArray, DataType};
@@ -14,19 +14,19 @@ pub enum Column {
     Text(Vec<String>),
     /// Integers of any width.
     Integer(Vec<i64>),
-    /// Numbers of 32 or 64 bits.
+    /// Floating-point numbers of 32 or 64 bits.
     Float(Vec<f64>),
-    /// Lists of numbers that all have one length.
+    /// Lists of numbers with equal length.
     FloatLists {
         /// `[row, width]`.
         values: Vec<f32>,
-        /// Numbers a row.
+        /// Numbers per row.
         width: usize,
     },
 }
 
 impl Column {
-    /// What it holds, for messages.
+    /// The type of the values, for messages.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Text(_) => "strings",
@@ -37,23 +37,23 @@ impl Column {
     }
 }
 
-/// Reads the chunks of one column, in turn.
+/// Reads the chunks of one column in turn.
 pub(super) struct Rows {
     name: String,
     read: usize,
-    /// The unsigned integers of a column look like signed ones.
+    /// Unsigned integers are stored like signed ones.
     unsigned: bool,
-    /// The level of a value that is there, and that of an empty list.
+    /// The level of a present value, and that of an empty list.
     present: i16,
     empty: i16,
     lists: bool,
-    /// `None` for a type that is not read.
+    /// `None` for an unsupported type.
     column: Option<Column>,
-    /// What the type is called, for messages.
+    /// Name of the type, for messages.
     called: String,
 }
 
-/// Rows that are read at once.
+/// Rows read at once.
 const BATCH: usize = 1024;
 
 impl Rows {
@@ -116,7 +116,7 @@ impl Rows {
         }
     }
 
-    /// How many rows were read.
+    /// Number of rows read so far.
     pub(super) fn count(&self) -> usize {
         self.read
     }
@@ -126,8 +126,8 @@ impl Rows {
         self.column.filter(|_| self.read > 0)
     }
 
-    /// Refuses a cell: what was found instead.
-    fn refuse(&self, found: &str) -> Wrong {
+    /// The error for a cell with unexpected content.
+    fn refuse(&self, found: &str) -> ExpectedFound {
         let kind = self
             .column
             .as_ref()
@@ -138,13 +138,13 @@ impl Rows {
         )
     }
 
-    /// Reads a chunk, `few` rows at once or many.
+    /// Reads a chunk in small or large batches of rows.
     pub(super) fn read(
         &mut self,
         reader: ColumnReader,
         few: bool,
         budget: &Budget,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), ExpectedFound> {
         let batch = if few { 1 } else { BATCH };
         let unsigned = self.unsigned;
         if self.lists && self.column.is_some() {
@@ -214,8 +214,8 @@ impl Rows {
         &mut self,
         mut reader: ColumnReaderImpl<T>,
         batch: usize,
-        mut push: impl FnMut(&mut Column, &T::T) -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
+        mut push: impl FnMut(&mut Column, &T::T) -> Result<(), ExpectedFound>,
+    ) -> Result<(), ExpectedFound> {
         let (mut definition, mut repetition, mut values) = (Vec::new(), Vec::new(), Vec::new());
         loop {
             definition.clear();
@@ -255,7 +255,7 @@ impl Rows {
         mut reader: ColumnReaderImpl<T>,
         batch: usize,
         number: impl Fn(&T::T) -> f32,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), ExpectedFound> {
         let (mut definition, mut repetition, mut values) = (Vec::new(), Vec::new(), Vec::new());
         loop {
             definition.clear();
@@ -300,7 +300,7 @@ impl Rows {
     }
 
     /// Ends a list of this length.
-    fn end_list(&mut self, length: usize) -> Result<(), Wrong> {
+    fn end_list(&mut self, length: usize) -> Result<(), ExpectedFound> {
         if let Some(Column::FloatLists { width, .. }) = &mut self.column {
             if self.read == 0 {
                 *width = length;
@@ -318,7 +318,7 @@ fn is_integer(logical: &parquet::basic::LogicalType) -> bool {
     matches!(logical, parquet::basic::LogicalType::Integer { .. })
 }
 
-fn integer(column: &mut Column, value: i64, budget: &Budget) -> Result<(), Wrong> {
+fn integer(column: &mut Column, value: i64, budget: &Budget) -> Result<(), ExpectedFound> {
     if let Column::Integer(integers) = column {
         budget.take(size_of::<i64>() as u64)?;
         integers.push(value);
@@ -326,7 +326,7 @@ fn integer(column: &mut Column, value: i64, budget: &Budget) -> Result<(), Wrong
     Ok(())
 }
 
-fn float(column: &mut Column, value: f64, budget: &Budget) -> Result<(), Wrong> {
+fn float(column: &mut Column, value: f64, budget: &Budget) -> Result<(), ExpectedFound> {
     if let Column::Float(floats) = column {
         budget.take(size_of::<f64>() as u64)?;
         floats.push(value);
@@ -334,8 +334,8 @@ fn float(column: &mut Column, value: f64, budget: &Budget) -> Result<(), Wrong> 
     Ok(())
 }
 
-/// An error of the library, or the one of ours that it carries.
-pub(super) fn wrong(error: ParquetError) -> Wrong {
+/// Converts a library error, which may wrap one of this crate.
+pub(super) fn wrong(error: ParquetError) -> ExpectedFound {
     match error {
         ParquetError::External(inner) => match inner.downcast::<Refused>() {
             Ok(refused) => refused.0,

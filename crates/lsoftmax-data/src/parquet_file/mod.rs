@@ -1,4 +1,4 @@
-//! Tables in Parquet files: columns in, embeddings out.
+//! Parquet files: reads columns, writes embeddings.
 
 mod codec;
 mod column;
@@ -18,16 +18,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[cfg(test)]
 mod tests;
 
-/// What was expected, and what was found.
-type Wrong = (String, String);
+/// The expected and the actual content.
+type ExpectedFound = (String, String);
 
-fn damaged(found: impl Into<String>) -> Wrong {
+fn damaged(found: impl Into<String>) -> ExpectedFound {
     ("an undamaged Parquet file".to_owned(), found.into())
 }
 
-/// Goes through the library, which knows only its own errors, and comes out as it went in.
+/// Carries an error of this crate through the library's error type.
 #[derive(Debug)]
-struct Refused(Wrong);
+struct Refused(ExpectedFound);
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,12 +37,12 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// A table takes at most so many times the bytes of its file, and at least these: a few bytes of a
-/// damaged file can stand for any number of rows.
-const LARGEST_EXPANSION: u64 = 1024;
-const ALWAYS_ALLOWED: u64 = 1 << 26;
+/// A table may take this multiple of its file's bytes, and at least the minimum below: a few bytes
+/// of a damaged file can stand for any number of rows.
+const MAX_EXPANSION: u64 = 1024;
+const MIN_BUDGET: u64 = 1 << 26;
 
-/// How many bytes of pages and values a file may still take.
+/// The number of bytes that pages and values of a file may still take.
 #[derive(Clone, Debug)]
 struct Budget {
     length: u64,
@@ -57,11 +57,8 @@ impl Budget {
         }
     }
 
-    fn take(&self, bytes: u64) -> Result<(), Wrong> {
-        let allowed = self
-            .length
-            .saturating_mul(LARGEST_EXPANSION)
-            .max(ALWAYS_ALLOWED);
+    fn take(&self, bytes: u64) -> Result<(), ExpectedFound> {
+        let allowed = self.length.saturating_mul(MAX_EXPANSION).max(MIN_BUDGET);
         let before = self.taken.fetch_add(bytes, Ordering::Relaxed);
         if before.saturating_add(bytes) <= allowed {
             return Ok(());

@@ -1,27 +1,27 @@
-//! The pages of a column, read from its bytes within a budget. The library's own reader takes
-//! memory for what the header of a page promises.
+//! Reads the pages of a column within a memory budget. The library's own reader allocates whatever
+//! the header of a page specifies.
 
 use super::codec::unpack;
 use super::thrift::{DATA, DATA_2, DICTIONARY, PageHeader, Thrift};
-use super::{Budget, Refused, Wrong, damaged};
+use super::{Budget, ExpectedFound, Refused, damaged};
 use parquet::basic::{Compression, Encoding};
 use parquet::column::page::{Page, PageMetadata, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 
-/// What is known of a column before its pages.
+/// Properties of a column that are known before its pages.
 #[derive(Clone, Copy)]
 pub(super) struct Chunk {
     pub(super) compression: Compression,
     /// Whether values are strings of any length.
     pub(super) strings: bool,
-    /// Whether a row is a list, and whether a cell can be empty.
+    /// Whether rows are lists, and whether cells can be empty.
     pub(super) levels: [bool; 2],
-    /// Whether strings may be written as what they share with the one before: a page of them can
-    /// unpack to far more than its bytes.
+    /// Whether strings may be delta-encoded against the preceding one: such a page can decode to
+    /// far more than its bytes.
     pub(super) shared_prefixes: bool,
 }
 
-/// The pages of a chunk of a column.
+/// The pages of a column chunk.
 pub(super) struct Pages {
     bytes: Vec<u8>,
     at: usize,
@@ -41,8 +41,8 @@ impl Pages {
         }
     }
 
-    /// The next page of values or of a dictionary.
-    fn page(&mut self) -> Result<Option<Page>, Wrong> {
+    /// The next data or dictionary page.
+    fn page(&mut self) -> Result<Option<Page>, ExpectedFound> {
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
             if rest.is_empty() {
@@ -54,7 +54,7 @@ impl Pages {
                 usize::try_from(header.packed),
                 usize::try_from(header.unpacked),
             ) else {
-                return Err(damaged("a page of less than no bytes"));
+                return Err(damaged("a page with a negative size"));
             };
             let start = self.at + length;
             let end = start
@@ -63,11 +63,11 @@ impl Pages {
             let end = end.ok_or_else(|| damaged("a page that is longer than its column"))?;
             self.at = end;
             if ![DATA, DICTIONARY, DATA_2].contains(&header.kind) {
-                // An index.
+                // An index page.
                 continue;
             }
             if !header.detailed {
-                return Err(damaged("a page without the header of its kind"));
+                return Err(damaged("a page without the header of its type"));
             }
             self.budget.take(unpacked as u64)?;
             return self.unpacked(header, start..end, unpacked).map(Some);
@@ -79,11 +79,11 @@ impl Pages {
         header: PageHeader,
         place: std::ops::Range<usize>,
         size: usize,
-    ) -> Result<Page, Wrong> {
+    ) -> Result<Page, ExpectedFound> {
         let encoding = self::encoding(header.encoding)?;
         let values = number(header.values)?;
         if self.chunk.levels[0] {
-            // Each has levels, and a row takes any number of them at once.
+            // Each value has levels, and a row may take any number of them at once.
             self.budget.take(4 * u64::from(values))?;
         }
         let packed = &self.bytes[place];
@@ -101,7 +101,7 @@ impl Pages {
         } else {
             self.chunk.compression
         };
-        // Nothing is packed where all cells are empty.
+        // There is no compressed data if all cells are empty.
         if size > levels {
             unpack(compression, &packed[levels..], size - levels, &mut bytes)?;
         }
@@ -157,9 +157,9 @@ impl Pages {
 }
 
 impl Pages {
-    /// How many bytes the levels of a page of the first version take: each kind of them stands
-    /// after its length.
-    fn level_bytes(&self, bytes: &[u8], encodings: [Encoding; 2]) -> Result<usize, Wrong> {
+    /// The number of bytes of the levels in a version 1 page. Each kind of level is preceded by its
+    /// length.
+    fn level_bytes(&self, bytes: &[u8], encodings: [Encoding; 2]) -> Result<usize, ExpectedFound> {
         let mut at = 0usize;
         for (there, encoding) in self.chunk.levels.into_iter().zip(encodings) {
             if !there {
@@ -180,16 +180,21 @@ impl Pages {
         Ok(at)
     }
 
-    /// Refuses strings whose lengths, which the library reads all at once, are more than there are
-    /// values.
-    fn lengths_fit(&self, encoding: Encoding, bytes: &[u8], values: u32) -> Result<(), Wrong> {
+    /// Rejects strings with more lengths than values, because the library reads all lengths at
+    /// once.
+    fn lengths_fit(
+        &self,
+        encoding: Encoding,
+        bytes: &[u8],
+        values: u32,
+    ) -> Result<(), ExpectedFound> {
         if !self.chunk.strings {
             return Ok(());
         }
         let too_many = || damaged("more lengths of strings than strings");
         let shared = encoding == Encoding::DELTA_BYTE_ARRAY;
         if shared && !self.chunk.shared_prefixes {
-            return Err(damaged("an encoding that its column does not name"));
+            return Err(damaged("an encoding that its column does not declare"));
         }
         if shared || encoding == Encoding::DELTA_LENGTH_BYTE_ARRAY {
             let end = end_of_numbers(bytes, values).ok_or_else(too_many)?;
@@ -201,7 +206,7 @@ impl Pages {
     }
 }
 
-/// Where a run of delta-encoded numbers ends, if there are at most `most` of them.
+/// The end of a run of delta-encoded numbers, if there are at most `most` of them.
 fn end_of_numbers(bytes: &[u8], most: u32) -> Option<usize> {
     let mut thrift = Thrift::new(bytes);
     let block = thrift.varint()?;
@@ -214,7 +219,7 @@ fn end_of_numbers(bytes: &[u8], most: u32) -> Option<usize> {
     if !block.is_multiple_of(minis) || !(block / minis).is_multiple_of(32) {
         return None;
     }
-    // The first number stands in the header.
+    // The first number is in the header.
     let mut left = count.saturating_sub(1);
     let mut at = thrift.at();
     while left > 0 {
@@ -243,11 +248,11 @@ fn end_of_numbers(bytes: &[u8], most: u32) -> Option<usize> {
     Some(at)
 }
 
-fn number(value: i64) -> Result<u32, Wrong> {
-    u32::try_from(value).map_err(|_| damaged("a page with less than no values"))
+fn number(value: i64) -> Result<u32, ExpectedFound> {
+    u32::try_from(value).map_err(|_| damaged("a page with a negative number of values"))
 }
 
-fn encoding(number: i64) -> Result<Encoding, Wrong> {
+fn encoding(number: i64) -> Result<Encoding, ExpectedFound> {
     Ok(match number {
         0 => Encoding::PLAIN,
         2 => Encoding::PLAIN_DICTIONARY,
@@ -267,7 +272,7 @@ impl PageReader for Pages {
             .map_err(|wrong| ParquetError::External(Box::new(Refused(wrong))))
     }
 
-    /// What is not asked for where rows are read one after the other.
+    /// Not used by sequential readers.
     fn peek_next_page(&mut self) -> ParquetResult<Option<PageMetadata>> {
         Err(ParquetError::NYI("looking at the next page".to_owned()))
     }
@@ -276,7 +281,7 @@ impl PageReader for Pages {
         self.get_next_page().map(|_| ())
     }
 
-    /// Rows may go on in the next page: the format leaves it open.
+    /// A row may continue in the next page, because the format does not forbid it.
     fn at_record_boundary(&mut self) -> ParquetResult<bool> {
         Ok(self.at >= self.bytes.len())
     }

@@ -1,7 +1,7 @@
 use super::column::{Rows, wrong};
 use super::pages::{Chunk, Pages};
 use super::thrift::footer_is_sound;
-use super::{Budget, Column, Wrong, damaged};
+use super::{Budget, Column, ExpectedFound, damaged};
 use crate::error::DataError;
 use crate::file::open_file;
 use crate::images::guarded;
@@ -13,19 +13,19 @@ use std::fs::File;
 use std::io::{Read, Seek as _, SeekFrom};
 use std::path::Path;
 
-/// Most bytes of the part that tells where everything is.
-const LARGEST_FOOTER: u64 = 64 << 20;
+/// Maximum size of the footer in bytes.
+const MAX_FOOTER_BYTES: u64 = 64 << 20;
 const MAGIC: &[u8; 4] = b"PAR1";
 const ENCRYPTED: &[u8; 4] = b"PARE";
 
-/// Reads the columns of these names, in upper or lower case, as far as they are there; each has a
-/// value in every row.
+/// Reads the columns with these names, in upper or lower case; `None` for a missing column. Each
+/// column has a value in every row.
 ///
 /// # Errors
-/// The file cannot be read, is damaged, or is compressed with something else than Snappy, gzip,
-/// zstd or `LZ4_RAW`; it unpacks to more than 1024 times its bytes (and 64 MiB); a cell is empty or
-/// holds something else than strings, numbers or lists of numbers of one length (the row is named,
-/// counted from 0); two columns differ in the case of their names alone.
+/// The file cannot be read, is damaged, or uses a compression other than Snappy, gzip, zstd or
+/// `LZ4_RAW`; it decompresses to more than 1024 times its bytes (and 64 MiB); a cell is empty or
+/// holds something other than strings, numbers or lists of numbers of equal length (the error names
+/// the row, counted from 0); or two column names differ only in case.
 pub fn read_columns(path: &Path, names: &[&str]) -> Result<Vec<Option<Column>>, DataError> {
     let file = open_file(path)?;
     let wrong = |(expected, found)| DataError::format(path, expected, found);
@@ -39,25 +39,25 @@ struct Table {
     budget: Budget,
 }
 
-fn none_at_all(found: &str) -> Wrong {
+fn not_parquet(found: &str) -> ExpectedFound {
     ("a Parquet file".to_owned(), found.to_owned())
 }
 
 impl Table {
-    /// Reads the footer, after a look at whether it is sound.
-    fn open(mut file: File) -> Result<Self, Wrong> {
+    /// Reads the footer after checking it.
+    fn open(mut file: File) -> Result<Self, ExpectedFound> {
         let length = file.metadata().map_or(0, |metadata| metadata.len());
         let tail = bytes_at(&mut file, length.checked_sub(8), 8)?;
         let (size, magic) = tail.split_at(4);
         if magic == ENCRYPTED {
-            return Err(none_at_all("an encrypted one"));
+            return Err(not_parquet("an encrypted one"));
         }
         let size = size.try_into().map_or(0, u32::from_le_bytes).into();
         if magic != MAGIC {
-            return Err(none_at_all("other last bytes"));
+            return Err(not_parquet("no signature at its end"));
         }
-        if size > LARGEST_FOOTER {
-            return Err(none_at_all("one with a footer of more than 64 MiB"));
+        if size > MAX_FOOTER_BYTES {
+            return Err(not_parquet("one with a footer of more than 64 MiB"));
         }
         let footer = bytes_at(&mut file, (length - 8).checked_sub(size), size)?;
         if !footer_is_sound(&footer) {
@@ -71,11 +71,11 @@ impl Table {
         })
     }
 
-    fn columns(&mut self, names: &[&str]) -> Result<Vec<Option<Column>>, Wrong> {
+    fn columns(&mut self, names: &[&str]) -> Result<Vec<Option<Column>>, ExpectedFound> {
         names.iter().map(|name| self.column(name)).collect()
     }
 
-    fn column(&mut self, name: &str) -> Result<Option<Column>, Wrong> {
+    fn column(&mut self, name: &str) -> Result<Option<Column>, ExpectedFound> {
         let schema = self.metadata.file_metadata().schema_descr_ptr();
         let Some(root) = position(schema.root_schema().get_fields(), name)? else {
             return Ok(None);
@@ -88,7 +88,7 @@ impl Table {
             return Ok(None);
         };
         let descriptor = schema.column(leaf);
-        // A group is read where it is a list.
+        // A group is read if it is a list.
         let list = descriptor.max_rep_level() == 1 && others.is_empty();
         let nested = !list && (!others.is_empty() || descriptor.path().parts().len() > 1);
         let mut rows = Rows::new(name, &descriptor, nested);
@@ -96,7 +96,7 @@ impl Table {
             let group = self.metadata.row_group(number);
             let expected = group.num_rows();
             if expected == 0 {
-                // Its columns may have no place.
+                // The columns of an empty group may have no offset.
                 continue;
             }
             if group.num_columns() != schema.num_columns() {
@@ -122,11 +122,11 @@ impl Table {
             let reader = get_column_reader(descriptor.clone(), Box::new(pages));
             let before = rows.count();
             rows.read(reader, shared_prefixes, &self.budget)?;
-            let found = rows.count() - before;
-            if i64::try_from(found) != Ok(expected) {
+            let read = rows.count() - before;
+            if i64::try_from(read) != Ok(expected) {
                 return Err((
-                    format!("{expected} rows in the column {name}, as its group of rows says"),
-                    found.to_string(),
+                    format!("{expected} rows in the column {name}, as in its row group"),
+                    read.to_string(),
                 ));
             }
         }
@@ -134,8 +134,8 @@ impl Table {
     }
 }
 
-/// The field of a name, in upper or lower case as in the header of a CSV file.
-fn position(fields: &[TypePtr], name: &str) -> Result<Option<usize>, Wrong> {
+/// The field with a name, in upper or lower case like the header of a CSV file.
+fn position(fields: &[TypePtr], name: &str) -> Result<Option<usize>, ExpectedFound> {
     let same = |field: &TypePtr| field.name().trim().eq_ignore_ascii_case(name);
     let mut found = fields.iter().enumerate().filter(|(_, field)| same(field));
     match (found.next(), found.next()) {
@@ -147,10 +147,10 @@ fn position(fields: &[TypePtr], name: &str) -> Result<Option<usize>, Wrong> {
     }
 }
 
-/// Where the pages of a column begin, and how many bytes they take.
-fn place(chunk: &ColumnChunkMetaData) -> Result<(u64, u64), Wrong> {
+/// Start and length of the pages of a column.
+fn place(chunk: &ColumnChunkMetaData) -> Result<(u64, u64), ExpectedFound> {
     let data = chunk.data_page_offset();
-    // Some writers leave a 0 there.
+    // Some writers store a 0 there.
     let start = match chunk.dictionary_page_offset() {
         Some(dictionary) if dictionary > 0 => dictionary.min(data),
         _ => data,
@@ -162,10 +162,10 @@ fn place(chunk: &ColumnChunkMetaData) -> Result<(u64, u64), Wrong> {
     Ok((start, size))
 }
 
-/// The bytes at a place; as many as there are.
-fn bytes_at(file: &mut File, start: Option<u64>, size: u64) -> Result<Vec<u8>, Wrong> {
-    let start = start.ok_or_else(|| none_at_all("too few bytes"))?;
-    let unreadable = |error: std::io::Error| none_at_all(&error.to_string());
+/// Reads up to `size` bytes at an offset.
+fn bytes_at(file: &mut File, start: Option<u64>, size: u64) -> Result<Vec<u8>, ExpectedFound> {
+    let start = start.ok_or_else(|| not_parquet("too few bytes"))?;
+    let unreadable = |error: std::io::Error| not_parquet(&error.to_string());
     file.seek(SeekFrom::Start(start)).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(size)

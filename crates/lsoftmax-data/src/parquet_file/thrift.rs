@@ -1,11 +1,11 @@
-//! Thrift's compact protocol, as far as Parquet uses it, read without believing any number in it:
-//! the headers of pages, and a check of the footer before the library reads that. The library takes
-//! memory for what a header promises, and follows a schema as deeply as it goes.
+//! The subset of Thrift's compact protocol that Parquet uses. No number in it is trusted. It reads
+//! page headers, and checks the footer before the library reads it: the library allocates whatever
+//! a header specifies, and follows a schema to any depth.
 
-/// Structs, lists and maps within each other.
-const DEEPEST: u32 = 24;
-/// Groups of columns within each other.
-const DEEPEST_SCHEMA: usize = 24;
+/// Maximum nesting of structs, lists and maps.
+const MAX_DEPTH: u32 = 24;
+/// Maximum nesting of column groups.
+const MAX_SCHEMA_DEPTH: usize = 24;
 
 const TRUE: u8 = 1;
 const FALSE: u8 = 2;
@@ -13,7 +13,7 @@ const I32: u8 = 5;
 const LIST: u8 = 9;
 const STRUCT: u8 = 12;
 
-/// A place in bytes. Everything answers `None` where the bytes are not what they have to be.
+/// A position in a byte slice. All methods return `None` for invalid bytes.
 pub(super) struct Thrift<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -24,7 +24,7 @@ impl<'a> Thrift<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// How many bytes were read.
+    /// Number of bytes read so far.
     pub(super) fn at(&self) -> usize {
         self.at
     }
@@ -40,7 +40,7 @@ impl<'a> Thrift<'a> {
         (self.at <= self.bytes.len()).then_some(())
     }
 
-    /// An unsigned number of 7 bits a byte, at most 10 of them.
+    /// An unsigned number with 7 bits per byte, at most 10 bytes.
     pub(super) fn varint(&mut self) -> Option<u64> {
         let mut value = 0;
         for shift in (0..64).step_by(7) {
@@ -59,7 +59,7 @@ impl<'a> Thrift<'a> {
         Some((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// The kind and the number of the elements of a list: each takes a byte at least.
+    /// The element type and length of a list; each element takes at least one byte.
     fn list(&mut self) -> Option<(u8, usize)> {
         let head = self.byte()?;
         let count = match head >> 4 {
@@ -69,8 +69,8 @@ impl<'a> Thrift<'a> {
         (count <= self.bytes.len() - self.at).then_some((head & 15, count))
     }
 
-    /// Calls `field` with the number and the kind of each field of a struct; what it does not read
-    /// (and then answers `false`) is passed over.
+    /// Calls `field` with the number and type of each field of a struct. Fields for which it
+    /// returns `false` are skipped.
     fn fields(
         &mut self,
         depth: u32,
@@ -95,7 +95,7 @@ impl<'a> Thrift<'a> {
 
     fn skip(&mut self, kind: u8, depth: u32) -> Option<()> {
         let depth = depth + 1;
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return None;
         }
         match kind {
@@ -129,7 +129,7 @@ impl<'a> Thrift<'a> {
         }
     }
 
-    /// An element of a list; a truth value has a byte of its own there.
+    /// Skips an element of a list, in which a boolean takes its own byte.
     fn element(&mut self, kind: u8, depth: u32) -> Option<()> {
         match kind {
             TRUE | FALSE => self.pass(1),
@@ -138,7 +138,7 @@ impl<'a> Thrift<'a> {
     }
 }
 
-/// Whether a footer is whole, and its schema not too deep for a reader that calls itself.
+/// Whether a footer is complete, and its schema not too deep for a recursive reader.
 pub(super) fn footer_is_sound(bytes: &[u8]) -> bool {
     let mut sound = true;
     let read = Thrift::new(bytes).fields(0, |thrift, id, kind| {
@@ -149,7 +149,7 @@ pub(super) fn footer_is_sound(bytes: &[u8]) -> bool {
         if kind != STRUCT {
             return None;
         }
-        // For each open group, how many of its fields are still to come.
+        // For each open group, the number of fields still to come.
         let mut open: Vec<i64> = Vec::new();
         for _ in 0..count {
             let mut children = 0;
@@ -168,7 +168,7 @@ pub(super) fn footer_is_sound(bytes: &[u8]) -> bool {
             }
             if children > 0 {
                 open.push(children);
-                sound &= open.len() <= DEEPEST_SCHEMA;
+                sound &= open.len() <= MAX_SCHEMA_DEPTH;
             }
         }
         Some(true)
@@ -176,7 +176,7 @@ pub(super) fn footer_is_sound(bytes: &[u8]) -> bool {
     read.is_some() && sound
 }
 
-/// The header of a page, as far as it is needed to read it.
+/// The fields of a page header that are needed to read the page.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct PageHeader {
     pub(super) kind: i64,
@@ -184,16 +184,16 @@ pub(super) struct PageHeader {
     pub(super) packed: i64,
     pub(super) values: i64,
     pub(super) encoding: i64,
-    /// Of a data page of the first version.
+    /// Version 1 data pages only.
     pub(super) definition_encoding: i64,
     pub(super) repetition_encoding: i64,
-    /// Of a data page of the second version.
+    /// Version 2 data pages only.
     pub(super) nulls: i64,
     pub(super) rows: i64,
     pub(super) definition_bytes: i64,
     pub(super) repetition_bytes: i64,
     pub(super) plain: bool,
-    /// Whether there is a part that fits the kind.
+    /// Whether the header has the part for its type.
     pub(super) detailed: bool,
 }
 
@@ -202,7 +202,7 @@ pub(super) const DICTIONARY: i64 = 2;
 pub(super) const DATA_2: i64 = 3;
 
 impl PageHeader {
-    /// Reads a header, and says how many bytes it takes.
+    /// Reads a header, and returns it with its length in bytes.
     pub(super) fn read(bytes: &[u8]) -> Option<(Self, usize)> {
         let mut thrift = Thrift::new(bytes);
         let mut header = Self::default();

@@ -13,13 +13,13 @@ use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Rows of a row group: with 512 numbers a row, 128 MiB.
+/// Rows per row group: 128 MiB with 512 numbers per row.
 const GROUP: usize = 1 << 16;
 
-/// The key by which a table of ours is known.
+/// The metadata key that identifies a table of this program.
 const MARK: &str = "lsoftmax.table";
 
-/// Whether a file ends as a table of [`write_embeddings_parquet`] does. Nothing of it is parsed.
+/// Whether a file ends like a table of [`write_embeddings_parquet`]. Does not parse the file.
 pub fn is_embeddings(file: &Path) -> bool {
     let end = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(file)?;
@@ -37,15 +37,15 @@ pub fn is_embeddings(file: &Path) -> bool {
     end.ends_with(b"PAR1") && has_mark
 }
 
-/// The mark stands so near to the end of the file.
+/// The mark is within this many bytes of the end of the file.
 const END: u64 = 4096;
 
 /// Writes embeddings `[row, feature]` with their files and labels as a table with the columns
-/// `path`, `label` (strings) and `embedding` (lists of 32-bit numbers). The file appears whole or
-/// not at all.
+/// `path`, `label` (strings) and `embedding` (lists of 32-bit floats). The file is written
+/// atomically.
 ///
 /// # Errors
-/// Lengths that do not fit, or the file cannot be written.
+/// The lengths do not match, or the file cannot be written.
 pub fn write_embeddings_parquet(
     path: &Path,
     embeddings: &[f32],
@@ -55,7 +55,7 @@ pub fn write_embeddings_parquet(
 ) -> Result<(), DataError> {
     let rows = paths.len();
     if feature == 0 || labels.len() != rows || rows.checked_mul(feature) != Some(embeddings.len()) {
-        return Err(DataError::number(
+        return Err(DataError::out_of_range(
             "the number of values of embeddings",
             format!("that of {rows} paths and as many labels, times {feature} features (not 0)"),
             format!("{} for {} labels", embeddings.len(), labels.len()),
@@ -79,7 +79,7 @@ fn write(
     let properties = WriterProperties::builder()
         .set_key_value_metadata(Some(vec![mark]))
         .set_compression(Compression::SNAPPY)
-        // Floating-point numbers hardly repeat.
+        // Floating-point numbers rarely repeat.
         .set_column_dictionary_enabled(embedding_column(), false)
         .set_column_compression(embedding_column(), Compression::UNCOMPRESSED)
         .build();
@@ -98,7 +98,7 @@ fn write(
                 _ => Err(ParquetError::General("not a column of strings".into())),
             })?;
         }
-        // Every list has elements, and a new one starts where the repetition is 0.
+        // Every list has elements, and a repetition level of 0 starts a new one.
         let definition = vec![1; embeddings.len()];
         let repetition: Vec<i16> = (0..embeddings.len())
             .map(|place| i16::from(place % feature != 0))

@@ -1,5 +1,5 @@
-//! Which images make a batch: functions of seed and step, so that any part of a training can be had
-//! again.
+//! Selects the images of each batch as a function of seed and step, so that any part of a training
+//! can be reproduced.
 
 mod per_class;
 mod stream;
@@ -9,7 +9,7 @@ pub use stream::Sampler;
 
 use crate::error::DataError;
 
-/// Either order of images.
+/// The order of images in a training.
 #[derive(Clone, Debug)]
 pub(crate) enum Order {
     Stream(Sampler),
@@ -17,7 +17,7 @@ pub(crate) enum Order {
 }
 
 impl Order {
-    /// Batches of so many images, with so many of each class in it if that matters.
+    /// Batches of a given size, optionally with a given number of images per class.
     pub(crate) fn new(
         seed: u64,
         labels: &[u32],

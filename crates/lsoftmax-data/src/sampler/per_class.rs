@@ -2,38 +2,38 @@ use crate::error::DataError;
 use crate::random::permutation;
 use std::collections::BTreeMap;
 
-/// Batches of P classes with K images each, as losses on pairs and triplets need them: with images
-/// drawn one by one, a batch of many classes has hardly two of the same.
+/// Batches of P classes with K images each, for losses on pairs and triplets. A random batch from
+/// many classes rarely has two images of the same class.
 ///
-/// An epoch is an order of all classes, cut into batches of P; the C mod P at its end are left out,
-/// others in every epoch, so that no batch has a class twice. Within a class, K images are drawn
-/// without putting back. A class with fewer than K images gives all of them, again and again until
-/// there are K ([`small_classes`](Self::small_classes) counts such classes); one with none takes no
-/// part.
+/// An epoch is a random order of all classes, cut into batches of P. The C mod P classes at its end
+/// are skipped, different ones in each epoch, so that no batch contains a class twice. Within a
+/// class, K images are drawn without replacement. A class with fewer than K images repeats all of
+/// them until there are K ([`small_classes`](Self::small_classes) counts such classes); empty
+/// classes are ignored.
 ///
-/// The batch of a step is a function of (seed, labels, P, K, step) and nothing else.
+/// The batch of a step is a function of (seed, labels, P, K, step) alone.
 #[derive(Clone, Debug)]
 pub struct ClassSampler {
     seed: u64,
-    /// The images of each class that has any.
+    /// The images of each non-empty class.
     classes: Vec<Vec<u32>>,
     classes_per_batch: usize,
     images_per_class: usize,
-    /// The last epoch asked for; it is a cache and changes no result.
+    /// The last requested epoch; a cache that does not affect results.
     epoch: Option<(u64, Vec<u32>)>,
 }
 
-/// Keep these random numbers apart from others of the same seed.
+/// Separate these random numbers from others of the same seed.
 const CLASSES: u64 = 0x636c_6173;
 const IMAGES: u64 = 0x696d_6167;
 
 impl ClassSampler {
-    /// A sampler over images with these labels, for batches of `batch` images with
+    /// Creates a sampler over images with these labels, for batches of `batch` images with
     /// `images_per_class` of each class.
     ///
     /// # Errors
-    /// A number of images a class that is below 1 or does not divide the batch, or fewer classes
-    /// than a batch needs.
+    /// The number of images per class is below 1 or does not divide the batch, or there are fewer
+    /// classes than a batch needs.
     pub fn new(
         seed: u64,
         labels: &[u32],
@@ -41,13 +41,13 @@ impl ClassSampler {
         images_per_class: usize,
     ) -> Result<Self, DataError> {
         if images_per_class == 0 || batch == 0 || !batch.is_multiple_of(images_per_class) {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "images per class",
                 format!("a divisor of the batch of {batch}"),
                 images_per_class,
             ));
         }
-        // By label, of which any may be there.
+        // Indexed by label, because labels may be arbitrary numbers.
         let mut classes: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (index, &label) in labels.iter().enumerate() {
             classes.entry(label).or_default().push(index as u32);
@@ -55,10 +55,10 @@ impl ClassSampler {
         let classes: Vec<Vec<u32>> = classes.into_values().collect();
         let classes_per_batch = batch / images_per_class;
         if classes.len() < classes_per_batch {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "classes with images",
                 format!(
-                    "{classes_per_batch} at least, for batches of {batch} with {images_per_class} of each class"
+                    "at least {classes_per_batch} for batches of {batch} with {images_per_class} of each class"
                 ),
                 classes.len(),
             ));
@@ -72,14 +72,14 @@ impl ClassSampler {
         })
     }
 
-    /// How many classes have images, but fewer than a batch takes of each.
+    /// Number of classes that have images, but fewer than a batch takes of each.
     pub fn small_classes(&self) -> usize {
         let small = |images: &&Vec<u32>| images.len() < self.images_per_class;
         self.classes.iter().filter(small).count()
     }
 
-    /// The images of a step, class by class, as (key, index). The key is another one for each copy
-    /// of an image, so that augmentation changes each its own way.
+    /// The images of a step, class by class, as (key, index). Each copy of an image has its own
+    /// key, so that each is augmented differently.
     pub fn batch(&mut self, step: u64) -> Vec<(u64, u32)> {
         let (per_batch, per_class) = (self.classes_per_batch, self.images_per_class);
         let batches = (self.classes.len() / per_batch) as u64;
@@ -151,7 +151,7 @@ mod tests {
                     prop_assert!((per_class / size..=per_class.div_ceil(size)).contains(&times));
                 }
             }
-            // No copy of an image is augmented as another.
+            // Every copy of an image has its own augmentation.
             prop_assert_eq!(batch.iter().collect::<BTreeSet<_>>().len(), batch.len());
             let mut same = sampler();
             same.batch(step / 2);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_epoch_has_no_class_twice_and_leaves_none_out_for_ever() {
+    fn an_epoch_has_no_class_twice_and_no_class_is_always_left_out() {
         let labels: Vec<u32> = (0..70).map(|i| i % 7).collect();
         let mut sampler = ClassSampler::new(5, &labels, 6, 2).unwrap();
         let mut all = BTreeSet::new();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_done_is_refused() {
+    fn impossible_batches_are_rejected() {
         let error = |labels: &[u32], batch, images| {
             ClassSampler::new(0, labels, batch, images)
                 .unwrap_err()
@@ -195,10 +195,10 @@ mod tests {
             "images per class must be a divisor of the batch of 8, found 3"
         );
         assert!(error(&[0, 1], 8, 0).contains("divisor"));
-        assert!(error(&[], 8, 2).contains("4 at least"));
+        assert!(error(&[], 8, 2).contains("at least 4"));
         assert_eq!(
             error(&[0, 0, 9], 8, 2),
-            "classes with images must be 4 at least, for batches of 8 with 2 of each class, found 2"
+            "classes with images must be at least 4 for batches of 8 with 2 of each class, found 2"
         );
     }
 }

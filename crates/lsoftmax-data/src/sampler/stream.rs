@@ -1,29 +1,29 @@
 use crate::random::permutation;
 
-/// The order in which a training sees its images: epoch after epoch, each in an order of
-/// its own, laid end to end and cut into batches without regard to where an epoch ends.
+/// The order of images in a training: consecutive epochs, each in its own random order,
+/// concatenated and cut into batches regardless of epoch boundaries.
 ///
-/// Position p of the stream, which is place `p % batch` of step `p / batch`, is image
-/// `p % samples` of the order of epoch `p / samples`. So every batch is full, every epoch has
-/// each image once, a batch may hold the end of one epoch and the start of the next, and a
-/// batch larger than the set goes round it more than once.
+/// Position p of the stream, which is element `p % batch` of step `p / batch`, is image
+/// `p % samples` in the order of epoch `p / samples`. Every batch is therefore full, every epoch
+/// has each image once, a batch may span two epochs, and a batch larger than the data set repeats
+/// images.
 ///
-/// The batch of a step is a function of (seed, size, batch, step) and nothing else, so
-/// that any part of a training can be had again.
+/// The batch of a step is a function of (seed, size, batch, step) alone, so that any part of a
+/// training can be reproduced.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     seed: u64,
     samples: usize,
     batch: usize,
-    /// The last epoch asked for; it is a cache and changes no result.
+    /// The last requested epoch; a cache that does not affect results.
     epoch: Option<(u64, Vec<u32>)>,
 }
 
-/// Keeps these random numbers apart from others of the same seed.
+/// Separates these random numbers from others of the same seed.
 const STREAM: u64 = 0x6f72_6472;
 
 impl Sampler {
-    /// A sampler over `samples` images in batches of `batch`; both at least 1.
+    /// Creates a sampler over `samples` images in batches of `batch`; both at least 1.
     pub fn new(seed: u64, samples: usize, batch: usize) -> Self {
         Self {
             seed,
@@ -33,7 +33,7 @@ impl Sampler {
         }
     }
 
-    /// The images of a step, as (epoch, index); always as many as a batch has.
+    /// The images of a step as (epoch, index), always a full batch.
     pub fn batch(&mut self, step: u64) -> Vec<(u64, u32)> {
         let samples = self.samples as u128;
         let first = u128::from(step) * self.batch as u128;
@@ -70,7 +70,7 @@ mod tests {
             first in 0u64..1_000_000,
         ) {
             let mut sampler = Sampler::new(seed, samples, batch);
-            // Enough steps for one whole epoch, wherever the first step lies in its own.
+            // Enough steps for one complete epoch, wherever the first step is in its own.
             let steps = (2 * samples).div_ceil(batch) as u64;
             let stream: Vec<_> = (first..first + steps).flat_map(|s| sampler.batch(s)).collect();
             prop_assert!(stream.is_sorted_by_key(|&(epoch, _)| epoch));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn any_step_can_be_had_again() {
+    fn any_step_can_be_reproduced() {
         let forward: Vec<_> = (0..20).map(|s| Sampler::new(3, 13, 5).batch(s)).collect();
         let mut sampler = Sampler::new(3, 13, 5);
         for step in (0..20).rev() {

@@ -1,4 +1,4 @@
-//! Data sets that the program draws itself.
+//! Generated data sets.
 
 use super::{DataSource, OpenSet, SourceOptions};
 use crate::dataset::Dataset;
@@ -7,23 +7,23 @@ use crate::glyphs::{self, Difficulty, Generated, SIDE, Stream};
 use crate::splits::Split;
 use std::ops::Range;
 
-/// Generated images, unless asked otherwise.
+/// Default numbers of generated images.
 const TRAIN_SAMPLES: usize = 20_000;
 const TEST_SAMPLES: usize = 4_000;
-/// Most characters of an alphabet.
-pub(super) const MOST_CLASSES: u32 = 100_000;
-/// Images of each character that is not trained on, as in Omniglot.
+/// Maximum number of characters in an alphabet.
+pub(super) const MAX_CLASSES: u32 = 100_000;
+/// Images per open-set character, as in Omniglot.
 const OPEN_SET_SAMPLES: usize = 20;
 
 impl DataSource {
-    /// Digits, or invented characters; more of these as the open set.
+    /// Generates digits or invented characters, with further characters as the open set.
     pub(super) fn generate(self, options: &SourceOptions) -> Result<Split, DataError> {
         if let Self::Alphabet { classes } = self
-            && !(2..=MOST_CLASSES).contains(&classes)
+            && !(2..=MAX_CLASSES).contains(&classes)
         {
-            return Err(DataError::number(
+            return Err(DataError::out_of_range(
                 "the number of characters",
-                format!("from 2 to {MOST_CLASSES}"),
+                format!("from 2 to {MAX_CLASSES}"),
                 classes,
             ));
         }
@@ -54,18 +54,18 @@ impl DataSource {
         );
         if let Some(OpenSet::Classes(count)) = options.open_set {
             let Self::Alphabet { classes } = self else {
-                return Err(DataError::number(
+                return Err(DataError::out_of_range(
                     "open-set",
-                    "left out for --data glyphs, which has no digits but ten (--data alphabet:N \
+                    "left out for --data glyphs, which has only ten digits (--data alphabet:N \
                      has as many characters as you like)",
                     count,
                 ));
             };
             let more = u32::try_from(count)
                 .ok()
-                .filter(|more| (1..=MOST_CLASSES).contains(more))
+                .filter(|more| (1..=MAX_CLASSES).contains(more))
                 .ok_or_else(|| {
-                    DataError::number("open-set", format!("from 1 to {MOST_CLASSES}"), count)
+                    DataError::out_of_range("open-set", format!("from 1 to {MAX_CLASSES}"), count)
                 })?;
             let range = classes..classes + more;
             split.open_set = Some(characters(Stream::Test, range, OPEN_SET_SAMPLES)?);
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn generated_sets_have_the_sizes_asked_for() {
+    fn generated_sets_have_the_requested_sizes() {
         let options = SourceOptions {
             train_samples: Some(50),
             test_samples: Some(7),
@@ -93,8 +93,8 @@ mod tests {
     }
 
     #[test]
-    fn an_alphabet_has_some_characters_but_not_all_there_could_be() {
-        for classes in [0, 1, MOST_CLASSES + 1, u32::MAX] {
+    fn the_number_of_characters_is_limited() {
+        for classes in [0, 1, MAX_CLASSES + 1, u32::MAX] {
             let alphabet = DataSource::Alphabet { classes };
             let message = alphabet.load(&SourceOptions::default()).unwrap_err();
             let expected = format!("must be from 2 to 100000, found {classes}");
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn an_alphabet_has_more_characters() {
+    fn an_alphabet_has_open_set_characters() {
         let options = |classes| SourceOptions {
             train_samples: Some(60),
             test_samples: Some(30),
@@ -116,7 +116,7 @@ mod tests {
         assert_eq!(open_set.class_counts(), [20; 5]);
         assert_eq!(open_set.class_names[0], "30");
         assert_eq!((split.train.len(), split.train.num_classes()), (60, 30));
-        // Beginning with the same characters however many there are.
+        // They start with the same characters for any number.
         let more = alphabet.load(&options(6)).unwrap().open_set.unwrap();
         assert_eq!(more.image(7), open_set.image(6));
         let message = alphabet.load(&options(0)).unwrap_err().to_string();

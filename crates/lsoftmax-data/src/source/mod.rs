@@ -10,10 +10,10 @@ use crate::error::DataError;
 use crate::idx;
 use crate::images::{self, ClassFolders, ImageOptions};
 use crate::splits::Split;
-use generated::MOST_CLASSES;
+use generated::MAX_CLASSES;
 use std::path::{Path, PathBuf};
 
-/// Where images come from, by its name.
+/// A source of images, identified by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DataSource {
     /// `glyphs`: generated digits.
@@ -23,52 +23,54 @@ pub enum DataSource {
         /// The number of characters.
         classes: u32,
     },
-    /// `mnist`, `fashion-mnist` or `idx`: files in MNIST's format, of any size and with any
-    /// number of classes.
+    /// `mnist`, `fashion-mnist` or `idx`: files in MNIST's format, of any size and with any number
+    /// of classes.
     Idx {
-        /// Whether the classes have Fashion-MNIST's names; they also have where the name of
-        /// the folder has "fashion" in it.
+        /// Uses the class names of Fashion-MNIST. They are also used if the name of the folder
+        /// contains "fashion".
         fashion: bool,
     },
     /// `cifar10`.
     Cifar10,
     /// `cifar100`.
     Cifar100,
-    /// `images`: a folder with one folder of images a class, or a list of images
+    /// `images`: a folder with one folder of images per class, or a list of images
     /// ([`ImageList`](crate::images::ImageList)).
     Images,
 }
 
-/// How much of a source, and from where.
+/// Options of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceOptions {
-    /// Folder of the files; of images also a list (`.csv`, `.parquet`).
+    /// Folder of the files; for images also a list (`.csv`, `.parquet`).
     pub dir: Option<PathBuf>,
-    /// Seed of generated data, and of what is drawn to be tested on.
+    /// Seed of generated data and of drawn test images.
     pub seed: u64,
-    /// Training images: of files as many at most ([`Dataset::subset`]), all unless set; of
-    /// glyphs as many, 20,000 unless set; of an alphabet the next multiple of its classes.
+    /// Number of training images. For files a maximum ([`Dataset::subset`]), all by default; for
+    /// glyphs the exact number, 20,000 by default; for an alphabet rounded up to a multiple of its
+    /// classes.
     pub train_samples: Option<usize>,
-    /// Test images, likewise; 4,000 generated ones unless set.
+    /// Number of test images, likewise; 4,000 generated ones by default.
     pub test_samples: Option<usize>,
-    /// Of images whose list or folder says nothing about it: the share of each class to test on
-    /// ([`Dataset::split_share`]), above 0 and below 1.
+    /// Share of each class to test on ([`Dataset::split_share`]), above 0 and below 1. For image
+    /// folders and lists that define no parts.
     pub test_share: f64,
-    /// Classes to keep out of the training.
+    /// Classes to exclude from training.
     pub open_set: Option<OpenSet>,
-    /// What becomes of classes of another folder's open set that have the names of trained classes.
+    /// Handling of open-set classes from another folder with names of trained classes.
     pub open_set_same_names: SameNames,
-    /// Of images: a file with the names of classes to leave out
-    /// ([`IdentityList`](crate::faces::IdentityList)); not of those of another folder's open set.
+    /// For images: a file with the names of classes to exclude
+    /// ([`IdentityList`](crate::faces::IdentityList)). Does not apply to an open set in another
+    /// folder.
     pub exclude: Option<PathBuf>,
-    /// Of a folder of images: which folders in it are classes.
+    /// For a folder of images: the subfolders that are classes.
     pub class_folders: ClassFolders,
-    /// How images are decoded.
+    /// Options for decoding images.
     pub images: ImageOptions,
 }
 
 impl Default for SourceOptions {
-    /// Everything there is, a fifth of it to test on, and no open set.
+    /// All images, a fifth of them to test on, and no open set.
     fn default() -> Self {
         Self {
             dir: None,
@@ -85,14 +87,13 @@ impl Default for SourceOptions {
     }
 }
 
-/// Where data sets lie unless somebody says otherwise: in the folder that `LSOFTMAX_DATA` names, or in
-/// `data`.
+/// The default folder of data sets: the folder in `LSOFTMAX_DATA`, or `data`.
 pub fn data_root() -> PathBuf {
     std::env::var_os("LSOFTMAX_DATA").map_or_else(|| "data".into(), PathBuf::from)
 }
 
 /// More would take 8 GB.
-const MOST_SAMPLES: usize = 10_000_000;
+const MAX_SAMPLES: usize = 10_000_000;
 
 const FASHION: [&str; 10] = [
     "T-shirt",
@@ -108,7 +109,7 @@ const FASHION: [&str; 10] = [
 ];
 
 impl DataSource {
-    /// The names that [`parse`](Self::parse) knows.
+    /// The names accepted by [`parse`](Self::parse).
     pub const NAMES: &[&str] = &[
         "glyphs",
         "alphabet:N",
@@ -120,16 +121,16 @@ impl DataSource {
         "images",
     ];
 
-    /// The source of a name.
+    /// The source with this name.
     ///
     /// # Errors
-    /// There is none, or `alphabet:N` with an N out of range.
+    /// The name is unknown, or the N of `alphabet:N` is out of range.
     pub fn parse(name: &str) -> Result<Self, DataError> {
         if let Some(classes) = name.strip_prefix("alphabet") {
             let number = classes.strip_prefix(':').unwrap_or(classes);
             return match number.parse() {
-                Ok(classes @ 2..=MOST_CLASSES) => Ok(Self::Alphabet { classes }),
-                _ => Err(DataError::number(
+                Ok(classes @ 2..=MAX_CLASSES) => Ok(Self::Alphabet { classes }),
+                _ => Err(DataError::out_of_range(
                     "N of alphabet:N",
                     "a number from 2 to 100000, as in alphabet:40",
                     format!("{number:?}"),
@@ -157,13 +158,12 @@ impl DataSource {
         }
     }
 
-    /// Whether the program draws the images itself.
+    /// Whether the program generates the images.
     pub fn is_generated(self) -> bool {
         matches!(self, Self::Glyphs | Self::Alphabet { .. })
     }
 
-    /// The folder below [`data_root`] that the files of this source are looked for in, if nobody says
-    /// otherwise: that of their own archive.
+    /// The default folder of this source below [`data_root`], named like its published archive.
     pub fn folder(self) -> Option<&'static str> {
         match self {
             Self::Glyphs | Self::Alphabet { .. } | Self::Images => None,
@@ -174,28 +174,29 @@ impl DataSource {
         }
     }
 
-    /// That folder, if it is there.
+    /// The default folder, if it exists.
     fn usual_folder(self) -> Option<PathBuf> {
         let path = data_root().join(self.folder()?);
         path.is_dir().then_some(path)
     }
 
-    /// Reads or draws the images.
+    /// Loads or generates the images.
     ///
     /// # Errors
-    /// Files missing or damaged, a number of samples or classes out of range; of images also what
-    /// [`ImageList`](crate::images::ImageList) refuses, and fewer than two classes to train on.
+    /// Files are missing or damaged, or a number of samples or classes is out of range; for images
+    /// also the errors of [`ImageList`](crate::images::ImageList), and fewer than two classes to
+    /// train on.
     pub fn load(self, options: &SourceOptions) -> Result<Split, DataError> {
         for (name, samples) in [
             ("train-samples", options.train_samples),
             ("test-samples", options.test_samples),
         ] {
             if let Some(samples) = samples
-                && !(1..=MOST_SAMPLES).contains(&samples)
+                && !(1..=MAX_SAMPLES).contains(&samples)
             {
-                return Err(DataError::number(
+                return Err(DataError::out_of_range(
                     name,
-                    format!("from 1 to {MOST_SAMPLES}"),
+                    format!("from 1 to {MAX_SAMPLES}"),
                     samples,
                 ));
             }
@@ -222,9 +223,9 @@ impl DataSource {
             Self::Cifar100 => cifar::load_cifar100(files("cifar100", cifar::CIFAR100_FILES)?)?,
             Self::Images => {
                 let path = options.dir.as_deref().ok_or_else(|| {
-                    DataError::number(
+                    DataError::out_of_range(
                         "data-dir",
-                        "a folder with one folder of images a class, or a .csv or .parquet list \
+                        "a folder with one folder of images per class, or a .csv or .parquet list \
                          of images, for --data images",
                         "none",
                     )
@@ -245,16 +246,16 @@ impl DataSource {
             Some(samples) => data.subset(samples),
             None => data,
         };
-        // Drawn ones have their numbers already.
+        // Generated sets already have the requested sizes.
         if !self.is_generated() {
             split.train = subset(split.train, options.train_samples);
             split.test = subset(split.test, options.test_samples);
         }
         let chosen = match &options.open_set {
             Some(OpenSet::Folder(path)) => Some(path),
-            // The rows of a list say which images they are.
+            // The rows of a list define their parts.
             None => options.dir.as_ref(),
-            // Drawn by us: nobody has said that these classes are others.
+            // Drawn by this program: nobody has declared that these classes differ.
             Some(OpenSet::Classes(_)) => None,
         };
         if let Some(path) = chosen {
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn missing_data_is_reported() {
         let load = |name: &str, dir: Option<&str>, samples| {
             let options = SourceOptions {
                 dir: dir.map(Into::into),
@@ -320,7 +321,7 @@ mod tests {
                 .unwrap_err()
                 .to_string()
         };
-        // Unless it lies where it usually does on this machine.
+        // Unless the files are in their default folder on this machine.
         if DataSource::Cifar100.usual_folder().is_none() {
             assert!(load("cifar100", None, None).contains("--data glyphs needs no files"));
         }

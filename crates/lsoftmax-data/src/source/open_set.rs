@@ -6,32 +6,32 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Where the classes come from that are never trained on. Its text is a whole number, or a path
-/// (of a folder that is named by a number: `./12`).
+/// The source of the classes that are never trained on. Written as an integer, or as a path (`./12`
+/// for a folder named by a number).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OpenSet {
-    /// So many classes of the data set, drawn by the seed, with all their images; of an alphabet
-    /// as many characters more, with 20 images each.
+    /// This many classes of the data set, drawn by the seed, with all of their images; for an
+    /// alphabet this many additional characters with 20 images each.
     Classes(usize),
-    /// All images of a folder or a list, brought to the size and the channels of the training images.
+    /// All images of a folder or list, resized and converted like the training images.
     Folder(PathBuf),
 }
 
-/// What becomes of an open set with classes that have the names of trained classes.
+/// Handling of open-set classes with names of trained classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SameNames {
-    /// It is refused: a class of that name was trained on.
+    /// An error: a class of that name was trained on.
     #[default]
     Refuse,
-    /// They are different classes that have the same names.
+    /// They are different classes with the same names.
     Different,
 }
 
 impl SameNames {
-    /// The names that [`FromStr`] knows.
+    /// The names accepted by [`FromStr`].
     pub const NAMES: &[&str] = &["refuse", "different"];
 
-    /// Its name.
+    /// The name of this choice.
     pub fn name(self) -> &'static str {
         match self {
             Self::Refuse => "refuse",
@@ -39,10 +39,10 @@ impl SameNames {
         }
     }
 
-    /// How many classes with images of an open set have the name of a trained class.
+    /// The number of classes with images of an open set that have the name of a trained class.
     ///
     /// # Errors
-    /// There are some, and they are refused.
+    /// There are such classes, and they are rejected.
     pub fn check(
         self,
         open_set: &Dataset,
@@ -64,7 +64,7 @@ impl SameNames {
                 path,
                 "classes that are not trained on (where equal names mean different classes: \
                  --open-set-same-names different)",
-                format!("{same} of {classes} with names of trained classes, {first:?} for one"),
+                format!("{same} of {classes} with names of trained classes, such as {first:?}"),
             )),
         }
     }
@@ -78,7 +78,7 @@ impl FromStr for SameNames {
         let mut named = known.filter(|known| known.name() == text);
         named.next().ok_or_else(|| {
             let expected = Self::NAMES.join(" or ");
-            DataError::number("open-set-same-names", expected, format!("{text:?}"))
+            DataError::out_of_range("open-set-same-names", expected, format!("{text:?}"))
         })
     }
 }
@@ -90,7 +90,7 @@ impl FromStr for OpenSet {
         let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse() {
             Ok(classes @ 1..) if number => Ok(Self::Classes(classes)),
-            _ if number || text.trim().is_empty() => Err(DataError::number(
+            _ if number || text.trim().is_empty() => Err(DataError::out_of_range(
                 "open-set",
                 "a number of classes from 1, or a folder or list of images",
                 format!("{text:?}"),

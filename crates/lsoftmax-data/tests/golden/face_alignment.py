@@ -1,4 +1,4 @@
-"""Makes face_alignment/*.npy: faces aligned by OpenCV and scikit-image, to hold ours against.
+"""Generates face_alignment/*.npy: faces aligned by OpenCV and scikit-image, as a reference.
 
 Run it with
 
@@ -11,11 +11,11 @@ landmarks.npy   [case, point, (x, y)]
 matrices.npy    [case, 2, 3]: the similarity to the template by scikit-image (Umeyama's method)
 face_N.npy      [height, width, channel] of case N
 
-Images are whole-number formulas of the row, the column and the channel, which the test repeats.
-Smooth ones go through OpenCV's warpAffine with its defaults, which may round places to 1/32 of a
-pixel; noise goes through scikit-image, which does not. Where the face shrinks below one half, it
-is warped onto a grid with n x n places a pixel and brought down by area averaging, n being the
-smallest whole number not below 1 / scale.
+Images are integer formulas of the row, the column and the channel, which the test repeats. Smooth
+images use OpenCV's warpAffine with its defaults, which may round positions to 1/32 of a pixel;
+noise uses scikit-image, which does not round. If the face shrinks below one half, it is warped to
+a grid with n x n points per pixel and reduced by area averaging, where n is the smallest integer
+not below 1 / scale.
 """
 
 import math
@@ -35,7 +35,7 @@ SIZES = {"sphere": (SPHERE, 112, 96), "arc": (ARC, 112, 112)}
 CASES = [
     ("smooth", (250, 250, 3), "sphere",
      [(104.0, 113.5), (148.3, 110.2), (127.9, 138.8), (109.4, 163.1), (146.2, 160.6)]),
-    # Leaning, and partly outside of the image.
+    # Tilted, and partly outside the image.
     ("smooth", (200, 180, 1), "arc",
      [(20.5, 60.0), (48.0, 30.3), (53.1, 62.7), (55.0, 98.4), (80.9, 72.2)]),
     ("noise", (90, 120, 3), "arc",
@@ -59,7 +59,7 @@ def image(kind, shape):
 
 
 def warp(kind, source, matrix, height, width):
-    """In float64 for noise, in OpenCV's own arithmetic on bytes otherwise."""
+    """Uses float64 for noise, and OpenCV's own arithmetic on bytes otherwise."""
     if kind == "smooth":
         face = cv2.warpAffine(source, matrix, (width, height))
         return face.reshape(height, width, -1)
@@ -74,7 +74,7 @@ def aligned(kind, source, matrix, height, width):
     if scale >= 0.5:
         return warp(kind, source, matrix, height, width)
     n = math.ceil(1 / scale)
-    # Place u of the face is place n (u + 1/2) - 1/2 of the fine grid.
+    # Position u of the face is position n (u + 1/2) - 1/2 of the fine grid.
     fine = n * matrix
     fine[:, 2] += (n - 1) / 2
     face = warp(kind, source, fine, n * height, n * width)

@@ -1,11 +1,11 @@
-//! What the benchmarks share.
+//! Shared code of the benchmarks.
 #![allow(clippy::print_stdout)]
 
 use lsoftmax_kernels::peak::fused_multiply_adds;
 use rayon::prelude::*;
 use std::time::Instant;
 
-/// Milliseconds of the best of several runs: other programs disturb in one direction only.
+/// Milliseconds of the fastest of several runs: other programs only add time.
 pub(crate) fn time(mut work: impl FnMut()) -> f64 {
     work();
     let (mut best, mut spent, mut runs) = (f64::MAX, 0.0, 0);
@@ -20,7 +20,7 @@ pub(crate) fn time(mut work: impl FnMut()) -> f64 {
     best
 }
 
-/// Numbers without pattern in `[-scale, scale)`.
+/// Pseudo-random numbers in `[-scale, scale)`.
 pub(crate) fn noise(len: usize, seed: u32, scale: f32) -> Vec<f32> {
     let mut state = seed | 1;
     (0..len)
@@ -31,7 +31,7 @@ pub(crate) fn noise(len: usize, seed: u32, scale: f32) -> Vec<f32> {
         .collect()
 }
 
-/// GFLOP/s of all threads in a loop of nothing but fused multiply-adds, printed as a headline.
+/// GFLOP/s of all threads in a loop of fused multiply-adds, printed as a headline.
 pub(crate) fn peak(of: &str) -> f64 {
     let threads = rayon::current_num_threads();
     let mut flops = 0.0;
@@ -50,7 +50,7 @@ pub(crate) fn peak(of: &str) -> f64 {
     peak
 }
 
-/// The argument at a place, or a default: benchmarks are also called with flags of cargo's.
+/// The argument at a position, or a default. Cargo also passes flags to benchmarks.
 pub(crate) fn argument<T: std::str::FromStr>(at: usize, default: T) -> T {
     let words = std::env::args().skip(1).filter(|a| !a.starts_with('-'));
     words

@@ -1,7 +1,7 @@
 //! Convolution as a matrix product that reads the zero-padded image in place.
 //!
-//! In channels-last memory the `kernel * channels` values under one row of the kernel lie side by
-//! side, so that a product with offset tables needs no im2col buffer.
+//! In channels-last memory the `kernel * channels` values under one kernel row are contiguous, so
+//! that a product with offset tables needs no im2col buffer.
 
 use super::ConvShape;
 use super::pack::{Taps, pack};
@@ -56,7 +56,7 @@ impl Frame {
     }
 }
 
-/// One product an image, for the outputs of one phase.
+/// One product per image, for the outputs of one phase.
 struct Phase {
     a_rows: Vec<usize>,
     c_rows: Vec<usize>,
@@ -75,7 +75,7 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    /// The weights as [`Forward::convolution`] wants them.
+    /// Packs the weights for [`Forward::convolution`].
     pub(crate) fn pack(taps: &Taps<'_>) -> Scratch {
         let all: Vec<usize> = (0..taps.kernel).collect();
         pack_phase(taps, &all, &all)
@@ -112,8 +112,8 @@ impl Forward {
         }
     }
 
-    /// `dx`, of which `taps` names the forward weights with inputs and outputs exchanged. With a
-    /// stride the pixels of `dx` fall into `stride * stride` phases that see different taps.
+    /// `dx`; `taps` are the forward weights with inputs and outputs exchanged. With a stride, the
+    /// pixels of `dx` fall into `stride * stride` phases that use different taps.
     pub(crate) fn input_gradient(level: Level, shape: &ConvShape, taps: &Taps<'_>) -> Self {
         let &ConvShape {
             height,
@@ -140,7 +140,7 @@ impl Forward {
             let pixels = |first: usize, size: usize| {
                 (0..size).filter(move |at| (at + padding) % stride == first)
             };
-            // Where the first tap of a pixel lies in the frame.
+            // Position of a pixel's first tap in the frame.
             let start = |at: usize, first: usize, taps: usize| {
                 (at + padding - first) / stride + before + 1 - taps
             };
@@ -152,7 +152,7 @@ impl Forward {
                         let left = start(x, right, columns.len());
                         a_rows.push(top * frame.row() + left * taps.inputs);
                     } else {
-                        a_rows.push(0); // no tap reaches it: the sum is empty
+                        a_rows.push(0); // no tap reaches this pixel: the sum is empty
                     }
                     c_rows.push((y * width + x) * taps.outputs);
                 }
@@ -181,7 +181,7 @@ impl Forward {
         framed
     }
 
-    /// Convolves one framed image, but only for the outputs from `first` on that `y` has room for.
+    /// Convolves one framed image for the outputs from `first` on, as many as fit into `y`.
     pub(crate) fn run_pixels(&self, framed: &[f32], y: &mut [f32], first: usize) {
         let count = y.len() / self.outputs;
         for phase in &self.phases {
@@ -208,7 +208,7 @@ impl Forward {
         }
     }
 
-    /// Works through whole images.
+    /// Convolves whole images.
     pub(crate) fn run(&self, x: &[f32], y: &mut [f32]) {
         let mut framed = Scratch::zeros(self.frame.len());
         let images = x.chunks_exact(self.frame.height * self.frame.width * self.frame.channels);
@@ -277,7 +277,7 @@ impl WeightGradient {
         let mut framed = Scratch::zeros(self.frame.len());
         let images = x.chunks_exact(self.frame.height * self.frame.width * self.frame.channels);
         let out_row = self.out_width * self.outputs;
-        // Rows of the image at a time, such that their part of `dy` stays in the first-level cache.
+        // Processes image rows in groups whose part of `dy` stays in the first-level cache.
         let rows = (24 * 1024 / 4 / out_row).max(1);
         for (x, dy) in images.zip(dy.chunks_exact(self.out_height * out_row)) {
             self.frame.fill(x, &mut framed);

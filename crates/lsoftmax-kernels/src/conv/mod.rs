@@ -22,10 +22,10 @@ pub(crate) use weight::{OutputGradient, WeightGradient};
 ///
 /// Arrays, in memory order: `x: [batch, height, width, in_channels]`,
 /// `weight: [out_channels, in_channels, kernel, kernel]`,
-/// `y: [batch, out_height, out_width, out_channels]`, and gradients like what they belong to.
+/// `y: [batch, out_height, out_width, out_channels]`. Gradients have the shapes of their arrays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConvShape {
-    /// Images.
+    /// Number of images.
     pub batch: usize,
     /// Channels of the input.
     pub in_channels: usize,
@@ -44,7 +44,7 @@ pub struct ConvShape {
 }
 
 impl ConvShape {
-    /// A shape that has been checked.
+    /// Creates a checked shape.
     pub fn new(
         batch: usize,
         (in_channels, out_channels): (usize, usize),
@@ -68,7 +68,7 @@ impl ConvShape {
     }
 
     /// Checks that every size is positive (padding may be 0), that the kernel fits into the padded
-    /// image, and that all arrays can be addressed.
+    /// image, and that all arrays are addressable.
     pub fn validate(&self) -> Result<(), KernelError> {
         let positive = [
             ("batch", self.batch),
@@ -105,7 +105,7 @@ impl ConvShape {
                 expected: "at most 1024",
             });
         }
-        // Bounds on the product of all that enters an array's length, with room for scratch arrays.
+        // Bounds the product of all factors of an array's length, with room for scratch arrays.
         let frame = 2 * self.padding + self.kernel;
         let bound = [
             self.batch,
@@ -157,27 +157,27 @@ impl ConvShape {
         (self.width + 2 * self.padding - self.kernel) / self.stride + 1
     }
 
-    /// Elements of `x`.
+    /// Length of `x`.
     pub fn input_len(&self) -> usize {
         self.batch * self.height * self.width * self.in_channels
     }
 
-    /// Elements of `weight`.
+    /// Length of `weight`.
     pub fn weight_len(&self) -> usize {
         self.out_channels * self.in_channels * self.kernel * self.kernel
     }
 
-    /// Elements of `y`.
+    /// Length of `y`.
     pub fn output_len(&self) -> usize {
         self.batch * self.out_height() * self.out_width() * self.out_channels
     }
 
-    /// Floating-point operations of the direct method, forward: two a multiply-add.
+    /// Floating-point operations of the direct forward pass: two per multiply-add.
     pub fn flops(&self) -> f64 {
         2.0 * self.output_len() as f64 * (self.in_channels * self.kernel * self.kernel) as f64
     }
 
-    /// Winograd has to be possible, and to save more products than its transforms cost.
+    /// Winograd must be possible and must save more products than its transforms cost.
     fn suits_winograd(&self) -> bool {
         let possible = self.stride == 1
             && (self.kernel == 3 || self.kernel == 5)
@@ -192,17 +192,17 @@ impl ConvShape {
         3 * grid.tiles * transform::POINTS < 2 * direct
     }
 
-    /// Whether so few outputs are asked for that to read the weights takes longer than to use them:
-    /// Winograd's are four times as many.
+    /// Whether there are so few outputs that reading the weights takes longer than using them:
+    /// Winograd's weights are four times as many.
     fn is_mostly_weights(&self) -> bool {
         let outputs = self.batch * self.out_height() * self.out_width();
         self.in_channels * self.out_channels > 96 * 96 && outputs < 192
     }
 
-    /// Images that one task works on together: enough for its matrix products to be large. It
-    /// depends on the shape alone, so that results do not depend on the number of threads.
+    /// Images that one task processes together: enough for its matrix products to be large. Depends
+    /// on the shape alone, so that results do not depend on the number of threads.
     pub(crate) fn group(&self) -> usize {
-        // Weights that do not fit into a second-level cache are read again by each group.
+        // Weights that exceed a second-level cache are read again by each group.
         let large = self.in_channels * self.out_channels > 192 * 192;
         let wanted: usize = if large { 1024 } else { 512 };
         wanted
@@ -211,13 +211,13 @@ impl ConvShape {
     }
 }
 
-/// A convolution, or an input gradient, with its weights made ready.
+/// A convolution, or an input gradient, with packed weights.
 pub(crate) enum Forward {
     Winograd(winograd::Forward),
     Direct(direct::Forward),
 }
 
-/// The weights of a convolution as the methods want them, each made when it is first used.
+/// The packed weights of a convolution, each packed on first use.
 #[derive(Default)]
 pub(crate) struct Packed {
     winograd: OnceLock<Arc<Scratch>>,
@@ -225,7 +225,7 @@ pub(crate) struct Packed {
 }
 
 impl Forward {
-    /// The convolution, whose weights may have been packed before.
+    /// The convolution, with the weights in `packed` if they were packed before.
     pub(crate) fn convolution(
         level: Level,
         shape: &ConvShape,
@@ -238,7 +238,7 @@ impl Forward {
             outputs: shape.out_channels,
             kernel: shape.kernel,
             exchanged: false,
-            turned: false,
+            rotated: false,
         };
         if shape.suits_winograd() && !shape.is_mostly_weights() {
             let weights = || Arc::new(winograd::Forward::pack(level, &taps));
@@ -261,10 +261,10 @@ impl Forward {
             outputs: shape.in_channels,
             kernel: shape.kernel,
             exchanged: true,
-            turned: false,
+            rotated: false,
         };
         if shape.suits_winograd() {
-            taps.turned = true;
+            taps.rotated = true;
             let grid = winograd::Grid::new(
                 shape.out_height(),
                 shape.out_width(),
@@ -279,7 +279,7 @@ impl Forward {
         }
     }
 
-    /// Convolves one image on all threads: `done` gets each band of finished output rows.
+    /// Convolves one image on all threads; `done` receives each band of finished output rows.
     pub(crate) fn run_image(
         &self,
         shape: &ConvShape,
@@ -311,7 +311,7 @@ impl Forward {
         }
     }
 
-    /// Works through `images` whole images.
+    /// Convolves `images` whole images.
     pub(crate) fn run(&self, images: usize, x: &[f32], y: &mut [f32]) {
         match self {
             Self::Winograd(forward) => forward.run(images, x, y),
@@ -321,7 +321,7 @@ impl Forward {
 }
 
 /// `y[n, oy, ox, o] = sum over (i, ky, kx) of x[n, oy s + ky - p, ox s + kx - p, i] w[o, i, ky, kx]`,
-/// with zeros outside of the image. Arrays as in [`ConvShape`].
+/// with zeros outside the image. Arrays as in [`ConvShape`].
 pub fn conv2d_forward(
     shape: &ConvShape,
     x: &[f32],
@@ -337,7 +337,7 @@ pub fn conv2d_forward(
     Ok(())
 }
 
-/// The gradient of a loss for the input, `dx`, given that for the output, `dy`. Arrays as in
+/// The gradient `dx` for the input, given `dy`, the gradient for the output. Arrays as in
 /// [`ConvShape`].
 pub fn conv2d_backward_input(
     shape: &ConvShape,
@@ -377,7 +377,7 @@ fn run_groups(
         .for_each(|(y, x)| forward.run(y.len() / y_image, x, y));
 }
 
-/// The gradient of a loss for the weights, `dw`, given that for the output, `dy`. Arrays as in
+/// The gradient `dw` for the weights, given `dy`, the gradient for the output. Arrays as in
 /// [`ConvShape`].
 pub fn conv2d_backward_weight(
     shape: &ConvShape,

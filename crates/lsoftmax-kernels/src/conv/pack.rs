@@ -1,5 +1,5 @@
-//! Weights between their own layout, `[outputs, inputs, kernel, kernel]`, and that of the products,
-//! where outputs are innermost. Both ways go by blocks of 16 outputs, a cache line.
+//! Converts weights between their own layout, `[outputs, inputs, kernel, kernel]`, and that of the
+//! products, where outputs are innermost. Both directions use blocks of 16 outputs, a cache line.
 
 // Tasks write disjoint lines of one array.
 #![allow(unsafe_code)]
@@ -9,17 +9,17 @@ use crate::scratch::{LINE, Scratch};
 use crate::simd::Level;
 use rayon::prelude::*;
 
-/// The weights as the packing functions read them.
+/// The weights as read by the packing functions.
 pub(crate) struct Taps<'a> {
     pub(crate) weight: &'a [f32],
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
     pub(crate) kernel: usize,
-    /// Whether `weight` is `[inputs, outputs, ..]`: the convolution's own inputs and outputs are
-    /// exchanged for the gradient.
+    /// Whether `weight` is `[inputs, outputs, ..]`: the gradient exchanges the convolution's inputs
+    /// and outputs.
     pub(crate) exchanged: bool,
-    /// Whether the kernel is turned by half a turn.
-    pub(crate) turned: bool,
+    /// Whether the kernel is rotated by 180 degrees.
+    pub(crate) rotated: bool,
 }
 
 impl Taps<'_> {
@@ -36,33 +36,37 @@ impl Taps<'_> {
         for lane in 0..count {
             let taps = &self.weight[input * of_input + (first + lane) * of_output..][..area];
             for (line, &index) in lines.chunks_exact_mut(LINE).zip(indices) {
-                let index = if self.turned { area - 1 - index } else { index };
+                let index = if self.rotated {
+                    area - 1 - index
+                } else {
+                    index
+                };
                 line[lane] = taps[index];
             }
         }
     }
 }
 
-/// An array that tasks write disjoint parts of.
+/// An array of which tasks write disjoint parts.
 struct Shared {
     start: *mut f32,
     len: usize,
 }
 
-// SAFETY: `write` is the only access, and its callers promise not to overlap.
+// SAFETY: `write` is the only access, and its callers guarantee disjoint ranges.
 unsafe impl Sync for Shared {}
 
 impl Shared {
     /// # Safety
-    /// No other thread writes to the same place.
+    /// No other thread writes to the same range.
     unsafe fn write(&self, at: usize, line: &[f32]) {
         assert!(at + line.len() <= self.len);
-        // SAFETY: within bounds, and nobody else writes here.
+        // SAFETY: within bounds, and no other thread writes here.
         unsafe { std::ptr::copy_nonoverlapping(line.as_ptr(), self.start.add(at), line.len()) };
     }
 }
 
-/// Inputs that a task of the packing works on.
+/// Inputs per packing task.
 const INPUTS: usize = 32;
 
 /// Runs `work(inputs, first output)` in parallel over all blocks.
@@ -91,7 +95,7 @@ pub(crate) fn pack(taps: &Taps<'_>, indices: &[usize], row: usize) -> Scratch {
         for input in inputs {
             taps.gather(indices, input, first, &mut lines);
             for (slot, line) in lines.chunks_exact(LINE).enumerate() {
-                // SAFETY: the place belongs to this input and block alone.
+                // SAFETY: only this input and block write to this range.
                 unsafe { shared.write((slot * taps.inputs + input) * row + first, line) };
             }
         }
@@ -114,7 +118,7 @@ pub(crate) fn pack_points(level: Level, taps: &Taps<'_>, row: usize, step: usize
             taps.gather(&indices, input, first, &mut lines);
             weight_points(level, taps.kernel, &lines, LINE, &mut points, LINE);
             for (point, line) in points.chunks_exact(LINE).enumerate() {
-                // SAFETY: the place belongs to this input and block alone.
+                // SAFETY: only this input and block write to this range.
                 unsafe { shared.write(point * step + input * row + first, line) };
             }
         }
@@ -122,7 +126,7 @@ pub(crate) fn pack_points(level: Level, taps: &Taps<'_>, row: usize, step: usize
     packed
 }
 
-/// Brings `sums: [kernel * kernel, inputs, row floats]` to the layout of the weights.
+/// Converts `sums: [kernel * kernel, inputs, row floats]` to the layout of the weights.
 pub(crate) fn unpack(sums: &[f32], (inputs, area): (usize, usize), row: usize, dw: &mut [f32]) {
     dw.par_chunks_mut(LINE * inputs * area)
         .enumerate()
@@ -164,7 +168,7 @@ pub(crate) fn unpack_points(
         });
 }
 
-/// Writes a line to the same place of up to 16 outputs.
+/// Writes a line to the same position of up to 16 outputs.
 fn scatter(line: &[f32], at: usize, of_output: usize, dw: &mut [f32]) {
     for (dw, &value) in dw.chunks_exact_mut(of_output).zip(line) {
         dw[at] = value;

@@ -1,15 +1,16 @@
 //! The one-dimensional Winograd transforms on six points.
 //!
-//! Convolution is a product of polynomials: `G` and `A` evaluate one at the points, `B^T` and `A^T`
-//! belong to the interpolation.
+//! Convolution is a product of polynomials: `G` and `A` evaluate a polynomial at the points, `B^T`
+//! and `A^T` belong to the interpolation.
 
-// The contract of the unsafe functions: `V`'s feature.
+// Contract of the unsafe functions: the CPU has `V`'s feature.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn, clippy::inline_always)]
 
 use crate::simd::Vector;
 
-/// The points are 0, `NEAR`, `-NEAR`, `FAR`, `-FAR` and infinity. Beside 1 and 2, the usual choice,
-/// the roots of 1/2 and 2 cost three more products a transform and take the error to a third.
+/// The points are 0, `NEAR`, `-NEAR`, `FAR`, `-FAR` and infinity. Compared with the usual choice of
+/// 1 and 2, the roots of 1/2 and 2 cost three more products per transform and reduce the error to a
+/// third.
 const NEAR: f32 = std::f32::consts::FRAC_1_SQRT_2;
 const FAR: f32 = std::f32::consts::SQRT_2;
 /// Their squares, `[NEAR^2, FAR^2]`, whose product is 1.
@@ -46,7 +47,7 @@ pub(super) unsafe fn b_transposed<V: Vector>(d: [V; 6]) -> [V; 6] {
     ]
 }
 
-/// `A^T m`, of which the first `M` are meant.
+/// The first `M` values of `A^T m`.
 #[inline(always)]
 pub(super) unsafe fn a_transposed<V: Vector, const M: usize>(m: [V; 6]) -> [V; M] {
     let sums = [m[1].add(m[2]), m[3].add(m[4])];

@@ -19,7 +19,7 @@ fn errors(shape: &ConvShape, seed: u64) -> [f64; 3] {
     let w = random.values(shape.weight_len());
     let dy = random.values(shape.output_len());
     let (x32, w32, dy32) = (single(&x), single(&w), single(&dy));
-    // Results start as NaN: whatever is not written shows.
+    // Results start as NaN, which exposes any value that is not written.
     let mut y = vec![f32::NAN; shape.output_len()];
     let mut dx = vec![f32::NAN; shape.input_len()];
     let mut dw = vec![f32::NAN; shape.weight_len()];
@@ -67,7 +67,7 @@ fn known_shapes_agree_with_double_precision() {
         shape(1, (2, 3), (3, 4), 3, 1, 5),
         shape(1, (2, 3), (3, 4), 3, 2, 4),
         shape(1, (1, 1), (1, 1), 1, 1, 0),
-        // Stored transforms: several rounds, and a last group that is not whole.
+        // Stored transforms: several rounds, and a partial last group.
         shape(70, (32, 33), (8, 8), 3, 1, 1),
     ] {
         assert_close(&shape, 7);
@@ -123,7 +123,7 @@ fn nan_reaches_every_output_that_depends_on_it() {
                 .iter()
                 .all(|value| value.is_nan())
         );
-        // The other image knows nothing of it.
+        // The other image is not affected.
         assert!(y[y.len() / 2..].iter().all(|value| value.is_finite()));
     }
 }

@@ -1,10 +1,10 @@
 //! The six Winograd transforms, vectorised over channels.
 //!
-//! All work in the layout `[36 points][tiles or rows][padded channels]`, with a step between points
-//! that the caller chooses.
+//! All use the layout `[36 points][tiles or rows][padded channels]`; the caller chooses the step
+//! between points.
 
-// The contract of the unsafe functions: `V`'s feature, and slices that hold the tiles asked for;
-// the safe wrappers check the latter.
+// Contract of the unsafe functions: the CPU has `V`'s feature, and slices hold the requested tiles.
+// The safe wrappers check the latter.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn, clippy::inline_always)]
 
 use super::points::{a_plain, a_transposed, b_transposed, g_plain, g_transposed};
@@ -12,14 +12,14 @@ use super::winograd::{Grid, padded};
 use crate::scratch::LINE;
 use crate::simd::{Level, Vector, multiversion};
 
-/// Points a side.
+/// Points per side.
 const SIDE: usize = 6;
 /// Points of a tile.
 pub(crate) const POINTS: usize = SIDE * SIDE;
 
 /// Applies a one-dimensional transform from `in` to `out` values to the rows that the first body
-/// loads, then to the columns, and hands each value of the `out x out` result to the second body. (A
-/// macro, because a closure would have to be inlined before its intrinsics could be.)
+/// loads, then to the columns, and passes each value of the `out x out` result to the second body.
+/// (A macro, because a closure would have to be inlined before its intrinsics could be.)
 macro_rules! two_sided {
     ($v:ident, $in:expr, $out:expr, $one:expr,
      ($r:ident, $c:ident) => $load:expr,
@@ -101,7 +101,8 @@ unsafe fn input_body<V: Vector>(
                     (row, column, value) => value.store(v.add((row * SIDE + column) * step)));
             }
         } else {
-            // A pixel outside is read from a line of zeros, which does not move with the channel.
+            // A pixel outside is read from a line of zeros, whose address does not advance with the
+            // channel.
             let (mut from, mut moves) = ([[ZEROS.as_ptr(); SIDE]; SIDE], [[0; SIDE]; SIDE]);
             for row in patch.rows.0..patch.rows.1 {
                 for column in patch.columns.0..patch.columns.1 {
@@ -125,16 +126,16 @@ unsafe fn input_body<V: Vector>(
     }
 }
 
-/// Channels' worth of zeros that pixels outside of the image are read from.
+/// Zeros for the channels of pixels outside the image.
 static ZEROS: [f32; LINE] = [0.0; LINE];
 
-/// A square of pixels, some of which may lie outside of the image.
+/// A square of pixels, some of which may be outside the image.
 struct Patch {
-    /// The first pixel, which is only an address: it may lie before the image.
+    /// Address of the first pixel, which may be before the image.
     top: isize,
     left: isize,
     width: usize,
-    /// The rows and columns of the patch that lie inside.
+    /// The rows and columns of the patch that are inside.
     rows: (usize, usize),
     columns: (usize, usize),
     side: usize,
@@ -177,7 +178,7 @@ impl Patch {
             && (self.columns.0 <= column && column < self.columns.1)
     }
 
-    /// The offset of a pixel that the patch has.
+    /// The offset of a pixel inside the patch.
     #[inline(always)]
     fn at(&self, row: usize, column: usize, channels: usize) -> isize {
         ((self.top + row as isize) * self.width as isize + self.left + column as isize)
@@ -300,7 +301,7 @@ unsafe fn output_body<V: Vector>(
     for tile in 0..tiles {
         let (image, top, left) = grid.place(start + tile);
         let m = m.as_ptr().add(tile * padded(channels));
-        // Where the image's first row would be: perhaps before the slice, but nothing is written
+        // Address of the image's first row. It may be before the slice, but nothing is written
         // there.
         let y = y
             .as_mut_ptr()

@@ -1,9 +1,9 @@
-//! How the weight gradient is spread over tasks.
+//! Splits the weight gradient into tasks.
 //!
-//! Small sums (they fit into a second-level cache) are kept by each task for a chunk of images, and
-//! the chunks are added up in order. Large ones would cost more to clear and to add up than to
-//! compute; there the transforms of many images are stored first, and then each point's product is
-//! one task with a single long sum. Either way the partition depends on the shape alone.
+//! Small sums, which fit into a second-level cache: each task keeps its own for a chunk of images,
+//! and the chunks are added up in order. Large sums would cost more to clear and add than to
+//! compute: there the transforms of many images are stored first, and each point's product is then
+//! one task with a single long sum. In both cases the partition depends on the shape alone.
 
 use super::ConvShape;
 use super::direct;
@@ -31,7 +31,7 @@ impl Deref for OutputGradient<'_> {
     }
 }
 
-/// The weight gradient, made ready for a shape.
+/// The weight gradient, prepared for a shape.
 pub(crate) struct WeightGradient {
     level: Level,
     shape: ConvShape,
@@ -43,13 +43,13 @@ enum Method {
     Direct(direct::WeightGradient),
 }
 
-/// Sums of more floats than this are not kept by each task. (Fewer in tests, whose double-precision
-/// reference would take minutes for shapes that are really large.)
+/// Sums of more floats than this are not kept per task. (Fewer in tests, where the double-precision
+/// reference would take minutes for truly large shapes.)
 const LARGE: usize = if cfg!(test) { 36 * 1024 } else { 400 * 1024 };
-/// Tiles whose transforms are stored at once: a long sum, in the third-level cache.
+/// Tiles whose transforms are stored at once: a long sum that stays in the third-level cache.
 const STORED_TILES: usize = 256;
-/// Tasks of the other way, at most.
-const CHUNKS: usize = 16;
+/// Maximum number of tasks when each keeps its sums.
+const MAX_CHUNKS: usize = 16;
 
 impl WeightGradient {
     pub(crate) fn new(level: Level, shape: &ConvShape) -> Self {
@@ -67,8 +67,9 @@ impl WeightGradient {
 
     /// Computes `dw`.
     ///
-    /// For each group of images, `prepare(images, dx)` gives the gradient of their outputs; it may
-    /// also fill the group's part of `dx`, which is handed to it (or an empty slice if there is none).
+    /// For each group of images, `prepare(images, dx)` returns the gradient of their outputs. It
+    /// may also fill the group's part of `dx`, which it receives (or an empty slice if there is
+    /// none).
     pub(crate) fn run<'a>(
         &self,
         x: &[f32],
@@ -102,7 +103,7 @@ impl WeightGradient {
         let shape = &self.shape;
         let (batch, group, x_image) = (shape.batch, shape.group(), self.x_image());
         let area = shape.kernel * shape.kernel;
-        let chunk = batch.div_ceil(group).div_ceil(CHUNKS) * group;
+        let chunk = batch.div_ceil(group).div_ceil(MAX_CHUNKS) * group;
         let part_len = area * shape.in_channels * self.row();
         let mut parts = Scratch::take(batch.div_ceil(chunk) * part_len);
         let mut dx = slices(dx, batch.div_ceil(chunk), chunk * x_image);
@@ -202,7 +203,7 @@ impl WeightGradient {
     }
 }
 
-/// `count` slices of `len` values (the last may be shorter), or as many empty ones.
+/// `count` slices of `len` values (the last may be shorter), or `count` empty ones.
 fn slices(values: Option<&mut [f32]>, count: usize, len: usize) -> Vec<&mut [f32]> {
     match values {
         Some(values) => values.chunks_mut(len).collect(),

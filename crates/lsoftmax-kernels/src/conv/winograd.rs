@@ -1,8 +1,9 @@
 //! Winograd convolution with six points per axis: F(4x4, 3x3) and F(2x2, 5x5).
 //!
-//! With six points on each axis a 6x6 tile of input gives `m = 7 - kernel` outputs a side: `y = A^T [(G g G^T) * (B^T d B)] A`. The 36 products of a tile, taken over many tiles,
-//! are 36 matrix products. The gradient for the weights is that of the same formula: with
-//! `P = A dy A^T` it is `G^T [sum over tiles of (B^T d B) * P] G`.
+//! With six points per axis a 6x6 tile of input gives `m = 7 - kernel` outputs per side:
+//! `y = A^T [(G g G^T) * (B^T d B)] A`. The 36 products of a tile, over many tiles, are 36 matrix
+//! products. The gradient for the weights follows from the same formula: with `P = A dy A^T` it is
+//! `G^T [sum over tiles of (B^T d B) * P] G`.
 
 use super::ConvShape;
 use super::pack::{Taps, pack_points};
@@ -12,7 +13,7 @@ use crate::scratch::{LINE, Scratch};
 use crate::simd::Level;
 use std::sync::Arc;
 
-/// The tiles of one image, and where they lie in the input and in the output.
+/// The tiles of one image and their positions in input and output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grid {
     pub(crate) height: usize,
@@ -20,11 +21,11 @@ pub(crate) struct Grid {
     pub(crate) out_height: usize,
     pub(crate) out_width: usize,
     pub(crate) padding: usize,
-    /// Outputs a side of a tile.
+    /// Outputs per side of a tile.
     pub(crate) side: usize,
     /// Tiles in a row.
     pub(crate) across: usize,
-    /// Tiles of an image.
+    /// Tiles per image.
     pub(crate) tiles: usize,
 }
 
@@ -49,7 +50,7 @@ impl Grid {
         }
     }
 
-    /// The image that a tile belongs to and the tile's first output row and column.
+    /// The image of a tile, and the tile's first output row and column.
     #[inline]
     pub(crate) fn place(&self, tile: usize) -> (usize, usize, usize) {
         let (image, tile) = (tile / self.tiles, tile % self.tiles);
@@ -60,7 +61,7 @@ impl Grid {
         )
     }
 
-    /// The rows of the outputs that these tiles cover, counted through all images.
+    /// The output rows that these tiles cover, counted through all images.
     pub(crate) fn output_rows(&self, start: usize, end: usize) -> (usize, usize) {
         let ((image, top, _), (last_image, last, _)) = (self.place(start), self.place(end - 1));
         let bottom = (last + self.side).min(self.out_height);
@@ -70,7 +71,7 @@ impl Grid {
         )
     }
 
-    /// The rows of the inputs that these tiles see beyond those that the tiles before them see.
+    /// The input rows that these tiles read beyond those of the preceding tiles.
     fn fresh_rows(&self, start: usize, end: usize) -> (usize, usize) {
         let row_after = |tile: usize| {
             let (image, top, _) = self.place(tile);
@@ -85,20 +86,20 @@ pub(crate) fn padded(channels: usize) -> usize {
     channels.next_multiple_of(LINE)
 }
 
-/// The step from one point's matrix to the next. An odd number of lines, since a power of two would
-/// put the 36 lines that a transform writes at once into one cache set.
+/// The step from one point's matrix to the next. An odd number of lines: a power of two would map
+/// the 36 lines that a transform writes at once to one cache set.
 fn point_step(rows: usize, channels: usize) -> usize {
     rows * padded(channels) + LINE * (1 + (rows * padded(channels) / LINE) % 2)
 }
 
-/// Cuts `count` tiles into blocks of nearly equal size, at most `most` each.
+/// Splits `count` tiles into blocks of nearly equal size, at most `most` each.
 fn blocks(count: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let parts = count.div_ceil(most);
     (0..parts).map(move |part| (count * part / parts, count * (part + 1) / parts))
 }
 
-/// Tiles of a block: as many as keep the transforms in the second-level cache; but where the weights
-/// themselves do not fit there, enough to make up for reading them again for each block.
+/// Tiles per block: as many as keep the transforms in the second-level cache. If the weights
+/// themselves do not fit there, enough to amortise reading them again for each block.
 fn block_size(inputs: usize, outputs: usize) -> usize {
     let (inputs, outputs) = (padded(inputs), padded(outputs));
     let least = if inputs * outputs > 96 * 96 { 64 } else { 12 };
@@ -110,7 +111,7 @@ fn rows_of(rows: usize, step: usize) -> Vec<usize> {
     (0..rows).map(|row| row * step).collect()
 }
 
-/// The convolution itself (also the gradient for the input, which is one).
+/// The convolution itself, and the gradient for the input, which is also a convolution.
 pub(crate) struct Forward {
     level: Level,
     grid: Grid,
@@ -123,7 +124,7 @@ pub(crate) struct Forward {
 }
 
 impl Forward {
-    /// The weights as [`Forward::new`] wants them.
+    /// Packs the weights for [`Forward::new`].
     pub(crate) fn pack(level: Level, taps: &Taps<'_>) -> Scratch {
         let step = point_step(taps.inputs, taps.outputs);
         pack_points(level, taps, padded(taps.outputs), step)
@@ -153,13 +154,13 @@ impl Forward {
         self.run_tiles((0, images * self.grid.tiles), x, y, 0);
     }
 
-    /// Rows of outputs that a row of tiles covers.
+    /// Output rows that a row of tiles covers.
     pub(crate) fn rows(&self) -> usize {
         self.grid.side
     }
 
-    /// Convolves one image, but only for the outputs from row `from` on, a first row of a tile, that
-    /// `y` has room for.
+    /// Convolves one image for the output rows from `from` on, the first row of a tile, as many as
+    /// fit into `y`.
     pub(crate) fn run_rows(&self, x: &[f32], y: &mut [f32], from: usize) {
         let rows = y.len() / (self.grid.out_width * self.outputs);
         let first = from / self.grid.side;
@@ -189,8 +190,8 @@ impl Forward {
                 &mut v,
                 v_step,
             );
-            // While the products keep the processor busy, memory fetches what comes next: the
-            // block's outputs, and the inputs of the next block (perhaps of the next group).
+            // Prefetches during the products: the block's outputs, and the inputs of the next block
+            // (possibly of the next group).
             let (x_row, y_row) = (
                 self.grid.width * self.inputs,
                 self.grid.out_width * self.outputs,
@@ -261,12 +262,12 @@ impl WeightGradient {
         }
     }
 
-    /// Tiles of an image.
+    /// Tiles per image.
     pub(crate) fn tiles(&self) -> usize {
         self.grid.tiles
     }
 
-    /// Floats that the two transforms of so many tiles take.
+    /// Floats of the two transforms of `tiles` tiles.
     pub(crate) fn stored_len(&self, tiles: usize) -> (usize, usize) {
         (
             POINTS * point_step(tiles, self.inputs),
@@ -274,7 +275,7 @@ impl WeightGradient {
         )
     }
 
-    /// Writes both transforms of whole images; with room for `room` tiles, the rest becomes zero.
+    /// Writes both transforms of whole images into room for `room` tiles; the rest becomes zero.
     pub(crate) fn store(
         &self,
         images: usize,
@@ -405,7 +406,7 @@ impl WeightGradient {
         }
     }
 
-    /// Takes the sums back to `[kernel * kernel * inputs, padded(outputs)]`.
+    /// Transforms the sums back to `[kernel * kernel * inputs, padded(outputs)]`.
     pub(crate) fn finish(&self, sums: &[f32], dw: &mut [f32]) {
         let step = point_step(self.inputs, self.outputs);
         let count = self.inputs * padded(self.outputs);

@@ -1,4 +1,4 @@
-//! The head in f64: for golden values and checks. The products are the `gemm` crate's.
+//! The head in f64, for golden values and checks. The products use the `gemm` crate.
 
 use super::real::sealed::Kernels;
 use super::rows::Rows;
@@ -102,8 +102,8 @@ impl Kernels for f64 {
     fn give(_: Vec<Self>) {}
 }
 
-/// `out (+)= lhs * rhs` for `[m, k]` times `[k, n]` into row-major `[m, n]`; each operand comes with
-/// its row and column stride.
+/// `out (+)= lhs * rhs` for `[m, k]` times `[k, n]` into row-major `[m, n]`; each operand has a row
+/// and a column stride.
 fn product(
     [m, k, n]: [usize; 3],
     (lhs, [lhs_rs, lhs_cs]): (&[f64], [usize; 2]),
@@ -117,8 +117,8 @@ fn product(
     assert!((m - 1) * lhs_rs + (k - 1) * lhs_cs < lhs.len());
     assert!((k - 1) * rhs_rs + (n - 1) * rhs_cs < rhs.len());
     assert!(m * n <= out.len());
-    // SAFETY: the asserts above bound every element that the product reads or writes, and `out` is
-    // borrowed mutably, so it overlaps neither operand.
+    // SAFETY: the asserts above bound every element that the product accesses, and `out` is
+    // borrowed mutably, so it does not overlap an operand.
     unsafe {
         gemm(
             m,
@@ -139,7 +139,7 @@ fn product(
             false,
             false,
             false,
-            // The blocks of classes are the parallel work.
+            // The blocks of classes already run in parallel.
             Parallelism::None,
         );
     }

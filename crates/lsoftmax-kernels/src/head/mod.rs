@@ -20,8 +20,8 @@
 //! dF/dw = F_c / (|x||w|) x + (F_|w| / |w| - c F_c / |w|^2) w
 //! ```
 //!
-//! Classes are walked in blocks: whatever their number, the working memory stays below 64 MiB for a
-//! batch of up to 1024 features of length 512.
+//! Classes are processed in blocks: for any number of classes, the working memory stays below 64
+//! MiB for a batch of up to 1024 features of length 512.
 
 mod double;
 mod passes;
@@ -44,14 +44,13 @@ use rescale::Rescaled;
 use rows::{Rows, norm};
 use stream::{Plan, Walk};
 
-/// A shorter vector that is not normalised counts as zero: no product of two norms may be 0 in
-/// f64. No other f32 vector is as short.
+/// A shorter vector counts as zero when it is not normalised: the product of two norms must not
+/// become 0 in f64. No other f32 vector is this short.
 const ZERO: f64 = 1e-150;
 
-/// What replaces the target logits of a batch: any function of a [`Target`] is one.
+/// A rule for the target logits of a batch. Any function of a [`Target`] is one.
 pub trait TargetLogits: Sync {
-    /// λ of a batch to whose samples the plain softmax gives these probabilities of their own
-    /// classes.
+    /// λ of a batch, given the probability that plain softmax assigns to each sample's own class.
     fn lambda(&self, confidences: &[f64]) -> f64;
 
     /// The target logit of a sample in a batch with this λ.
@@ -78,35 +77,36 @@ pub struct Batch<'a, T> {
     labels: &'a [u32],
 }
 
-/// Why a batch was refused.
+/// A batch that was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HeadError {
-    /// The batch, the classes or the feature size are zero.
+    /// The batch size, the number of classes or the feature size is zero.
     #[error("{0} is empty: batch, classes and feature size must be at least 1")]
     Empty(&'static str),
-    /// A slice does not have the length that its shape asks for.
+    /// A slice does not have the length that its shape requires.
     #[error("{name} has {found} values, expected {rows} x {columns}")]
     Length {
-        /// The array.
+        /// Name of the array.
         name: &'static str,
         /// Rows of the expected shape.
         rows: usize,
         /// Columns of the expected shape.
         columns: usize,
-        /// Values found.
+        /// Given number of values.
         found: usize,
     },
-    /// A label names no class.
+    /// A label is not a class.
     #[error(
         "label {label} in row {row} is out of range: there are {classes} classes (0 to {})",
         classes - 1
     )]
     Label {
-        /// The row of the batch.
+        /// Row in the batch.
         row: usize,
-        /// The label found there.
+        /// The label.
         label: i64,
-        /// The number of classes.
+        /// Number of classes.
         classes: usize,
     },
 }
@@ -119,7 +119,7 @@ impl<'a, T: Real> Batch<'a, T> {
     /// - `weights`: `[classes, feature_size]`
     ///
     /// # Errors
-    /// A size of zero, a slice of the wrong length, a label that is not below `classes`.
+    /// A size of zero, a slice of the wrong length, or a label that is not below `classes`.
     pub fn new(
         features: &'a [T],
         weights: &'a [T],
@@ -162,9 +162,8 @@ impl<'a, T: Real> Batch<'a, T> {
         (features.rows() * features.columns()).saturating_mul(weights.rows())
     }
 
-    /// The logits without margin, `f_ij = a_i b_j (x_i . w_j)`, `[batch, class]`, summed in f64: what
-    /// the classifier that is trained answers with. A vector of length zero that is to be normalised
-    /// gives 0.
+    /// The logits without margin, `f_ij = a_i b_j (x_i . w_j)`, `[batch, class]`, summed in f64.
+    /// These are the logits of the trained classifier. A zero vector that is normalised gives 0.
     pub fn plain_logits(&self, normalisation: Normalisation) -> Vec<T> {
         let level = Level::get();
         let rescaled = RescaledBatch::new(level, self, normalisation);
@@ -190,25 +189,25 @@ impl<'a, T: Real> Batch<'a, T> {
     }
 }
 
-/// What the forward pass found.
+/// The result of the forward pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// The cross-entropy averaged over the batch.
     pub loss: f64,
-    /// What the plain softmax, without margin, gives the own class: the probability of each sample.
+    /// The probability that plain softmax, without margin, assigns to each sample's own class.
     pub confidences: Vec<f64>,
-    /// The scalars of each sample: its angle, its norms, its target logit.
+    /// The scalars of each sample: its angle, its norms and its target logit.
     pub samples: Vec<Sample>,
 }
 
 /// The mean cross-entropy of a batch.
 ///
-/// `margin` is asked once a sample; it is never asked about a vector of length zero,
-/// for which the plain inner product is used. Its gradient is a valid generalised
-/// gradient of L-Softmax there, and lets the sample leave the origin. A zero vector that
-/// is to be normalised has no gradient: any direction would do, at any length.
+/// `margin` is evaluated once per sample, but never for a vector of length zero, for which the
+/// plain inner product is used. Its gradient there is a valid generalised gradient of L-Softmax and
+/// lets the sample leave the origin. A zero vector that is normalised has no gradient: every
+/// direction would be equally valid, at any length.
 ///
-/// NaN or an infinity in the arrays gives a loss that is not finite.
+/// NaN or infinity in the arrays gives a loss that is not finite.
 pub fn cross_entropy<T: Real>(
     batch: &Batch<'_, T>,
     normalisation: Normalisation,
@@ -225,7 +224,7 @@ pub fn cross_entropy<T: Real>(
     })
 }
 
-/// [`cross_entropy`] with its gradient, in one pass where the logits fit one block.
+/// [`cross_entropy`] with its gradient, in one pass if the logits fit into one block.
 ///
 /// # Shapes
 /// - `d_features`: `[batch, feature]`, overwritten
@@ -274,33 +273,33 @@ fn with_plan<T: Real>(
     }))
 }
 
-/// Multiply-adds from which on the threads are woken: to wake them takes longer than a small head
-/// altogether.
-const WORTH: usize = 1 << 22;
+/// Multiply-adds below which the head runs on one thread: waking the others takes longer than a
+/// small head.
+const MIN_PARALLEL_WORK: usize = 1 << 22;
 
-/// Goes to a thread of the pool, once, if the head has enough to do for many.
+/// Enters the thread pool once if the head is large enough to run in parallel.
 fn enter<R: Send>(work: usize, run: impl FnOnce() -> R + Send) -> R {
-    if work < WORTH {
+    if work < MIN_PARALLEL_WORK {
         run()
     } else {
         rayon::scope(|_| run())
     }
 }
 
-/// Does each item, on all threads if the head has enough to do. `work` is [`Batch::work`].
-fn spread<I: Send, R: Send>(
+/// Maps `items` with `run`, in parallel if the head is large enough. `work` is [`Batch::work`].
+fn maybe_par_map<I: Send, R: Send>(
     work: usize,
     items: Vec<I>,
     run: impl Fn(I) -> R + Send + Sync,
 ) -> Vec<R> {
-    if work < WORTH || items.len() < 2 {
+    if work < MIN_PARALLEL_WORK || items.len() < 2 {
         items.into_iter().map(run).collect()
     } else {
         items.into_par_iter().map(run).collect()
     }
 }
 
-/// What is known of the sides of a batch that are normalised.
+/// The normalised sides of a batch.
 struct RescaledBatch<T> {
     features: Option<Rescaled<T>>,
     weights: Option<Rescaled<T>>,
@@ -329,7 +328,7 @@ impl<T: Real> RescaledBatch<T> {
         }
     }
 
-    /// True norms over those of the rows that stand in: of a feature, and of its class weight.
+    /// True norms divided by the norms of the stand-in rows, for a feature and its class weight.
     fn factors(&self, row: usize, label: u32) -> [f64; 2] {
         let factor = |side: &Option<Rescaled<T>>, row| side.as_ref().map_or(1.0, |s| s.factor(row));
         [
@@ -347,11 +346,11 @@ impl<T: Real> RescaledBatch<T> {
     }
 }
 
-/// What is known of each sample before any matrix product.
+/// The scalars of each sample before any matrix product.
 struct Pairs {
     normalisation: Normalisation,
     rows: Vec<Pair>,
-    /// `b_j`; empty when weights are not normalised (then all are 1).
+    /// `b_j`; empty when weights are not normalised (all are then 1).
     weight_factors: Vec<f64>,
 }
 
@@ -370,7 +369,7 @@ impl Pairs {
             .iter()
             .map(|&norm| normalisation.weight_factor(norm))
             .collect();
-        let rows = spread(
+        let rows = maybe_par_map(
             batch.work(),
             batch.labels.iter().enumerate().collect(),
             |(row, &label)| {
@@ -391,22 +390,22 @@ impl Pairs {
         self.weight_factors.get(class).copied().unwrap_or(1.0)
     }
 
-    /// Whether plain inner products are not the logits.
+    /// Whether the logits differ from the plain inner products.
     fn are_scaled(&self) -> bool {
         self.normalisation != Normalisation::default()
     }
 }
 
-/// What the margin made of the samples.
+/// The samples after the margin was applied.
 struct Resolved {
     samples: Vec<Sample>,
-    /// Over all logits, the target's among them.
+    /// Over all logits, including the target's.
     sums: Vec<SumExp>,
     confidences: Vec<f64>,
 }
 
 impl Resolved {
-    /// `others`: the sums over the classes that are not the sample's own.
+    /// `others` holds the sums over the classes other than the sample's own.
     fn new<T: Real>(
         batch: &Batch<'_, T>,
         pairs: &Pairs,
@@ -417,9 +416,9 @@ impl Resolved {
         let confidences = confidences(&others, &pairs.rows);
         let lambda = margin.lambda(&confidences);
         let rows = pairs.rows.iter().zip(batch.labels).enumerate();
-        let samples = spread(batch.work(), rows.collect(), |(row, (pair, &label))| {
+        let samples = maybe_par_map(batch.work(), rows.collect(), |(row, (pair, &label))| {
             let [of_x, of_w] = rescaled.factors(row, label);
-            // The margin sees the true norms, and its derivatives are by the rescaled ones.
+            // The margin takes the true norms; its derivatives are for the rescaled ones.
             let mut sample = Sample::new(pair, &|target| {
                 let logit = margin.target_logit(target.rescaled(of_x, of_w), lambda);
                 TargetLogit {
@@ -428,7 +427,7 @@ impl Resolved {
                     ..logit
                 }
             });
-            // As it would stand among the other logits.
+            // Rounded like the other logits.
             sample.logit = T::from_f64(sample.logit).to_f64();
             sample
         });

@@ -1,7 +1,7 @@
-//! The passes of the head over a block of f32 logits `[class, sample]`: lanes are samples, so that
-//! a sum over classes is a plain sum of vectors.
+//! Passes of the head over a block of f32 logits `[class, sample]`. Lanes are samples, so that a
+//! sum over classes is a plain sum of vectors.
 
-// The contract of the unsafe functions is that of `Vector`; each states what else it needs.
+// The unsafe functions have the contract of `Vector`; each states further requirements.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn, clippy::inline_always)]
 
 use crate::simd::{Level, Vector, WHOLE, multiversion};
@@ -19,10 +19,10 @@ unsafe fn exp<V: Vector>(x: V) -> V {
         0.008_368_71,
         0.001_381_461_3,
     ];
-    // ln 2 as a sum whose first term has so few bits that its product with n is exact.
+    // ln 2 as a sum whose first term has few enough bits that its product with n is exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     let lowest = V::splat(-87.0);
-    // Written so that NaN comes through.
+    // Written to propagate NaN.
     let clamped = lowest.sub(x).if_positive(lowest, x);
     let n = V::splat(std::f32::consts::LOG2_E).fma(clamped, V::splat(WHOLE));
     let whole = n.sub(V::splat(WHOLE));
@@ -45,7 +45,7 @@ pub(super) fn statistics(level: Level, logits: &[f32], max: &mut [f32], sum: &mu
     run_statistics(level, logits, max, sum);
 }
 
-/// `logit = factor * exp(logit - max)`, with a factor and a maximum for each sample.
+/// `logit = factor * exp(logit - max)`, with one factor and one maximum per sample.
 pub(super) fn scaled_exp(level: Level, logits: &mut [f32], max: &[f32], factor: &[f32]) {
     assert_eq!(max.len(), factor.len());
     assert_eq!(logits.len() % max.len(), 0);
@@ -92,7 +92,7 @@ unsafe fn statistics_body<V: Vector>(logits: &[f32], max: &mut [f32], sum: &mut 
 }
 
 /// # Safety
-/// As `statistics_body`, `at` below their length; `PART` where fewer than `LANES` are left.
+/// As `statistics_body`. `at` is below their length; `PART` if fewer than `LANES` are left.
 #[inline(always)]
 unsafe fn statistics_of<V: Vector, const PART: bool>(
     logits: &[f32],
@@ -132,7 +132,7 @@ unsafe fn scaled_exp_body<V: Vector>(logits: &mut [f32], max: &[f32], factor: &[
 }
 
 /// # Safety
-/// As `scaled_exp_body`, `at` below their length; `PART` where fewer than `LANES` are left.
+/// As `scaled_exp_body`. `at` is below their length; `PART` if fewer than `LANES` are left.
 #[inline(always)]
 unsafe fn scaled_exp_of<V: Vector, const PART: bool>(
     logits: &mut [f32],
@@ -151,7 +151,7 @@ unsafe fn scaled_exp_of<V: Vector, const PART: bool>(
     }
 }
 
-// The compiler turns plain loops over arrays into the vectors of the level.
+// The compiler vectorises plain loops over arrays for the level.
 
 #[inline(always)]
 unsafe fn dot_body<V: Vector>(a: &[f32], b: &[f32], sum: &mut f64) {
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_exponential_has_single_precision_on_every_level() {
+    fn exp_has_single_precision_on_every_level() {
         let count = 100_003;
         let values: Vec<f32> = (0..count)
             .map(|i| -100.0 * i as f32 / count as f32)

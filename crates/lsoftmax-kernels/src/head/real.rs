@@ -9,17 +9,16 @@ pub trait Real: sealed::Kernels {
     /// 0.
     const ZERO: Self;
 
-    /// The lowest number that is finite.
+    /// The lowest finite number.
     const LOWEST: Self;
 
     /// Rounds to the nearest value of this type.
     fn from_f64(value: f64) -> Self;
 
-    /// Widens.
+    /// Converts to f64.
     fn to_f64(self) -> f64;
 
-    /// Zeros, such as for a gradient, in large pages where there are many (see
-    /// [`buffer::zeros`]).
+    /// A zeroed vector, such as a gradient, in large pages if it is long (see [`buffer::zeros`]).
     fn zeros(len: usize) -> Vec<Self>;
 }
 
@@ -51,15 +50,15 @@ pub(super) mod sealed {
     use super::{Level, Rows};
     use std::ops::{AddAssign, Mul};
 
-    /// What each type does its own way. A block of logits is `[class, sample]`: so many rows of
-    /// the class weights times all features.
+    /// Operations that differ by type. A block of logits is `[class, sample]`: some rows of the
+    /// class weights times all features.
     pub trait Kernels:
         Copy + Send + Sync + PartialOrd + Mul<Output = Self> + AddAssign + 'static
     {
-        /// The features in other orders, as the products below like them.
+        /// The features in the memory layouts that the products need.
         type Packed: Sync;
 
-        /// For products with so many classes.
+        /// Packs the features for products with this many classes.
         fn pack(features: &Rows<'_, Self>, classes: usize) -> Self::Packed;
 
         /// `logits = weights * features^T`
@@ -92,7 +91,7 @@ pub(super) mod sealed {
         /// `exp(logit - max)` over the block. A NaN makes its sum NaN.
         fn statistics(level: Level, block: &[Self], max: &mut [Self], sum: &mut [Self]);
 
-        /// `logit = factor * exp(logit - max)`, with a maximum and a factor for each sample.
+        /// `logit = factor * exp(logit - max)`, with one maximum and one factor per sample.
         fn scaled_exp(level: Level, block: &mut [Self], max: &[Self], factor: &[Self]);
 
         /// The inner product, summed in f64.
@@ -101,10 +100,10 @@ pub(super) mod sealed {
         /// `row += factor * direction`, each entry computed in f64.
         fn add_scaled(level: Level, row: &mut [Self], factor: f64, direction: &[Self]);
 
-        /// A buffer of any content.
+        /// A buffer with arbitrary content.
         fn take(len: usize) -> Vec<Self>;
 
-        /// Gives a buffer back for the next `take`.
+        /// Returns a buffer for the next `take`.
         fn give(buffer: Vec<Self>);
     }
 }

@@ -1,27 +1,27 @@
-//! Rows that are to be normalised, made ready for products in their own type.
+//! Rescales rows that will be normalised so that products stay within range.
 
 use super::rows::{Rows, norm};
-use super::{Real, TINY, spread};
+use super::{Real, TINY, maybe_par_map};
 use crate::simd::Level;
 use rayon::prelude::*;
 
-/// Products of two vectors of lengths in this range, and their inverses, fit f32.
+/// For norms in this range, products of two vectors and their inverses fit f32.
 const COMFORTABLE: std::ops::Range<f64> = 1e-12..1e12;
 
-/// The lengths of rows, and other rows in their place where one is extreme.
+/// The norms of rows, and rescaled rows if one is extreme.
 #[derive(Debug)]
 pub(super) struct Rescaled<T> {
-    /// Lengths of the rows that stand in.
+    /// Norms of the rescaled rows.
     pub(super) norms: Vec<f64>,
-    /// Rows brought near length 1 by powers of two, which costs no digit, and the factors that
-    /// give the true rows. `None` where no row needs it, which is the rule.
+    /// Rows scaled to about length 1 by powers of two, which is exact, and the factors that restore
+    /// the true rows. `None` in the usual case that no row needs it.
     stand_in: Option<(Vec<T>, Vec<f64>)>,
 }
 
 impl<T: Real> Rescaled<T> {
     pub(super) fn new(level: Level, work: usize, rows: &Rows<'_, T>) -> Self {
         let all = (0..rows.rows()).collect();
-        let mut norms = spread(work, all, |row| norm(level, rows.row(row)));
+        let mut norms = maybe_par_map(work, all, |row| norm(level, rows.row(row)));
         let is_extreme = |norm: f64| {
             // A shorter one counts as zero.
             norm >= TINY && norm.is_finite() && !COMFORTABLE.contains(&norm)
@@ -62,14 +62,14 @@ impl<T: Real> Rescaled<T> {
         }
     }
 
-    /// What the row that stands in has to be multiplied with.
+    /// The factor from the rescaled row to the true one.
     pub(super) fn factor(&self, row: usize) -> f64 {
         self.stand_in
             .as_ref()
             .map_or(1.0, |(_, factors)| factors[row])
     }
 
-    /// Turns the gradient by the rows that stand in into that by the true ones.
+    /// Converts the gradient for the rescaled rows into the gradient for the true ones.
     pub(super) fn finish(&self, gradient: &mut [T], columns: usize) {
         let Some((_, factors)) = &self.stand_in else {
             return;

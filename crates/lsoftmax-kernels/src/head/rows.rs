@@ -78,7 +78,7 @@ impl<'a, T: Real> Rows<'a, T> {
         }
     }
 
-    /// Other values in the same shape.
+    /// Other values with the same shape.
     pub(super) fn with_values<'b>(&self, values: &'b [T]) -> Rows<'b, T> {
         debug_assert_eq!(values.len(), self.values.len());
         Rows {
@@ -89,7 +89,7 @@ impl<'a, T: Real> Rows<'a, T> {
     }
 }
 
-/// The Euclidean norm, summed in f64, scaled where squares would leave its range.
+/// The Euclidean norm, summed in f64 and scaled where the squares would leave its range.
 pub(super) fn norm<T: Real>(level: Level, row: &[T]) -> f64 {
     let squares = T::dot(level, row, row);
     if (1e-280..f64::INFINITY).contains(&squares) || squares.is_nan() {

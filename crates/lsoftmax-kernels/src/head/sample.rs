@@ -1,25 +1,25 @@
-//! The scalars of one sample: all that a margin changes.
+//! The scalars of one sample, which are all that a margin changes.
 
 use super::{Normalisation, TINY, Target, TargetLogit, ZERO};
 
-/// A sample before its margin: where the feature stands to its own class weight.
+/// A sample before its margin is applied.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Pair {
-    /// What a margin sees.
+    /// The inputs of the margin.
     pub target: Target,
-    /// The plain logit of the own class.
+    /// The plain logit of the sample's own class.
     pub plain: f64,
-    /// `a_i`: every logit of the row carries this factor.
+    /// `a_i`, the common factor of the row's logits.
     pub feature_factor: f64,
-    /// `b_y` of the own class.
+    /// `b_y` of the sample's own class.
     weight_factor: f64,
-    /// Whether there is an angle: neither vector has length zero.
+    /// Whether an angle exists: neither vector has length zero.
     angle: bool,
     normalisation: Normalisation,
 }
 
 impl Pair {
-    /// From `x . w` and the two lengths.
+    /// Computes the pair from `x . w` and the two norms.
     pub fn new(
         inner: f64,
         feature_norm: f64,
@@ -31,7 +31,7 @@ impl Pair {
         let shortest = |normalised| if normalised { TINY } else { ZERO };
         let angle = !(feature_norm < shortest(normalisation.feature_scale.is_some())
             || weight_norm < shortest(normalisation.weights));
-        // `clamp` keeps NaN.
+        // `clamp` propagates NaN.
         let cosine = if angle {
             (inner / feature_norm / weight_norm).clamp(-1.0, 1.0)
         } else {
@@ -52,30 +52,30 @@ impl Pair {
     }
 }
 
-/// What the margin makes of one sample.
+/// The target logit of one sample and its gradient.
 ///
-/// With `d` the derivative of the loss by the target logit, the gradient is that
-/// of a plain softmax head but for three scalars: the target entry of the matrix
-/// that both products use is `d * entry`, and `d * along_feature` times the feature
-/// (`d * along_weight` times the class weight) is added to its own gradient.
+/// With `d` the derivative of the loss with respect to the target logit, the gradient is that of a
+/// plain softmax head except for three scalars: the target entry of the matrix in both products is
+/// `d * entry`, and `d * along_feature` times the feature (`d * along_weight` times the class
+/// weight) is added to its own gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
-    /// What the margin saw.
+    /// The inputs of the margin.
     pub target: Target,
     /// The target logit.
     pub logit: f64,
-    /// See the description of the type.
+    /// See the type's description.
     pub entry: f64,
-    /// See the description of the type.
+    /// See the type's description.
     pub along_feature: f64,
-    /// See the description of the type.
+    /// See the type's description.
     pub along_weight: f64,
 }
 
 impl Sample {
-    /// Asks `margin` about a sample.
+    /// Evaluates `margin` for a sample.
     ///
-    /// A vector of length zero has no angle: the plain inner product stands in.
+    /// A vector of length zero has no angle; the plain inner product is used instead.
     pub fn new(pair: &Pair, margin: &dyn Fn(Target) -> TargetLogit) -> Self {
         let Pair {
             target,
@@ -97,8 +97,8 @@ impl Sample {
             weight_norm,
         } = target;
         let logit = margin(target);
-        // The part of the cosine's gradient along a normalised vector is taken away
-        // again by the projection that every one of its logits goes through.
+        // The part of the cosine's gradient along a normalised vector is removed later, by the
+        // projection that all of its logits go through.
         let turn = |normalised: bool, norm: f64| {
             if normalised {
                 0.0

@@ -1,9 +1,9 @@
-//! The head in f32: every product is the register-tiled one of the convolutions.
+//! The head in f32. Every product uses the register tiles of the convolutions.
 
+use super::maybe_par_map;
 use super::passes;
 use super::real::sealed::Kernels;
 use super::rows::Rows;
-use super::spread;
 use crate::buffer;
 use crate::product::{Ahead, Product};
 use crate::scratch::Scratch;
@@ -11,26 +11,26 @@ use crate::simd::Level;
 
 /// Columns of the packed panels: the widest register tile.
 const PANEL: usize = 64;
-/// With fewer classes it is cheaper to transpose their weights than the features.
-const FEW: usize = 48;
-/// Terms of a sum done at once in the logits' product: so many rows of a panel stay in the first
-/// cache.
+/// Below this number of classes, transposing their weights is cheaper than packing the features.
+const MIN_PACKED_CLASSES: usize = 48;
+/// Terms of a sum computed at once in the logits' product: that many rows of a panel stay in the
+/// first-level cache.
 const DEPTH: usize = 128;
 
-/// `[panel][feature][sample of the panel]`, or nothing where classes are few.
+/// `[panel][feature][sample of the panel]`, or `None` for few classes.
 pub struct Panels(Option<Scratch>);
 
 impl Kernels for f32 {
     type Packed = Panels;
 
     fn pack(features: &Rows<'_, Self>, classes: usize) -> Panels {
-        if classes < FEW {
+        if classes < MIN_PACKED_CLASSES {
             return Panels(None);
         }
         let (samples, columns) = (features.rows(), features.columns());
         let mut packed = Scratch::take(samples * columns);
         let panels = packed.chunks_mut(PANEL * columns).enumerate().collect();
-        spread(samples * columns * classes, panels, |(panel, to)| {
+        maybe_par_map(samples * columns * classes, panels, |(panel, to)| {
             let width = to.len() / columns;
             transpose(features.values(), [panel * PANEL, width], columns, to);
         });
@@ -152,7 +152,7 @@ impl Kernels for f32 {
     }
 }
 
-/// The logits of few classes, from `features * weights^T`.
+/// The logits of few classes, as `features * weights^T`.
 fn few_logits(level: Level, weights: &Rows<'_, f32>, features: &Rows<'_, f32>, logits: &mut [f32]) {
     let (classes, samples, columns) = (weights.rows(), features.rows(), features.columns());
     let mut transposed = Scratch::take(classes * columns);
@@ -180,7 +180,7 @@ fn few_logits(level: Level, weights: &Rows<'_, f32>, features: &Rows<'_, f32>, l
 
 /// `to[column][row] = from[first + row][column]` for `count` rows of `columns`.
 fn transpose(from: &[f32], [first, count]: [usize; 2], columns: usize, to: &mut [f32]) {
-    /// Side of the squares in which it is done, so that both sides stay in whole cache lines.
+    /// Side of the squares copied at once, so that both sides use whole cache lines.
     const SIDE: usize = 16;
     for at in (0..columns).step_by(SIDE) {
         for row in (0..count).step_by(SIDE) {

@@ -1,31 +1,30 @@
-//! The walk over the classes, block by block: no more than a block of logits exists at a time.
+//! Processes the classes block by block, so that only one block of logits exists at a time.
 //!
-//! The classes are cut into parts, each the work of one task, and a part into blocks that stay in a
-//! core's cache while they are used: logits, statistics, softmax, both gradients. The cut depends on
-//! the sizes alone, and results are joined in order, so that they do not depend on the threads.
+//! The classes are split into parts, one per task, and each part into blocks that stay in a core's
+//! cache through all steps: logits, statistics, softmax, both gradients. The split depends on the
+//! sizes alone, and results are merged in order, so that they do not depend on the threads.
 
 use lsoftmax_spec::margin::inverse;
 use super::sums::SumExp;
-use super::{Batch, Pairs, Real, Sample, spread};
+use super::{Batch, Pairs, Real, Sample, maybe_par_map};
 use crate::simd::Level;
 
-/// Logits that are kept between the two passes, in bytes: with more, the second pass computes them
-/// again.
-const KEPT: usize = 32 << 20;
-/// Gradients by the features, one for each part, in bytes together (but for at least eight parts):
-/// where logits are kept, and where memory is what they are not kept for.
-const PARTIAL: [usize; 2] = [16 << 20, 4 << 20];
-/// Logits of a block: their memory fits the second cache of most machines beside the operands.
+/// Bytes of logits kept between the two passes. Beyond this, the second pass computes them again.
+const MAX_KEPT_BYTES: usize = 32 << 20;
+/// Bytes of the partial feature gradients, one per part, of all parts together (but at least eight
+/// parts): when the logits are kept, and when they are not for lack of memory.
+const MAX_PARTIAL_BYTES: [usize; 2] = [16 << 20, 4 << 20];
+/// Logits of a block: they fit the second-level cache of most machines together with the operands.
 const BLOCK: usize = 1 << 16;
 
-/// How the classes are cut.
+/// The split of the classes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
-    /// Classes of a block.
+    /// Classes in a block.
     pub(super) block: usize,
-    /// Classes of a part: some blocks.
+    /// Classes in a part, a multiple of `block`.
     pub(super) part: usize,
-    /// Whether all logits are kept for the second pass.
+    /// Keeps all logits for the second pass.
     pub(super) keep: bool,
 }
 
@@ -38,8 +37,8 @@ impl Plan {
         if classes < 32 * block {
             block = 48;
         }
-        let keep = classes.saturating_mul(samples) <= KEPT / size_of::<T>();
-        let parts = (PARTIAL[usize::from(!keep)] / bytes.max(1)).clamp(8, 64);
+        let keep = classes.saturating_mul(samples) <= MAX_KEPT_BYTES / size_of::<T>();
+        let parts = (MAX_PARTIAL_BYTES[usize::from(!keep)] / bytes.max(1)).clamp(8, 64);
         Self {
             block,
             part: classes.div_ceil(block).div_ceil(parts) * block,
@@ -48,7 +47,7 @@ impl Plan {
     }
 }
 
-/// All that both passes read.
+/// The inputs of both passes.
 pub(super) struct Walk<'a, T: Real> {
     level: Level,
     batch: &'a Batch<'a, T>,
@@ -78,7 +77,7 @@ impl<'a, T: Real> Walk<'a, T> {
         self.batch.labels.len()
     }
 
-    /// First and last + 1 class of each block of a part.
+    /// First class and end of each block of a part.
     fn blocks(&self, part: usize) -> impl Iterator<Item = (usize, usize)> {
         let Plan {
             block, part: of, ..
@@ -95,8 +94,8 @@ impl<'a, T: Real> Walk<'a, T> {
         &self.targets[place(first)..place(end)]
     }
 
-    /// The logits of the classes `first..end`, `[class, sample]`, with nothing for the targets: the
-    /// lowest number, whose exponential is 0 beside any other.
+    /// The logits of the classes `first..end`, `[class, sample]`. A target's logit is replaced by
+    /// the lowest number, whose exponential is 0 relative to any other.
     fn logits(&self, first: usize, end: usize, logits: &mut [T]) {
         let Self { batch, pairs, .. } = self;
         let weights = batch.weights.range(first, end - first);
@@ -115,8 +114,8 @@ impl<'a, T: Real> Walk<'a, T> {
         }
     }
 
-    /// The first pass: for each sample the sum of exponentials of the classes that are not its own,
-    /// and all logits if they are kept (else nothing).
+    /// The first pass: for each sample, the sum of exponentials over the classes other than its
+    /// own, and all logits if they are kept (otherwise an empty vector).
     pub(super) fn sum_exp(&self, keep: bool) -> (Vec<SumExp>, Vec<T>) {
         let size = self.size();
         let classes = self.batch.weights.rows();
@@ -124,10 +123,10 @@ impl<'a, T: Real> Walk<'a, T> {
         let mut kept = T::take(if keep { classes * size } else { 0 });
         let mut chunks = kept.chunks_mut(part * size);
         let parts = (0..classes.div_ceil(part)).map(|part| (part, chunks.next()));
-        let sums = spread(self.batch.work(), parts.collect(), |(part, logits)| {
+        let sums = maybe_par_map(self.batch.work(), parts.collect(), |(part, logits)| {
             self.sum_exp_of(part, logits)
         });
-        let mut all = vec![SumExp::NOTHING; size];
+        let mut all = vec![SumExp::EMPTY; size];
         for part in sums {
             for (all, part) in all.iter_mut().zip(part) {
                 all.add(part);
@@ -142,7 +141,7 @@ impl<'a, T: Real> Walk<'a, T> {
         let mut own = T::take(own * size);
         let mut max = vec![T::from_f64(f64::NEG_INFINITY); size];
         let mut sum = vec![T::ZERO; size];
-        let mut sums = vec![SumExp::NOTHING; size];
+        let mut sums = vec![SumExp::EMPTY; size];
         for (first, end) in self.blocks(part) {
             let logits = match &mut kept {
                 Some(kept) => &mut kept[(first - part * self.plan.part) * size..],
@@ -151,7 +150,7 @@ impl<'a, T: Real> Walk<'a, T> {
             let logits = &mut logits[..(end - first) * size];
             self.logits(first, end, logits);
             T::statistics(self.level, logits, &mut max, &mut sum);
-            // In f64: there may be millions of classes.
+            // In f64, because there may be millions of classes.
             for ((all, max), sum) in sums.iter_mut().zip(&max).zip(&sum) {
                 all.add(SumExp {
                     max: max.to_f64(),
@@ -165,7 +164,7 @@ impl<'a, T: Real> Walk<'a, T> {
 
     /// The second pass: both gradients of the mean cross-entropy.
     ///
-    /// `sums` has the target logits too.
+    /// `sums` includes the target logits.
     pub(super) fn gradient(
         &self,
         sums: &[SumExp],
@@ -200,7 +199,7 @@ impl<'a, T: Real> Walk<'a, T> {
                     (part, d_features, d_weights, kept_parts.next())
                 })
                 .collect();
-            spread(
+            maybe_par_map(
                 self.batch.work(),
                 tasks,
                 |(part, d_features, d_weights, kept)| {
@@ -208,7 +207,7 @@ impl<'a, T: Real> Walk<'a, T> {
                 },
             );
             let rows = d_features.chunks_mut(columns).enumerate().collect();
-            spread(self.batch.work(), rows, |(row, d_row)| {
+            maybe_par_map(self.batch.work(), rows, |(row, d_row)| {
                 d_row.copy_from_slice(&partial[row * columns..][..columns]);
                 for part in 1..parts {
                     let from = &partial[(part * size + row) * columns..][..columns];
@@ -223,7 +222,7 @@ impl<'a, T: Real> Walk<'a, T> {
         self.finish_features(&softmax, d_features);
     }
 
-    /// Adds what lies along the features.
+    /// Adds the part along the features.
     fn finish_features(&self, softmax: &Softmax<'_, T>, d_features: &mut [T]) {
         let columns = self.batch.features.columns();
         let scaled = self.pairs.normalisation.feature_scale.is_some();
@@ -231,7 +230,7 @@ impl<'a, T: Real> Walk<'a, T> {
             .chunks_mut(columns)
             .zip(softmax.samples)
             .enumerate();
-        spread(
+        maybe_par_map(
             self.batch.work(),
             rows.collect(),
             |(row, (d_row, sample))| {
@@ -298,7 +297,7 @@ impl<'a, T: Real> Walk<'a, T> {
         T::give(own);
     }
 
-    /// Adds what lies along the class weights, while they are in the cache.
+    /// Adds the part along the class weights while they are in the cache.
     fn finish_weights(
         &self,
         first: usize,
@@ -328,12 +327,12 @@ impl<'a, T: Real> Walk<'a, T> {
     }
 }
 
-/// What the second pass needs of each sample.
+/// The inputs of the second pass for each sample.
 struct Softmax<'a, T> {
     max: Vec<T>,
-    /// Turns `exp(logit - max)` into the gradient's entry.
+    /// Factor from `exp(logit - max)` to the gradient's entry.
     factor: Vec<T>,
-    /// The derivative of the loss by the target logit.
+    /// The derivative of the loss with respect to the target logit.
     d_target: Vec<f64>,
     samples: &'a [Sample],
 }

@@ -1,4 +1,4 @@
-//! Sums of exponentials, and what the plain softmax makes of them.
+//! Sums of exponentials and the plain softmax.
 
 use super::Pair;
 
@@ -12,12 +12,12 @@ pub struct SumExp {
 }
 
 impl SumExp {
-    pub(super) const NOTHING: Self = Self {
+    pub(super) const EMPTY: Self = Self {
         max: f64::NEG_INFINITY,
         sum: 0.0,
     };
 
-    /// The same with one more logit.
+    /// This sum with one more logit.
     #[must_use]
     pub fn with(mut self, logit: f64) -> Self {
         self.add(Self {
@@ -49,15 +49,15 @@ impl SumExp {
         };
     }
 
-    /// The logarithm of the softmax of one logit of the row.
+    /// The log-softmax of one logit of the row.
     pub fn log_softmax(&self, logit: f64) -> f64 {
         logit - self.max - self.sum.ln()
     }
 }
 
-/// What the plain softmax, without any margin, gives the own class: the probability of each sample.
+/// The probability that plain softmax, without margin, assigns to each sample's own class.
 ///
-/// `others`: the sums over the classes that are not the sample's own.
+/// `others` holds the sums over the classes other than the sample's own.
 pub fn confidences(others: &[SumExp], pairs: &[Pair]) -> Vec<f64> {
     (others.iter().zip(pairs))
         .map(|(others, pair)| others.with(pair.plain).log_softmax(pair.plain).exp())

@@ -68,7 +68,7 @@ fn blocks_of_any_size_give_the_same_result() {
 }
 
 #[test]
-fn refuses_what_does_not_fit() {
+fn arrays_that_do_not_fit_are_rejected() {
     let x = [0.0f32; 6];
     let w = [0.0f32; 9];
     assert_eq!(
@@ -117,7 +117,7 @@ fn norms_survive_the_ends_of_the_range() {
     assert_eq!(norm(Level::get(), &[0.0f32; 3]), 0.0);
 }
 
-/// A margin that looks at the norms of vectors that are normalised (as `MagFace` does).
+/// A margin that uses the norms of normalised vectors (as `MagFace` does).
 fn by_norms(t: Target) -> TargetLogit {
     TargetLogit {
         value: 8.0 * t.cosine - t.feature_norm.ln() + 2.0 * t.weight_norm.ln(),
@@ -128,7 +128,7 @@ fn by_norms(t: Target) -> TargetLogit {
 }
 
 #[test]
-fn extreme_vectors_are_rescaled_unseen() {
+fn extreme_vectors_are_rescaled_without_effect() {
     let (classes, size) = (4, 5);
     let normalisation = Normalisation {
         weights: true,
@@ -160,7 +160,7 @@ fn extreme_vectors_are_rescaled_unseen() {
         assert!((weight_norm / true_w - 1.0).abs() < 1e-14);
         let logit = 8.0 * cosine - true_x.ln() + 2.0 * true_w.ln();
         assert!((outcome.samples[0].logit - logit).abs() < 1e-12);
-        // Along itself, a vector has the margin's derivative by its length and no other.
+        // Along itself, a vector has only the margin's derivative with respect to its length.
         let p = (-outcome.loss).exp();
         assert!((f64::dot(Level::get(), &dx, &x) - (1.0 - p)).abs() < 1e-12);
         assert!(
@@ -169,7 +169,7 @@ fn extreme_vectors_are_rescaled_unseen() {
     }
 }
 
-/// The largest difference between two arrays over the largest value.
+/// The largest difference between two arrays divided by the largest value.
 fn distance(found: &[f32], exact: &[f64]) -> f64 {
     let largest = exact.iter().fold(f64::MIN_POSITIVE, |a, b| a.max(b.abs()));
     let differences = found
@@ -180,7 +180,7 @@ fn distance(found: &[f32], exact: &[f64]) -> f64 {
 }
 
 #[test]
-fn single_precision_is_double_precision_rounded_on_every_level() {
+fn single_precision_agrees_with_double_precision_on_every_level() {
     let none = Normalisation::default();
     let both = Normalisation {
         weights: true,
@@ -237,7 +237,7 @@ fn single_precision_is_double_precision_rounded_on_every_level() {
                         (found.loss / exact.loss - 1.0).abs() < 1e-5 || classes == 1,
                         "{case}"
                     );
-                    // One feature that is normalised has no gradient, and what is left is rounding.
+                    // A single normalised feature has no gradient; only rounding is left.
                     let cancels = normalisation == both && columns == 1;
                     if classes > 1 && !cancels {
                         assert!(

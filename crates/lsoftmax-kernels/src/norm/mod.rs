@@ -1,7 +1,7 @@
 //! Batch normalisation with a per-channel `PReLU`, on rows of channels.
 //!
 //! A row is a pixel of a channels-last image or a sample of a feature matrix. Statistics are summed
-//! in strips that stay in the first-level cache, about each strip's own mean, and the strips are
+//! around each strip's own mean, in strips that stay in the first-level cache. The strips are
 //! merged in double precision, so that a mean far larger than the deviation loses no digits.
 
 mod passes;
@@ -20,7 +20,7 @@ pub struct Affine<'a> {
     pub gamma: &'a [f32],
     /// The offset of each channel.
     pub beta: &'a [f32],
-    /// The `PReLU` slope of each channel for negative values, or no `PReLU` at all.
+    /// The `PReLU` slope of each channel for negative values; `None` without `PReLU`.
     pub slope: Option<&'a [f32]>,
     /// Added to the variance under the root.
     pub eps: f32,
@@ -35,14 +35,14 @@ impl Affine<'_> {
     }
 }
 
-/// What the gradient of [`Affine`] is written to.
+/// Destination of the gradient of [`Affine`].
 #[derive(Debug)]
 pub struct AffineGradient<'a> {
     /// The gradient for `gamma`.
     pub gamma: &'a mut [f32],
     /// The gradient for `beta`.
     pub beta: &'a mut [f32],
-    /// The gradient for `slope`; left out if there is no `PReLU`.
+    /// The gradient for `slope`; `None` without `PReLU`.
     pub slope: Option<&'a mut [f32]>,
 }
 
@@ -56,7 +56,7 @@ impl AffineGradient<'_> {
     }
 }
 
-/// The coefficients of a pass, each in whole cache lines.
+/// The coefficients of a pass, each padded to whole cache lines.
 pub(crate) struct Coefficients {
     channels: usize,
     row: usize,
@@ -92,7 +92,7 @@ impl Coefficients {
         }
     }
 
-    /// Sets what the gradient for `x` needs from the sums over all `count` rows; see
+    /// Sets the coefficients of the gradient for `x` from the sums over all `count` rows; see
     /// [`gradient_sums`].
     pub(crate) fn set_gradient(
         &mut self,
@@ -117,22 +117,22 @@ fn inverse_root(var: f32, eps: f32) -> f32 {
     1.0 / (var + eps).sqrt()
 }
 
-/// Merges the moments of parts with these numbers of rows, in order, into mean and biased variance.
+/// Merges the moments of parts with these row counts, in order, into mean and biased variance.
 pub(crate) fn merge_moments(counts: &[usize], parts: &[f32], mean: &mut [f32], var: &mut [f32]) {
     let channels = mean.len();
     for channel in 0..channels {
-        let (mut seen, mut middle, mut spread) = (0.0f64, 0.0f64, 0.0f64);
+        let (mut seen, mut middle, mut squares) = (0.0f64, 0.0f64, 0.0f64);
         for (part, rows) in parts.chunks_exact(MOMENTS * channels).zip(counts) {
             let of = |which: usize| f64::from(part[which * channels + channel]);
             let rows = *rows as f64;
             let apart = of(0) + of(1) - middle;
             let total = seen + rows;
             middle += apart * rows / total;
-            spread += of(2) + apart * apart * seen * rows / total;
+            squares += of(2) + apart * apart * seen * rows / total;
             seen = total;
         }
         mean[channel] = middle as f32;
-        var[channel] = (spread / seen) as f32;
+        var[channel] = (squares / seen) as f32;
     }
 }
 
@@ -176,7 +176,7 @@ impl Sums {
     }
 }
 
-/// Rows that one task of the passes over a matrix works on.
+/// Rows per task in the passes over a matrix.
 fn task_rows(channels: usize) -> usize {
     (32 * 1024 / channels).max(16)
 }
@@ -195,11 +195,11 @@ fn check_matrix(rows: usize, channels: usize) -> Result<usize, KernelError> {
         .ok_or(KernelError::Overflow { what: "the matrix" })
 }
 
-/// Batch normalisation with batch statistics, and `PReLU` where [`Affine::slope`] is given.
+/// Batch normalisation with batch statistics, followed by `PReLU` if [`Affine::slope`] is given.
 ///
-/// `x`, `y: [rows, channels]`; all else `[channels]`. Writes the batch's `mean` and biased `var`, and
-/// with `n = (x - mean) / sqrt(var + eps) * gamma + beta` the output `y = n` if `n > 0`, else
-/// `slope * n`.
+/// `x`, `y: [rows, channels]`; all others `[channels]`. Writes the batch's `mean` and biased `var`,
+/// and the output `y = n` if `n > 0`, else `slope * n`, with
+/// `n = (x - mean) / sqrt(var + eps) * gamma + beta`.
 pub fn norm_forward(
     (rows, channels): (usize, usize),
     x: &[f32],
@@ -253,7 +253,7 @@ pub(crate) fn all_gradient_sums(
     Sums::new(channels, &parts)
 }
 
-/// The gradients of [`norm_forward`], from its input and the statistics that it wrote.
+/// The gradients of [`norm_forward`], computed from its input and the statistics that it wrote.
 pub fn norm_backward(
     (rows, channels): (usize, usize),
     x: &[f32],
@@ -308,7 +308,7 @@ pub fn norm_inference(
     Ok(())
 }
 
-/// Coefficients for [`shift`], and the factors that go into the weights.
+/// Coefficients for [`shift`], and the factors to fold into the weights.
 pub(crate) fn folded(affine: &Affine<'_>, mean: &[f32], var: &[f32]) -> (Coefficients, Vec<f32>) {
     let mut coefficients = Coefficients::new(affine, mean, var);
     let row = coefficients.row;

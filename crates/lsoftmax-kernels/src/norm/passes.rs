@@ -1,15 +1,15 @@
 //! The vectorised passes over rows of channels.
 
-// The contract of the unsafe functions: `V`'s feature, and slices of whole rows; the safe functions
-// around them check the latter.
+// Contract of the unsafe functions: the CPU has `V`'s feature, and slices hold whole rows. The safe
+// wrappers check the latter.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn, clippy::inline_always)]
-// Register tiles are indexed by row and vector, as the formulas are.
+// Register tiles are indexed by row and vector, like the formulas.
 #![allow(clippy::needless_range_loop)]
 
 use super::{BETA, Coefficients, FLAT, MEAN, SCALE, SLOPE, TILT};
 use crate::simd::{Level, Vector, multiversion};
 
-/// Rows of a strip: its reads stay in the first-level cache.
+/// Rows of a strip, whose reads stay in the first-level cache.
 fn strip_rows(channels: usize) -> usize {
     (4096 / channels).clamp(16, 128)
 }
@@ -21,14 +21,14 @@ multiversion! {
 /// Floats that [`moments`] writes for each channel.
 pub(crate) const MOMENTS: usize = 3;
 
-/// Over the rows of `x`, for each channel: the mean, what its rounding left of it, and the sum of
-/// squared deviations from it; `moments` is `[3, channels]`.
+/// For each channel over the rows of `x`: the mean, its rounding error, and the sum of squared
+/// deviations from it. `moments` is `[3, channels]`.
 pub(crate) fn moments(level: Level, x: &[f32], channels: usize, moments: &mut [f32]) {
     assert!(moments.len() == MOMENTS * channels && x.len().is_multiple_of(channels));
     run_moments(level, x, channels, moments);
 }
 
-/// Channels that are summed at once: their sums stay in registers.
+/// Channels summed at once, so that their sums stay in registers.
 const BLOCK: usize = 64;
 
 #[inline(always)]
@@ -36,7 +36,7 @@ unsafe fn moments_body<V: Vector>(x: &[f32], channels: usize, moments: &mut [f32
     let rows = strip_rows(channels);
     for first in (0..channels).step_by(BLOCK) {
         let width = BLOCK.min(channels - first);
-        let (mut means, mut spreads) = ([0.0f64; BLOCK], [0.0f64; BLOCK]);
+        let (mut means, mut squares) = ([0.0f64; BLOCK], [0.0f64; BLOCK]);
         let mut seen = 0.0;
         for strip in x.chunks(rows * channels) {
             let count = strip.len() / channels;
@@ -69,14 +69,14 @@ unsafe fn moments_body<V: Vector>(x: &[f32], channels: usize, moments: &mut [f32
                 let rest = f64::from(strip_rests[channel]) / count;
                 let apart = f64::from(strip_mean[channel]) + rest - means[channel];
                 means[channel] += apart * share;
-                spreads[channel] += f64::from(strip_squares[channel]) + apart * apart * cross;
+                squares[channel] += f64::from(strip_squares[channel]) + apart * apart * cross;
             }
             seen = total;
         }
         for channel in 0..width {
             let rounded = means[channel] as f32;
             let rest = means[channel] - f64::from(rounded);
-            for (which, value) in [rounded, rest as f32, spreads[channel] as f32]
+            for (which, value) in [rounded, rest as f32, squares[channel] as f32]
                 .into_iter()
                 .enumerate()
             {
@@ -107,26 +107,26 @@ unsafe fn strip_moments<V: Vector, const W: usize, const PART: bool>(
         means[at] = sums[at].mul(V::splat(inverse));
         means[at].store_if::<PART>(mean.add(at * V::LANES), part);
     }
-    // The rounded mean is not the exact one: the sum of deviations makes up for it.
-    let (mut spread, mut rest) = ([V::zero(); W], [V::zero(); W]);
+    // The rounded mean is not exact; the sum of deviations corrects it.
+    let (mut squared, mut rest) = ([V::zero(); W], [V::zero(); W]);
     for row in 0..rows {
         for at in 0..W {
             let value = V::load_if::<PART>(from.add(row * channels + at * V::LANES), part);
             let apart = value.sub(means[at]);
-            spread[at] = apart.fma(apart, spread[at]);
+            squared[at] = apart.fma(apart, squared[at]);
             rest[at] = rest[at].add(apart);
         }
     }
     for at in 0..W {
         let excess = rest[at].mul(rest[at]).mul(V::splat(inverse));
-        spread[at]
+        squared[at]
             .sub(excess)
             .store_if::<PART>(squares.add(at * V::LANES), part);
         rest[at].store_if::<PART>(rests.add(at * V::LANES), part);
     }
 }
 
-/// Calls a body for each vector of each row, with the offset in the row and the valid lanes.
+/// Runs a body for each vector of each row, with the offset in the row and the valid lanes.
 macro_rules! each_vector {
     ($v:ident, $channels:expr, $rows:expr, ($row:ident, $at:ident, $part:ident, $n:ident) => $body:block) => {{
         let whole = $channels / $v::LANES * $v::LANES;
@@ -169,7 +169,7 @@ unsafe fn normalise_body<V: Vector>(c: &Coefficients, x: &[f32], y: &mut [f32]) 
     });
 }
 
-/// What the `PReLU` sees. Forward and backward must agree on it to the last bit.
+/// The input of the `PReLU`. Forward and backward must agree on it to the last bit.
 #[inline(always)]
 unsafe fn activation_input<V: Vector>(centred: V, scale: *const f32, beta: *const f32) -> V {
     centred.fma(V::load(scale), V::load(beta))

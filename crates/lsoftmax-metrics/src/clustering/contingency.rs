@@ -1,8 +1,8 @@
 use crate::{Error, Result};
 
-/// How often each group of one labelling meets each group of another.
+/// The contingency table of two labellings.
 ///
-/// Only cells that are not empty are kept, so memory goes with the samples.
+/// Only non-empty cells are stored, so memory is proportional to the samples.
 pub(super) struct Contingency {
     pub(super) samples: usize,
     /// Samples of each group of the first labelling, and of the second.
@@ -41,7 +41,7 @@ impl Contingency {
     }
 }
 
-/// The groups numbered from 0 without gaps, in the order of their labels, and their sizes.
+/// Renumbers the groups from 0 without gaps, in the order of their labels, and counts them.
 fn numbered(labels: &[usize]) -> (Vec<usize>, Vec<u64>) {
     let mut order: Vec<usize> = (0..labels.len()).collect();
     order.sort_unstable_by_key(|&sample| labels[sample]);

@@ -8,42 +8,41 @@ use crate::unit::{check_embeddings, dot_f32, squared_distance_f32};
 use crate::vector::add_scaled;
 use crate::{Error, Matrix, Result};
 
-/// Points that one task assigns, and centroids that meanwhile stay in the cache. Neither changes
-/// a result.
+/// Points per task, and centroids that stay in the cache meanwhile. Neither affects the result.
 const POINTS: usize = 64;
 const CENTROIDS: usize = 32;
 
-/// What [`k_means`] found.
+/// The result of [`k_means`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct KMeans {
-    /// `[point]`: the cluster of each.
+    /// `[point]`: the cluster of each point.
     pub clusters: Vec<usize>,
     /// `[cluster, feature]`: the mean of each cluster, row after row.
     pub centroids: Vec<f32>,
     /// Sum over the points of the squared distance to their centroid.
     pub inertia: f64,
-    /// Rounds gone.
+    /// Number of iterations run.
     pub iterations: usize,
-    /// Whether the last round changed no cluster. Otherwise the rounds allowed were too few.
+    /// Whether the last iteration changed no cluster. If not, the iteration limit was reached.
     pub converged: bool,
 }
 
-/// k-means clustering with squared Euclidean distances: seeds as k-means++ (Arthur and
-/// Vassilvitskii 2007), then the rounds of Lloyd (1982).
+/// k-means clustering with squared Euclidean distances: k-means++ seeding (Arthur and Vassilvitskii
+/// 2007) followed by Lloyd's iterations (1982).
 ///
-/// Seed number `i` is drawn with a random number that is a function of `seed` and `i`. The result
-/// is a local optimum: for a better one, take that of least inertia of several seeds. To cluster
-/// by cosine, hand in embeddings of unit length. A cluster that loses its last point is given the
-/// point that lies farthest from its centroid.
+/// The random number for seed point `i` is a function of `seed` and `i`. The result is a local
+/// optimum; run several seeds and take the lowest inertia for a better one. To cluster by cosine,
+/// pass embeddings of unit length. A cluster that loses its last point receives the point farthest
+/// from its centroid.
 ///
-/// One round costs `point * k * feature` multiplications, and so do the seeds.
+/// One iteration costs `point * k * feature` multiplications, and so does the seeding.
 ///
 /// # Shapes
 /// - embeddings: `[point, feature]`
 ///
 /// # Errors
-/// [`Error::Clusters`] when `k` is 0 or more than there are points, [`Error::NotFinite`] when a
-/// row holds a NaN or an infinity.
+/// [`Error::Clusters`] if `k` is 0 or exceeds the number of points, [`Error::NotFinite`] if a row
+/// holds a NaN or an infinity.
 pub fn k_means(embeddings: Matrix<'_>, k: usize, seed: u64, iterations: usize) -> Result<KMeans> {
     check_k(k, embeddings)?;
     let points = Points::new(embeddings)?;
@@ -51,14 +50,14 @@ pub fn k_means(embeddings: Matrix<'_>, k: usize, seed: u64, iterations: usize) -
     Ok(lloyd(&points, seeds, k, iterations))
 }
 
-/// The rounds of [`k_means`] from given centroids.
+/// The iterations of [`k_means`] from given centroids.
 ///
 /// # Shapes
 /// - embeddings: `[point, feature]`
 /// - centroids: `[cluster, feature]`
 ///
 /// # Errors
-/// As [`k_means`], and when the numbers of columns differ.
+/// As [`k_means`], or the numbers of columns differ.
 pub fn k_means_from(
     embeddings: Matrix<'_>,
     centroids: Matrix<'_>,
@@ -82,8 +81,8 @@ fn check_k(k: usize, embeddings: Matrix<'_>) -> Result<()> {
     }
 }
 
-/// k-means++: each seed is a point, drawn in proportion to its squared distance to the seeds
-/// before it.
+/// k-means++ seeding: each seed is a point, drawn in proportion to its squared distance to the
+/// previous seeds.
 fn seeds(points: &Points, k: usize, seed: u64) -> Vec<f32> {
     let mut centroids = Vec::with_capacity(k * points.columns);
     let mut squared = vec![f32::INFINITY; points.rows];
@@ -100,7 +99,7 @@ fn seeds(points: &Points, k: usize, seed: u64) -> Vec<f32> {
             });
         let total: f64 = squared.iter().map(|&squared| f64::from(squared)).sum();
         let mut left = Rng::at(seed, &[index as u64]).uniform() * total;
-        // Where all points are seeds already, any will do: the same one again.
+        // If every point is already a seed, any point will do; repeat the same one.
         let candidates = squared
             .iter()
             .enumerate()
@@ -143,7 +142,7 @@ fn centroid(centroids: &[f32], columns: usize, cluster: usize) -> &[f32] {
     &centroids[cluster * columns..(cluster + 1) * columns]
 }
 
-/// The nearest centroid of each point; of equally near ones the first.
+/// The nearest centroid of each point; ties go to the first.
 fn assign(points: &Points, centroids: &[f32], k: usize) -> Vec<usize> {
     let of = |cluster| centroid(centroids, points.columns, cluster);
     // |x - c|² = |x|² - 2 (x c - |c|² / 2): the largest bracket is nearest.
@@ -183,8 +182,8 @@ fn distances(points: &Points, centroids: &[f32], clusters: &[usize]) -> Vec<f32>
     .collect()
 }
 
-/// Gives each empty cluster the point farthest from its centroid, which is not the last of its
-/// cluster and is not where its centroid is; of equally far ones the first.
+/// Assigns to each empty cluster the point farthest from its centroid. The point must not be the
+/// last of its cluster and must differ from its centroid; ties go to the first.
 fn fill_empty(points: &Points, centroids: &[f32], clusters: &mut [usize], k: usize) {
     let mut sizes = vec![0_usize; k];
     for &cluster in &*clusters {
@@ -208,7 +207,7 @@ fn fill_empty(points: &Points, centroids: &[f32], clusters: &mut [usize], k: usi
     }
 }
 
-/// Moves each centroid to the mean of its cluster; one without points stays.
+/// Moves each centroid to the mean of its cluster. A centroid without points does not move.
 fn update(points: &Points, clusters: &[usize], centroids: &mut [f32], k: usize) {
     if points.columns == 0 {
         return;
@@ -217,7 +216,7 @@ fn update(points: &Points, clusters: &[usize], centroids: &mut [f32], k: usize) 
     for (row, &cluster) in clusters.iter().enumerate() {
         members[cluster].push(row);
     }
-    // One cluster is one task, which adds its points in their order.
+    // One task per cluster, which adds its points in order.
     let centroids = centroids.par_chunks_exact_mut(points.columns);
     centroids.zip(&members).for_each(|(centroid, members)| {
         if members.is_empty() {

@@ -1,8 +1,7 @@
-//! Clustering: do the embeddings fall into groups by themselves, and are the groups the classes?
+//! Clustering: do the embeddings form groups, and do the groups match the classes?
 //!
-//! [`k_means`] with as many clusters as there are classes makes the groups;
-//! [`normalized_mutual_information`] and [`adjusted_mutual_information`] compare them with the
-//! labels.
+//! [`k_means`] with one cluster per class forms the groups; [`normalized_mutual_information`] and
+//! [`adjusted_mutual_information`] compare them with the labels.
 
 mod contingency;
 mod k_means;

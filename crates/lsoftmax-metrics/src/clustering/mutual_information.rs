@@ -4,32 +4,32 @@ use crate::Result;
 /// Normalised mutual information of two labellings, 0 to 1: `2 I(a; b) / (H(a) + H(b))`, the
 /// arithmetic mean of the entropies as in scikit-learn.
 ///
-/// 1 when both have a single group. It grows with the number of clusters whatever they hold:
-/// compare only numbers of the same number of clusters, or take
+/// 1 if both have a single group. The value grows with the number of clusters even for random
+/// clusters: compare only results with the same number of clusters, or use
 /// [`adjusted_mutual_information`].
 ///
 /// # Shapes
-/// - first, second: `[sample]`, any numbers; only which are equal matters
+/// - first, second: `[sample]`, arbitrary numbers; only equality matters
 ///
 /// # Errors
-/// When the lengths differ or there is no sample.
+/// The lengths differ, or there are no samples.
 pub fn normalized_mutual_information(first: &[usize], second: &[usize]) -> Result<f64> {
     let table = Contingency::new(first, second)?;
     let mean_entropy = mean_entropy(&table);
     if mean_entropy == 0.0 {
         return Ok(1.0);
     }
-    // Rounding may lead out of the range.
+    // Rounding may exceed the range.
     Ok((mutual_information(&table) / mean_entropy).clamp(0.0, 1.0))
 }
 
 /// Mutual information adjusted for chance (Vinh, Epps and Bailey 2010):
-/// `(I - E[I]) / ((H(a) + H(b)) / 2 - E[I])`, where `E[I]` is its mean over all labellings with
-/// groups of the same sizes. About 0 for clusters made by chance, 1 for the same groups, and it
-/// can be negative.
+/// `(I - E[I]) / ((H(a) + H(b)) / 2 - E[I])`, where `E[I]` is the mean of `I` over all labellings
+/// with groups of the same sizes. About 0 for random clusters, 1 for identical groups, and possibly
+/// negative.
 ///
-/// 1 when both have a single group, or both have a group for every sample. The mean is exact; its
-/// cost grows with the product of the numbers of different group sizes.
+/// 1 if both have a single group, or both have one group per sample. The mean is exact; its cost is
+/// proportional to the product of the numbers of distinct group sizes.
 ///
 /// # Shapes and errors
 /// As [`normalized_mutual_information`].
@@ -54,7 +54,7 @@ fn mutual_information(table: &Contingency) -> f64 {
     terms.sum()
 }
 
-/// What a cell of `both` samples adds to the mutual information.
+/// Contribution of a cell of `both` samples to the mutual information.
 fn information_term(both: f64, first: f64, second: f64, samples: f64) -> f64 {
     both / samples * (both * samples / (first * second)).ln()
 }
@@ -72,7 +72,7 @@ fn mean_entropy(table: &Contingency) -> f64 {
     f64::midpoint(entropy(first), entropy(second))
 }
 
-/// The mean of the mutual information over all labellings with groups of these sizes.
+/// Mean mutual information over all labellings with groups of these sizes.
 fn expected_information(table: &Contingency) -> f64 {
     let [first, second] = table.sizes.each_ref().map(|sizes| counted(sizes));
     let mut sum = 0.0;
@@ -84,7 +84,7 @@ fn expected_information(table: &Contingency) -> f64 {
     sum
 }
 
-/// The different sizes with how often each occurs.
+/// The distinct sizes and their counts.
 fn counted(sizes: &[u64]) -> Vec<(u64, u64)> {
     let mut sizes = sizes.to_vec();
     sizes.sort_unstable();
@@ -94,14 +94,14 @@ fn counted(sizes: &[u64]) -> Vec<(u64, u64)> {
         .collect()
 }
 
-/// The mean of what one cell adds, when a group of `a` and one of `b` samples meet by chance.
+/// Mean contribution of one cell when groups of `a` and `b` samples overlap by chance.
 ///
-/// The number in the cell is hypergeometric. Its probabilities come from the ratios of
-/// neighbours, starting with 1 at the mode and divided by their sum in the end: no factorials,
-/// and so nothing large that cancels.
+/// The count in the cell is hypergeometric. Its probabilities are products of neighbouring ratios,
+/// starting with 1 at the mode and finally divided by their sum. This avoids factorials, and with
+/// them the cancellation of large terms.
 fn expected_term(a: u64, b: u64, samples: u64) -> f64 {
     let [a_real, b_real, n] = [a, b, samples].map(|count| count as f64);
-    // Samples in neither, written so that it cannot be negative on the way.
+    // Samples in neither group; this order of operations keeps it from becoming negative.
     let neither = |both: f64| n - a_real - b_real + both;
     let ratio =
         |both: f64| (a_real - both) * (b_real - both) / ((both + 1.0) * neither(both + 1.0));
@@ -147,7 +147,7 @@ mod tests {
             normalized_mutual_information(&labels, &[0, 1, 0, 1]),
             Ok(0.0)
         );
-        // I = ln 2, entropies ln 2 and ln 4.
+        // I = ln 2; the entropies are ln 2 and ln 4.
         let nmi = normalized_mutual_information(&labels, &[0, 1, 2, 3]).unwrap();
         assert!((nmi - 2.0 / 3.0).abs() < 1e-15);
         assert!(
@@ -156,13 +156,13 @@ mod tests {
                 .abs()
                 < 1e-15
         );
-        // The other table of these sizes has I = 0 and two chances out of three, this one ln 2.
+        // The other table with these sizes has I = 0 and probability 2/3; this one has ln 2.
         let ami = adjusted_mutual_information(&labels, &[0, 1, 0, 1]).unwrap();
         assert!((ami + 0.5).abs() < 1e-15);
     }
 
     #[test]
-    fn no_split_and_all_split() {
+    fn one_group_and_one_group_per_sample() {
         for score in [normalized_mutual_information, adjusted_mutual_information] {
             assert_eq!(score(&[5, 5], &[1, 1]), Ok(1.0));
             assert_eq!(score(&[5, 6], &[6, 5]), Ok(1.0));
@@ -174,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn the_mean_over_all_orders() {
-        // All 720 orders of six samples, in place of the formula.
+    fn the_expected_information_is_the_mean_over_all_orders() {
+        // All 720 orders of six samples, instead of the formula.
         let first = [0, 0, 0, 1, 1, 2];
         let mut second = [0, 0, 1, 1, 1, 1];
         let expected = expected_information(&Contingency::new(&first, &second).unwrap());

@@ -2,9 +2,9 @@ use crate::unit::check_embeddings;
 use crate::vector::add_scaled;
 use crate::{Matrix, Result};
 
-/// Points moved so that their mean is 0 and scaled by a power of two so that the largest number
-/// is about 1. Neither changes which of two points is nearer, and then `f32` has its full
-/// precision for the distances, and cannot overflow.
+/// Points shifted to mean 0 and scaled by a power of two so that the largest value is about 1.
+/// Neither changes which of two points is nearer, and `f32` distances then have full precision and
+/// cannot overflow.
 pub(super) struct Points {
     values: Vec<f32>,
     pub(super) rows: usize,
@@ -52,13 +52,13 @@ impl Points {
             .map(|(&value, mean)| f64::from(value) - mean)
     }
 
-    /// Other points in the place of these.
+    /// Transforms other points in the same way.
     pub(super) fn moved(&self, others: Matrix<'_>) -> Vec<f32> {
         let scaled = |row| self.centred(row).map(|value| (value * self.scale) as f32);
         others.iter_rows().flat_map(scaled).collect()
     }
 
-    /// Points back in the place where the embeddings were.
+    /// Transforms points back to the original coordinates.
     pub(super) fn back(&self, points: &[f32]) -> Vec<f32> {
         let mean = self.mean.iter().cycle();
         let values = points.iter().zip(mean);
@@ -67,7 +67,7 @@ impl Points {
             .collect()
     }
 
-    /// A squared distance in the measure of the embeddings.
+    /// Transforms a squared distance back to the scale of the embeddings.
     pub(super) fn squared_back(&self, squared: f64) -> f64 {
         squared / self.scale / self.scale
     }

@@ -7,24 +7,24 @@ use crate::matrix::check_columns;
 use crate::unit::{check_embeddings, dot_f32, push_unit};
 use crate::{Error, Matrix, Result};
 
-/// Probes that are compared with the gallery together, and images of the gallery that meanwhile
-/// stay in the cache. Neither changes a result.
+/// Probes compared with the gallery together, and gallery images that stay in the cache meanwhile.
+/// Neither affects the result.
 const PROBES: usize = 32;
 const IMAGES: usize = 32;
 
-/// Compares every probe with every image of the gallery, by cosine in `f32`; a zero vector has
-/// cosine 0 to all.
+/// Compares every probe with every gallery image by cosine in `f32`. A zero vector has cosine 0 to
+/// all.
 ///
-/// The cost is that of the product of probes and gallery; memory goes with a copy of the gallery.
-/// Images of nobody in particular (distractors) each have a label of their own.
+/// The cost is proportional to probes times gallery images; memory is that of a copy of the
+/// gallery. Give each distractor (an image of no particular identity) a label of its own.
 ///
 /// # Shapes
 /// - probes: `[probe, feature]`, `probe_labels`: `[probe]`
 /// - gallery: `[image, feature]`, `gallery_labels`: `[image]`; labels may be any numbers
 ///
 /// # Errors
-/// When the shapes do not fit, an embedding holds a NaN or an infinity (the row is named), or
-/// there is no probe or no gallery.
+/// The shapes do not fit, an embedding holds a NaN or an infinity (the error names the row), or
+/// there are no probes or no gallery.
 pub fn identify(
     probes: Matrix<'_>,
     probe_labels: &[usize],
@@ -36,7 +36,7 @@ pub fn identify(
     check_set("gallery", "gallery labels", gallery, gallery_labels)?;
 
     let gallery = Gallery::new(gallery, gallery_labels);
-    let blocks: Vec<Vec<Found>> = probe_labels
+    let blocks: Vec<Vec<ProbeResult>> = probe_labels
         .par_chunks(PROBES)
         .enumerate()
         .map(|(block, labels)| gallery.search(probes, block * PROBES, labels))
@@ -84,24 +84,24 @@ fn check_set(
     check_embeddings(rows_name, rows)
 }
 
-/// The gallery with the images of an identity side by side.
+/// The gallery, with the images of an identity stored together.
 struct Gallery {
     /// `[image, feature]`, of unit length.
     rows: Vec<f32>,
     columns: usize,
     /// The identities in the order of their labels, with their images.
     identities: Vec<(usize, Range<usize>)>,
-    /// The identities in blocks of at least one, otherwise of at most [`IMAGES`] images.
+    /// Blocks of identities: at least one identity each, and otherwise at most [`IMAGES`] images.
     blocks: Vec<Range<usize>>,
 }
 
-/// What is known of one probe while it goes through the gallery.
-struct Found {
-    /// Number and score of its own identity.
+/// Results of one probe during the search.
+struct ProbeResult {
+    /// Index and score of the probe's own identity.
     own: Option<(usize, f32)>,
-    /// Other identities that score as high or higher.
+    /// Other identities with an equal or higher score.
     ahead: usize,
-    /// The best score of an identity.
+    /// The best score of any identity.
     best: f32,
 }
 
@@ -139,7 +139,7 @@ impl Gallery {
         }
     }
 
-    /// The best score of an identity's images.
+    /// The best score among an identity's images.
     fn score(&self, unit: &[f32], identity: usize) -> f32 {
         let images = self.identities[identity].1.clone();
         images
@@ -147,8 +147,8 @@ impl Gallery {
             .fold(f32::NEG_INFINITY, f32::max)
     }
 
-    /// Compares the probes from row `first` on, one for each label, with the whole gallery.
-    fn search(&self, probes: Matrix<'_>, first: usize, labels: &[usize]) -> Vec<Found> {
+    /// Compares the probes from row `first` on, one per label, with the whole gallery.
+    fn search(&self, probes: Matrix<'_>, first: usize, labels: &[usize]) -> Vec<ProbeResult> {
         let mut units = Vec::with_capacity(labels.len() * self.columns);
         for probe in first..first + labels.len() {
             push_unit(&mut units, probes.row(probe).unwrap_or_default());
@@ -160,10 +160,10 @@ impl Gallery {
             let own = identities.binary_search_by_key(label, |&(label, _)| label);
             own.ok().map(|own| (own, self.score(unit(probe), own)))
         };
-        let mut found: Vec<Found> = labels
+        let mut results: Vec<ProbeResult> = labels
             .iter()
             .enumerate()
-            .map(|labelled| Found {
+            .map(|labelled| ProbeResult {
                 own: own(labelled),
                 ahead: 0,
                 best: f32::NEG_INFINITY,
@@ -171,18 +171,18 @@ impl Gallery {
             .collect();
 
         for block in &self.blocks {
-            for (probe, found) in found.iter_mut().enumerate() {
+            for (probe, result) in results.iter_mut().enumerate() {
                 for identity in block.clone() {
-                    found.see(identity, self.score(unit(probe), identity));
+                    result.update(identity, self.score(unit(probe), identity));
                 }
             }
         }
-        found
+        results
     }
 }
 
-impl Found {
-    fn see(&mut self, identity: usize, score: f32) {
+impl ProbeResult {
+    fn update(&mut self, identity: usize, score: f32) {
         self.best = self.best.max(score);
         if let Some((own, own_score)) = self.own {
             self.ahead += usize::from(identity != own && score >= own_score);

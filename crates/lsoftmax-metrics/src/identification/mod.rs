@@ -1,9 +1,9 @@
-//! Identification: whose image is it?
+//! Identification (1:N): whose image is it?
 //!
-//! A probe is compared with every image of a gallery, by cosine; of an identity with several
-//! images the best counts. A probe whose identity is in the gallery is *mated*. Closed set: the
-//! rank of the right identity ([`Identification::cmc`]). Open set: a threshold must also reject
-//! the probes that are not mated ([`Identification::tpir_at_fpir`]).
+//! Compares a probe with every image of a gallery by cosine; the best image of an identity counts.
+//! A probe whose identity is in the gallery is *mated*. Closed set: the rank of the right identity
+//! ([`Identification::cmc`]). Open set: a threshold must also reject the probes that are not mated
+//! ([`Identification::tpir_at_fpir`]).
 
 mod gallery;
 mod rates;
@@ -13,14 +13,14 @@ pub use rates::{OpenSetPoint, TpirAtFpir};
 
 use serde::{Deserialize, Serialize};
 
-/// What [`identify`] found for each probe.
+/// The result of [`identify`] for each probe.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Identification {
-    /// Identities in the gallery.
+    /// Number of identities in the gallery.
     pub identities: usize,
     /// The probes whose identity is in the gallery, in order.
     pub mated: Vec<MatedProbe>,
-    /// The others, in order.
+    /// The probes whose identity is not in the gallery, in order.
     pub non_mated: Vec<NonMatedProbe>,
 }
 
@@ -29,9 +29,9 @@ pub struct Identification {
 pub struct MatedProbe {
     /// Row of the probe.
     pub probe: usize,
-    /// Rank of its identity, from 1: one more than the other identities that score as high or
-    /// higher. Of equal scores the right one comes last, so that a model that gives everybody
-    /// the same embedding finds nobody.
+    /// Rank of its identity, from 1: one more than the number of other identities with an equal or
+    /// higher score. The right identity ranks last among equal scores, so that a model that gives
+    /// everybody the same embedding identifies nobody.
     pub rank: usize,
     /// The best score of its identity.
     pub score: f32,

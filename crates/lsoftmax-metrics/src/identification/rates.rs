@@ -4,29 +4,29 @@ use super::Identification;
 use crate::verification::{accepted, check_rate, rising, share, strict_threshold};
 use crate::{Error, Result};
 
-/// A threshold and the rates of open-set identification it gives.
+/// A threshold and its rates of open-set identification.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OpenSetPoint {
-    /// Identities with this score or a larger one are reported.
+    /// Identities with at least this score are reported.
     pub threshold: f32,
-    /// Share of the non-mated probes for which somebody is reported.
+    /// Share of the non-mated probes for which an identity is reported.
     pub fpir: f64,
     /// Share of the mated probes whose identity is ranked first and reported.
     pub tpir: f64,
 }
 
-/// TPIR at an FPIR that was asked for.
+/// TPIR at a requested FPIR.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TpirAtFpir {
-    /// The FPIR asked for.
+    /// The requested FPIR.
     pub asked: f64,
-    /// The smallest threshold whose FPIR is no more than that, with its rates. `None` when the
-    /// FPIR is not measurable: fewer than `1 / asked` non-mated probes.
+    /// The smallest threshold whose FPIR does not exceed the requested one, with its rates. `None`
+    /// if the FPIR is not measurable, that is, with fewer than `1 / asked` non-mated probes.
     pub measured: Option<OpenSetPoint>,
 }
 
 impl Identification {
-    /// Rank-1 identification rate: [`cmc`](Self::cmc) of rank 1.
+    /// Rank-1 identification rate: [`cmc`](Self::cmc) at rank 1.
     ///
     /// # Errors
     /// [`Error::NoSamples`] without a mated probe.
@@ -34,19 +34,19 @@ impl Identification {
         self.cmc(1)
     }
 
-    /// Cumulative match characteristic: the share of mated probes whose identity has this rank or
-    /// a better one. Ranks start at 1.
+    /// Cumulative match characteristic: the share of mated probes whose identity has this rank or a
+    /// better one. Ranks start at 1.
     ///
     /// # Errors
     /// [`Error::NoSamples`] without a mated probe.
     pub fn cmc(&self, rank: usize) -> Result<f64> {
         self.need_mated()?;
-        let found = self.mated.iter().filter(|probe| probe.rank <= rank).count();
-        Ok(share(found, self.mated.len()))
+        let identified = self.mated.iter().filter(|probe| probe.rank <= rank).count();
+        Ok(share(identified, self.mated.len()))
     }
 
-    /// [`cmc`](Self::cmc) of the ranks 1 to `most`, or to the number of identities if that is
-    /// less: `curve[r - 1]` is that of rank `r`.
+    /// [`cmc`](Self::cmc) at the ranks 1 to `most`, or to the number of identities if that is
+    /// smaller: `curve[r - 1]` is the value at rank `r`.
     ///
     /// # Errors
     /// [`Error::NoSamples`] without a mated probe.
@@ -60,24 +60,24 @@ impl Identification {
             .collect())
     }
 
-    /// Open-set identification: the share of mated probes whose identity is ranked first with a
-    /// score that reaches the threshold (TPIR, also detection and identification rate; Phillips,
-    /// Grother and Micheals 2011), at the smallest threshold for which no more than the share
-    /// `fpir` of the non-mated probes reaches it.
+    /// Open-set identification: the share of mated probes whose identity ranks first with a score
+    /// that reaches the threshold (TPIR, also called detection and identification rate; Phillips,
+    /// Grother and Micheals 2011), at the smallest threshold that at most the share `fpir` of the
+    /// non-mated probes reaches.
     ///
     /// The threshold is an order statistic of the best scores of the non-mated probes, as in
-    /// [`Roc::tar_at_far`](crate::Roc::tar_at_far): nothing is interpolated, and an `fpir` below
-    /// one probe is said to be not measurable.
+    /// [`Roc::tar_at_far`](crate::Roc::tar_at_far): there is no interpolation, and an `fpir` below
+    /// one probe is reported as not measurable.
     ///
     /// # Errors
-    /// [`Error::Rate`] when `fpir` is not from 0 to 1; [`Error::NoSamples`] without a mated or
+    /// [`Error::Rate`] if `fpir` is not from 0 to 1; [`Error::NoSamples`] without a mated or
     /// without a non-mated probe.
     pub fn tpir_at_fpir(&self, fpir: f64) -> Result<TpirAtFpir> {
         check_rate("an FPIR", fpir)?;
         self.need_mated()?;
         if self.non_mated.is_empty() {
             return Err(Error::NoSamples {
-                what: "the FPIR: a share of non-mated probes",
+                what: "the FPIR (a share of the non-mated probes)",
             });
         }
         let impostors = rising(self.non_mated.iter().map(|probe| probe.score).collect());
@@ -97,7 +97,7 @@ impl Identification {
     fn need_mated(&self) -> Result<()> {
         if self.mated.is_empty() {
             Err(Error::NoSamples {
-                what: "the identification rate: a share of mated probes",
+                what: "the identification rate (a share of the mated probes)",
             })
         } else {
             Ok(())

@@ -11,13 +11,12 @@ pub(crate) use top::{key, score};
 use crate::unit::push_unit;
 use crate::{Error, Matrix, Result};
 
-/// What a search may use and what it leaves out.
+/// Options of a search.
 #[derive(Debug, Clone, Copy)]
 pub struct SearchOptions<'a> {
-    /// Bytes of working memory, 256 MiB unless told otherwise. See [`Search`] for what it holds.
+    /// Bytes of working memory, 256 MiB by default. [`Search`] describes its use.
     pub memory: usize,
-    /// For each query a gallery row that is not a candidate: the query itself, where it is in the
-    /// gallery.
+    /// For each query, a gallery row to exclude: the query itself, if it is in the gallery.
     pub leave_out: Option<&'a [u32]>,
 }
 
@@ -33,11 +32,11 @@ impl Default for SearchOptions<'_> {
 /// The `k` nearest gallery rows of each query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Neighbours {
-    /// Neighbours of a query, at least 1.
+    /// Neighbours per query, at least 1.
     pub k: usize,
     /// Gallery rows, `[query, k]`, best first.
     pub indices: Vec<u32>,
-    /// Their inner products with the query, `[query, k]`, falling.
+    /// Inner products with the query, `[query, k]`, in descending order.
     pub scores: Vec<f32>,
 }
 
@@ -51,11 +50,11 @@ impl Neighbours {
     }
 }
 
-/// The `k` gallery rows with the largest inner product for each query; of equal scores the lower
-/// index is nearer. Give [`unit_rows`] for the cosine.
+/// The `k` gallery rows with the largest inner product for each query. Ties go to the lower index.
+/// Pass [`unit_rows`] to search by cosine.
 ///
-/// The search is exact: every inner product is computed, in `f32`, and its bits depend on its two
-/// rows alone. So the result depends neither on the number of threads nor on
+/// The search is exact: it computes every inner product in `f32`, and the bits of a product depend
+/// only on its two rows. The result therefore depends neither on the number of threads nor on
 /// [`SearchOptions::memory`]; another instruction set may round differently.
 ///
 /// ```
@@ -81,10 +80,10 @@ pub fn nearest(
     search.finish()
 }
 
-/// Every row divided by its Euclidean norm, `[row, column]`; zero rows stay zero.
+/// Divides every row by its Euclidean norm, `[row, column]`. Zero rows stay zero.
 ///
 /// # Errors
-/// [`Error::Value`] names the first value that is not finite.
+/// [`Error::Value`] with the first value that is not finite.
 pub fn unit_rows(matrix: Matrix<'_>) -> Result<Vec<f32>> {
     if matrix.is_empty() {
         return Ok(Vec::new());
@@ -97,14 +96,14 @@ pub fn unit_rows(matrix: Matrix<'_>) -> Result<Vec<f32>> {
     Ok(units)
 }
 
-/// The largest magnitude of a value for which no inner product of `columns` terms leaves `f32`.
+/// The largest magnitude of a value for which no inner product of `columns` terms overflows `f32`.
 pub(crate) fn largest_value(columns: usize) -> f32 {
     0.9 * (f32::MAX / columns.max(1) as f32).sqrt()
 }
 
 /// Checks that each value is finite and at most `limit` in magnitude.
 pub(crate) fn check_row(what: &'static str, row: usize, values: &[f32], limit: f32) -> Result<()> {
-    // Without their sign, the bits of floats are ordered as the floats are, and NaN is the largest.
+    // Without the sign bit, the bits of floats have the same order as the floats, with NaN largest.
     let bits = |value: f32| value.to_bits() & (u32::MAX >> 1);
     let largest = values
         .iter()

@@ -1,24 +1,24 @@
-//! Inner products of a few queries with many rows, compared while they are in registers.
+//! Inner products of a few queries with many rows, compared while still in registers.
 //!
-//! A score is one chain of multiply-adds over the columns in their order, whatever its place in a
-//! tile: the bits of a score depend on its two rows alone (and on the instruction set, since not
-//! every CPU has fused multiply-adds). That is why any cut of the work gives the same result.
+//! A score is one chain of multiply-adds over the columns in order, at any position in a tile. Its
+//! bits depend only on its two rows (and on the instruction set, since not every CPU has fused
+//! multiply-adds). Any split of the work therefore gives the same result.
 
-// The kernels are generic over the instruction set: they must end up in `pulp`'s dispatch.
+// The kernels are generic over the instruction set and must be inlined into `pulp`'s dispatch.
 #![allow(clippy::inline_always)]
-// Register tiles are indexed by row and vector, as the formulas are.
+// Register tiles are indexed by row and vector, like the formulas.
 #![allow(clippy::needless_range_loop)]
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Rows of a register tile: with the vectors of a panel as many sums as registers allow.
+/// Rows of a register tile: together with the vectors of a panel, the sums fill the registers.
 pub(crate) const TILE_ROWS: usize = 6;
-/// Widest panel in vectors, where the CPU has 32 vector registers, and where it has 16.
+/// Vectors of the widest panel, for CPUs with 32 and with 16 vector registers.
 const VECTORS: [usize; 2] = [4, 2];
-/// A cache line, in floats.
+/// Floats of a cache line.
 const LINE: usize = 16;
 
-/// The instruction set, found once, and what follows from it.
+/// The instruction set, detected once, and the sizes that depend on it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Machine {
     arch: Arch,
@@ -45,7 +45,7 @@ impl Machine {
         self.lanes * self.vectors
     }
 
-    /// The room that `queries` (at most a panel) take: whole vectors.
+    /// Length of `queries` queries (at most a panel) padded to whole vectors.
     pub(crate) fn padded(self, queries: usize) -> usize {
         queries.next_multiple_of(self.lanes)
     }
@@ -66,14 +66,14 @@ impl WithSimd for Sizes {
 pub(crate) struct Panel {
     machine: Machine,
     packed: Vec<f32>,
-    /// Where the panel starts in `packed`: on a cache line.
+    /// Start of the panel in `packed`, on a cache line.
     start: usize,
     columns: usize,
     padded: usize,
 }
 
 impl Panel {
-    /// Packs queries, given as rows of equal length; there are at most [`Machine::width`].
+    /// Packs queries, given as rows of equal length; at most [`Machine::width`].
     pub(crate) fn new<'a>(
         machine: Machine,
         columns: usize,
@@ -81,7 +81,7 @@ impl Panel {
     ) -> Self {
         let padded = machine.padded(queries.len());
         let mut packed = vec![0.0; columns * padded + LINE];
-        // Where memory cannot say, unaligned loads do as well.
+        // If the alignment is unknown, unaligned loads also work.
         let start = packed.as_ptr().align_offset(LINE * size_of::<f32>());
         let start = if start < LINE { start } else { 0 };
         for (at, query) in queries.enumerate() {
@@ -98,14 +98,14 @@ impl Panel {
         }
     }
 
-    /// Queries with padding: the length that thresholds have.
+    /// Number of queries with padding, which is the length of `thresholds`.
     pub(crate) fn padded(&self) -> usize {
         self.padded
     }
 
-    /// Calls `found(query, row, score, threshold)` for every pair whose score is above the query's
-    /// threshold, which `found` may raise; for one query, rows come in ascending order. Thresholds
-    /// of the padding must be `INFINITY`.
+    /// Calls `found(query, row, score, threshold)` for every pair whose score exceeds the query's
+    /// threshold; `found` may raise the threshold. Rows of one query come in ascending order.
+    /// Thresholds of the padding must be `INFINITY`.
     pub(crate) fn scan<'r>(
         &self,
         rows: impl Fn(usize) -> &'r [f32],
@@ -163,9 +163,9 @@ where
         let mut scores = [[simd.splat_f32s(0.0); W]; TILE_ROWS];
         for first in (0..self.count).step_by(TILE_ROWS) {
             let last = self.count.min(first + TILE_ROWS) - 1;
-            // Where rows end inside a tile, the last one stands for those that are missing.
+            // If the rows end inside a tile, the last row replaces the missing ones.
             let rows = std::array::from_fn(|row| (self.rows)(last.min(first + row)));
-            // By far most tiles end here.
+            // Almost all tiles end here.
             if tile(simd, rows, lines, self.thresholds, &mut scores) {
                 for (row, scores) in (first..=last).zip(&scores) {
                     self.report::<S>(row, scores);
@@ -174,7 +174,7 @@ where
         }
     }
 
-    /// Reports what is above its threshold in one row.
+    /// Reports the scores of one row that exceed their threshold.
     #[inline(always)]
     fn report<S: Simd>(&mut self, row: usize, scores: &[S::f32s]) {
         let lanes = self.thresholds.chunks_exact_mut(S::F32_LANES);
@@ -190,8 +190,8 @@ where
     }
 }
 
-/// Computes `[row][query]` inner products. Only if one of them is above its query's threshold are
-/// they written to `scores`: as long as that takes no address of the sums, these are registers.
+/// Computes `[row][query]` inner products. Writes them to `scores` only if one exceeds its query's
+/// threshold: the sums stay in registers as long as their address is not taken.
 #[inline(always)]
 fn tile<S: Simd, const W: usize>(
     simd: S,
@@ -201,7 +201,7 @@ fn tile<S: Simd, const W: usize>(
     scores: &mut [[S::f32s; W]; TILE_ROWS],
 ) -> bool {
     let mut sums = [[simd.splat_f32s(0.0); W]; TILE_ROWS];
-    // Zipped, because an index would be checked for each row and column.
+    // Zipped, because indexing would check bounds for each row and column.
     let rows = a.iter().zip(b).zip(c).zip(d).zip(e).zip(f);
     for (line, (((((a, b), c), d), e), f)) in lines.iter().zip(rows) {
         let values = [*a, *b, *c, *d, *e, *f];
@@ -234,7 +234,7 @@ fn tile<S: Simd, const W: usize>(
 mod tests {
     use super::*;
 
-    /// All that this machine can run.
+    /// All instruction sets that this machine supports.
     fn machines() -> Vec<Machine> {
         #[allow(unused_mut)]
         let mut archs = vec![Arch::Scalar];

@@ -6,19 +6,20 @@ use super::{Neighbours, SearchOptions, check_row, check_rows, largest_value};
 use crate::matrix::check_columns;
 use crate::{Error, Matrix, Result};
 
-/// Parts of the gallery that are searched at the same time, at most.
-const PARTS: usize = 64;
-/// Gallery rows of a part in the first round and in the last. After each round the lists of all parts
-/// are joined, and all go on with what the best so far demand. While these are few, almost any row is
-/// among them: hence short rounds first, each twice as long as the one before.
+/// Maximum number of gallery parts searched in parallel.
+const MAX_PARTS: usize = 64;
+/// Gallery rows of a part in the first and in the last round. After each round the lists of all
+/// parts are merged, and their worst score becomes the threshold of the next round. Early on almost
+/// every row passes the threshold, so the first rounds are short and each is twice as long as the
+/// one before.
 const PART_ROWS: [usize; 2] = [64, 1024];
-/// Bytes of gallery rows that are taken through all queries at once: they stay in a core's second
-/// cache beside a panel of queries.
+/// Bytes of gallery rows compared with all queries at once: they stay in a core's second-level
+/// cache together with a panel of queries.
 const BLOCK: usize = 256 << 10;
-/// Queries that are searched together where memory allows: fewer would read the gallery too often.
-const TOGETHER: usize = 256;
+/// Queries searched together if memory allows. Fewer would read the gallery too often.
+const MIN_QUERY_GROUP: usize = 256;
 
-/// A search whose gallery comes block by block.
+/// A search in a gallery that arrives block by block.
 ///
 /// ```
 /// use lsoftmax_metrics::{Matrix, Search, SearchOptions};
@@ -32,40 +33,39 @@ const TOGETHER: usize = 256;
 /// ```
 ///
 /// # Memory
-/// Beyond the arrays of the caller it holds `8 * queries * k` bytes of results (16 while
-/// [`Search::finish`] turns them into [`Neighbours`]) and, during a push, at most
-/// [`SearchOptions::memory`]: for each query that is searched at the same time its
-/// `4 * columns` bytes and, for each of up to 64 parts of the gallery, `8 * max(2 k, k + 32) + 8`.
-/// As many queries are searched at the same time as fit; the gallery is read once for each such
-/// group. A thread that joins the lists holds those of one query once more. Nothing grows with the
-/// gallery.
+/// Besides the caller's arrays, a search holds `8 * queries * k` bytes of results (16 while
+/// [`Search::finish`] converts them to [`Neighbours`]) and, during a push, at most
+/// [`SearchOptions::memory`]: `4 * columns` bytes for each query in the current group and, for each
+/// of up to 64 parts of the gallery, `8 * max(2 k, k + 32) + 8`. A group has as many queries as
+/// fit; the gallery is read once per group. A thread that merges lists holds those of one query a
+/// second time. Memory does not grow with the gallery.
 #[derive(Debug)]
 pub struct Search<'a> {
     queries: Matrix<'a>,
     k: usize,
     leave_out: Option<&'a [u32]>,
     machine: Machine,
-    /// Parts of the gallery, and queries searched together.
+    /// Number of gallery parts, and of queries searched together.
     parts: usize,
     together: usize,
     /// `[query, k]` keys, best first.
     best: Vec<u64>,
-    /// Gallery rows so far.
+    /// Number of gallery rows so far.
     rows: usize,
     failed: Option<Error>,
 }
 
 impl<'a> Search<'a> {
-    /// A search for the `k` nearest rows of each query `[query, column]`.
+    /// Creates a search for the `k` nearest rows of each query `[query, column]`.
     ///
     /// # Errors
-    /// - [`Error::NeighbourCount`] when `k` is 0.
-    /// - [`Error::ColumnCount`] when queries have no columns.
-    /// - [`Error::Value`] when a query has a value that is not finite, or so large that inner
-    ///   products leave `f32`.
-    /// - [`Error::RowCount`] when `leave_out` does not have one entry for each query.
-    /// - [`Error::Memory`] when the memory does not suffice for one query, or the results are more
-    ///   than can be addressed.
+    /// - [`Error::NeighbourCount`] if `k` is 0.
+    /// - [`Error::ColumnCount`] if queries have no columns.
+    /// - [`Error::Value`] if a query has a value that is not finite, or so large that inner
+    ///   products overflow `f32`.
+    /// - [`Error::RowCount`] if `leave_out` does not have one entry per query.
+    /// - [`Error::Memory`] if the memory does not suffice for one query, or the results exceed the
+    ///   address space.
     pub fn new(queries: Matrix<'a>, k: usize, options: SearchOptions<'a>) -> Result<Self> {
         if k == 0 {
             return Err(Error::NeighbourCount { k, available: None });
@@ -109,14 +109,14 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Searches the next rows of the gallery, `[row, column]`. Rows are numbered over all blocks.
+    /// Searches the next rows of the gallery, `[row, column]`. Rows are numbered across blocks.
     ///
     /// # Errors
-    /// - [`Error::ColumnCount`] when queries have another number of columns.
-    /// - [`Error::Value`] when a row has a value that is not finite, or so large that inner
-    ///   products leave `f32`. The row is counted over all blocks. The search cannot go on then:
-    ///   whatever is asked of it gives the same error.
-    /// - [`Error::GallerySize`] when the rows are more than a `u32` can number.
+    /// - [`Error::ColumnCount`] if the number of columns differs from that of the queries.
+    /// - [`Error::Value`] if a row has a value that is not finite, or so large that inner products
+    ///   overflow `f32`. The row is numbered across blocks. The search cannot continue: every later
+    ///   call returns the same error.
+    /// - [`Error::GallerySize`] if there are more rows than a `u32` can index.
     pub fn push(&mut self, block: Matrix<'_>) -> Result<()> {
         self.check_failed()?;
         check_columns("gallery", block, self.queries.columns())?;
@@ -137,11 +137,11 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
-    /// The neighbours.
+    /// Returns the neighbours.
     ///
     /// # Errors
-    /// - [`Error::NeighbourCount`] when the gallery had fewer than `k` rows for each query.
-    /// - [`Error::LeftOut`] when a row to leave out is past the end of the gallery.
+    /// - [`Error::NeighbourCount`] if the gallery has fewer than `k` rows for each query.
+    /// - [`Error::LeftOut`] if a row to exclude is past the end of the gallery.
     pub fn finish(self) -> Result<Neighbours> {
         self.check_failed()?;
         let available = self
@@ -204,7 +204,7 @@ impl<'a> Search<'a> {
                     part.search(&panels, block, rows, self.rows, self.leave_out)
                 })
                 .collect();
-            // The first error, not the one that was found first.
+            // The first error in order, not in time.
             searched.into_iter().collect::<Result<()>>()?;
             let best = &mut self.best[first * k..end * k];
             best.par_chunks_mut(k)
@@ -218,17 +218,17 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Parts of the gallery and queries that are searched together in so much memory.
+/// The numbers of gallery parts and of queries per group that fit into `memory` bytes.
 fn plan(machine: Machine, queries: Matrix<'_>, k: usize, memory: usize) -> Result<(usize, usize)> {
     let list = Lists::capacity(k).saturating_mul(size_of::<u64>());
     let list = list.saturating_add(size_of::<f32>() + size_of::<u32>());
     let query = queries.columns().saturating_mul(size_of::<f32>());
-    // A panel is padded, and starts on a cache line.
+    // A panel is padded and starts on a cache line.
     let spare = machine.padded(1).saturating_mul(query).saturating_add(4096);
     let cost = |parts: usize| list.saturating_mul(parts).saturating_add(query);
     let together = |parts: usize| memory.saturating_sub(spare) / cost(parts);
-    let mut parts = PARTS;
-    while parts > 1 && together(parts) < TOGETHER.min(queries.rows()) {
+    let mut parts = MAX_PARTS;
+    while parts > 1 && together(parts) < MIN_QUERY_GROUP.min(queries.rows()) {
         parts /= 2;
     }
     match together(parts) {
@@ -236,7 +236,7 @@ fn plan(machine: Machine, queries: Matrix<'_>, k: usize, memory: usize) -> Resul
             needed: spare.saturating_add(cost(1)),
             given: memory,
         }),
-        // Whole panels.
+        // Round down to whole panels.
         fitting if fitting > machine.width() => Ok((parts, fitting - fitting % machine.width())),
         fitting => Ok((parts, fitting)),
     }
@@ -247,7 +247,7 @@ struct Part {
     /// The first query.
     first: usize,
     lists: Lists,
-    /// Scores that candidates have to exceed, for each query of each panel.
+    /// Scores that candidates must exceed, for each query of each panel.
     thresholds: Vec<f32>,
 }
 
@@ -261,10 +261,10 @@ impl Part {
         }
     }
 
-    /// Forgets all candidates; new ones have to exceed the last of the best.
+    /// Drops all candidates; new ones must exceed the last of the best.
     fn begin(&mut self, best: &[u64], k: usize) {
         self.lists.clear();
-        // Only the last panel is padded, so that a query's number is its place.
+        // Only the last panel is padded, so a query's index is its position.
         for (threshold, best) in self.thresholds.iter_mut().zip(best.chunks_exact(k)) {
             *threshold = top::score(best[k - 1]);
         }
@@ -316,7 +316,7 @@ impl Part {
     }
 }
 
-/// The best of a query from what was best before and what the parts have found.
+/// Merges a query's previous best with the candidates of all parts.
 fn join(keys: &mut Vec<u64>, query: usize, best: &mut [u64], parts: &[Part]) {
     keys.clear();
     for part in parts {

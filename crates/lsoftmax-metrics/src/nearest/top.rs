@@ -1,12 +1,12 @@
 //! Lists of the best candidates.
 //!
-//! A candidate is one number, its key: larger is better, and of equal scores the lower index is.
-//! Keys of different rows differ, so that "the k best" are always the same ones.
+//! A candidate is one number, its key: larger is better, and ties in the score go to the lower
+//! index. Keys of different rows differ, so that "the k best" is always unique.
 
-/// No candidate: below every key.
+/// No candidate: smaller than every key.
 pub(crate) const NONE: u64 = 0;
 
-/// The key of a finite score and the row it belongs to.
+/// The key of a finite score and its row.
 pub(crate) fn key(score: f32, index: u32) -> u64 {
     // -0 and +0 are equal scores.
     let bits = (score + 0.0).to_bits();
@@ -18,7 +18,7 @@ pub(crate) fn key(score: f32, index: u32) -> u64 {
     u64::from(ordered) << 32 | u64::from(!index)
 }
 
-/// The score of a key, -infinity of [`NONE`].
+/// The score of a key; -infinity for [`NONE`].
 pub(crate) fn score(key: u64) -> f32 {
     if key == NONE {
         return f32::NEG_INFINITY;
@@ -36,13 +36,13 @@ pub(crate) fn index(key: u64) -> u32 {
     !(key as u32)
 }
 
-/// Brings the `k` largest keys to the front, unsorted, and gives the smallest of these.
+/// Moves the `k` largest keys to the front, unsorted, and returns the smallest of them.
 pub(crate) fn select(keys: &mut [u64], k: usize) -> u64 {
     *keys.select_nth_unstable_by(k - 1, |a, b| b.cmp(a)).1
 }
 
-/// For each of some queries the `k` best candidates so far, and some more: a list is cut back to `k`
-/// only when it is full, which costs a candidate less than keeping a list in order.
+/// For each of several queries, the `k` best candidates so far and some more. A list is cut back to
+/// `k` only when it is full, which is cheaper per candidate than keeping it sorted.
 pub(crate) struct Lists {
     k: usize,
     keys: Vec<u64>,
@@ -50,7 +50,7 @@ pub(crate) struct Lists {
 }
 
 impl Lists {
-    /// Keys of one list.
+    /// Capacity of one list.
     pub(crate) fn capacity(k: usize) -> usize {
         k.saturating_mul(2).max(k.saturating_add(32))
     }
@@ -71,8 +71,8 @@ impl Lists {
         &self.keys[query * Self::capacity(self.k)..][..self.lengths[query] as usize]
     }
 
-    /// Adds a candidate; when that fills the list, it is cut back and the score that later rows have
-    /// to exceed is returned.
+    /// Adds a candidate. If that fills the list, cuts it back and returns the score that later rows
+    /// must exceed.
     pub(crate) fn push(&mut self, query: usize, key: u64) -> Option<f32> {
         let capacity = Self::capacity(self.k);
         let list = &mut self.keys[query * capacity..][..capacity];

@@ -1,4 +1,4 @@
-//! How well the nearest neighbours of a query are of its class.
+//! Retrieval: are the nearest neighbours of a query of its class?
 
 mod ranks;
 
@@ -9,51 +9,53 @@ use crate::nearest::check_rows;
 use crate::{Error, Matrix, Result};
 use ranks::{References, each_query};
 
-/// Retrieval metrics, averaged over queries; all of them are shares from 0 to 1.
+/// Retrieval metrics averaged over queries, as shares from 0 to 1.
 ///
-/// A query's *references* are the gallery rows of its class, other than itself; there are R of
-/// them, and R differs from query to query. Gallery rows are ranked by their inner product with the
-/// query, of equal ones the lower index first. P(i) is the share of references in the first i ranks.
+/// The *references* of a query are the gallery rows of its class, excluding the query itself. R is
+/// their number and varies by query. Gallery rows are ranked by inner product with the query; ties
+/// go to the lower index. P(i) is the share of references in the first i ranks.
 ///
-/// R-precision and MAP@R as tools for metric learning: Musgrave, Belongie and Lim, "A Metric Learning
-/// Reality Check" (2020), section 3.2, whose library these figures agree with.
+/// R-precision and MAP@R follow Musgrave, Belongie and Lim, "A Metric Learning Reality Check"
+/// (2020), section 3.2. The values agree with the library of its authors.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RetrievalReport {
-    /// Queries that have a reference: all means are over these.
+    /// Number of queries with a reference. All means are over these.
     pub queries: usize,
-    /// Queries whose class has no reference. They are left out.
+    /// Number of queries without a reference. They are excluded.
     pub without_reference: usize,
-    /// For each K that was asked for, in that order: share of queries with a reference in the first
-    /// K ranks.
+    /// For each requested K, in that order: the share of queries with a reference in the first K
+    /// ranks.
     pub recall_at: Vec<(usize, f64)>,
-    /// Share of queries whose nearest gallery row is a reference; the same as Recall@1.
+    /// Share of queries whose nearest gallery row is a reference; equals Recall@1.
     pub precision_at_1: f64,
     /// P(R).
     pub r_precision: f64,
-    /// `1/R sum P(i)` over those ranks i up to R that hold a reference.
+    /// `1/R sum P(i)` over the ranks i up to R that hold a reference.
     pub map_at_r: f64,
     /// `1/R sum P(i)` over all ranks i that hold a reference.
     pub mean_average_precision: f64,
 }
 
-/// Retrieval of queries in a gallery that does not hold them.
+/// Retrieval of queries in a gallery that does not contain them.
 ///
-/// `queries` is `[query, column]`, `gallery` `[row, column]`, each with one label a row; labels may
-/// be any numbers. `recall_at` are the K of Recall@K; K may exceed the gallery. Give
-/// [`unit_rows`](crate::unit_rows) for the cosine, which ranks as the Euclidean distance does.
+/// `queries` is `[query, column]` and `gallery` is `[row, column]`, each with one label per row;
+/// labels may be arbitrary numbers. `recall_at` lists the K of Recall@K; K may exceed the gallery.
+/// Pass [`unit_rows`](crate::unit_rows) to rank by cosine, which equals ranking by Euclidean
+/// distance.
 ///
-/// Inner products are those of [`nearest`](crate::nearest()). None is kept but those of references: a
-/// thread holds up to 64 queries and 12 bytes for each of their references, and takes fewer queries
-/// where that would exceed about 100 MB. Each query and gallery row takes some tens of bytes besides.
+/// Inner products are those of [`nearest`](crate::nearest()). Only those of references are stored:
+/// a thread processes up to 64 queries with 12 bytes for each of their references, and fewer
+/// queries if that would exceed about 100 MB. Each query and gallery row takes a few tens of bytes
+/// in addition.
 ///
 /// # Errors
-/// - [`Error::RowCount`] when there is not one label a row, [`Error::ColumnCount`] when the arrays
-///   have different columns, or none.
-/// - [`Error::Value`] when a row has a value that is not finite, or so large that inner products
-///   leave `f32`.
-/// - [`Error::RecallAt`] when a K is 0.
-/// - [`Error::GallerySize`] when the rows are more than a `u32` can number.
-/// - [`Error::NoSamples`] when no query has a reference.
+/// - [`Error::RowCount`] if there is not one label per row, [`Error::ColumnCount`] if the numbers
+///   of columns differ or are 0.
+/// - [`Error::Value`] if a row has a value that is not finite, or so large that inner products
+///   overflow `f32`.
+/// - [`Error::RecallAt`] if a K is 0.
+/// - [`Error::GallerySize`] if there are more rows than a `u32` can index.
+/// - [`Error::NoSamples`] if no query has a reference.
 pub fn retrieval(
     queries: Matrix<'_>,
     query_labels: &[usize],
@@ -73,8 +75,8 @@ pub fn retrieval(
     )
 }
 
-/// Retrieval of each row of `embeddings` `[row, column]` among all others: as [`retrieval`] with the
-/// same array on both sides, but no row is a candidate for itself.
+/// Retrieval of each row of `embeddings` `[row, column]` among all others. Like [`retrieval`] with
+/// the same array on both sides, except that no row is a candidate for itself.
 ///
 /// ```
 /// use lsoftmax_metrics::{Matrix, retrieval_leave_one_out};
@@ -120,7 +122,7 @@ fn report(
         return Err(Error::NoSamples { what: "retrieval" });
     }
     let count = ranked.len() as f64;
-    // In the order of the queries, whoever computed them.
+    // In the order of the queries, independent of the threads.
     let mean =
         |value: &dyn Fn(&ranks::Ranked) -> f64| ranked.iter().map(value).sum::<f64>() / count;
     let recall = |k: usize| mean(&|query| f64::from(query.first as usize <= k));
@@ -135,7 +137,7 @@ fn report(
     })
 }
 
-/// Checks that a matrix has columns, as many labels as rows, and rows that a `u32` can number.
+/// Checks that a matrix has columns, one label per row, and rows that a `u32` can index.
 fn check_labelled(what: &'static str, matrix: Matrix<'_>, labels: &[usize]) -> Result<()> {
     if labels.len() != matrix.rows() {
         return Err(Error::RowCount {

@@ -1,16 +1,16 @@
-//! The ranks of a query's references, from which all retrieval metrics follow.
+//! The ranks of a query's references, which determine all retrieval metrics.
 //!
-//! The references' scores come first. Then the gallery is walked once, and each row that is no
-//! reference adds one to the rank of those references that it is nearer than. Nothing is sorted but
-//! the references, and no score is kept but theirs.
+//! The references' scores are computed first. Then one pass over the gallery adds one, for each row
+//! that is not a reference, to the rank of every reference that the row precedes. Only the
+//! references are sorted, and only their scores are stored.
 
 use rayon::prelude::*;
 
 use crate::Matrix;
 use crate::nearest::{Machine, Panel, key, score};
 
-/// References that the queries of a panel may have together, unless a single query has more.
-const REFERENCES: usize = 4 << 20;
+/// Maximum number of references of a panel's queries together, unless one query has more.
+const MAX_REFERENCES: usize = 4 << 20;
 
 /// Gallery rows by class.
 pub(super) struct References {
@@ -20,7 +20,7 @@ pub(super) struct References {
 }
 
 impl References {
-    /// With `leave_one_out`, query and gallery row of the same number are the same sample.
+    /// With `leave_one_out`, the query and gallery row with the same index are the same sample.
     pub(super) fn new(labels: &[usize], leave_one_out: bool) -> Self {
         let mut rows: Vec<(usize, u32)> = labels.iter().copied().zip(0..).collect();
         rows.par_sort_unstable();
@@ -39,7 +39,7 @@ impl References {
 
     /// R of a query of this class.
     fn count(&self, label: usize) -> usize {
-        // A sample that is left out is one of its own class.
+        // An excluded sample belongs to its own class.
         self.class(label)
             .len()
             .saturating_sub(usize::from(self.leave_one_out))
@@ -51,7 +51,7 @@ impl References {
     }
 }
 
-/// What the ranks of a query's references come to.
+/// The metrics of one query.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Ranked {
     /// Rank of the first reference, from 1.
@@ -62,7 +62,7 @@ pub(super) struct Ranked {
 }
 
 impl Ranked {
-    /// From the ranks of all references, ascending; `None` of none.
+    /// Computes the metrics from the ranks of all references, ascending; `None` without references.
     fn new(ranks: &[u32]) -> Option<Self> {
         let r = ranks.len();
         let within = ranks.partition_point(|&rank| rank as usize <= r);
@@ -80,7 +80,7 @@ impl Ranked {
     }
 }
 
-/// Every query that has a reference, in the order of the queries.
+/// All queries with a reference, in the order of the queries.
 pub(super) fn each_query(
     queries: Matrix<'_>,
     labels: &[usize],
@@ -88,7 +88,7 @@ pub(super) fn each_query(
     references: &References,
 ) -> Vec<Ranked> {
     let machine = Machine::detect();
-    // By class, so that a panel's queries have few classes between them.
+    // Sorted by class, so that a panel's queries have few distinct classes.
     let mut order: Vec<(usize, usize)> = labels.iter().copied().zip(0..).collect();
     order.retain(|&(label, _)| references.count(label) > 0);
     order.par_sort_unstable();
@@ -100,7 +100,7 @@ pub(super) fn each_query(
     ranked.into_iter().map(|(_, ranked)| ranked).collect()
 }
 
-/// Cuts the queries into panels that are not too wide and have not too many references.
+/// Splits the queries into panels of limited width and number of references.
 fn panels<'o>(
     order: &'o [(usize, usize)],
     width: usize,
@@ -109,11 +109,11 @@ fn panels<'o>(
     let mut panels = Vec::new();
     let mut rest = order;
     while let Some(&(label, _)) = rest.first() {
-        // A class after the first may be larger; then the panel is cut where it begins.
-        let most = (REFERENCES / references.count(label))
+        // A later class may be larger; the panel is then cut where that class begins.
+        let most = (MAX_REFERENCES / references.count(label))
             .clamp(1, width)
             .min(rest.len());
-        let larger = |query: &(usize, usize)| references.count(query.0) > REFERENCES / width;
+        let larger = |query: &(usize, usize)| references.count(query.0) > MAX_REFERENCES / width;
         let end = 1 + rest[1..most]
             .iter()
             .position(|query| query.0 != label && larger(query))
@@ -165,10 +165,10 @@ fn rank(
         keys.sort_unstable_by(|a, b| b.cmp(a));
     }
 
-    // For each reference the other rows that come before it, but after the one before.
+    // For each reference, the number of other rows between it and the preceding reference.
     let mut before: Vec<Vec<u32>> = keys.iter().map(|keys| vec![0; keys.len()]).collect();
     for (threshold, keys) in thresholds.iter_mut().zip(&keys) {
-        // Rows farther than the last reference change nothing.
+        // Rows farther than the last reference have no effect.
         *threshold = keys
             .last()
             .map_or(f32::INFINITY, |&last| score(last).next_down());

@@ -1,12 +1,12 @@
 use super::{OperatingPoint, Roc};
 
 impl Roc {
-    /// Points of the curve for drawing, from (0, 0) to (1, 1), FAR and TAR rising.
+    /// Points of the curve for drawing, from (0, 0) to (1, 1), with FAR and TAR ascending.
     ///
-    /// These are all corners of the curve where they are no more than `most`; else a choice of
-    /// them with four rulers: FAR and FRR, each in even steps of the rate and of its logarithm.
-    /// So the curve can be drawn with a linear or a logarithmic FAR, or as DET curve. Both ends
-    /// are always there, and so at least two points.
+    /// Returns all corners of the curve if there are at most `most`. Otherwise returns a selection
+    /// at even steps of FAR, of FRR, and of the logarithm of each. The curve can therefore be drawn
+    /// with a linear or a logarithmic FAR, or as a DET curve. Both ends are always included, so
+    /// there are at least two points.
     pub fn points(&self, most: usize) -> Vec<OperatingPoint> {
         let start = self.at(self.above_all());
         let corners = self.corners().map(|corner| self.rates(corner));
@@ -43,7 +43,7 @@ impl Roc {
     }
 }
 
-/// `part` of the way from 0 to `count` and, by the logarithm, from 1 to `count`; less than `count`.
+/// `part` of the way from 0 to `count` and, logarithmically, from 1 to `count`; less than `count`.
 fn ruler(count: usize, part: f64) -> [usize; 2] {
     let count_f64 = count as f64;
     [part * count_f64, count_f64.powf(part)].map(|number| (number as usize).min(count - 1))

@@ -12,47 +12,46 @@ use crate::{Error, Matrix, Result};
 pub struct KFold {
     /// Mean over the folds.
     pub accuracy_percent: f64,
-    /// Standard error of that mean: the standard deviation over the folds (divided by their
-    /// number less one) over the square root of their number.
+    /// Standard error of the mean: the standard deviation over the folds (divided by their number
+    /// minus one) over the square root of their number.
     pub standard_error_percent: f64,
-    /// The folds, in the order of their numbers.
+    /// The folds, in ascending order of their numbers.
     pub folds: Vec<Fold>,
 }
 
 /// One held-out fold of a [`KFold`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Fold {
-    /// Its number.
+    /// Number of the fold.
     pub fold: usize,
-    /// Its pairs.
+    /// Number of pairs.
     pub pairs: usize,
     /// The threshold, chosen on all other folds.
     pub threshold: f32,
-    /// Share of the fold's pairs that this threshold judges right.
+    /// Share of the fold's pairs that the threshold classifies correctly.
     pub accuracy_percent: f64,
 }
 
-/// Verification accuracy as in view 2 of LFW (Huang et al. 2007): each fold is judged with the
-/// threshold that is best on all other folds ([`Roc::best_threshold`]).
+/// Verification accuracy by the protocol of LFW, view 2 (Huang et al. 2007): each fold is evaluated
+/// with the threshold that is best on all other folds ([`Roc::best_threshold`]).
 ///
-/// Folds may have any numbers and sizes. The cost is that of sorting the pairs once a fold.
+/// Folds may have arbitrary numbers and sizes. The cost is one sort of the pairs per fold.
 ///
 /// # Shapes
 /// - scores, same, folds: `[pair]`; `folds` holds the fold of each pair
 ///
 /// # Errors
-/// As [`Roc::new`]; and with fewer than two folds, or when all pairs outside of a fold are of
-/// one kind.
+/// As [`Roc::new`]; or there are fewer than two folds, or all pairs outside a fold are of one kind.
 pub fn k_fold(scores: &[f32], same: &[bool], folds: &[usize]) -> Result<KFold> {
     check_pairs(scores, same)?;
     over_folds(folds, same, |fold| judge(scores, same, folds, fold))
 }
 
-/// The same from the embeddings of both sides, by cosine.
+/// [`k_fold`] from the embeddings of both sides, scored by cosine.
 ///
-/// With `centred`, the mean of the embeddings on both sides of all pairs outside of the fold is
-/// taken from every embedding first, as in the published evaluation of SphereFace: the fold
-/// itself has no part in it. A repeated image counts as often as it occurs.
+/// With `centred`, the mean of the embeddings of all pairs outside the fold is first subtracted
+/// from every embedding, as in the published evaluation of SphereFace. The fold itself does not
+/// contribute. A repeated image counts as often as it occurs.
 ///
 /// # Shapes
 /// - left, right: `[pair, feature]`
@@ -93,7 +92,7 @@ pub(crate) fn k_fold_rows(
     })
 }
 
-/// The mean of both sides of all pairs outside of a fold.
+/// The mean of both sides of all pairs outside a fold.
 fn mean_outside(rows: &PairRows<'_>, folds: &[usize], fold: usize) -> Vec<f64> {
     let mut mean = vec![0.0; rows.columns()];
     let mut count = 0_usize;
@@ -143,7 +142,7 @@ fn over_folds(
     })
 }
 
-/// Chooses a threshold outside of `fold` and judges the pairs in it.
+/// Chooses a threshold outside `fold` and evaluates the pairs inside.
 fn judge(scores: &[f32], same: &[bool], folds: &[usize], fold: usize) -> Result<Fold> {
     let pairs = || scores.iter().zip(same).zip(folds);
     let outside = pairs().filter(|&(_, &number)| number != fold);

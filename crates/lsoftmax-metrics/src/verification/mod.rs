@@ -1,10 +1,9 @@
-//! Verification: do two images show the same identity?
+//! Verification (1:1): do two images show the same identity?
 //!
-//! A pair has a score, larger for pairs that look more alike, and is accepted when
-//! **score >= threshold**, here and everywhere in this module. Of the different pairs the share
-//! accepted is the false accept rate (FAR); of the same pairs it is the true accept rate (TAR),
-//! and `1 - TAR` is the false reject rate (FRR). Rates are shares from 0 to 1; what is in percent
-//! says so in its name.
+//! A pair has a score, larger for more similar images, and is accepted if **score >= threshold**
+//! throughout this module. The share of accepted different pairs is the false accept rate (FAR);
+//! the share of accepted same pairs is the true accept rate (TAR), and `1 - TAR` is the false
+//! reject rate (FRR). Rates are shares from 0 to 1; names of percentages end in `_percent`.
 
 mod best_threshold;
 mod curve;

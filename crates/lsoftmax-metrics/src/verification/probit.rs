@@ -1,7 +1,7 @@
 /// The normal deviate of a rate: the quantile of the standard normal distribution, the scale of
 /// both axes of a DET curve (Martin et al. 1997).
 ///
-/// -∞ at 0, ∞ at 1, NaN outside 0 to 1. By algorithm AS 241 (`PPND16`) of Wichura, *The percentage
+/// -∞ at 0, ∞ at 1, NaN outside 0 to 1. Algorithm AS 241 (`PPND16`) of Wichura, *The percentage
 /// points of the normal distribution*, Applied Statistics 37 (1988), 477-484: rational functions
 /// with a relative error of about 1e-16.
 pub fn probit(rate: f64) -> f64 {
@@ -27,7 +27,7 @@ pub fn probit(rate: f64) -> f64 {
     deviate.copysign(centred)
 }
 
-/// Numerator and denominator, from the constant up.
+/// Numerator and denominator, constant term first.
 type Rational = [[f64; 8]; 2];
 
 fn ratio([numerator, denominator]: &Rational, x: f64) -> f64 {

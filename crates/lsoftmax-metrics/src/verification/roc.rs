@@ -5,21 +5,21 @@ use crate::{Error, Histogram, Result};
 
 /// The receiver operating characteristic of scored pairs, exact: every score is a threshold.
 ///
-/// Equal scores are one point of the curve, whatever the order of the pairs. Building it sorts
-/// the scores, `O(n log n)`; kept are the sorted scores and nothing else, 4 bytes a pair. Most
-/// questions are then binary searches.
+/// Equal scores are one point of the curve, regardless of the order of the pairs. Construction
+/// sorts the scores, `O(n log n)`, and keeps only the sorted scores, 4 bytes per pair. Most methods
+/// are then binary searches.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Roc {
-    /// Scores of the same pairs, in rising order.
+    /// Scores of the same pairs, in ascending order.
     pub(super) same: Vec<f32>,
-    /// Scores of the different pairs, in rising order.
+    /// Scores of the different pairs, in ascending order.
     pub(super) different: Vec<f32>,
 }
 
-/// A threshold and the rates it gives.
+/// A threshold and its rates.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OperatingPoint {
-    /// Pairs with this score or a larger one are accepted.
+    /// Pairs with at least this score are accepted.
     pub threshold: f32,
     /// Share of the different pairs that are accepted.
     pub far: f64,
@@ -27,26 +27,26 @@ pub struct OperatingPoint {
     pub tar: f64,
 }
 
-/// TAR at a FAR that was asked for.
+/// TAR at a requested FAR.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TarAtFar {
-    /// The FAR asked for.
+    /// The requested FAR.
     pub asked: f64,
-    /// The smallest threshold whose FAR is no more than that, with its rates. `None` when the
-    /// FAR is not measurable: fewer than `1 / asked` different pairs.
+    /// The smallest threshold whose FAR does not exceed the requested one, with its rates. `None`
+    /// if the FAR is not measurable, that is, with fewer than `1 / asked` different pairs.
     pub measured: Option<OperatingPoint>,
 }
 
-/// Where as many same pairs are rejected as different ones are accepted.
+/// The point at which FAR and FRR are equal.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EqualErrorRate {
-    /// FAR and FRR there, a share.
+    /// FAR and FRR, as a share.
     pub rate: f64,
-    /// The threshold there, between two scores where the rate is.
+    /// The threshold, between two scores if the rate is.
     pub threshold: f32,
 }
 
-/// A corner of the curve: all pairs with this score or a larger one.
+/// A corner of the curve: all pairs with at least this score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Corner {
     pub(super) threshold: f32,
@@ -55,23 +55,23 @@ pub(super) struct Corner {
 }
 
 impl Roc {
-    /// Sorts the scores of pairs. A larger score means more alike: a cosine, or a distance with
-    /// its sign turned.
+    /// Sorts the scores of pairs. A larger score means more similar: a cosine, or a negated
+    /// distance.
     ///
     /// # Shapes
     /// - scores: `[pair]`, finite and between `f32::MIN` and `f32::MAX`, both excluded
-    /// - same: `[pair]`, whether both sides are of one identity
+    /// - same: `[pair]`, whether both sides have the same identity
     ///
     /// # Errors
-    /// When the lengths differ, a score is NaN, infinite or `f32::MAX` (the row is named), or
-    /// there is no same or no different pair.
+    /// The lengths differ, a score is NaN, infinite or `f32::MAX` (the error names the row), or
+    /// there are no same or no different pairs.
     pub fn new(scores: &[f32], same: &[bool]) -> Result<Self> {
         check_pairs(scores, same)?;
         let pairs = scores.iter().copied().zip(same.iter().copied());
         Self::of_checked(pairs, || "the set".to_owned())
     }
 
-    /// The same of scores that [`check_pairs`] has seen; `what` names them in the error.
+    /// The same for scores checked by [`check_pairs`]; `what` is their name in the error.
     pub(super) fn of_checked(
         pairs: impl Iterator<Item = (f32, bool)>,
         what: impl FnOnce() -> String,
@@ -103,37 +103,37 @@ impl Roc {
         self.different.len()
     }
 
-    /// The smallest FAR that can be measured: one different pair.
+    /// The smallest measurable FAR: one different pair.
     pub fn smallest_far(&self) -> f64 {
         share(1, self.different.len())
     }
 
-    /// Share of the different pairs with a score of `threshold` or more.
+    /// Share of the different pairs with a score of at least `threshold`.
     pub fn far_at(&self, threshold: f32) -> f64 {
         share(accepted(&self.different, threshold), self.different.len())
     }
 
-    /// Share of the same pairs with a score of `threshold` or more.
+    /// Share of the same pairs with a score of at least `threshold`.
     pub fn tar_at(&self, threshold: f32) -> f64 {
         share(accepted(&self.same, threshold), self.same.len())
     }
 
-    /// Share of all pairs that `threshold` judges right, 0 to 1.
+    /// Share of all pairs that `threshold` classifies correctly, 0 to 1.
     pub fn accuracy_at(&self, threshold: f32) -> f64 {
         let true_accepts = accepted(&self.same, threshold);
         let true_rejects = self.different.len() - accepted(&self.different, threshold);
         share(true_accepts + true_rejects, self.pairs())
     }
 
-    /// TAR at the smallest threshold whose FAR is no more than `far`.
+    /// TAR at the smallest threshold whose FAR does not exceed `far`.
     ///
-    /// With `n` different pairs this threshold lies just above the score of rank
-    /// `floor(far n) + 1` among them; nothing is interpolated. A `far` below `1 / n` is not
-    /// measurable, and the answer says so instead of giving a number: a FAR of 1e-6 needs a
-    /// million different pairs.
+    /// With `n` different pairs this threshold is just above their score of rank
+    /// `floor(far n) + 1`; there is no interpolation. A `far` below `1 / n` is not measurable, and
+    /// the result says so instead of giving a number: a FAR of 1e-6 needs a million different
+    /// pairs.
     ///
     /// # Errors
-    /// [`Error::Rate`] when `far` is not from 0 to 1.
+    /// [`Error::Rate`] if `far` is not from 0 to 1.
     pub fn tar_at_far(&self, far: f64) -> Result<TarAtFar> {
         check_rate("a FAR", far)?;
         let measured = strict_threshold(&self.different, far);
@@ -143,10 +143,10 @@ impl Roc {
         })
     }
 
-    /// Area under the curve: the probability that a same pair scores higher than a different
-    /// one, where equal scores count half. Counted in whole numbers, so exact up to one rounding.
+    /// Area under the curve: the probability that a same pair scores higher than a different one,
+    /// with ties counted half. Counted in integers, so exact up to one rounding.
     pub fn auc(&self) -> f64 {
-        // In halves, since equal scores count half.
+        // In halves, because ties count half.
         let mut halves = 0_u128;
         let (mut false_accepts, mut true_accepts) = (0, 0);
         for corner in self.corners() {
@@ -157,12 +157,12 @@ impl Roc {
         halves as f64 / (2.0 * self.same.len() as f64 * self.different.len() as f64)
     }
 
-    /// The equal error rate: FAR = FRR, on straight lines between the points of the curve.
+    /// The equal error rate: FAR = FRR, interpolated linearly between the points of the curve.
     pub fn eer(&self) -> EqualErrorRate {
         let mut before = self.at(self.above_all());
         for corner in self.corners() {
             let point = self.rates(corner);
-            // Rises from -1 to 1 along the curve, so that it is 0 in one place only.
+            // Rises from -1 to 1 along the curve, so that it is 0 at one point only.
             let lack = |point: &OperatingPoint| point.far - (1.0 - point.tar);
             if lack(&point) >= 0.0 {
                 let part = lack(&before) / (lack(&before) - lack(&point));
@@ -174,18 +174,18 @@ impl Roc {
             }
             before = point;
         }
-        // The last corner accepts everything; there the loop has ended.
+        // The last corner accepts everything, so the loop has returned by then.
         EqualErrorRate {
             rate: 1.0,
             threshold: before.threshold,
         }
     }
 
-    /// Histograms of the scores of the same and of the different pairs, in this order: `bins`
-    /// bins of one width from `low` to `high`; scores outside are counted as such.
+    /// Histograms of the scores of the same and of the different pairs, in this order: `bins` bins
+    /// of equal width from `low` to `high`. Scores outside are counted separately.
     ///
     /// # Errors
-    /// [`Error::HistogramEdges`] when there is no bin or `low` is not below `high`.
+    /// [`Error::HistogramEdges`] if `bins` is 0 or `low` is not below `high`.
     pub fn histograms(&self, low: f64, high: f64, bins: usize) -> Result<(Histogram, Histogram)> {
         let mut same = Histogram::uniform(low, high, bins)?;
         let mut different = same.clone();
@@ -222,7 +222,7 @@ impl Roc {
         }
     }
 
-    /// The corners of the curve, one a distinct score, from the largest to the smallest.
+    /// The corners of the curve, one per distinct score, in descending order.
     pub(super) fn corners(&self) -> impl Iterator<Item = Corner> {
         let (mut same, mut different) = (self.same.as_slice(), self.different.as_slice());
         std::iter::from_fn(move || {
@@ -251,7 +251,7 @@ fn drop_last(scores: &mut &[f32], score: f32) {
     }
 }
 
-/// `part / whole`, 0 of nothing.
+/// `part / whole`, or 0 if `whole` is 0.
 pub(crate) fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 {
         0.0
@@ -260,7 +260,7 @@ pub(crate) fn share(part: usize, whole: usize) -> f64 {
     }
 }
 
-/// Checks that scores and kinds of pairs belong together and can be put in order.
+/// Checks that there is one kind per score and that the scores can be sorted.
 pub(super) fn check_pairs(scores: &[f32], same: &[bool]) -> Result<()> {
     if same.len() != scores.len() {
         return Err(Error::RowCount {
@@ -269,7 +269,7 @@ pub(super) fn check_pairs(scores: &[f32], same: &[bool]) -> Result<()> {
             found: same.len(),
         });
     }
-    // The largest number is left out so that there is always a threshold above all scores.
+    // The largest number is excluded so that a threshold above all scores exists.
     match scores
         .iter()
         .position(|score| score.is_nan() || score.abs() >= f32::MAX)

@@ -5,21 +5,21 @@ use crate::unit::check_embeddings;
 use crate::vector::{dot, has_direction, norm};
 use crate::{Error, Matrix, Result};
 
-/// The cosine of each row of `left` to the same row of `right`, computed in `f64`.
+/// The cosine between corresponding rows of `left` and `right`, computed in `f64`.
 ///
-/// A zero vector has no direction; its score is 0, that of a right angle.
+/// A zero vector has no direction; its score is 0, as for a right angle.
 ///
 /// # Shapes
 /// - left, right: `[pair, feature]`
 /// - returns: `[pair]`
 ///
 /// # Errors
-/// When the shapes differ, or a row holds a NaN or an infinity (it is named).
+/// The shapes differ, or a row holds a NaN or an infinity (the error names it).
 pub fn cosine_scores(left: Matrix<'_>, right: Matrix<'_>) -> Result<Vec<f32>> {
     Ok(scores_of(&PairRows::side_by_side(left, right)?, None))
 }
 
-/// The two sides of pairs: rows of two matrices, or rows of one that the pairs name.
+/// The two sides of pairs: rows of two matrices, or indexed rows of one.
 pub(crate) struct PairRows<'a> {
     left: Matrix<'a>,
     right: Matrix<'a>,
@@ -84,12 +84,12 @@ impl<'a> PairRows<'a> {
         let (left, right) = self.named.map_or((pair, pair), |(left, right)| {
             (left[pair] as usize, right[pair] as usize)
         });
-        // The constructors have checked that the rows are there.
+        // The constructors have checked that the rows exist.
         [self.left.row(left), self.right.row(right)].map(Option::unwrap_or_default)
     }
 }
 
-/// The cosines of all pairs, after `centre` is taken from both sides.
+/// The cosines of all pairs, after subtracting `centre` from both sides.
 pub(crate) fn scores_of(rows: &PairRows<'_>, centre: Option<&[f64]>) -> Vec<f32> {
     let pairs = (0..rows.len()).into_par_iter();
     let Some(centre) = centre else {
@@ -121,11 +121,11 @@ pub(crate) fn scores_of(rows: &PairRows<'_>, centre: Option<&[f64]>) -> Vec<f32>
         .collect()
 }
 
-/// The cosine of two finite vectors, 0 when one of them is zero.
+/// The cosine of two finite vectors; 0 if one of them is zero.
 fn cosine<A: Copy + Into<f64>>(a: &[A], b: &[A]) -> f32 {
     let (a_norm, b_norm) = (norm(a), norm(b));
     if has_direction(a_norm) && has_direction(b_norm) {
-        // Two divisions: the product of two norms could overflow or vanish.
+        // Two divisions: the product of two norms could overflow or underflow.
         (dot(a, b) / a_norm / b_norm) as f32
     } else {
         0.0
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_an_error() {
+    fn mismatched_shapes_are_errors() {
         let values = [1.0, 2.0, f32::NAN, 0.0];
         let all = Matrix::new(&values, 2, 2).unwrap();
         let one = Matrix::new(&values[..2], 1, 2).unwrap();

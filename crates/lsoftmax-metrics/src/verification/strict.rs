@@ -1,20 +1,20 @@
-//! Thresholds by order statistics: what identification and verification share.
+//! Thresholds from order statistics, shared by identification and verification.
 
 use rayon::slice::ParallelSliceMut;
 
 use crate::{Error, Result};
 
-/// The one place that says which scores a threshold accepts. A NaN accepts none.
+/// Whether a threshold accepts a score. The only definition; a NaN threshold accepts nothing.
 pub(crate) fn accepts(score: f32, threshold: f32) -> bool {
     score >= threshold
 }
 
-/// How many of these scores, in rising order, `threshold` accepts.
+/// Number of these scores, in ascending order, that `threshold` accepts.
 pub(crate) fn accepted(rising: &[f32], threshold: f32) -> usize {
     rising.len() - rising.partition_point(|&score| !accepts(score, threshold))
 }
 
-/// Puts scores in rising order; -0 becomes 0, so that equal scores have equal bits.
+/// Sorts scores in ascending order; -0 becomes 0, so that equal scores have equal bits.
 pub(crate) fn rising(mut scores: Vec<f32>) -> Vec<f32> {
     for score in &mut scores {
         *score += 0.0;
@@ -23,7 +23,7 @@ pub(crate) fn rising(mut scores: Vec<f32>) -> Vec<f32> {
     scores
 }
 
-/// Checks that a rate, called `what` in the error, is a share.
+/// Checks that a rate is a share; `what` is its name in the error.
 pub(crate) fn check_rate(what: &'static str, rate: f64) -> Result<()> {
     if (0.0..=1.0).contains(&rate) {
         Ok(())
@@ -32,19 +32,19 @@ pub(crate) fn check_rate(what: &'static str, rate: f64) -> Result<()> {
     }
 }
 
-/// The largest number whose share of `count` is no more than `rate`.
+/// The largest number whose share of `count` does not exceed `rate`.
 fn most_within(rate: f64, count: usize) -> usize {
     let fits = |number: usize| number as f64 / count as f64 <= rate;
-    // The product may be rounded to the wrong side of a whole number.
+    // The product may be rounded to the wrong side of an integer.
     let near = (rate * count as f64) as usize;
     let most = (near.saturating_sub(1)..=near + 1).rfind(|&number| fits(number));
     most.unwrap_or(0).min(count)
 }
 
-/// The smallest threshold that accepts no larger share of the impostors than `rate`.
+/// The smallest threshold that accepts at most the share `rate` of the impostors.
 ///
-/// The impostors' scores are in rising order. `None` when `rate` is below the share of one of
-/// them: their number says nothing about so small a rate.
+/// The impostors' scores are in ascending order. `None` if `rate` is below the share of one
+/// impostor, because that many cannot measure so small a rate.
 pub(crate) fn strict_threshold(impostors: &[f32], rate: f64) -> Option<f32> {
     match most_within(rate, impostors.len()) {
         0 => None,
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_that_are_no_binary_fractions_are_met_exactly() {
+    fn shares_that_are_not_binary_fractions_are_exact() {
         for count in [3_usize, 10, 49, 3000, 6007] {
             for number in 0..=count {
                 let rate = number as f64 / count as f64;
@@ -73,10 +73,10 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_at_the_threshold_is_rejected_as_a_whole() {
+    fn a_tie_at_the_threshold_is_rejected_together() {
         let impostors = [0.1, 0.2, 0.3, 0.3];
         assert_eq!(strict_threshold(&impostors, 0.2), None);
-        // One of the two at 0.3 would be allowed, but no threshold parts them.
+        // One of the two at 0.3 would be allowed, but no threshold separates them.
         let threshold = strict_threshold(&impostors, 0.25).unwrap();
         assert_eq!(
             (threshold, accepted(&impostors, threshold)),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_threshold_that_is_no_number_accepts_nothing() {
+    fn a_nan_threshold_accepts_nothing() {
         assert_eq!(accepted(&[0.1, 0.2], f32::NAN), 0);
         assert_eq!(accepted(&[0.1, 0.2], f32::NEG_INFINITY), 2);
     }
@@ -109,6 +109,6 @@ mod tests {
             assert!(check_rate("FAR", rate).is_err());
         }
         let error = check_rate("FAR", 2.0).unwrap_err();
-        assert_eq!(error.to_string(), "FAR of 2: a rate is from 0 to 1");
+        assert_eq!(error.to_string(), "FAR of 2: a rate must be from 0 to 1");
     }
 }

@@ -1,4 +1,4 @@
-"""Makes golden.json: arrays with what scikit-learn and naive programs say of them.
+"""Generates golden.json: arrays with results of scikit-learn and naive implementations.
 
 Run it with
 
@@ -6,17 +6,17 @@ Run it with
     venv/bin/pip install numpy scipy scikit-learn
     venv/bin/python make.py
 
-roc       scores of pairs. AUC and the curve are scikit-learn's; TAR at a FAR is the best TAR of its
-          points that keep the FAR; the EER is the root of FAR = FRR on its curve; the best threshold
-          comes from trying them all.
-k_fold    accuracy by cross-validation, from scores, and from embeddings with and without the mean
-          of the training folds, loops only.
+roc       scores of pairs. AUC and the curve are from scikit-learn; TAR at a FAR is the best TAR of
+          its points within the FAR; the EER is the root of FAR = FRR on its curve; the best
+          threshold is found by trying them all.
+k_fold    accuracy by cross-validation, from scores, and from embeddings with and without
+          subtracting the mean of the training folds, in plain loops.
 identification  every probe against every image of the gallery, sorted.
-mutual_information  scikit-learn's NMI and AMI.
-k_means   scikit-learn's k-means (Lloyd) from given centroids.
-probit    scipy's quantile of the normal distribution.
+mutual_information  NMI and AMI from scikit-learn.
+k_means   k-means (Lloyd) from given centroids, from scikit-learn.
+probit    quantiles of the normal distribution, from scipy.
 
-Scores and embeddings are 32-bit floats, written so that they read back as the same bits.
+Scores and embeddings are 32-bit floats, written so that they are read back bit for bit.
 """
 
 import json
@@ -42,8 +42,8 @@ def floats(array):
 
 
 def best_threshold(scores, same):
-    """The middle of the widest gap between scores whose thresholds judge most pairs right; the
-    upper of equally wide gaps; the ends are gaps without width."""
+    """The middle of the widest gap between scores whose thresholds classify the most pairs
+    correctly; ties go to the upper gap; the ends are gaps of width 0."""
     levels = sorted({float(score) for score in scores})
     above = float(np.nextafter(np.float32(levels[-1]), np.float32(np.inf)))
     candidates = [(0.0, above), (0.0, levels[0])]
@@ -69,7 +69,7 @@ def roc_case(name, scores, same):
             return None
         return float(max(t for f, t in zip(far, tar) if f <= rate))
 
-    # Along the length of the curve, since FAR does not rise on its upright parts.
+    # By arc length, because FAR does not rise on vertical parts of the curve.
     place = np.arange(len(far))
     gap = lambda x: np.interp(x, place, far) + np.interp(x, place, tar) - 1
     root = brentq(gap, 0, len(far) - 1, xtol=1e-14, rtol=1e-14)
@@ -158,7 +158,7 @@ def k_fold():
         }
         cases.append(case | k_fold_result(*judge(scores, same, numbers)))
 
-    # Embeddings around a common mean, so that it matters whether that is taken away.
+    # Embeddings around a common mean, so that subtracting it matters.
     pairs, features, folds = 100, 6, np.repeat(np.arange(5), 20)
     same = np.arange(pairs) % 2 == 0
     shift = RNG.normal(0, 3, features)

@@ -1,4 +1,4 @@
-"""Makes retrieval.json: retrieval metrics by pytorch-metric-learning, and Recall@K by plain numpy.
+"""Generates retrieval.json: retrieval metrics of pytorch-metric-learning, and Recall@K in numpy.
 
 Run it beside this file with
 
@@ -8,8 +8,8 @@ Run it beside this file with
 
 The library's AccuracyCalculator gives precision_at_1, r_precision, mean_average_precision_at_r and
 (with k=None, the whole ranking) mean_average_precision. Its neighbours come from `Ranking` below: by
-falling inner product in f64, equal ones by rising index. Recall@K, which the library does not offer,
-is computed here over the queries that the library keeps: those whose class has a reference.
+descending inner product in f64, ties by ascending index. Recall@K, which the library does not offer,
+is computed here over the same queries as in the library: those whose class has a reference.
 
 Cases: clusters near the unit sphere (sizes 1 to 40, so that some classes have no reference), and vectors
 of -1, 0 and 1, whose inner products are often equal; each leave-one-out and with a gallery. All inner
@@ -36,7 +36,7 @@ def ranking(queries, gallery, leave_one_out):
     """Gallery rows of each query, nearest first, without the query itself."""
     scores = queries.astype(np.float64) @ gallery.astype(np.float64).T
     order = np.argsort(-scores, axis=1, kind="stable")
-    # Exact in f32 too, in whatever order sums are taken: multiples of 2^-18 below 32.
+    # Exact in f32 too, in any order of summation: multiples of 2^-18 below 32.
     assert np.all(scores * 2**18 % 1 == 0) and np.all(np.abs(scores) < 32)
     if leave_one_out:
         order = order[order != np.arange(len(order))[:, None]].reshape(len(order), -1)

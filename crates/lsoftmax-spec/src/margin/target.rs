@@ -1,14 +1,14 @@
-/// Which of the two vectors of a logit have a fixed length.
+/// The vectors of a logit that are normalised.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Normalisation {
-    /// Class weights count as unit vectors.
+    /// Normalises class weights to length 1.
     pub weights: bool,
-    /// Features count as vectors of this length.
+    /// Normalises features to this length.
     pub feature_scale: Option<f64>,
 }
 
-/// A vector that is to be normalised and is shorter than this counts as zero: its gradient, about
-/// `1 / norm`, must stay finite in f32.
+/// A shorter vector counts as zero when it is normalised: its gradient, about `1 / norm`, must stay
+/// finite in f32.
 pub const TINY: f64 = 1e-30;
 
 /// 1 / norm, and 0 for a vector that counts as zero.
@@ -33,7 +33,7 @@ impl Normalisation {
     }
 }
 
-/// The input of a margin for one sample: the angle to its class, and two norms.
+/// The inputs of a margin for one sample: the angle to its class, and two norms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Target {
     /// Cosine of the angle between the feature and its class weight, in [-1, 1].

@@ -9,12 +9,12 @@ use std::path::Path;
 #[derive(Clone, Copy)]
 pub(super) struct Header {
     folds: usize,
-    /// Pairs of one person in each fold, and as many of two.
+    /// Pairs of the same person per fold, and as many pairs of two people.
     pairs: usize,
 }
 
 impl Header {
-    /// One or two whole numbers; nothing for any other line.
+    /// Parses one or two integers; `None` for any other line.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let numbers: Option<Vec<usize>> = fields(line).map(|field| field.parse().ok()).collect();
         let (folds, pairs) = match numbers?[..] {
@@ -26,13 +26,13 @@ impl Header {
     }
 }
 
-/// What stands between tabs, or else between blanks.
+/// The fields between tabs, or between blanks if there are no tabs.
 fn fields(line: &str) -> impl Iterator<Item = &str> {
     let line = line.trim();
     let tabs = line.contains('\t');
     line.split(move |c: char| if tabs { c == '\t' } else { c.is_whitespace() })
         .map(str::trim)
-        // Of several blanks in a row. Several tabs leave an empty field, which is no name.
+        // Skips repeated blanks. Repeated tabs leave an empty field, which is not a valid name.
         .filter(move |field| tabs || !field.is_empty())
 }
 
@@ -52,7 +52,7 @@ pub(super) fn parse(path: &Path, text: &str, header: Header) -> Result<PairsFile
     let mut pairs = Vec::with_capacity(lines.len());
     for (index, line) in lines.iter().enumerate() {
         if count.is_some_and(|count| index >= count) {
-            break; // Too many, as is said below.
+            break; // Too many pairs; reported below.
         }
         let kind = index / each;
         pairs.push(pair(path, index + 2, line, kind / 2, kind % 2 == 0)?);
@@ -60,7 +60,7 @@ pub(super) fn parse(path: &Path, text: &str, header: Header) -> Result<PairsFile
     if count != Some(lines.len()) {
         return wrong(
             format!(
-                "2 x {each} pairs in each of {folds} folds, as line 1 says, one a line{}",
+                "2 x {each} pairs in each of {folds} folds, as in line 1, one per line{}",
                 count.map_or_else(String::new, |count| format!(" up to line {}", count + 1))
             ),
             format!("{} lines after it", lines.len()),

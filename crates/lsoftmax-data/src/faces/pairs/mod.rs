@@ -8,17 +8,17 @@ mod tests;
 
 use crate::error::DataError;
 use crate::file::read_text;
-use crate::table::LARGEST_FILE;
+use crate::table::MAX_FILE_BYTES;
 use std::path::Path;
 
 pub use resolve::PairImages;
 
-/// Two images, and whether they show one person.
+/// Two images, and whether they show the same person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FacePair {
-    /// The one image, relative to the folder of images, with slashes.
+    /// The first image, relative to the image folder, with slashes.
     pub left: String,
-    /// The other image, likewise.
+    /// The second image.
     pub right: String,
     /// Whether both show the same person.
     pub same: bool,
@@ -26,31 +26,31 @@ pub struct FacePair {
     pub fold: usize,
 }
 
-/// Pairs of images to verify. There is at least one, and each fold has some.
+/// Pairs of images to verify. There is at least one pair, and every fold has some.
 ///
-/// Two formats are read, told apart by their first line.
+/// Reads two formats, distinguished by their first line.
 ///
 /// **LFW's** (G. Huang et al., "Labeled Faces in the Wild", 2007, and its README). The first
 /// line is `folds<TAB>n` in `pairs.txt` (`10<TAB>300`), or `n` alone in `pairsDevTrain.txt` and
 /// `pairsDevTest.txt`, which are one fold. Each fold has n pairs of one person,
 /// `name<TAB>i<TAB>j`, then n pairs of two people, `name<TAB>i<TAB>name<TAB>j`. Image i of a
-/// person, counted from 1, is `name/name_%04d.jpg`. In a line without tabs, runs of blanks
-/// stand between fields. Empty lines may follow the last pair.
+/// person, counted from 1, is `name/name_%04d.jpg`. In a line without tabs, fields are separated by
+/// blanks. Empty lines may follow the last pair.
 ///
-/// **A CSV table** for pairs of your own, with the columns
+/// **A CSV table** for other pairs, with the columns
 ///
 /// | column | content |
 /// |---|---|
 /// | `left`, `right` | images, relative to the folder of images |
 /// | `same` | 1 or `true` for one person, 0 or `false` for two |
-/// | `fold` | may be left out; any whole numbers: the smallest is fold 0, and so on |
+/// | `fold` | optional; arbitrary integers: the smallest is fold 0, and so on |
 ///
-/// in any order; others are passed over.
+/// in any order; other columns are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairsFile {
-    /// The number of folds, 1 if the file has none.
+    /// Number of folds; 1 if the file has none.
     pub folds: usize,
-    /// The pairs in the order of the file.
+    /// The pairs, in file order.
     pub pairs: Vec<FacePair>,
 }
 
@@ -58,11 +58,11 @@ impl PairsFile {
     /// Reads a file in either format.
     ///
     /// # Errors
-    /// A file that cannot be read, is larger than 1 GiB or in neither format; no pairs; more or
-    /// fewer than its first line says; a field that is not what it should be. The error names
-    /// the line.
+    /// The file cannot be read, is larger than 1 GiB, or has neither format; there are no pairs, or
+    /// more or fewer than the first line specifies; or a field is invalid. The error names the
+    /// line.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        Self::parse(path, &read_text(path, LARGEST_FILE)?)
+        Self::parse(path, &read_text(path, MAX_FILE_BYTES)?)
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, DataError> {
@@ -77,14 +77,14 @@ impl PairsFile {
         }
         Err(DataError::format(
             path,
-            "a first line with the number of folds and of pairs a fold (10<TAB>300), with the \
+            "a first line with the number of folds and of pairs per fold (10<TAB>300), with the \
              number of pairs (1100), or the header left,right,same[,fold]",
             shorten(first),
         ))
     }
 }
 
-/// A line of a file within quotes, cut where it gets long.
+/// A quoted line of a file, truncated if long.
 fn shorten(line: &str) -> String {
     let short: String = line.chars().take(60).collect();
     let more = if short.len() < line.len() { "..." } else { "" };

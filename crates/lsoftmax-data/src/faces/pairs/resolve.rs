@@ -1,4 +1,4 @@
-//! Pairs and the images they are about.
+//! Finds the image files of pairs.
 
 use super::PairsFile;
 use crate::error::DataError;
@@ -7,26 +7,26 @@ use crate::names::as_on_disk;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Missing images that an error names.
-const NAMED: usize = 3;
+/// Maximum number of missing images in an error message.
+const MAX_NAMED: usize = 3;
 
-/// The images of a [`PairsFile`], each once: a feature an image is all that its pairs need.
+/// The distinct images of a [`PairsFile`]: one feature per image is enough for all pairs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairImages {
-    /// Files relative to the folder of images, with slashes, in the order in which the pairs
-    /// first name them.
+    /// Files relative to the image folder, with slashes, in the order of their first occurrence in
+    /// the pairs.
     pub images: Vec<String>,
-    /// For each pair, in the order of the file, the places of its two images in `images`.
+    /// For each pair, in file order, the indices of its two images in `images`.
     pub pairs: Vec<[usize; 2]>,
 }
 
 impl PairsFile {
-    /// Finds the file of each image in `root`: the file itself, or the same with another of
-    /// the endings that [`ImageList::from_folder`](crate::images::ImageList::from_folder) knows,
-    /// in lower or upper case, in either spelling of Unicode; the first that exists.
+    /// Finds the file of each image in `root`: the file itself, or the same name with another
+    /// extension supported by [`ImageList::from_folder`](crate::images::ImageList::from_folder), in
+    /// lower or upper case and in either Unicode normal form. The first existing file is used.
     ///
     /// # Errors
-    /// Images without a file: how many, and the first of them.
+    /// Some images have no file; the error gives their number and the first of them.
     pub fn resolve(&self, root: &Path) -> Result<PairImages, DataError> {
         let mut places = HashMap::new();
         let (mut images, mut missing) = (Vec::new(), Vec::new());
@@ -46,8 +46,8 @@ impl PairsFile {
             return Ok(PairImages { images, pairs });
         }
         let (missed, count) = (missing.len(), images.len());
-        missing.truncate(NAMED);
-        let more = if missed > NAMED { ", ..." } else { "" };
+        missing.truncate(MAX_NAMED);
+        let more = if missed > MAX_NAMED { ", ..." } else { "" };
         Err(DataError::Missing {
             path: root.to_owned(),
             missing: format!("{}{more}", missing.join(", ")),
@@ -70,7 +70,7 @@ fn find(root: &Path, image: &str) -> Option<String> {
     if let Some(found) = existing(image.clone()) {
         return Some(found);
     }
-    // What follows a dot need not be an ending: `John_D._0001`.
+    // The text after a dot need not be an extension: `John_D._0001`.
     let stem = match image.rsplit_once('.') {
         Some((stem, ending)) if ENDINGS.contains(&&*ending.to_lowercase()) => stem,
         _ => &image,

@@ -43,7 +43,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<PairsFile, DataError> {
     }
     let numbers: Vec<usize> = numbers.into_iter().collect();
     for pair in &mut pairs {
-        // Each number is one of them.
+        // Every fold is one of these numbers.
         pair.fold = numbers.partition_point(|&number| number < pair.fold);
     }
     Ok(PairsFile {

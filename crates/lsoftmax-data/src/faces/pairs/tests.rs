@@ -22,7 +22,7 @@ fn pair(left: &str, right: &str, same: bool, fold: usize) -> FacePair {
     }
 }
 
-/// Two folds with one pair a kind.
+/// Two folds with one pair of each kind.
 const LFW: &str = "2\t1\nAnn_Bo\t1\t12\nAnn_Bo\t3\tCy\t1\nDi\t2\t1\nDi\t1\tEd Fo\t1234\n";
 
 fn expected() -> PairsFile {
@@ -78,7 +78,7 @@ fn the_official_size() {
 }
 
 #[test]
-fn what_is_wrong_in_pairs_is_named_with_its_line() {
+fn errors_in_pairs_name_the_line() {
     for text in [
         "",
         "\n2\t1\n",
@@ -93,7 +93,7 @@ fn what_is_wrong_in_pairs_is_named_with_its_line() {
     for text in ["0\n", "0\t5\n", "5\t0\n"] {
         refused(text, &["at least one fold and one pair in line 1"]);
     }
-    // One line less, one more.
+    // One line fewer, one more.
     let cut = LFW.trim_end().rsplit_once('\n').unwrap().0;
     refused(
         cut,
@@ -168,7 +168,7 @@ fn what_is_wrong_in_pairs_is_named_with_its_line() {
 }
 
 #[test]
-fn pairs_of_ones_own() {
+fn pairs_in_a_csv_table() {
     let text = "Left,right,SAME,fold\r\na/1.png,b/1.png,0,7\r\n\"a, c/1\",a\\2.png,TRUE,3\r\n\r\n\
                 a/1.png,c.png,false,7\r\n";
     let file = parse(text).unwrap();
@@ -187,7 +187,7 @@ fn pairs_of_ones_own() {
 }
 
 #[test]
-fn what_is_wrong_in_a_table_is_named_with_its_line() {
+fn errors_in_a_table_name_the_line() {
     refused("left,same\n", &["a column right in the header"]);
     refused("left,left,right,same\n", &["one column left"]);
     refused("left,right,same\n", &["at least one pair"]);
@@ -207,7 +207,7 @@ fn what_is_wrong_in_a_table_is_named_with_its_line() {
             &["3 comma-separated fields in line 4", "found 2"],
         );
     }
-    // A line end within a field is one of the file.
+    // A line break within a field counts as a line of the file.
     refused(
         "left,right,same\r\n\"a\r\n\",b,1\r\na,b,2\r\n",
         &["in line 4, column same"],
@@ -233,7 +233,7 @@ fn what_is_wrong_in_a_table_is_named_with_its_line() {
 }
 
 #[test]
-fn images_are_found_with_any_ending() {
+fn images_are_found_with_any_extension() {
     let root = tempfile::tempdir().unwrap();
     for (folder, file) in [
         ("Ann_Bo", "Ann_Bo_0001.jpg"),
@@ -247,7 +247,7 @@ fn images_are_found_with_any_ending() {
         std::fs::create_dir_all(root.path().join(folder)).unwrap();
         std::fs::write(root.path().join(folder).join(file), "").unwrap();
     }
-    // A folder is no image.
+    // A folder is not an image.
     std::fs::create_dir_all(root.path().join("Cy/Cy_0001.jpg")).unwrap();
     let file = parse(LFW).unwrap();
     let message = file.resolve(root.path()).unwrap_err().to_string();
@@ -266,7 +266,7 @@ fn images_are_found_with_any_ending() {
         "Di/Di_0001.bmp",
         "Ed Fo/Ed Fo_1234.webp",
     ];
-    // A file system that does not tell upper from lower case finds the name as it is asked for.
+    // A case-insensitive file system finds the name as it was requested.
     for (found, expected) in found.images.iter().zip(expected) {
         assert!(found.eq_ignore_ascii_case(expected), "{found} {expected}");
     }

@@ -1,11 +1,11 @@
-"""Makes small images of every kind that is read, and what Pillow (with libjpeg-turbo) sees in them.
+"""Generates small images of every supported kind, and their pixels decoded by Pillow (libjpeg-turbo).
 
     apt-get install libjpeg-turbo-progs        # cjpeg 2.1.5
     pip install numpy pillow==13.0.0
     python3 images.py
 
-It writes NAME.jpg, .png, .webp, .bmp or .pnm and NAME.ppm, the pixels, beside itself; for what has to be
-refused NAME.jpg alone. All of them show the same drawing, made here.
+Writes NAME.jpg, .png, .webp, .bmp or .pnm and the pixels as NAME.ppm next to this script. Files that
+must be rejected have no NAME.ppm. All images show the same drawing.
 """
 
 import io
@@ -46,7 +46,7 @@ GREY = COLOUR[..., 0]
 
 
 def keep(name, data, expected=True):
-    """Writes a file, and beside it what Pillow sees (or the pixels that are given)."""
+    """Writes a file, and next to it the pixels decoded by Pillow (or the given pixels)."""
     (HERE / name).write_bytes(data)
     if expected is False:
         return
@@ -106,7 +106,7 @@ def jpegs():
     keep("grey_progressive.jpg", cjpeg(GREY, "-progressive"))
     keep("arithmetic.jpg", cjpeg(COLOUR, "-arithmetic"), expected=False)
     keep("middle_each.jpg", cjpeg(COLOUR, "-sample", "4x2,2x2,2x2", scans="each"), expected=False)
-    # Red, green and blue, said by the names of the components, by Adobe's segment, and by none of them.
+    # Red, green and blue, declared by the component names, by Adobe's segment, or not at all.
     rgb = cjpeg(COLOUR, "-rgb")
     keep("rgb_names.jpg", without(rgb, 0xEE, 0xE0))
     plain = cjpeg(COLOUR, "-sample", "1x1")
@@ -116,7 +116,7 @@ def jpegs():
         keep(f"adobe_{transform}.jpg", plain[:2] + segment + without(plain, 0xE0)[2:])
         keep(f"jfif_adobe_{transform}.jpg", plain[:20] + segment + plain[20:])
     keep("no_marker.jpg", without(plain, 0xE0))
-    # Four inks, with Adobe's segment for CMYK and for YCCK, and with none.
+    # Four inks, with Adobe's segment for CMYK and for YCCK, and without one.
     inks = np.concatenate([COLOUR, GREY[::-1, :, None] // 2], -1)
     file = io.BytesIO()
     Image.fromarray(inks, "CMYK").save(file, "JPEG", quality=90, subsampling=0)
@@ -251,7 +251,7 @@ def bmps():
     masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0)
     bmp("fifth.bmp", 32, quads, 3, masks=masks, header=124)
     runs = [b"".join(bytes([1, int(value)]) for value in row) + b"\0\0" for row in values]
-    # As much as can be in runs, the first line as it is.
+    # Run-length encoded as far as possible, except for the first line.
     runs[0] = bytes([0, WIDTH]) + values[0].tobytes() + bytes(WIDTH % 2) + b"\0\0"
     bmp("runs.bmp", 8, runs + [b"\0\1"], 1, palette=palette)
 

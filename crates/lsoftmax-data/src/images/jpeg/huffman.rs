@@ -1,38 +1,38 @@
-//! Huffman codes of a JPEG (ITU-T T.81, annexes C and F), read bit by bit from the data of a scan.
+//! Huffman codes of a JPEG (ITU-T T.81, annexes C and F), decoded bit by bit from scan data.
 
-/// Codes of at most this many bits are looked up at once.
+/// Codes of at most this many bits are decoded by table lookup.
 const LOOKUP: u32 = 9;
-const LONGEST: u32 = 16;
+const MAX_CODE_BITS: u32 = 16;
 
-/// Why the data of a scan cannot be read.
+/// An error in the data of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The data ends, with the file or at a marker.
+    /// The data ends, at the end of the file or at a marker.
     Ended,
-    /// A code or a coefficient that cannot be.
+    /// An invalid code or coefficient.
     Invalid,
 }
 
-/// A table of codes.
+/// A Huffman table.
 pub(super) struct Table {
-    /// By the next bits: the symbol and the length of its code, 0 if that is longer.
+    /// Indexed by the next bits: the symbol and its code length, or 0 for longer codes.
     short: Box<[(u8, u8); 1 << LOOKUP]>,
     symbols: Vec<u8>,
-    /// By length: one more than the largest code, shifted to 16 bits, and what is added to a code
-    /// to find its symbol.
-    ends: [u32; LONGEST as usize + 1],
-    offsets: [i32; LONGEST as usize + 1],
+    /// Indexed by code length: one more than the largest code, shifted to 16 bits, and the offset
+    /// from a code to its symbol.
+    ends: [u32; MAX_CODE_BITS as usize + 1],
+    offsets: [i32; MAX_CODE_BITS as usize + 1],
 }
 
 impl Table {
-    /// A table from the number of codes of each length and the symbols in the order of codes.
-    /// `None` where there are more codes than bits can tell apart.
+    /// Builds a table from the number of codes of each length and the symbols in code order. `None`
+    /// if there are too many codes for the bits.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut table = Self {
             short: Box::new([(0, 0); 1 << LOOKUP]),
             symbols: symbols.to_vec(),
-            ends: [0; LONGEST as usize + 1],
-            offsets: [0; LONGEST as usize + 1],
+            ends: [0; MAX_CODE_BITS as usize + 1],
+            offsets: [0; MAX_CODE_BITS as usize + 1],
         };
         let (mut code, mut index) = (0u32, 0usize);
         for (length, &count) in (1u32..).zip(counts) {
@@ -49,15 +49,16 @@ impl Table {
                 code += 1;
                 index += 1;
             }
-            table.ends[length as usize] = code << (LONGEST - length);
+            table.ends[length as usize] = code << (MAX_CODE_BITS - length);
             code <<= 1;
         }
         (index == symbols.len()).then_some(table)
     }
 
     fn long(&self, bits: u32) -> Option<(u8, u32)> {
-        let length = (LOOKUP + 1..=LONGEST).find(|&length| bits < self.ends[length as usize])?;
-        let code = (bits >> (LONGEST - length)) as i32;
+        let length =
+            (LOOKUP + 1..=MAX_CODE_BITS).find(|&length| bits < self.ends[length as usize])?;
+        let code = (bits >> (MAX_CODE_BITS - length)) as i32;
         let index = usize::try_from(code + self.offsets[length as usize]).ok()?;
         Some((*self.symbols.get(index)?, length))
     }
@@ -68,7 +69,7 @@ pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
     buffer: u64,
-    /// Bits in the buffer, in its upper end; below them are zeros.
+    /// Number of bits in the buffer, at its upper end; zeros below.
     count: u32,
 }
 
@@ -110,7 +111,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Passes over bits.
+    /// Skips up to 32 bits.
     #[inline]
     pub(super) fn skip(&mut self, bits: u32) -> Result<(), Fault> {
         if self.count < bits {
@@ -124,7 +125,7 @@ impl<'a> Bits<'a> {
         Ok(())
     }
 
-    /// Passes over any number of bits.
+    /// Skips any number of bits.
     pub(super) fn skip_many(&mut self, mut bits: u32) -> Result<(), Fault> {
         while bits > 0 {
             let step = bits.min(32);
@@ -139,7 +140,7 @@ impl<'a> Bits<'a> {
         if self.count < bits {
             self.fill();
         }
-        // Two shifts, since none may be by 64.
+        // Two shifts, because a shift by 64 is not allowed.
         let value = (self.buffer >> 1 >> (63 - bits)) as u32;
         self.skip(bits)?;
         Ok(value)
@@ -148,17 +149,17 @@ impl<'a> Bits<'a> {
     /// The symbol of the next code.
     #[inline]
     pub(super) fn symbol(&mut self, table: &Table) -> Result<u8, Fault> {
-        if self.count < LONGEST {
+        if self.count < MAX_CODE_BITS {
             self.fill();
         }
         let (symbol, length) = table.short[(self.buffer >> (64 - LOOKUP)) as usize];
         let (symbol, length) = if length > 0 {
             (symbol, u32::from(length))
         } else {
-            match table.long((self.buffer >> (64 - LONGEST)) as u32) {
+            match table.long((self.buffer >> (64 - MAX_CODE_BITS)) as u32) {
                 Some(found) => found,
-                // What looks like no code may be the end.
-                None if self.count < LONGEST => return Err(Fault::Ended),
+                // An unknown code may be the end of the data.
+                None if self.count < MAX_CODE_BITS => return Err(Fault::Ended),
                 None => return Err(Fault::Invalid),
             }
         };
@@ -166,8 +167,8 @@ impl<'a> Bits<'a> {
         Ok(symbol)
     }
 
-    /// Ends an interval: where the next marker is. `None` if there is more than what fills up the
-    /// last byte, and at most `empty` bytes of nothing.
+    /// Ends an interval and returns the position of the next marker. `None` if more remains than
+    /// the padding of the last byte and at most `empty` empty bytes.
     pub(super) fn end(mut self, empty: usize) -> Option<usize> {
         let filling = self.count % 8;
         let bits = self.take(filling).ok()?;

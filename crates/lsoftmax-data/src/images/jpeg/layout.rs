@@ -1,11 +1,11 @@
-//! What the segments of a JPEG say (ITU-T T.81, annex B), and whether the data is what they say.
+//! Parses the segments of a JPEG (ITU-T T.81, annex B) and checks that the data matches them.
 
-use super::super::Wrong;
+use super::super::ExpectedFound;
 use super::huffman::{Fault, Table};
 use super::scan::{Band, End, Part, walk};
 
-/// Scans are cheap to write and dear to read: encoders write a dozen.
-const MOST_SCANS: usize = 100;
+/// Scans are small to write but slow to decode; encoders write about a dozen.
+const MAX_SCANS: usize = 100;
 
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
@@ -16,7 +16,7 @@ const DRI: u8 = 0xDD;
 const APP0: u8 = 0xE0;
 const APP14: u8 = 0xEE;
 
-/// What the components of an image are, by the rules that libjpeg follows.
+/// The colour model of the components, by libjpeg's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colours {
     Grey,
@@ -26,7 +26,7 @@ pub(super) enum Colours {
     Ycck,
 }
 
-/// A JPEG whose blocks are all there.
+/// A JPEG with all of its blocks present.
 #[derive(Debug)]
 pub(super) struct Layout {
     /// Columns and rows.
@@ -36,12 +36,12 @@ pub(super) struct Layout {
 
 struct Component {
     id: u8,
-    /// Sampling factors, across and down, each from 1 to 4.
+    /// Sampling factors, horizontal and vertical, each from 1 to 4.
     sampling: [usize; 2],
     quantisation: usize,
-    /// Of a progressive image: which coefficients of a block are not 0, a block each.
+    /// Progressive images only: the non-zero coefficients of each block.
     present: Vec<u64>,
-    /// By coefficient: its lowest bit that came yet; `None` before its first scan.
+    /// For each coefficient, the lowest bit received so far; `None` before its first scan.
     known: [Option<u8>; 64],
 }
 
@@ -54,12 +54,12 @@ struct Frame {
 }
 
 impl Frame {
-    /// MCUs of a scan of several components, across and down.
+    /// MCUs of a scan with several components, horizontal and vertical.
     fn mcus(&self) -> [usize; 2] {
         [0, 1].map(|axis| self.size[axis].div_ceil(8 * self.largest[axis]))
     }
 
-    /// Blocks that hold samples of a component, across and down.
+    /// Blocks with samples of a component, horizontal and vertical.
     fn blocks(&self, component: &Component) -> [usize; 2] {
         [0, 1].map(|axis| {
             (self.size[axis] * component.sampling[axis])
@@ -69,7 +69,7 @@ impl Frame {
     }
 }
 
-/// The tables that are in force.
+/// The current tables.
 #[derive(Default)]
 struct Tables {
     dc: [Option<Table>; 4],
@@ -78,32 +78,32 @@ struct Tables {
     interval: usize,
 }
 
-fn damaged(found: impl Into<String>) -> Wrong {
+fn damaged(found: impl Into<String>) -> ExpectedFound {
     ("an undamaged JPG".to_owned(), found.into())
 }
 
-fn cut() -> Wrong {
+fn truncated() -> ExpectedFound {
     (
         "a whole JPEG".to_owned(),
-        "one without its end: the file is cut off".to_owned(),
+        "one without an end marker: the file is truncated".to_owned(),
     )
 }
 
-fn unsupported(found: impl Into<String>) -> Wrong {
+fn unsupported(found: impl Into<String>) -> ExpectedFound {
     (
-        "a JPEG with Huffman codes and 8 bits a sample (save it again as an ordinary JPEG)"
+        "a JPEG with Huffman codes and 8 bits per sample (save it again as an ordinary JPEG)"
             .to_owned(),
         found.into(),
     )
 }
 
 impl Layout {
-    /// Walks over a file. `allowed` is asked about the size and the bytes that decoding takes
-    /// before there is any memory for it.
+    /// Parses a file without decoding it. `allowed` is called with the size and the bytes needed
+    /// for decoding before memory is allocated.
     pub(super) fn of(
         bytes: &[u8],
-        allowed: impl Fn([u32; 2], u64) -> Result<(), Wrong>,
-    ) -> Result<Self, Wrong> {
+        allowed: impl Fn([u32; 2], u64) -> Result<(), ExpectedFound>,
+    ) -> Result<Self, ExpectedFound> {
         let mut at = 2;
         let mut tables = Tables::default();
         let mut frame: Option<Frame> = None;
@@ -111,24 +111,24 @@ impl Layout {
         let mut scans = 0;
         loop {
             let marker;
-            (marker, at) = next_marker(bytes, at).ok_or_else(cut)?;
+            (marker, at) = next_marker(bytes, at).ok_or_else(truncated)?;
             match marker {
                 EOI => break,
                 SOI => return Err(damaged("a second image within it")),
-                // Markers that stand alone: TEM and the restarts.
+                // Markers without a segment: TEM and the restarts.
                 0x01 | 0xD0..=0xD7 => continue,
                 _ => {}
             }
-            let segment = segment(bytes, at).ok_or_else(cut)?;
+            let segment = segment(bytes, at).ok_or_else(truncated)?;
             at += 2 + segment.len();
             match marker {
                 DHT => huffman_tables(segment, &mut tables)
-                    .ok_or_else(|| damaged("a Huffman table that cannot be"))?,
+                    .ok_or_else(|| damaged("an invalid Huffman table"))?,
                 DQT => quantisation_tables(segment, &mut tables)
-                    .ok_or_else(|| damaged("a quantisation table that cannot be"))?,
+                    .ok_or_else(|| damaged("an invalid quantisation table"))?,
                 DRI => {
                     let &[high, low] = segment else {
-                        return Err(damaged("a restart interval of another length"));
+                        return Err(damaged("a restart interval of the wrong length"));
                     };
                     tables.interval = usize::from(u16::from_be_bytes([high, low]));
                 }
@@ -147,8 +147,8 @@ impl Layout {
                         .as_mut()
                         .ok_or_else(|| damaged("a scan before the size of the image"))?;
                     scans += 1;
-                    if scans > MOST_SCANS {
-                        return Err(damaged(format!("more than {MOST_SCANS} scans")));
+                    if scans > MAX_SCANS {
+                        return Err(damaged(format!("more than {MAX_SCANS} scans")));
                     }
                     at = scan(bytes, at, segment, frame, &tables, scans)?;
                 }
@@ -170,14 +170,14 @@ impl Layout {
 }
 
 impl Component {
-    /// Whether some of what was begun did not come to its last bit, or nothing came.
+    /// Whether a coefficient was not received down to its last bit, or nothing was received.
     fn incomplete(&self) -> bool {
         self.known[0].is_none() || self.known.iter().flatten().any(|&bit| bit != 0)
     }
 }
 
-/// The next marker from a place on, and where its segment begins. What lies between segments is
-/// passed over, as libjpeg does.
+/// The next marker at or after a position, and the start of its segment. Bytes between segments are
+/// skipped, as in libjpeg.
 fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     loop {
         at += 1 + bytes.get(at..)?.iter().position(|&byte| byte == 0xFF)?;
@@ -188,7 +188,7 @@ fn next_marker(bytes: &[u8], mut at: usize) -> Option<(u8, usize)> {
     }
 }
 
-/// The content of the segment whose length stands here.
+/// The content of the segment whose length field is at `at`.
 fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let length = usize::from(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
     bytes.get(at + 2..at + length.max(2))
@@ -226,8 +226,8 @@ fn quantisation_tables(mut segment: &[u8], tables: &mut Tables) -> Option<()> {
 fn start_of_frame(
     marker: u8,
     segment: &[u8],
-    allowed: &impl Fn([u32; 2], u64) -> Result<(), Wrong>,
-) -> Result<Frame, Wrong> {
+    allowed: &impl Fn([u32; 2], u64) -> Result<(), ExpectedFound>,
+) -> Result<Frame, ExpectedFound> {
     match marker {
         0xC0..=0xC2 => {}
         0xC3 => return Err(unsupported("a lossless one")),
@@ -238,14 +238,14 @@ fn start_of_frame(
         return Err(damaged("a frame without its size"));
     };
     if precision != 8 {
-        return Err(unsupported(format!("one with {precision} bits a sample")));
+        return Err(unsupported(format!("one with {precision} bits per sample")));
     }
     let [height, width] = [[a, b], [c, d]].map(|side| usize::from(u16::from_be_bytes(side)));
     if height == 0 || width == 0 {
         return Err(unsupported(format!("one of {width}x{height} pixels")));
     }
     let (parts, []) = parts.as_chunks::<3>() else {
-        return Err(damaged("a frame of another length"));
+        return Err(damaged("a frame of the wrong length"));
     };
     if ![1, 3, 4].contains(&parts.len()) || parts.len() != usize::from(count) {
         return Err(unsupported(format!("one with {count} components")));
@@ -255,7 +255,7 @@ fn start_of_frame(
         let sampling = [usize::from(sampling >> 4), usize::from(sampling & 15)];
         let valid = sampling.iter().all(|factor| (1..=4).contains(factor));
         if !valid || quantisation > 3 || components.iter().any(|known| known.id == id) {
-            return Err(damaged("a component that cannot be"));
+            return Err(damaged("an invalid component"));
         }
         components.push(Component {
             id,
@@ -280,7 +280,7 @@ fn start_of_frame(
         |component: &Component| mcus[0] * component.sampling[0] * mcus[1] * component.sampling[1];
     let samples = 64 * frame.components.iter().map(all).sum::<usize>() as u64;
     let pixels = (width * height * frame.components.len()) as u64;
-    // The coefficients of a progressive image are kept to its end, two bytes each.
+    // The coefficients of a progressive image are kept to the end, two bytes each.
     let kept = if frame.progressive { 2 * samples } else { 0 };
     allowed([width as u32, height as u32], pixels.max(kept))?;
     if frame.progressive {
@@ -291,7 +291,7 @@ fn start_of_frame(
     Ok(frame)
 }
 
-/// Walks over a scan: where the next marker is.
+/// Parses a scan and returns the position of the next marker.
 fn scan(
     bytes: &[u8],
     at: usize,
@@ -299,11 +299,11 @@ fn scan(
     frame: &mut Frame,
     tables: &Tables,
     number: usize,
-) -> Result<usize, Wrong> {
+) -> Result<usize, ExpectedFound> {
     let header = ScanHeader::of(header, frame)
         .ok_or_else(|| damaged(format!("scan {number}, which does not fit the image")))?;
     let alone = header.parts.len() == 1;
-    // A component of a middle size, in a scan of its own: jpeg-decoder takes its blocks for others.
+    // jpeg-decoder misplaces the blocks of a component with an intermediate size in its own scan.
     let middle = |&(index, ..): &(usize, usize, usize)| {
         let sampling = frame.components[index].sampling;
         (0..2).any(|axis| 1 < sampling[axis] && sampling[axis] < frame.largest[axis])
@@ -352,7 +352,7 @@ fn scan(
     let hole = |found: String| Err(("a whole JPEG".to_owned(), found));
     match walk(bytes, at, mcus, tables.interval, header.band, &mut parts) {
         End::Whole(next) => Ok(next),
-        End::Fault { .. } | End::NoRestart { .. } if !ends(&bytes[at..]) => Err(cut()),
+        End::Fault { .. } | End::NoRestart { .. } if !ends(&bytes[at..]) => Err(truncated()),
         End::Fault {
             after,
             fault: Fault::Ended,
@@ -360,26 +360,26 @@ fn scan(
         End::Fault {
             after,
             fault: Fault::Invalid,
-        } => Err(damaged(format!("data that cannot be {}", of(after)))),
-        End::LeftOver { after } => hole(format!("bytes too many {}", of(after))),
+        } => Err(damaged(format!("invalid data {}", of(after)))),
+        End::LeftOver { after } => hole(format!("extra bytes {}", of(after))),
         End::NoRestart { after } => hole(format!("no restart marker, or another, {}", of(after))),
     }
 }
 
-/// Whether there is an end marker.
+/// Whether the file has an end marker.
 fn ends(bytes: &[u8]) -> bool {
     bytes.windows(2).any(|pair| pair == [0xFF, EOI])
 }
 
 struct ScanHeader {
-    /// The index of each component, and those of its tables.
+    /// The index of each component and of its tables.
     parts: Vec<(usize, usize, usize)>,
     band: Band,
 }
 
 impl ScanHeader {
-    /// The header of a scan. What it brings is noted as known. `None` where it cannot be, or does
-    /// not follow on what came before.
+    /// Parses the header of a scan and records the coefficients that it provides. `None` if it is
+    /// invalid or does not follow the preceding scans.
     fn of(segment: &[u8], frame: &mut Frame) -> Option<Self> {
         let (&count, rest) = segment.split_first()?;
         let (parts, rest) = rest.split_at_checked(2 * usize::from(count))?;
@@ -399,7 +399,7 @@ impl ScanHeader {
                 refines: high > 0,
             }
         } else {
-            // Encoders differ in what they write here, and decoders ignore it.
+            // Encoders write different values here, and decoders ignore them.
             Band {
                 progressive: false,
                 from: 0,
@@ -436,7 +436,7 @@ impl ScanHeader {
     }
 }
 
-/// What libjpeg takes the components for.
+/// The colour model that libjpeg assumes for the components.
 fn colours(components: &[Component], jfif: bool, adobe: Option<u8>) -> Colours {
     let rgb = match (components, adobe) {
         _ if jfif => false,

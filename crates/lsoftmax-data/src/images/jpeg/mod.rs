@@ -1,8 +1,8 @@
-//! JPEG files. Decoders fill what is missing with grey, as a browser should and a training must
-//! not: so the file is walked over first ([`Layout::of`]), and only one whose blocks are all there
-//! is decoded. The decoder is `jpeg-decoder`, which agrees with libjpeg-turbo on the samplings and
-//! scans that encoders write; the one that `image` has does not where a component has a scan of
-//! its own, or where chroma is sampled more finely than luma.
+//! JPEG files. Decoders fill missing data with grey, which is right for a browser but not for
+//! training. The file is therefore parsed first ([`Layout::of`]) and decoded only if all of its
+//! blocks are present. The decoder is `jpeg-decoder`, which agrees with libjpeg-turbo on the
+//! samplings and scans that encoders write. The decoder of `image` does not agree if a component
+//! has its own scan, or if chroma is sampled more finely than luma.
 
 mod huffman;
 mod layout;
@@ -10,17 +10,17 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use super::Wrong;
+use super::ExpectedFound;
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 use layout::{Colours, Layout};
 
-/// Decodes a JPEG: its size, as the header tells it, is asked about before memory is taken.
+/// Decodes a JPEG. `allowed` is called with the size in the header before memory is allocated.
 pub(super) fn decode(
     bytes: &[u8],
-    allowed: impl Fn([u32; 2], u64) -> Result<(), Wrong>,
-) -> Result<DynamicImage, Wrong> {
+    allowed: impl Fn([u32; 2], u64) -> Result<(), ExpectedFound>,
+) -> Result<DynamicImage, ExpectedFound> {
     let layout = Layout::of(bytes, allowed)?;
     let damaged =
         |error: &dyn std::fmt::Display| ("an undamaged JPG".to_owned(), error.to_string());
@@ -43,15 +43,15 @@ pub(super) fn decode(
         }
         Some(PixelFormat::L16) | None => None,
     };
-    let mut image: DynamicImage = image.ok_or_else(|| damaged(&"another size in its data"))?;
-    // An orientation that cannot be read is none.
+    let mut image: DynamicImage = image.ok_or_else(|| damaged(&"a different size in its data"))?;
+    // An unreadable orientation counts as none.
     if let Some(turn) = decoder.exif_data().and_then(Orientation::from_exif_chunk) {
         image.apply_orientation(turn);
     }
     Ok(image)
 }
 
-/// Red, green and blue of pixels of cyan, magenta, yellow and black.
+/// Converts cyan, magenta, yellow and black to red, green and blue.
 fn without_black(pixels: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(pixels.len() / 4 * 3);
     for &[cyan, magenta, yellow, black] in pixels.as_chunks::<4>().0 {

@@ -1,46 +1,46 @@
-//! A walk over the coefficients of a scan (ITU-T T.81, F.2.2 and G.2), which keeps none of them:
-//! whether all blocks are there.
+//! Parses the coefficients of a scan (ITU-T T.81, F.2.2 and G.2) without storing them, to check
+//! that all blocks are present.
 
 use super::huffman::{Bits, Fault, Table};
 
-/// Some cameras write an empty byte too many at the end.
+/// Some cameras write an extra empty byte at the end.
 const PADDING: usize = 2;
 
-/// A component as a scan sees it.
+/// A component in a scan.
 pub(super) struct Part<'a> {
-    /// Blocks of an MCU, across and down; 1x1 in a scan of one component.
+    /// Blocks per MCU, horizontal and vertical; 1x1 in a scan of one component.
     pub(super) blocks: [usize; 2],
     pub(super) dc: Option<&'a Table>,
     pub(super) ac: Option<&'a Table>,
-    /// Of a progressive image, for each block in lines of `stride`: which coefficients are not 0.
+    /// Progressive images only: the non-zero coefficients of each block, in lines of `stride`.
     pub(super) present: &'a mut [u64],
     pub(super) stride: usize,
 }
 
-/// What a scan says of the coefficients, besides their values.
+/// The coefficients covered by a scan.
 #[derive(Clone, Copy)]
 pub(super) struct Band {
     pub(super) progressive: bool,
-    /// The first coefficient and the last.
+    /// The first and the last coefficient.
     pub(super) from: u32,
     pub(super) to: u32,
-    /// Whether it refines what an earlier scan gave.
+    /// Whether the scan refines an earlier one.
     pub(super) refines: bool,
 }
 
-/// How a scan ended.
+/// The end of a scan.
 pub(super) enum End {
-    /// With all blocks: where the next marker is.
+    /// All blocks are present; the position of the next marker.
     Whole(usize),
     /// Too early, after this many MCUs.
     Fault { after: usize, fault: Fault },
-    /// Data is left over after this many MCUs.
+    /// Extra data remains after this many MCUs.
     LeftOver { after: usize },
-    /// Another marker, or another number, where a restart has to be, after this many MCUs.
+    /// A wrong marker or restart number after this many MCUs.
     NoRestart { after: usize },
 }
 
-/// Walks over all MCUs, `[across, down]`, with a restart after each `interval` of them (0: none).
+/// Parses all MCUs, `[across, down]`, with a restart after every `interval` of them (0: none).
 pub(super) fn walk(
     bytes: &[u8],
     start: usize,
@@ -50,7 +50,7 @@ pub(super) fn walk(
     parts: &mut [Part<'_>],
 ) -> End {
     let mut bits = Bits::new(bytes, start);
-    // Blocks to come that have nothing more in this band.
+    // Number of following blocks without further coefficients in this band.
     let mut empty = 0u32;
     for mcu in 0..mcus[0] * mcus[1] {
         if interval > 0 && mcu > 0 && mcu.is_multiple_of(interval) {
@@ -74,7 +74,7 @@ pub(super) fn walk(
         .map_or(End::LeftOver { after }, End::Whole)
 }
 
-/// Where the data goes on after a restart of this number.
+/// The position of the data after the restart with this number.
 fn restart(bytes: &[u8], mut at: usize, number: u8) -> Option<usize> {
     while bytes.get(at + 1) == Some(&0xFF) {
         at += 1;
@@ -152,7 +152,7 @@ fn sequential(bits: &mut Bits<'_>, dc: &Table, ac: &Table) -> Result<(), Fault> 
     Ok(())
 }
 
-/// The bits of `run` blocks that are empty, this one included.
+/// The number of consecutive empty blocks, including this one.
 fn empty_blocks(bits: &mut Bits<'_>, run: u8) -> Result<u32, Fault> {
     Ok((1 << run) + bits.take(u32::from(run))?)
 }
@@ -209,7 +209,7 @@ fn refine(
                 break;
             }
             0 => {}
-            // The sign of a coefficient that is new.
+            // The sign of a new coefficient.
             1 => bits.skip(1)?,
             _ => return Err(Fault::Invalid),
         }
@@ -232,7 +232,7 @@ fn refine(
         k += 1;
     }
     if *empty > 0 {
-        // One bit for each coefficient that is there already.
+        // One bit for each coefficient that is already present.
         if k <= band.to {
             let known = *present & (u64::MAX << k) & (u64::MAX >> (63 - band.to));
             bits.skip_many(known.count_ones())?;

@@ -9,7 +9,7 @@ fn golden(name: &str) -> Vec<u8> {
     fs::read(folder.join(name)).unwrap()
 }
 
-/// Files of each kind of data: one scan or several, with restarts and without.
+/// Files of each kind of data: one or several scans, with and without restarts.
 const KINDS: [&str; 8] = [
     "baseline_2x2.jpg",
     "each_2x2.jpg",
@@ -21,7 +21,7 @@ const KINDS: [&str; 8] = [
     "cmyk.jpg",
 ];
 
-/// Why a file is refused.
+/// The reason for which a file is rejected.
 fn refused(bytes: &[u8], what: &str) -> String {
     match decode(bytes) {
         Ok(_) => panic!("{what}: decoded"),
@@ -29,7 +29,7 @@ fn refused(bytes: &[u8], what: &str) -> String {
     }
 }
 
-/// Where the data of each scan lies.
+/// The byte range of each scan's data.
 fn scans(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     let mut found = Vec::new();
     let mut at = 2;
@@ -47,8 +47,8 @@ fn scans(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
     found
 }
 
-/// What is left of a hole's surroundings may by chance be the data of as many blocks, the more often
-/// the fewer blocks are missing: nothing in the format tells it then.
+/// The data around a hole may happen to decode to the right number of blocks, more often if few
+/// blocks are missing. Nothing in the format reveals that.
 #[test]
 fn a_hole_is_not_filled_with_grey() {
     let (mut tried, mut unseen) = (0, [0, 0]);
@@ -62,7 +62,7 @@ fn a_hole_is_not_filled_with_grey() {
                         continue;
                     }
                     tried += 1;
-                    // What is missing lies there as zeros, or does not lie there.
+                    // The missing data is replaced by zeros, or removed.
                     let mut file = whole.clone();
                     file[start..end].fill(0);
                     unseen[0] += usize::from(decode(&file).is_ok());
@@ -77,7 +77,7 @@ fn a_hole_is_not_filled_with_grey() {
 }
 
 #[test]
-fn garbage_between_is_seen() {
+fn garbage_within_the_data_is_detected() {
     let (mut tried, mut unseen) = (0, 0);
     let texts = [
         &[0x5A; 64][..],
@@ -100,7 +100,7 @@ fn garbage_between_is_seen() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_data_is_reported() {
     let whole = golden("restarts_2x2.jpg");
     let first = whole
         .windows(2)
@@ -111,7 +111,8 @@ fn what_is_missing_is_named() {
         .position(|pair| pair == [0xFF, 0xD1])
         .unwrap();
     let without = |from: usize, to: usize| [&whole[..from], &whole[to..]].concat();
-    // An interval, a marker, two that change places, and what stands between the last and the end.
+    // An interval, a marker, two swapped markers, and everything between the last marker and the
+    // end.
     for file in [without(first, second), without(first, first + 2), {
         let mut file = whole.clone();
         (file[first + 1], file[second + 1]) = (0xD1, 0xD0);
@@ -151,24 +152,24 @@ fn what_is_missing_is_named() {
         assert!(!message.contains("panic"), "{message}");
     }
     let message = refused(&whole[..whole.len() - 1], "cut off");
-    assert!(message.contains("the file is cut off"), "{message}");
+    assert!(message.contains("the file is truncated"), "{message}");
 }
 
 #[test]
-fn a_byte_too_many_before_the_end_is_no_damage() {
+fn an_extra_byte_before_the_end_is_not_damage() {
     let whole = golden("baseline_2x2.jpg");
     let end = whole.len() - 2;
     let padded = |bytes: &[u8]| decode(&[&whole[..end], bytes, &whole[end..]].concat());
     assert_eq!(padded(&[0]).unwrap(), decode(&whole).unwrap());
     assert_eq!(padded(&[0xFF; 9]).unwrap(), decode(&whole).unwrap());
     assert!(padded(&[0; 3]).is_err());
-    // And so is anything after it.
+    // Neither is anything after it.
     let more = [&whole[..], b"\xFF\xD8\xFFanother image"].concat();
     assert_eq!(decode(&more).unwrap(), decode(&whole).unwrap());
 }
 
 #[test]
-fn what_is_not_decoded_is_named() {
+fn unsupported_files_are_reported() {
     let whole = golden("baseline_1x1.jpg");
     let frame = whole
         .windows(2)
@@ -182,11 +183,11 @@ fn what_is_not_decoded_is_named() {
     for (file, part) in [
         (golden("arithmetic.jpg"), "arithmetic coding"),
         (golden("middle_each.jpg"), "reducible sampling factors"),
-        (with(4, 12), "12 bits a sample"),
+        (with(4, 12), "12 bits per sample"),
         (with(1, 0xC3), "lossless"),
         (with(1, 0xC5), "hierarchical"),
-        (with(9, 2), "a frame of another length; "),
-        (with(11, 0x50), "a component that cannot be"),
+        (with(9, 2), "a frame of the wrong length; "),
+        (with(11, 0x50), "an invalid component"),
     ] {
         let message = refused(&file, part);
         let part = part.trim_end_matches("; ");
@@ -195,13 +196,13 @@ fn what_is_not_decoded_is_named() {
             "{message}"
         );
     }
-    // A frame without a height (DNL would give the number of lines later).
+    // A frame without a height (a later DNL marker would define it).
     let mut file = whole.clone();
     file[frame + 5..frame + 7].fill(0);
     assert!(refused(&file, "no height").contains("35x0"));
 }
 
-/// Many scans of a large empty image take long to decode, and few bytes.
+/// Many scans of a large empty image take few bytes but long to decode.
 #[test]
 fn scans_are_counted() {
     let whole = golden("grey_progressive.jpg");
@@ -212,7 +213,7 @@ fn scans_are_counted() {
     let end = scans(&whole)[0].end;
     let scan = whole[header..end].repeat(101);
     let file = [&whole[..header], &scan, &whole[end..]].concat();
-    // The second of them does not follow on the first.
+    // The second of them does not follow the first.
     assert!(refused(&file, "scans").contains("scan 2, which does not fit the image"));
 }
 

@@ -29,14 +29,14 @@ fn a_second_start_decodes_nothing() {
     let first = list.decode(&options).unwrap();
     let file = cache_file(&options);
     let written = fs::metadata(&file).unwrap().modified().unwrap();
-    // An alignment of another name would decode again, and of the same name does not run.
+    // An alignment with another name would decode again; one with the same name does not run.
     let second = list.decode(&options).unwrap();
     assert!(same(&first, &second));
     assert_eq!(first.remarks, second.remarks);
     assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), written);
     options.broken = Broken::Refuse;
-    says(list.decode(&options), &["1 broken ones of 6"]);
-    // Other options, another file.
+    says(list.decode(&options), &["1 broken of 6"]);
+    // Other options use another file.
     options.broken = Broken::Skip;
     options.size = [5, 4];
     assert_eq!(list.decode(&options).unwrap().dataset.height, 5);
@@ -44,7 +44,7 @@ fn a_second_start_decodes_nothing() {
 }
 
 #[test]
-fn what_is_kept_is_used() {
+fn the_cache_is_used() {
     let (_dir, list, options) = setting();
     let counted = |name: &str| {
         let runs = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -67,7 +67,7 @@ fn what_is_kept_is_used() {
 }
 
 #[test]
-fn damage_and_truncation_are_seen_at_every_byte() {
+fn damage_and_truncation_are_detected_at_every_byte() {
     let (_dir, list, options) = setting();
     let first = list.decode(&options).unwrap();
     let file = cache_file(&options);
@@ -80,7 +80,10 @@ fn damage_and_truncation_are_seen_at_every_byte() {
             let again = list.decode(&options).unwrap();
             assert!(same(&first, &again), "{place}");
             let remark = &again.remarks[0];
-            assert!(remark.starts_with("images decoded anew, as "), "{remark}");
+            assert!(
+                remark.starts_with("decoded the images again because"),
+                "{remark}"
+            );
             assert_eq!(fs::read(&file).unwrap(), whole);
         }
     }
@@ -95,7 +98,7 @@ fn changed_images_are_decoded_again() {
     let path = dir.path().join("a/1.png");
     let bytes = png(99);
     fs::write(&path, &bytes).unwrap();
-    // Even of the same length, by the time of change.
+    // Same length, different modification time.
     let later = std::time::SystemTime::now() + std::time::Duration::from_secs(2);
     fs::File::options()
         .write(true)
@@ -106,26 +109,26 @@ fn changed_images_are_decoded_again() {
     let decoded = list.decode(&options).unwrap();
     assert_eq!(decoded.dataset.image(1)[0], 99);
     assert!(
-        decoded.remarks[0].ends_with("is of other images"),
+        decoded.remarks[0].ends_with("is for other images"),
         "{:?}",
         decoded.remarks
     );
-    // One image more.
+    // One more image.
     put(dir.path(), "a/9.png", &png(1));
     let list = ImageList::from_folder(dir.path()).unwrap();
     assert_eq!(list.decode(&options).unwrap().dataset.len(), 6);
     assert_eq!(list.decode(&options).unwrap().remarks.len(), 1);
 }
 
-/// The date of a file, as an archive that is unpacked sets it.
+/// Sets the date of a file, as unpacking an archive does.
 fn set_date(path: &Path) {
     let file = fs::File::options().write(true).open(path).unwrap();
     file.set_modified(std::time::UNIX_EPOCH).unwrap();
 }
 
 #[test]
-fn images_of_one_length_and_date_are_told_apart() {
-    // Uncompressed, so that all have one length.
+fn images_of_equal_length_and_date_are_distinguished() {
+    // Uncompressed, so that all files have the same length.
     let bmp = |value| {
         let bytes = [value; 64 * 3];
         encoded(&bytes, [8, 8], ExtendedColorType::Rgb8, ImageFormat::Bmp)
@@ -152,18 +155,18 @@ fn images_of_one_length_and_date_are_told_apart() {
         [0, 1, 2].map(|i| data.image(i)[0])
     };
     assert_eq!(decoded(), [10, 20, 30]);
-    // Exchanged between classes, and within one.
+    // Swapped between classes, and within one.
     for (one, other, expected) in [(0, 2, [30, 20, 10]), (0, 1, [20, 30, 10])] {
         fs::rename(at(files[one]), at("t")).unwrap();
         fs::rename(at(files[other]), at(files[one])).unwrap();
         fs::rename(at("t"), at(files[other])).unwrap();
         assert_eq!(decoded(), expected);
     }
-    // Another image under an old name, and its date.
+    // Another image with an old name and date.
     fs::write(at(files[1]), bmp(40)).unwrap();
     dated();
     assert_eq!(decoded(), [20, 40, 10]);
-    // A copy with its old date put back, with other bytes and the same pixels.
+    // A copy with its old date, other bytes and the same pixels.
     fs::write(at(files[1]), [bmp(40), vec![0]].concat()).unwrap();
     dated();
     assert_eq!(decoded(), [20, 40, 10]);
@@ -179,12 +182,12 @@ fn a_cache_that_cannot_be_written_is_a_remark() {
     let said = decoded
         .remarks
         .iter()
-        .any(|remark| remark.contains("are not kept: cannot make"));
+        .any(|remark| remark.contains("were not cached: cannot make"));
     assert!(said, "{:?}", decoded.remarks);
 }
 
 #[test]
-fn images_that_may_come_back_are_not_kept_as_broken() {
+fn temporarily_missing_images_are_not_cached_as_broken() {
     let (dir, list, options) = setting();
     let path = dir.path().join("a/1.png");
     fs::rename(&path, dir.path().join("away")).unwrap();

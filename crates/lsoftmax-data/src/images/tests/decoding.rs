@@ -17,7 +17,7 @@ fn exactly(size: [usize; 2], channels: Channels) -> ImageOptions {
     }
 }
 
-/// The first bytes of a PNG that claims a size.
+/// The first bytes of a PNG with this size in its header.
 fn claiming_png(side: u32) -> Vec<u8> {
     let mut header = b"IHDR".to_vec();
     header.extend(side.to_be_bytes());
@@ -49,9 +49,9 @@ fn claiming_bmp(side: u32) -> Vec<u8> {
 }
 
 #[test]
-fn image_bombs_are_refused_by_their_headers() {
+fn image_bombs_are_rejected_by_their_headers() {
     let pgm = b"P5 60000 60000 255\n".to_vec();
-    // A start of frame with 60,000 lines of as many samples, and nothing more.
+    // A start of frame with 60,000 lines of as many samples, and no data.
     let mut jpg = b"\xFF\xD8\xFF\xC0\x00\x0B\x08\xEA\x60\xEA\x60\x01\x01\x11\x00".to_vec();
     jpg.extend(b"\xFF\xDA\x00\x08\x01\x01\x00\x00\x3F\x00\xFF\xD9");
     for bomb in [claiming_png(60_000), claiming_bmp(60_000), pgm, jpg] {
@@ -62,7 +62,7 @@ fn image_bombs_are_refused_by_their_headers() {
         assert!(start.elapsed() < Duration::from_secs(1));
         says(result, &["bomb.png", "60000x60000", "16384x16384"]);
     }
-    // Within the sides, but 1 GiB at four bytes a pixel.
+    // Within the maximum sides, but 1 GiB at four bytes per pixel.
     says(
         decode(&claiming_png(16_384), &small()),
         &["16384x16384", "512 MiB"],
@@ -70,15 +70,15 @@ fn image_bombs_are_refused_by_their_headers() {
 }
 
 #[test]
-fn what_is_no_image_is_named() {
+fn files_that_are_not_images_are_reported() {
     says(decode(b"", &small()), &["an empty file"]);
     says(
         decode(b"just a text\n", &small()),
-        &["expected a JPEG, PNG, WebP, BMP or PNM image, found other first bytes"],
+        &["expected a JPEG, PNG, WebP, BMP or PNM image, found an unknown file signature"],
     );
     says(
         decode(b"GIF89a\x01\x00\x01\x00", &small()),
-        &["other first bytes"],
+        &["an unknown file signature"],
     );
     let dir = folder(&[]);
     says(decode_image(dir.path(), &small()), &["found a folder"]);
@@ -102,7 +102,7 @@ fn an_image_cut_anywhere_is_broken() {
     let mut progressive_like = jpeg();
     progressive_like.extend(b"something after the end");
     assert!(decode(&progressive_like, &small()).is_ok());
-    // The last bytes that matter: a PNG closes with a chunk of 12 that says nothing, and its data
+    // The last bytes that matter: a PNG ends with an empty chunk of 12 bytes, and its data ends
     // with a checksum.
     for (file, end) in [
         (jpeg(), 0),
@@ -122,7 +122,7 @@ fn an_image_cut_anywhere_is_broken() {
     let half = jpeg();
     says(
         decode(&half[..half.len() / 2], &small()),
-        &["a whole JPEG", "cut off"],
+        &["a whole JPEG", "truncated"],
     );
 }
 
@@ -132,7 +132,7 @@ fn orientation_is_honoured() {
     let row = [[0u8; 32], [255; 32]].concat();
     let bytes = row.repeat(64);
     let mut exif = b"MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01".to_vec();
-    // 6: to be turned by 90 degrees clockwise, so that the left side comes to the top.
+    // 6: rotate by 90 degrees clockwise, so that the left side becomes the top.
     exif.extend(b"\x00\x06\x00\x00\x00\x00\x00\x00");
     let mut file = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut file, 95);
@@ -158,7 +158,7 @@ fn every_kind_of_pixel_becomes_bytes() {
         .collect();
     let deep = png(&deep, ExtendedColorType::L16);
     assert_eq!(decode(&deep, &exact(Channels::Grey)).unwrap(), [128, 255]);
-    // On white: opaque black, nothing at all.
+    // On white: opaque black, fully transparent.
     let alpha = png(&[0, 0, 0, 255, 9, 9, 9, 0], ExtendedColorType::Rgba8);
     assert_eq!(
         decode(&alpha, &exact(Channels::Colour)).unwrap(),
@@ -179,7 +179,7 @@ fn every_kind_of_pixel_becomes_bytes() {
         [3, 200, 3, 200, 3, 200]
     );
     assert_eq!(decode(&grey, &exact(Channels::Auto)).unwrap(), [3, 200]);
-    // One bit a pixel.
+    // One bit per pixel.
     let bits = b"P4 2 1 \x40".to_vec();
     assert_eq!(decode(&bits, &exact(Channels::Auto)).unwrap(), [255, 0]);
 }
@@ -254,7 +254,7 @@ fn an_alignment_comes_before_the_size() {
 }
 
 #[test]
-fn broken_images_are_skipped_or_refused() {
+fn broken_images_are_skipped_or_rejected() {
     let mut cut = jpeg();
     cut.truncate(cut.len() / 2);
     let dir = folder(&[
@@ -276,10 +276,10 @@ fn broken_images_are_skipped_or_refused() {
     assert_eq!(
         decoded.remarks,
         [format!(
-            "3 broken images skipped: a{0}2.jpg (expected a whole JPEG, found one without its end: \
-             the file is cut off), a{0}3.png (expected a JPEG, PNG, WebP, BMP or PNM image, found \
-             an empty file), b{0}text.png (expected a JPEG, PNG, WebP, BMP or PNM image, found \
-             other first bytes)",
+            "3 broken images skipped: a{0}2.jpg (expected a whole JPEG, found one without an end \
+             marker: the file is truncated), a{0}3.png (expected a JPEG, PNG, WebP, BMP or PNM \
+             image, found an empty file), b{0}text.png (expected a JPEG, PNG, WebP, BMP or PNM image, found \
+             an unknown file signature)",
             std::path::MAIN_SEPARATOR
         )]
     );
@@ -287,19 +287,19 @@ fn broken_images_are_skipped_or_refused() {
         broken: Broken::Refuse,
         ..small()
     };
-    says(list.decode(&refuse), &["3 broken ones of 6", "2.jpg"]);
-    // Nothing left of one class, and of all.
+    says(list.decode(&refuse), &["3 broken of 6", "2.jpg"]);
+    // No readable image in one class, and in all.
     fs::write(dir.path().join("b/5.png"), b"").unwrap();
-    says(list.decode(&small()), &["class \"b\"", "2 broken ones"]);
+    says(list.decode(&small()), &["class \"b\"", "2 broken"]);
     let dir = folder(&[("a/1.png", Vec::new()), ("b/1.png", Vec::new())]);
     let list = ImageList::from_folder(dir.path()).unwrap();
-    says(list.decode(&small()), &["2 broken ones of 2"]);
+    says(list.decode(&small()), &["2 broken of 2"]);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Damage may go unseen, but is never worse than an error.
+    /// Damage may go undetected, but is never worse than an error.
     #[test]
     fn damage_never_panics(
         which in 0usize..5,

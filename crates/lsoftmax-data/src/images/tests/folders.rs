@@ -50,7 +50,7 @@ fn classes_are_the_folders() {
 }
 
 #[test]
-fn what_is_no_folder_of_classes_is_named() {
+fn folders_without_classes_are_reported() {
     let dir = folder(&[("a.txt", vec![]), ("empty/readme", vec![])]);
     let from = |dir: &Path| ImageList::from_folder(dir);
     says(from(dir.path()), &["has no images (.jpg", "NAME/1.jpg"]);
@@ -85,7 +85,7 @@ mod links {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn are_followed_and_loops_are_left() {
+    fn are_followed_without_loops() {
         let elsewhere = folder(&[("person/1.png", png(1)), ("one.png", png(2))]);
         let dir = folder(&[("a/1.png", png(3)), ("b/c/1.png", png(4))]);
         put(dir.path(), "b/c/x.txt", b"");
@@ -94,7 +94,7 @@ mod links {
         link(&elsewhere.path().join("one.png"), "a/2.png");
         link(Path::new("/nonexistent.png"), "a/3.png");
         link(Path::new("/nonexistent"), "a/4");
-        // To itself, to what it lies in, to what all lies in, and around.
+        // Links to itself, its parent, an ancestor of everything, and in a circle.
         link(&dir.path().join("a/self"), "a/self");
         link(dir.path(), "b/c/up");
         link(Path::new("/"), "b/all");
@@ -110,7 +110,7 @@ mod links {
     }
 
     #[test]
-    fn many_of_them_take_no_longer_than_one() {
+    fn many_take_no_longer_than_one() {
         let dir = folder(&[]);
         for i in 0..12 {
             put(dir.path(), &format!("{i:02}/1.png"), &png(i));
@@ -126,7 +126,7 @@ mod links {
     }
 
     #[test]
-    fn parts_may_lie_elsewhere() {
+    fn parts_may_be_elsewhere() {
         let elsewhere = classes(&[2, 2]);
         let dir = folder(&[("train/a/1.png", png(1)), ("train/b/1.png", png(1))]);
         symlink(elsewhere.path(), dir.path().join("test")).unwrap();
@@ -139,13 +139,13 @@ mod links {
     fn names_need_not_be_unicode() {
         let dir = folder(&[("a/1.png", png(1))]);
         let class = dir.path().join(OsStr::from_bytes(b"b\xFF"));
-        // Not every file system takes such a name.
+        // Not every file system supports such a name.
         if fs::create_dir(&class).is_ok() {
             fs::write(class.join(OsStr::from_bytes(b"\xFE.png")), png(2)).unwrap();
             let list = ImageList::from_folder(dir.path()).unwrap();
             assert_eq!(list.class_names, ["a", "b\\xFF"]);
             assert_eq!(list.decode(&small()).unwrap().dataset.len(), 2);
-            // Two that are alike where bytes are lost stay two, and lead to their own files.
+            // Two names that differ only in such bytes stay distinct and lead to their own files.
             let other = dir.path().join(OsStr::from_bytes(b"b\xFE"));
             fs::create_dir(&other).unwrap();
             for (name, value) in [(&b"\xFE.png"[..], 7), (b"\xFF.png", 8)] {
@@ -160,7 +160,7 @@ mod links {
     }
 
     #[test]
-    fn pipes_are_not_waited_on() {
+    fn pipes_do_not_block() {
         let dir = folder(&[("a/1.png", png(1)), ("b/1.png", png(1))]);
         symlink("/dev/zero", dir.path().join("a/zero.png")).unwrap();
         let list = ImageList::from_folder(dir.path()).unwrap();

@@ -1,4 +1,4 @@
-//! The ways in which people lay out folders of images, and what each is taken for.
+//! Common layouts of image folders and their interpretation.
 
 use super::*;
 use crate::source::{DataSource, SourceOptions};
@@ -29,7 +29,8 @@ fn load(dir: &Path) -> Result<Split, DataError> {
     load_as(dir, ClassFolders::Auto)
 }
 
-/// `train/cat`, `train/dog`, `test/cat` and `test/dog` with two images each, under other names.
+/// `train/cat`, `train/dog`, `test/cat` and `test/dog` with two images each, with other names for
+/// the parts.
 fn parts_named(train: &str, test: &str) -> TempDir {
     let mut files = Vec::new();
     for part in [train, test] {
@@ -42,7 +43,7 @@ fn parts_named(train: &str, test: &str) -> TempDir {
 }
 
 #[test]
-fn parts_are_known_by_their_names() {
+fn parts_are_detected_by_name() {
     for (train, test) in [
         ("train", "test"),
         ("Training", "Testing"),
@@ -74,7 +75,7 @@ fn parts_are_known_by_their_names() {
 }
 
 #[test]
-fn a_model_is_chosen_by_validation_images_beside_test_images() {
+fn validation_images_next_to_test_images_are_held_out() {
     let dir = parts_named("train", "test");
     put(dir.path(), "valid/dog/1.png", &png(99));
     let split = load(dir.path()).unwrap();
@@ -91,29 +92,29 @@ fn a_model_is_chosen_by_validation_images_beside_test_images() {
 }
 
 #[test]
-fn parts_that_are_not_clear_are_refused() {
+fn ambiguous_parts_are_rejected() {
     for (files, parts) in [
-        // Beside other folders of images.
+        // Next to other folders of images.
         (
             &["train/a/1.png", "test/a/1.png", "unlabeled/1.png"][..],
-            &["unlabeled beside the parts test, train"][..],
+            &["unlabeled next to the parts test, train"][..],
         ),
         (
             &["train/a/1.png", "test/a/1.png", "a/1.png", "b/1.png"],
-            &["a, b beside the parts"],
+            &["a, b next to the parts"],
         ),
         (
             &["train/a/1.png", "cat/1.png", "dog/1.png"],
-            &["train beside cat, dog", "--class-folders top"],
+            &["train next to cat, dog", "--class-folders top"],
         ),
         (
             &["test/1.png", "cat/1.png", "dog/1.png"],
-            &["test beside cat, dog", "--class-folders top"],
+            &["test next to cat, dog", "--class-folders top"],
         ),
-        // One part twice, or only one side.
+        // One part twice, or only one part.
         (
             &["train/a/1.png", "training/a/1.png", "test/a/1.png"],
-            &["train, training for one"],
+            &["train, training for the same part"],
         ),
         (
             &["val/a/1.png", "test/a/1.png"],
@@ -134,12 +135,12 @@ fn parts_that_are_not_clear_are_refused() {
                 "bounding_box_test/1.png",
                 "query/1.png",
             ],
-            &["query beside"],
+            &["query next to"],
         ),
     ] {
         says(list(files), parts);
     }
-    // Said otherwise, they are classes.
+    // With an explicit choice, they are classes.
     for files in [
         &["test/1.png", "cat/1.png", "dog/1.png"][..],
         &["train/1.png", "test/1.png", "tram/1.png"],
@@ -152,13 +153,13 @@ fn parts_that_are_not_clear_are_refused() {
             assert!(list.entries.iter().all(|entry| entry.part.is_none()));
         }
     }
-    // A class within the parts may be called anything.
+    // A class within the parts may have any name.
     let list = list(&["train/test/1.png", "train/b/1.png", "test/test/1.png"]).unwrap();
     assert_eq!(list.class_names, ["b", "test"]);
 }
 
 #[test]
-fn one_folder_may_wrap_all() {
+fn one_folder_may_wrap_everything() {
     for (files, classes, from) in [
         (
             &["archive/cat/1.png", "archive/dog/1.png"][..],
@@ -180,14 +181,19 @@ fn one_folder_may_wrap_all() {
             &["cat", "dog"],
             &[],
         ),
-        // One class.
+        // A single class.
         (&["cat/1.png"], &["cat"], &[]),
         (&["cat/images/1.png"], &["cat"], &[]),
         (&["train/cat/1.png"], &["cat"], &["train"]),
     ] {
         let list = list(files).unwrap();
         assert_eq!(list.class_names, classes);
-        let folders: Vec<&str> = list.reading.folders.iter().map(|(way, _)| &**way).collect();
+        let folders: Vec<&str> = list
+            .reading
+            .folders
+            .iter()
+            .map(|(relative, _)| &**relative)
+            .collect();
         assert_eq!(folders, from);
         assert_eq!(list.entries.len(), files.len());
     }
@@ -196,11 +202,11 @@ fn one_folder_may_wrap_all() {
 #[test]
 fn folders_in_classes_are_one_class_or_an_error() {
     for files in [
-        // Images beside a folder of images.
+        // Images next to a folder of images.
         &["cat/1.png", "cat/old/2.png", "dog/1.png"][..],
         &["cat/old/2.png", "cat/new/1.png", "dog/1.png"],
         &["cat/a/b/2.png", "cat/a/1.png", "dog/1.png"],
-        // One name in two classes.
+        // The same name in two classes.
         &["a/x/1.png", "a/y/1.png", "b/x/1.png"],
         &["a/x/1.png", "b/x/1.png"],
         &["x/1.png", "b/x/1.png"],
@@ -208,10 +214,10 @@ fn folders_in_classes_are_one_class_or_an_error() {
     ] {
         says(
             list(files),
-            &["--class-folders top", "--class-folders each", "a list says"],
+            &["--class-folders top", "--class-folders each", "use a list"],
         );
     }
-    // Taken for one class, what is tested on would be trained on.
+    // If they were one class, test images would be trained on.
     let files = [
         "cat/train/1.png",
         "cat/test/1.png",
@@ -242,7 +248,7 @@ fn folders_in_classes_are_one_class_or_an_error() {
 }
 
 #[test]
-fn a_class_without_images_is_named() {
+fn a_class_without_images_is_reported() {
     let tif: &[u8] = b"II*\0";
     let with = |name: &str, bytes: &[u8]| {
         let dir = tree(&["a/1.png", "a/2.png", "b/1.png", "b/2.png"]);
@@ -256,7 +262,7 @@ fn a_class_without_images_is_named() {
         (
             "c/1",
             &png(1),
-            "1 without ending (PNG by content: name them .png) in c",
+            "1 without extension (PNG by content: name them .png) in c",
         ),
         (
             "c/1.png_1",
@@ -267,7 +273,7 @@ fn a_class_without_images_is_named() {
         let expected = ["images of the class \"c\" that are read", found];
         says(load(with(name, bytes).path()), &expected);
     }
-    // What are no images need not be a class, but is named.
+    // A folder without images need not be a class, but is reported.
     let split = load(with("c/notes.txt", b"").path()).unwrap();
     assert_eq!(
         split.warnings,
@@ -280,7 +286,7 @@ fn a_class_without_images_is_named() {
         split.warnings,
         [
             "no images in c (no files): it is not a class",
-            "images not read, for their format or the ending of their names: 1 .tiff (in a)"
+            "images not read because of their format or file extension: 1 .tiff (in a)"
         ]
     );
     let dir = folder(&[("a/1.tif", tif.to_vec()), ("b/1.gif", vec![])]);
@@ -292,7 +298,7 @@ fn a_class_without_images_is_named() {
 }
 
 #[test]
-fn clutter_is_passed_over_everywhere() {
+fn clutter_is_ignored_everywhere() {
     let clutter = |dir: &Path| {
         for name in [
             ".ipynb_checkpoints/1.png",
@@ -315,12 +321,12 @@ fn clutter_is_passed_over_everywhere() {
     let split = load(dir.path()).unwrap();
     assert_eq!((&split.train, &split.test), (&clean.train, &clean.test));
     assert_eq!(split.warnings, [""; 0]);
-    assert_eq!(split.remarks[0], "left aside: 16 hidden or left by systems");
+    assert_eq!(split.remarks[0], "ignored: 16 hidden or system files");
     // A flat folder.
     let flat = ImageList::from_anything(&dir.path().join("a")).unwrap();
     assert_eq!(flat.entries.len(), 2);
     assert_eq!(flat.class_names, ["a"]);
-    // Such as it is with an empty folder, or one without images.
+    // The same with an empty subfolder, or one without images.
     put(dir.path(), "a/notes/1.txt", b"");
     let flat = ImageList::from_anything(&dir.path().join("a")).unwrap();
     assert_eq!(flat.entries.len(), 2);
@@ -389,7 +395,7 @@ fn names_are_compared_after_normalisation() {
 }
 
 #[test]
-fn names_that_differ_in_case_only_are_named() {
+fn names_that_differ_only_in_case_are_reported() {
     let dir = tree(&["train/Cat/1.png", "train/dog/1.png", "test/cat/1.png"]);
     says(
         load(dir.path()),
@@ -399,5 +405,5 @@ fn names_that_differ_in_case_only_are_named() {
     let list = ImageList::from_folder(dir.path()).unwrap();
     assert_eq!(list.class_names.len(), 4);
     assert_eq!(list.reading.warnings.len(), 2);
-    assert!(list.reading.warnings[1].contains("\"Cat\" and \"cat\" differ in case"));
+    assert!(list.reading.warnings[1].contains("\"Cat\" and \"cat\" differ only in case"));
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A list beside the images `a/0.png`, `a/1.png`, `b/0.png`.
+/// A list next to the images `a/0.png`, `a/1.png`, `b/0.png`.
 fn list(text: &str) -> (TempDir, Result<ImageList, DataError>) {
     let dir = classes(&[2, 1]);
     let file = dir.path().join("list.csv");
@@ -37,7 +37,7 @@ fn paths_may_be_absolute_and_names_have_commas() {
 }
 
 #[test]
-fn bad_rows_are_named() {
+fn invalid_rows_are_reported() {
     for (text, parts) in [
         ("", &["the columns path, label"][..]),
         (
@@ -87,7 +87,7 @@ fn a_build_without_parquet_says_so() {
 }
 
 #[test]
-fn lists_are_read_as_programs_write_them() {
+fn lists_of_common_programs_are_read() {
     let plain = "path,label\na/0.png,x\na/1.png,x\nb/0.png,y\n";
     let (_dir, expected) = list(plain);
     let expected = expected.unwrap();

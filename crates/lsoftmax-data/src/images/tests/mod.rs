@@ -1,4 +1,4 @@
-//! What people have on their disks, good and bad.
+//! Image folders and lists as users have them, valid and invalid.
 
 mod caching;
 mod decoding;
@@ -38,13 +38,13 @@ fn encoded(
     file.into_inner()
 }
 
-/// A JPEG with something to see in it.
+/// A JPEG with some content.
 fn jpeg() -> Vec<u8> {
     let bytes: Vec<u8> = (0..48 * 64 * 3).map(|i| (i * i / 7 % 251) as u8).collect();
     encoded(&bytes, [48, 64], ExtendedColorType::Rgb8, ImageFormat::Jpeg)
 }
 
-/// A folder with these files; folders are made for them.
+/// A folder with these files; subfolders are created.
 fn folder(files: &[(&str, Vec<u8>)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
@@ -59,8 +59,8 @@ fn put(dir: &Path, name: &str, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
-/// Classes `a`, `b` and so on, with so many images each: image `i` of class `c` has the value
-/// `20 c + i`.
+/// Classes `a`, `b` and so on with the given numbers of images. Image `i` of class `c` has the
+/// value `20 c + i`.
 fn classes(counts: &[u8]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (class, &count) in (0u8..).zip(counts) {

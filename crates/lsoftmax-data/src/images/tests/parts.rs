@@ -33,8 +33,8 @@ fn a_folder_is_split_by_a_share() {
         "images: 13 train / 3 test (drawn), 3 classes: a, b, c"
     );
     assert!(split.remarks[0].starts_with("1 broken images skipped: b"));
-    assert_eq!(split.remarks[1], "left aside: other files: 1 .txt");
-    assert_eq!(split.remarks[2], "1 of 3 classes have no image to test on");
+    assert_eq!(split.remarks[1], "ignored: other files: 1 .txt");
+    assert_eq!(split.remarks[2], "1 of 3 classes have no test images");
     // Drawn by the seed.
     let other = DataSource::Images.load(&SourceOptions {
         seed: 1,
@@ -53,14 +53,14 @@ fn a_folder_is_split_by_a_share() {
 }
 
 #[test]
-fn too_little_is_said_in_a_sentence() {
+fn too_little_data_is_reported_in_a_sentence() {
     says(
         load(classes(&[5]).path()),
         &["at least two classes", "one, \"a\""],
     );
     says(
         load(classes(&[1, 1, 1]).path()),
-        &["images a class must be at least 2 in some class"],
+        &["images per class must be at least 2 in some class"],
     );
     says(load(folder(&[]).path()), &["has no images"]);
     let dir = classes(&[3, 3]);
@@ -89,7 +89,7 @@ fn too_little_is_said_in_a_sentence() {
 }
 
 #[test]
-fn classes_are_kept_out_by_number_and_by_folder() {
+fn open_set_classes_are_given_by_number_and_by_folder() {
     let dir = classes(&[5; 8]);
     let load = |open_set| {
         DataSource::Images.load(&SourceOptions {
@@ -116,7 +116,7 @@ fn classes_are_kept_out_by_number_and_by_folder() {
     ]);
     let split = load(OpenSet::Folder(unseen.path().to_owned())).unwrap();
     let open_set = split.open_set.unwrap();
-    // As grey as those that are trained on.
+    // Grey, like the training images.
     assert_eq!(
         (open_set.channels, open_set.height, open_set.len()),
         (1, 4, 2)
@@ -148,7 +148,7 @@ fn generated_and_packed_sets_have_open_sets_too() {
 }
 
 #[test]
-fn train_and_test_folders_are_taken_as_they_are() {
+fn train_and_test_folders_are_used_as_given() {
     let dir = folder(&[
         ("train/a/1.png", png(1)),
         ("train/a/2.png", png(2)),
@@ -163,7 +163,7 @@ fn train_and_test_folders_are_taken_as_they_are() {
         split.summary.unwrap(),
         "images: 3 train / 1 test from train/ (train), test/ (test), 2 classes: a, b"
     );
-    assert_eq!(split.remarks, ["1 of 2 classes have no image to test on"]);
+    assert_eq!(split.remarks, ["1 of 2 classes have no test images"]);
     put(dir.path(), "test/c/1.png", &png(5));
     says(
         load(dir.path()),
@@ -172,7 +172,7 @@ fn train_and_test_folders_are_taken_as_they_are() {
 }
 
 #[test]
-fn a_list_says_what_each_image_is_for() {
+fn a_list_defines_the_part_of_each_image() {
     let dir = classes(&[3, 3, 2]);
     let file = dir.path().join("list.csv");
     let load = |text: &str, open_set| {
@@ -232,7 +232,7 @@ fn a_list_says_what_each_image_is_for() {
 }
 
 #[test]
-fn classes_of_a_list_of_names_are_left_out() {
+fn classes_in_an_exclude_list_are_left_out() {
     let dir = classes(&[5, 5, 5]);
     let names = dir.path().join("exclude.txt");
     std::fs::write(&names, "b\nnobody\n").unwrap();
@@ -245,7 +245,7 @@ fn classes_of_a_list_of_names_are_left_out() {
     let split = with(names.clone()).unwrap();
     assert_eq!(split.train.class_names, ["a", "c"]);
     assert_eq!(split.train.class_counts(), [4, 4]);
-    // Images keep their classes: those of a class have values of their own.
+    // Images keep their classes: each class has its own values.
     let all = load(dir.path()).unwrap().train;
     let of = |data: &crate::Dataset, class: u32| -> Vec<u8> {
         let values = values(data).into_iter().zip(data.labels());
@@ -273,7 +273,7 @@ fn classes_of_a_list_of_names_are_left_out() {
 }
 
 #[test]
-fn every_part_knows_the_files_of_its_images() {
+fn every_part_has_the_origins_of_its_images() {
     let dir = classes(&[6; 6]);
     let split = DataSource::Images.load(&SourceOptions {
         open_set: Some(OpenSet::Classes(2)),

@@ -57,7 +57,7 @@ fn reads_the_faces_of_orl() {
     let data = decoded.unwrap().dataset;
     assert_eq!(data.class_counts(), [10; 40]);
     assert_eq!((data.channels, data.height, data.width), (1, 112, 92));
-    // At the size that they have, nothing changes: the bytes of the file.
+    // At the original size the bytes are those of the file.
     let file = fs::read(&list.entries[7].path).unwrap();
     assert_eq!(data.image(7), &file[file.len() - 112 * 92..]);
 }

@@ -1,4 +1,4 @@
-//! What a run knows of its images, and what is seen when they change.
+//! The recorded images of a run, and the detection of changes.
 
 use super::*;
 use crate::source::{DataSource, OpenSet, SameNames, SourceOptions};
@@ -54,7 +54,7 @@ fn changed(before: &RunImages, options: &SourceOptions, expected: &str) {
 }
 
 #[test]
-fn a_table_holds_all_of_it() {
+fn a_table_stores_everything() {
     let dir = classes(&[6, 6, 6, 4]);
     put(dir.path(), "a/ü, \"x\".png", &png(99));
     let options = SourceOptions {
@@ -94,12 +94,12 @@ fn a_table_holds_all_of_it() {
 }
 
 #[test]
-fn changes_of_a_folder_with_parts_are_named() {
+fn changes_of_a_folder_with_parts_are_reported() {
     let dir = in_parts();
     let (path, options) = (dir.path(), options(dir.path()));
     let before = record(&options);
     changed(&before, &options, "");
-    // Exchanged between classes, within one, and between the parts.
+    // Swapped between classes, within one, and between the parts.
     for (one, other) in [
         ("train/a/1.png", "train/b/1.png"),
         ("train/a/1.png", "train/a/2.png"),
@@ -114,7 +114,7 @@ fn changes_of_a_folder_with_parts_are_named() {
         assert!(found.contains(one) || found.contains(other), "{found}");
         swap(path, one, other);
     }
-    // Another image under the same name.
+    // Another image with the same name.
     put(path, "test/b/1.png", &png(200));
     changed(&before, &options, "1 with other content (test/b/1.png)");
     put(path, "test/b/1.png", &png(60));
@@ -133,7 +133,7 @@ fn changes_of_a_folder_with_parts_are_named() {
     let moved = "1 no longer there (train/a/3.png, now test/a/3.png), 1 new (test/a/3.png)";
     changed(&before, &options, moved);
     fs::rename(path.join("test/a/3.png"), path.join("train/a/3.png")).unwrap();
-    // A class of another name.
+    // A class with another name.
     for part in ["train", "test"] {
         fs::rename(path.join(part).join("a"), path.join(part).join("A")).unwrap();
     }
@@ -146,7 +146,7 @@ fn changes_of_a_folder_with_parts_are_named() {
 }
 
 #[test]
-fn changes_of_a_list_and_of_a_drawn_split_are_named() {
+fn changes_of_a_list_and_of_a_drawn_split_are_reported() {
     let dir = classes(&[4, 4]);
     let rows = [
         "a/0.png,a,train",
@@ -188,13 +188,13 @@ fn changes_of_a_list_and_of_a_drawn_split_are_named() {
         "{found}"
     );
 
-    // Where the split is drawn, an image more deals all of them anew; only it is named.
+    // If the split is drawn, one more image redraws all of them; only the new one is reported.
     let folder = classes(&[9, 9]);
     let drawn = options(folder.path());
     let before = record(&drawn);
     put(folder.path(), "a/77.png", &png(99));
     changed(&before, &drawn, "1 new (a/77.png)");
-    // Unless it changes nothing: the list is read up to here.
+    // Unless it changes nothing: only these rows of the list are used.
     write(&rows);
     let few = SourceOptions {
         train_samples: Some(4),
@@ -220,7 +220,7 @@ fn the_recorded_test_part_is_found_again() {
     };
     let test = load(&options(dir.path())).test;
     assert_eq!(select().unwrap(), test);
-    // Whatever is added.
+    // Regardless of added images.
     put(dir.path(), "a/.0.png", &png(1));
     put(dir.path(), "a/00.png", &png(201));
     put(dir.path(), "c/00.png", &png(202));
@@ -237,7 +237,7 @@ fn the_recorded_test_part_is_found_again() {
     assert!(!before.are_in_list(&list()));
     swap(dir.path(), &paths[0], &paths[paths.len() - 1]);
     fs::remove_file(dir.path().join(&paths[0])).unwrap();
-    assert_eq!(select().unwrap_err(), format!("1 not there ({})", paths[0]));
+    assert_eq!(select().unwrap_err(), format!("1 missing ({})", paths[0]));
 }
 
 #[test]
@@ -265,7 +265,7 @@ fn classes_are_matched_by_name() {
             names(&["a", "c", "jos\u{e9}"]),
             "did you mean \"jos\u{e9}\"?",
         ),
-        (names(&["x", "y"]), "nor are 2 other classes"),
+        (names(&["x", "y"]), "and 2 others"),
     ] {
         let message = data.relabelled(&known).unwrap_err().to_string();
         assert!(message.contains(says), "{message}");
@@ -273,10 +273,10 @@ fn classes_are_matched_by_name() {
 }
 
 #[test]
-fn identical_images_in_two_parts_or_classes_are_named() {
+fn identical_images_in_two_parts_or_classes_are_reported() {
     let dir = in_parts();
     assert_eq!(load(&options(dir.path())).warnings, [""; 0]);
-    // A training image tested on.
+    // A training image in the test part.
     put(dir.path(), "test/a/copy.png", &png(10));
     let warnings = load(&options(dir.path())).warnings;
     let [warning] = &warnings[..] else {
@@ -304,10 +304,10 @@ fn identical_images_in_two_parts_or_classes_are_named() {
         assert!(warning.contains(name), "{warning}");
         fs::remove_file(dir.path().join(name)).unwrap();
     }
-    // Copies within a class do no harm, as long as they are not tested on.
+    // Copies within a class are harmless unless they are tested on.
     put(dir.path(), "train/a/9.png", &png(10));
     assert_eq!(load(&options(dir.path())).warnings, [""; 0]);
-    // By a list, under another class in the test part: both.
+    // In a list, under another class in the test part: both warnings.
     let rows = "path,label,split\ntrain/a/1.png,a,train\ntrain/b/1.png,b,train\nt.png,b,test\n";
     put(dir.path(), "t.png", &png(0));
     put(dir.path(), "list.csv", rows.as_bytes());
@@ -333,13 +333,13 @@ fn an_open_set_has_other_classes_and_other_images() {
     says(
         with(unseen.path(), SameNames::Refuse),
         &[
-            "1 of 2 with names of trained classes, \"b\" for one",
+            "1 of 2 with names of trained classes, such as \"b\"",
             "--open-set-same-names different",
         ],
     );
     let split = with(unseen.path(), SameNames::Different).unwrap();
     assert_eq!((split.same_names, split.warnings.len()), (1, 0));
-    // A trained image is refused either way, under whatever name.
+    // A trained image is rejected in both cases, under any name.
     put(unseen.path(), "y/new.png", &png(21));
     for same_names in [SameNames::Refuse, SameNames::Different] {
         fs::rename(unseen.path().join("b"), unseen.path().join("z")).ok();
@@ -349,7 +349,7 @@ fn an_open_set_has_other_classes_and_other_images() {
             &["1 of 4 images that are, first y/new.png (class y), identical to b/1.png"],
         );
     }
-    // Of a list, by its rows as well.
+    // The same for the rows of a list.
     let rows = "path,label,split\na/0.png,a,train\nb/0.png,b,train\na/1.png,a,test\n\
         b/1.png,b,test\ncopy.png,c,open-set\n";
     put(dir.path(), "copy.png", &png(20));
@@ -360,12 +360,12 @@ fn an_open_set_has_other_classes_and_other_images() {
         &["first copy.png (class c), identical to b/0.png (class b)"],
     );
     fs::remove_file(dir.path().join("copy.png")).unwrap();
-    // Two classes of the open set with one image.
+    // The same image in two classes of the open set.
     put(unseen.path(), "y/new.png", &png(203));
     let warnings = with(unseen.path(), SameNames::Refuse).unwrap().warnings;
     let pair = "in two classes: x/1.png (class x) and y/new.png (class y)";
     assert!(warnings[0].contains(pair), "{warnings:?}");
-    // The same pixels in another format are named.
+    // The same pixels in another format are reported.
     let bmp = encoded(&[40; 64], [8, 8], ExtendedColorType::L8, ImageFormat::Bmp);
     put(unseen.path(), "y/new.png", &bmp);
     let warnings = with(unseen.path(), SameNames::Refuse).unwrap().warnings;
@@ -376,7 +376,7 @@ fn an_open_set_has_other_classes_and_other_images() {
 }
 
 #[test]
-fn trained_images_are_known_in_another_format_too() {
+fn trained_images_are_detected_in_another_format_too() {
     let dir = classes(&[6, 6]);
     let images = record(&options(dir.path()));
     let trained = images.of(RunPart::Train).next().unwrap();
@@ -398,7 +398,7 @@ fn trained_images_are_known_in_another_format_too() {
     let warning = images.refuse_in(&read(), other.path()).unwrap().unwrap();
     let pair = format!("1 of them (x/1.bmp and {} of the class", trained.path);
     assert!(warning.contains(&pair), "{warning}");
-    // The very file.
+    // The same file.
     fs::copy(dir.path().join(trained.path), other.path().join("x/2.png")).unwrap();
     let message = images
         .refuse_in(&read(), other.path())
@@ -414,7 +414,7 @@ fn trained_images_are_known_in_another_format_too() {
     let data = list.decode(&small()).unwrap().dataset;
     assert_eq!(images.refuse_in(&data, other.path()).unwrap(), None);
     assert_eq!(images.trained_on(&data), (0, None));
-    // A list of an older version has no digests of pixels.
+    // A table of an older version has no digests of pixels.
     let csv = String::from_utf8(images.to_csv().unwrap()).unwrap();
     let cut = |line: &str| line.rsplit_once(',').unwrap().0.to_owned();
     let old: Vec<String> = csv.lines().map(cut).collect();

@@ -1,10 +1,10 @@
-"""Makes the tables that the tests of parquet_file read.
+"""Generates the tables for the tests of parquet_file.
 
     pip install pyarrow==26.0.1
     python3 tables.py
 
-It writes kinds, header, twice, bad, bomb, list and a file for each compression and way of writing strings beside itself,
-and `deep`, whose schema is nested 3,000 groups deep.
+Writes next to this script: kinds, header, twice, bad, bomb, list, a file for each compression and
+string encoding, and `deep`, whose schema has 3,000 nested groups.
 """
 
 import datetime
@@ -68,7 +68,7 @@ def varint(number):
 
 
 def deep(groups):
-    """A file whose footer holds only a schema of groups within each other (Thrift's compact protocol)."""
+    """A file whose footer holds only a schema of nested groups (Thrift's compact protocol)."""
     # Named `g`, with one child.
     group = b"\x48\x01g\x15" + varint(2) + b"\x00"
     leaf = b"\x15" + varint(2) + b"\x38\x01g\x00"

@@ -1,18 +1,19 @@
-//! Closed-set metrics against a naive program that sorts.
+//! Closed-set metrics against a naive implementation that sorts.
 
-use lsoftmax_metrics::{ClosedSet, Matrix, argmax, top1_error_percent, topk_error_percent};
+use crate::closed_set::{argmax, topk_error_percent};
+use crate::{ClosedSet, Matrix, top1_error_percent};
 use proptest::prelude::*;
 
 const CLASSES: usize = 6;
 
-/// Classes from the largest logit to the smallest, equal ones in the order of their index.
+/// Classes from the largest logit to the smallest, ties in the order of their index.
 fn ranking(row: &[f32]) -> Vec<usize> {
     let mut classes: Vec<usize> = (0..row.len()).collect();
     classes.sort_by(|&a, &b| row[b].partial_cmp(&row[a]).unwrap());
     classes
 }
 
-/// Logits of few different values, so that ties are common.
+/// Logits with few distinct values, so that ties are common.
 fn samples() -> impl Strategy<Value = (Vec<f32>, Vec<usize>)> {
     (1_usize..20).prop_flat_map(|rows| {
         (
