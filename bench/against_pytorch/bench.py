@@ -37,13 +37,21 @@ class Worker:
     seconds: list[float] = field(default_factory=list)
     memory: int | None = None
     count: int = 1
+    sent: int = 0
     # Of a step, by the device's own clock: graphics processors only.
     device_seconds: float | None = None
 
     def steps(self, count: int, timed: bool = True, profile: bool = False) -> None:
+        self.send(count, profile)
+        self.receive(timed, profile)
+
+    def send(self, count: int, profile: bool = False) -> None:
+        self.sent = count
         command = {"steps": count, "profile": profile}
         self.process.stdin.write(json.dumps(command) + "\n")
         self.process.stdin.flush()
+
+    def receive(self, timed: bool = True, profile: bool = False) -> None:
         line = self.process.stdout.readline()
         if not line:
             raise RuntimeError(f"{self.name} ended with status {self.process.wait()}")
@@ -51,7 +59,7 @@ class Worker:
         self.values += answer["values"]
         self.memory = answer["memory"]
         if profile and answer.get("device_seconds"):
-            self.device_seconds = answer["device_seconds"] / count
+            self.device_seconds = answer["device_seconds"] / self.sent
         if timed:
             self.seconds += answer["seconds"]
 

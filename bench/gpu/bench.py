@@ -89,12 +89,18 @@ class Bench:
         self.device = arguments.device
         self.rounds = 1 if arguments.quick else arguments.rounds
         self.quick = arguments.quick
+        self.sides = arguments.sides
+        self.networks = arguments.networks or (NETWORKS[:1] if arguments.quick else NETWORKS)
+        self.classes = arguments.classes or (CLASSES[:2] if arguments.quick else CLASSES)
         threads = str(len(os.sched_getaffinity(0)))
         self.environment = os.environ | {
             "OMP_NUM_THREADS": threads,
             "RAYON_NUM_THREADS": threads,
             "TORCH_DEVICE": "cuda",
         }
+
+    def chosen(self, sides: list[str]) -> list[str]:
+        return [side for side in sides if self.sides is None or side in self.sides]
 
     def start(self, name: str, arguments: list[str]) -> Worker:
         if name.startswith(OURS):
@@ -113,13 +119,17 @@ class Bench:
         values are not those of the first, are left out.
         """
         with contextlib.ExitStack() as stack:
+            started: dict[str, Worker] = {}
+            for name, arguments in sides.items():
+                worker = started[name] = self.start(name, arguments)
+                stack.callback(worker.stop)
+                # All of them compile and tune side by side.
+                worker.send(check)
             workers: dict[str, Worker] = {}
             reference = None
-            for name, arguments in sides.items():
-                worker = self.start(name, arguments)
-                stack.callback(worker.stop)
+            for name, worker in started.items():
                 try:
-                    worker.steps(check, timed=False)
+                    worker.receive(timed=False)
                     # Compilers, tuners and allocators are at work in the first steps.
                     worker.steps(3, timed=False)
                     worker.steps(3)
@@ -206,12 +216,12 @@ def rows_of(workers: dict[str, Worker], place: list[str], work) -> list[list[str
 
 def train(bench: Bench, card: Card) -> list[dict]:
     results, rows = [], []
-    for network in NETWORKS[:1] if bench.quick else NETWORKS:
+    for network in bench.networks:
         print(f"train {network}, batch {BATCH} ...", file=sys.stderr)
         with tempfile.TemporaryDirectory() as folder:
             subprocess.run([bench.ours, "prepare", network, str(BATCH), folder], check=True)
             work = 3 * 2 * BATCH * multiply_adds(model_info(Path(folder) / "model.safetensors"))
-            sides = {name: ["train", folder] for name in [*TRAINING, OURS]}
+            sides = {name: ["train", folder] for name in [*bench.chosen(TRAINING), OURS]}
             sides[OURS_BF16] = ["train", folder, "--precision", "bf16"]
             workers = bench.case(sides, 3, 2e-3)
 
@@ -229,11 +239,11 @@ def train(bench: Bench, card: Card) -> list[dict]:
 
 def head(bench: Bench, card: Card) -> list[dict]:
     results, rows = [], []
-    for classes in CLASSES[:2] if bench.quick else CLASSES:
+    for classes in bench.classes:
         for m, loss in [(1, "softmax"), (4, "L-Softmax m = 4, λ = 5")]:
             print(f"{loss}, {classes} classes ...", file=sys.stderr)
             arguments = ["head", *map(str, [BATCH, FEATURE, classes, m, 5.0])]
-            workers = bench.case({side: arguments for side in [*HEAD, OURS]}, 2, 1e-3)
+            workers = bench.case({side: arguments for side in [*bench.chosen(HEAD), OURS]}, 2, 1e-3)
             # Three products; weights are read twice, their gradient written once.
             flops = 3 * 2 * BATCH * FEATURE * classes
             moved = 3 * 4 * FEATURE * classes
@@ -255,6 +265,9 @@ def main() -> None:
     parser.add_argument("--ours", required=True, help="the program of our side (`run` gives it)")
     parser.add_argument("--device", default="vulkan", help="where ours computes")
     parser.add_argument("--only", choices=["train", "head"])
+    parser.add_argument("--sides", nargs="+", help="PyTorch's sides, such as eager-tf32; or all")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS)
+    parser.add_argument("--classes", nargs="+", type=int)
     parser.add_argument("--quick", action="store_true", help="one round of the small cases")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, help="write all figures there, as JSON")
