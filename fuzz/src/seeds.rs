@@ -2,9 +2,11 @@
 //! golden files of the tests.
 
 use lsoftmax_data::npy;
+use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
+use lsoftmax_record::NetworkChoice;
 use lsoftmax_train::{
-    Checkpoint, DeviceChoice, Experiment, Gallery, NetworkChoice, NetworkSpec, Normalisation,
-    Observer, Settings, Stage, TrainError, Trained, load_data, train,
+    Checkpoint, DeviceChoice, Experiment, Gallery, Observer, Settings, TrainError, Trained,
+    load_data, train,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -159,7 +161,7 @@ fn settings() -> Settings {
                 pool: true,
             }],
             feature: 3,
-            normalisation: Normalisation::Batch,
+            normalisation: NormLayer::Batch,
         })),
         evaluations: Some(1),
         ..Settings::default()

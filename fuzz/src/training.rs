@@ -2,10 +2,9 @@
 
 use crate::scratch::file;
 use lsoftmax_metrics::Matrix;
-use lsoftmax_train::{
-    Checkpoint, DeviceChoice, Experiment, Gallery, Model, NetworkSpec, Settings, TrainError,
-    parse_settings,
-};
+use lsoftmax_networks::NetworkSpec;
+use lsoftmax_record::parse_settings;
+use lsoftmax_train::{Checkpoint, DeviceChoice, Experiment, Gallery, Model, Settings, TrainError};
 use std::path::Path;
 
 pub(crate) fn experiment(bytes: &[u8]) {

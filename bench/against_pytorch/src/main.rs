@@ -31,7 +31,7 @@ enum Case {
     /// Steps of a training.
     Train {
         dir: PathBuf,
-        #[arg(long, default_value = "f32")]
+        #[arg(long, default_value = "f32", value_parser = precision)]
         precision: Precision,
     },
     /// Features of images, in evaluation mode.
@@ -44,6 +44,10 @@ enum Case {
         m: u32,
         lambda: f64,
     },
+}
+
+fn precision(name: &str) -> Result<Precision, String> {
+    Precision::named(name).ok_or_else(|| format!("expected f32, bf16 or f16, found {name:?}"))
 }
 
 fn main() -> anyhow::Result<()> {

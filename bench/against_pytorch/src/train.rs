@@ -7,7 +7,8 @@ use lsoftmax::{Annealing, Loss};
 use lsoftmax_data::Preprocessing;
 use lsoftmax_data::npy::{self, Values};
 use lsoftmax_data::random::Rng;
-use lsoftmax_train::{Learner, Model, ModelInfo, NetworkSpec, Precision, TrainBatch};
+use lsoftmax_networks::NetworkSpec;
+use lsoftmax_train::{Learner, Model, ModelInfo, Precision, TrainBatch, check_precision};
 use std::path::Path;
 
 const BATCHES: usize = 10;
@@ -80,7 +81,7 @@ impl Batches {
 }
 
 pub(crate) fn run(dir: &Path, precision: Precision, device: &Device) -> anyhow::Result<()> {
-    precision.check(device)?;
+    check_precision(precision, device)?;
     let baseline = worker::baseline(device);
     let batches = Batches::read(dir)?;
     let device = device.clone().autodiff();

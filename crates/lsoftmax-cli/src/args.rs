@@ -2,7 +2,8 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lsoftmax_data::SameNames;
-use lsoftmax_train::{DeviceChoice, Settings, TrainError, read_settings};
+use lsoftmax_record::{RecordError, Settings, read_settings};
+use lsoftmax_train::DeviceChoice;
 use std::path::PathBuf;
 
 /// Large-margin softmax: train, compare, evaluate, plot.
@@ -100,7 +101,7 @@ pub(crate) struct TrainOrResume {
 
 impl Train {
     /// The settings of the experiment file, if there is one.
-    pub(crate) fn file(&self) -> Result<Settings, TrainError> {
+    pub(crate) fn file(&self) -> Result<Settings, RecordError> {
         self.config
             .as_deref()
             .map_or_else(|| Ok(Settings::default()), read_settings)

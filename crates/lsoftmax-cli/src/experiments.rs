@@ -1,7 +1,9 @@
 //! The experiment files of the paper's tables, which the program carries with it.
 
 use anyhow::{Context as _, bail};
-use lsoftmax_train::{Settings, nearest, parse_settings, read_settings};
+use lsoftmax_record::{parse_settings, read_settings};
+use lsoftmax_spec::names::nearest;
+use lsoftmax_train::Settings;
 use std::path::Path;
 
 /// A table: its name, and a file for each row.

@@ -2,10 +2,11 @@
 
 use crate::output;
 use lsoftmax_data::Dataset;
+use lsoftmax_record::{Mistake, Neighbourhood, Verification};
 use lsoftmax_report::{
     ImageStrip, OpenSetRow, OpenSetSection, RocCurve, ScoreHistogram, StripRow, Thumbnail,
 };
-use lsoftmax_train::{Mistake, Neighbourhood, OpenSetEvaluation, Verification};
+use lsoftmax_train::OpenSetEvaluation;
 use std::fmt::Write as _;
 
 const HEADER: [&str; 10] = [

@@ -7,13 +7,12 @@ use crate::output;
 use anyhow::Context as _;
 use lsoftmax_data::shell::quoted;
 use lsoftmax_data::{Dataset, atomic_write};
+use lsoftmax_record::{Best, DataSummary};
 use lsoftmax_report::{
     Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, OpenSetSection, Report,
     RunDetail, RunSummary, confusion_svg, feature_svg, page, pictures,
 };
-use lsoftmax_train::{
-    Best, DataSummary, Divergence, Evaluation, Experiment, OpenSetEvaluation, Outcome, REPORT_FILE,
-};
+use lsoftmax_train::{Divergence, Evaluation, Experiment, OpenSetEvaluation, Outcome, REPORT_FILE};
 use serde::Serialize;
 use std::path::Path;
 

@@ -1,7 +1,8 @@
 //! The paper's tables with our figures beside the published ones.
 
 use crate::output::{self, spread};
-use lsoftmax_train::{Experiment, Outcome, Published};
+use lsoftmax_record::Published;
+use lsoftmax_train::{Experiment, Outcome};
 use serde::Serialize;
 
 /// One training of a row.

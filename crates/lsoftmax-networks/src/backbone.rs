@@ -5,10 +5,8 @@ use crate::layers::{BatchNorm, Block, Feature};
 use crate::ops::{self, Geometry, Prepared};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use lsoftmax_spec::network::{
-    CONVS_OF_A_UNIT, NetworkSpec, NormLayer, SpecError, pooled_size,
-};
 use lsoftmax_spec::Precision;
+use lsoftmax_spec::network::{CONVS_OF_A_UNIT, NetworkSpec, NormLayer, SpecError, pooled_size};
 
 /// First slope of a `PReLU`, as in Caffe and PyTorch.
 const SLOPE: f32 = 0.25;

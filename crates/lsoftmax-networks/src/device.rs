@@ -174,8 +174,25 @@ pub fn is_graphics(device: &Device) -> bool {
     matches!(inner.as_dispatch(), DispatchDevice::Cube(_))
 }
 
+/// Whether it is a graphics processor: never, in a build without their backends.
 #[cfg(not(feature = "_gpu"))]
 pub fn is_graphics(_device: &Device) -> bool {
+    false
+}
+
+/// Whether it is an NVIDIA card through CUDA.
+#[cfg(feature = "cuda")]
+pub(crate) fn is_cuda(device: &Device) -> bool {
+    use burn::backend::{CubeDevice, DispatchDevice};
+    let inner = device.clone().without_autodiff();
+    matches!(
+        inner.as_dispatch(),
+        DispatchDevice::Cube(CubeDevice::Cuda(_))
+    )
+}
+
+#[cfg(not(feature = "cuda"))]
+pub(crate) fn is_cuda(_device: &Device) -> bool {
     false
 }
 

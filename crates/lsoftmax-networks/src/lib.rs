@@ -29,11 +29,11 @@ pub use backbone::Backbone;
 pub use device::{DeviceChoice, DeviceError, check_default_device, is_graphics};
 pub use init::class_weights;
 pub use layers::{BatchNorm, Block, Feature};
+pub use lsoftmax_spec::Precision;
 pub use lsoftmax_spec::network::{
     Bytes, MOST_ACTIVATIONS, NetworkSpec, NormLayer, SpecError, Stage, pooled_size,
 };
-pub use lsoftmax_spec::Precision;
-pub use ops::{Descent, descend};
 #[cfg(feature = "_gpu")]
 pub use ops::{DRAW, Frame, render};
+pub use ops::{Descent, descend};
 pub use precision::trains_in;

@@ -240,7 +240,13 @@ impl Experiment {
             Some("raise-lambda") => OnDivergence::RaiseLambda {
                 recoveries: settings.recoveries.unwrap_or(3),
             },
-            Some(other) => return Err(RecordError::unknown_name("on-divergence", ON_DIVERGENCE, other)),
+            Some(other) => {
+                return Err(RecordError::unknown_name(
+                    "on-divergence",
+                    ON_DIVERGENCE,
+                    other,
+                ));
+            }
         };
         Ok(Self {
             data,
@@ -484,7 +490,8 @@ pub fn loss_of(
 ) -> Result<Loss, RecordError> {
     let multiplier = || {
         let m = margin.unwrap_or(4.0);
-        if m.fract() == 0.0 && (1.0..=f64::from(lsoftmax_spec::margin::MAX_MULTIPLIER)).contains(&m) {
+        if m.fract() == 0.0 && (1.0..=f64::from(lsoftmax_spec::margin::MAX_MULTIPLIER)).contains(&m)
+        {
             Ok(m as u32)
         } else {
             Err(RecordError::setting(
@@ -534,7 +541,11 @@ pub fn loss_of(
                     m3,
                 },
                 Some(other) => {
-                    return Err(RecordError::setting("margins", "three numbers", other.len()));
+                    return Err(RecordError::setting(
+                        "margins",
+                        "three numbers",
+                        other.len(),
+                    ));
                 }
             }
         }

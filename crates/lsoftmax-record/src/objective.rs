@@ -171,7 +171,13 @@ pub(crate) fn resolve(settings: &Settings) -> Result<(Loss, Option<MetricTerm>),
             }
             (MetricLoss::Center { rate: 0.5 }, CENTER_WEIGHT)
         }
-        other => return Err(RecordError::unknown_name("the loss after +", METRIC_LOSSES, other)),
+        other => {
+            return Err(RecordError::unknown_name(
+                "the loss after +",
+                METRIC_LOSSES,
+                other,
+            ));
+        }
     };
     let weight = settings.pair_weight.unwrap_or(weight);
     if !(weight > 0.0 && weight <= 1e6) {
@@ -212,7 +218,7 @@ pub(crate) fn write(loss: Loss, pairs: Option<&MetricTerm>, settings: &mut Setti
 }
 
 /// The name in files and on the command line: `softmax+contrastive`.
-pub fn name(loss: Loss, pairs: Option<&MetricTerm>) -> String {
+pub(crate) fn name(loss: Loss, pairs: Option<&MetricTerm>) -> String {
     match pairs {
         None => loss.name().to_owned(),
         Some(pairs) if pairs.alone => pairs.loss.name().to_owned(),
@@ -221,7 +227,7 @@ pub fn name(loss: Loss, pairs: Option<&MetricTerm>) -> String {
 }
 
 /// The name for people: `softmax + contrastive`.
-pub fn label(loss: Loss, pairs: Option<&MetricTerm>) -> String {
+pub(crate) fn label(loss: Loss, pairs: Option<&MetricTerm>) -> String {
     match pairs {
         None => loss.to_string(),
         Some(pairs) if pairs.alone => pairs.loss.to_string(),

@@ -19,9 +19,6 @@ pub enum Precision {
     F16,
 }
 
-/// The names that `--precision` knows.
-const PRECISIONS: &[&str] = &["f32", "bf16", "f16"];
-
 impl Precision {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::F32, Self::Bf16, Self::F16];
@@ -37,7 +34,9 @@ impl Precision {
 
     /// The precision of this name.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|precision| precision.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|precision| precision.name() == name)
     }
 }
 

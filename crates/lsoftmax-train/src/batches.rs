@@ -120,10 +120,10 @@ impl Iterator for Batches {
 mod resident {
     use super::{Batches, TrainBatch, label_tensor, numbers};
     use crate::error::TrainError;
-    use lsoftmax_networks::{DRAW, Frame, render};
     use burn::backend::DispatchDevice;
     use burn::tensor::{Device, Int, Tensor, TensorData};
     use lsoftmax_data::{Dataset, Draw, Draws, LoadPlan, Preprocessing};
+    use lsoftmax_networks::{DRAW, Frame, render};
 
     /// Steps whose draws go to the device together.
     const AHEAD: usize = 64;

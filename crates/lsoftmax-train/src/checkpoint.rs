@@ -1,13 +1,13 @@
 //! A training in the middle, as one file.
 
 use crate::error::TrainError;
-use crate::model::{Model, ModelInfo};
-use crate::number;
+use crate::model::Model;
 use crate::sgd::{are_finite, check_record};
 use crate::tensor_file::{Header, TensorFile};
-use crate::training::{Frame, Progress, Window};
+use crate::training::Window;
 use burn::tensor::Device;
 use lsoftmax::RunningSignal;
+use lsoftmax_record::{Best, Frame, ModelInfo, Progress};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -213,11 +213,11 @@ pub(crate) mod tests {
     use super::*;
     use crate::batches::TrainBatch;
     use crate::learner::Learner;
-    use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
     use burn::tensor::{Bytes, DType};
     use burn_pack::{Reader, Scalar, Tensor, Writer};
     use lsoftmax::{Annealing, Loss};
     use lsoftmax_data::Preprocessing;
+    use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
     use std::collections::BTreeMap;
 
     /// A checkpoint after one step of a small model.

@@ -1,9 +1,11 @@
-use lsoftmax_networks::{DeviceError, SpecError};
 use lsoftmax_data::shell::quoted_path;
+use lsoftmax_networks::{DeviceError, SpecError};
+use lsoftmax_record::RecordError;
 use std::path::PathBuf;
 
 /// What can go wrong between an experiment file and a trained model.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainError {
     /// A file that cannot be read or written.
     #[error("cannot {action} {path}: {source}")]
@@ -14,34 +16,6 @@ pub enum TrainError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
-    },
-    /// Text that is no TOML or JSON of the expected form.
-    #[error("{path}: {message}")]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        message: String,
-    },
-    /// A key that no experiment has.
-    #[error("{path}: there is no setting {key:?}{}", nearest.map_or_else(String::new, |n| format!("; did you mean {n:?}?")))]
-    UnknownKey {
-        /// The file.
-        path: PathBuf,
-        /// The key found.
-        key: String,
-        /// The nearest one that exists.
-        nearest: Option<&'static str>,
-    },
-    /// A setting outside its range.
-    #[error("{name} must be {expected}, found {found}")]
-    Setting {
-        /// The setting.
-        name: &'static str,
-        /// What it may be.
-        expected: String,
-        /// What it was.
-        found: String,
     },
     /// A run folder that exists already.
     #[error("the run folder {0} exists already; name another with --out, or remove it")]
@@ -158,6 +132,9 @@ pub enum TrainError {
     /// The network does not suit the images.
     #[error(transparent)]
     Network(#[from] SpecError),
+    /// An experiment, or a file of one.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// An open set that is too small for its figures.
     #[error(
         "the open set has {classes} classes, {with_two_images} of them with two images or more: its \
@@ -195,10 +172,6 @@ impl TrainError {
         expected: impl Into<String>,
         found: impl std::fmt::Display,
     ) -> Self {
-        Self::Setting {
-            name,
-            expected: expected.into(),
-            found: found.to_string(),
-        }
+        RecordError::setting(name, expected, found).into()
     }
 }

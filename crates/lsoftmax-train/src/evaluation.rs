@@ -6,8 +6,8 @@ use crate::model::Model;
 use crate::stop::Stop;
 use burn::tensor::Tensor;
 use lsoftmax_data::{Dataset, MemoryLayout};
-use lsoftmax_record::{Evaluation, ModelInfo};
 use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix, unit_rows};
+use lsoftmax_record::{Evaluation, ModelInfo};
 use std::f64::consts::PI;
 
 /// Images at a time, if they are not large.

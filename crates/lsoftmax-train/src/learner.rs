@@ -2,15 +2,17 @@
 
 use crate::batches::TrainBatch;
 use crate::error::TrainError;
-use crate::model::{Model, ModelInfo};
-use crate::objective::{PairTerm, Pairs};
-use lsoftmax_networks::Precision;
+use crate::model::Model;
+use crate::objective::Pairs;
 use crate::sgd::Sgd;
 use crate::tensor_file::TensorFile;
 use burn::module::ParamGroup;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData, Transaction};
 use lsoftmax::{Annealing, RunningSignal};
+use lsoftmax_networks::Precision;
+use lsoftmax_record::{MetricTerm, ModelInfo};
+use std::sync::Arc;
 
 /// Where a checkpoint has the centres of center loss.
 const CENTERS: &str = "center.centers";
@@ -33,6 +35,7 @@ pub struct Forward {
     pub loss: Tensor<1>,
     targets: Tensor<2>,
     labels: Tensor<1, Int>,
+    host_labels: Arc<[u32]>,
 }
 
 /// The numbers of a step, on its device.
@@ -40,6 +43,7 @@ pub struct Forward {
 pub struct StepNumbers {
     loss: Tensor<1>,
     targets: Tensor<2>,
+    labels: Arc<[u32]>,
 }
 
 /// The numbers of a step.
@@ -49,6 +53,8 @@ pub struct TargetNumbers {
     pub loss: f64,
     /// A row for each sample: cosine, feature norm, norm of the own class weight, confidence.
     pub targets: Vec<f32>,
+    /// The labels of the batch.
+    pub labels: Arc<[u32]>,
 }
 
 impl TargetNumbers {
@@ -65,6 +71,7 @@ impl Forward {
         StepNumbers {
             loss: self.loss.clone().detach(),
             targets: self.targets.clone(),
+            labels: self.host_labels.clone(),
         }
     }
 }
@@ -72,12 +79,15 @@ impl Forward {
 impl StepNumbers {
     /// Reads the numbers of several steps, in one wait for the device.
     pub fn read(steps: Vec<Self>) -> Vec<TargetNumbers> {
+        let labels: Vec<_> = steps.iter().map(|step| step.labels.clone()).collect();
         let all = steps.into_iter().fold(Transaction::default(), |all, step| {
             all.register(step.loss).register(step.targets)
         });
         let all = all.execute();
         all.chunks_exact(2)
-            .map(|step| TargetNumbers {
+            .zip(labels)
+            .map(|(step, labels)| TargetNumbers {
+                labels,
                 loss: step[0].iter::<f64>().next().unwrap_or(f64::NAN),
                 targets: step[1].iter::<f32>().collect(),
             })
@@ -132,7 +142,7 @@ impl Learner {
     ///
     /// # Errors
     /// A number of it that is out of range.
-    pub fn with_pairs(mut self, term: Option<PairTerm>) -> Result<Self, TrainError> {
+    pub fn with_pairs(mut self, term: Option<MetricTerm>) -> Result<Self, TrainError> {
         let [classes, feature] = self.model.head.weight.dims();
         self.pairs = term
             .map(|term| Pairs::new(term, classes, feature, &self.device))
@@ -238,6 +248,7 @@ impl Learner {
             loss,
             targets: out.targets,
             labels,
+            host_labels: host_labels.into(),
         })
     }
 

@@ -18,17 +18,14 @@ mod batches;
 mod checkpoint;
 mod error;
 mod evaluation;
-mod experiment;
 mod gallery;
-mod image_choice;
+mod image_options;
 mod learner;
 mod memory;
 mod model;
-mod number;
 mod objective;
 mod open_set;
 mod run_folder;
-mod settings;
 mod sgd;
 mod stop;
 mod tensor_file;
@@ -38,40 +35,30 @@ mod training;
 mod watch;
 
 pub use batches::TrainBatch;
-pub use checkpoint::{Best, Checkpoint, Snapshot};
+pub use checkpoint::{Checkpoint, Snapshot};
 pub use error::TrainError;
-pub use evaluation::{Evaluation, embeddings, evaluate};
-pub use experiment::{
-    Experiment, LOSSES, OnDivergence, SCHEDULES, loss_of, parse_settings, read_settings,
-};
+pub use evaluation::{embeddings, evaluate};
 #[cfg(feature = "usearch")]
 pub use gallery::ApproximateSearch;
 pub use gallery::{Gallery, Hit, INDEX_FROM, IndexPart};
-pub use image_choice::ImageChoice;
 pub use learner::{Forward, Learner, StepNumbers, TargetNumbers};
+pub use lsoftmax_networks::{Backbone, DeviceChoice, DeviceError, Precision};
+pub use lsoftmax_record as record;
+pub use lsoftmax_record::{
+    Decision, Divergence, Evaluation, Experiment, ModelInfo, OpenSetEvaluation, Outcome, Progress,
+    Settings,
+};
 pub use memory::check_fit;
-pub use model::{ImageRules, Model, ModelInfo};
-pub use lsoftmax_networks::{
-    Backbone, BatchNorm, Block, Bytes, DeviceChoice, DeviceError, Feature, MOST_ACTIVATIONS,
-    NetworkSpec, NormLayer, Precision, SpecError, Stage, pooled_size,
-};
-pub use objective::{PAIR_LOSSES, PairLoss, PairTerm};
-pub use open_set::{
-    Decision, FARS, IdentificationRates, Mistake, Neighbourhood, OpenSetEvaluation, Verification,
-    check_open_set, evaluate_open_set, worst_mistakes,
-};
+pub use model::Model;
+pub use open_set::{check_open_set, evaluate_open_set, worst_mistakes};
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, IMAGES_FILE, METRICS_FILE,
     MODEL_FILE, OUTCOME_FILE, REPORT_FILE, RUN_FILES, RunFolder, check_images, create_new_folder,
     is_free, recorded_settings,
 };
-pub use settings::{NetworkChoice, Published, Settings, parse_stage};
 pub use tensorboard::EVENTS_FILE;
 pub use test_images::{Evaluated, OtherImages, TestImages, images_beside, run_images, test_images};
-pub use training::{
-    DataSummary, Frame, Observer, Outcome, Progress, Saved, Trained, check, resume, train,
-};
-pub use watch::Divergence;
+pub use training::{Observer, Saved, Trained, check, check_precision, resume, train};
 
 use lsoftmax_data::{DataSource, SourceOptions, Split};
 
@@ -92,7 +79,7 @@ pub fn load_data(experiment: &Experiment) -> Result<Split, TrainError> {
         open_set_same_names: experiment.open_set_same_names,
         exclude: experiment.images.exclude.clone(),
         class_folders: experiment.images.class_folders,
-        images: experiment.images.options(&root)?,
+        images: image_options::image_options(&experiment.images, &root)?,
     };
     let split = DataSource::parse(&experiment.data)?.load(&options)?;
     if let (Some(held_out), 1..) = (&split.held_out, experiment.held_out) {

@@ -1,11 +1,11 @@
 //! Whether a training fits the memory, before it takes any.
 
-use lsoftmax_networks::is_graphics;
 use crate::error::TrainError;
-use crate::experiment::Experiment;
-use lsoftmax_networks::{Bytes, NetworkSpec, SpecError};
 use burn::tensor::Device;
 use lsoftmax_data::Split;
+use lsoftmax_networks::is_graphics;
+use lsoftmax_networks::{Bytes, NetworkSpec, SpecError};
+use lsoftmax_record::Experiment;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// Checks that an experiment suits its images and, on the CPU, this machine's memory; so that nothing

@@ -1,17 +1,13 @@
 //! Backbone and head as one module, and the one file that holds all of a trained model.
 
 use crate::error::TrainError;
-use lsoftmax_networks::{Backbone, BatchNorm, NetworkSpec, class_weights};
-use crate::objective::PairTerm;
-use crate::open_set::Decision;
 use crate::tensor_file::{Header, TensorFile};
 use burn::module::{Module, Param, ParamId, RunningState};
 use burn::tensor::{Device, Tensor};
-use lsoftmax::{Annealing, Loss, MarginHead, MarginHeadConfig};
-use lsoftmax_data::faces::FaceTemplate;
-use lsoftmax_data::images::Fit;
-use lsoftmax_data::{Preprocessing, atomic_write};
-use serde::{Deserialize, Serialize};
+use lsoftmax::{Annealing, MarginHead, MarginHeadConfig};
+use lsoftmax_data::atomic_write;
+use lsoftmax_networks::{Backbone, BatchNorm, class_weights};
+use lsoftmax_record::{MODEL_VERSION, ModelInfo};
 use std::ops::RangeInclusive;
 use std::path::Path;
 
@@ -126,14 +122,14 @@ impl Model {
         let mut info: ModelInfo = serde_json::from_str(json).map_err(|e| broken(e.to_string()))?;
         if !VERSIONS.contains(&info.version) {
             return Err(broken(format!(
-                "version {VERSION} or before expected, {} found",
+                "version {MODEL_VERSION} or before expected, {} found",
                 info.version
             )));
         }
         if info.version > 1 {
             header.sealed().map_err(broken)?;
         }
-        info.version = VERSION;
+        info.version = MODEL_VERSION;
         // Before memory is taken for what the metadata promises.
         let head = info.class_names.len().saturating_mul(info.network.feature);
         let weights = info.network.weights(info.image)?.saturating_add(head);
@@ -339,7 +335,9 @@ impl TensorVisitor for Restore<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lsoftmax_networks::{NormLayer, Stage};
+    use lsoftmax::Loss;
+    use lsoftmax_data::Preprocessing;
+    use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
 
     /// Name and number of dimensions of each tensor, in order.
     struct Names(Vec<(String, usize)>);
@@ -355,7 +353,7 @@ mod tests {
         }
     }
 
-    fn tensors(normalisation: Normalisation) -> Vec<(String, usize)> {
+    fn tensors(normalisation: NormLayer) -> Vec<(String, usize)> {
         let network = NetworkSpec {
             name: "own".into(),
             stages: vec![Stage {

@@ -29,9 +29,9 @@ impl Pairs {
         device: &Device,
     ) -> Result<Self, TrainError> {
         let loss = match term.loss {
-            MetricLoss::Contrastive(config) => {
-                MetricLossState::Contrastive(ContrastiveLoss::new(config).map_err(lsoftmax::Error::from)?)
-            }
+            MetricLoss::Contrastive(config) => MetricLossState::Contrastive(
+                ContrastiveLoss::new(config).map_err(lsoftmax::Error::from)?,
+            ),
             MetricLoss::Triplet(config) => {
                 MetricLossState::Triplet(TripletLoss::new(config).map_err(lsoftmax::Error::from)?)
             }

@@ -2,13 +2,12 @@
 
 use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::error::TrainError;
-use crate::experiment::{Experiment, read_settings};
-use crate::settings::Settings;
 use crate::tensorboard::{self, EVENTS_FILE};
-use crate::training::{Observer, Outcome, Progress, Saved, Trained};
+use crate::training::{Observer, Saved, Trained};
 use lsoftmax_data::{
     DataError, RunImages, Split, atomic_folder, atomic_write, read_file, remove_stale,
 };
+use lsoftmax_record::{Experiment, Outcome, Progress, RecordError, Settings, read_settings};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -230,7 +229,7 @@ impl RunFolder {
             return Err(TrainError::NotFinished(path.to_owned()));
         }
         let text = read_file(&file, LARGEST_OUTCOME)?;
-        let outcome = serde_json::from_slice(&text).map_err(|error| TrainError::Syntax {
+        let outcome = serde_json::from_slice(&text).map_err(|error| RecordError::Syntax {
             path: file,
             message: error.to_string(),
         })?;

@@ -1,9 +1,9 @@
 //! SGD with momentum.
 
-use lsoftmax_networks::{Descent, descend};
 use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource, join_path};
 use burn::tensor::{Bytes, DType, Device, Tensor};
 use burn_pack::Reader;
+use lsoftmax_networks::{Descent, descend};
 use std::collections::BTreeMap;
 
 /// SGD with momentum and weight decay as Caffe and PyTorch have it: [`descend`].

@@ -3,7 +3,7 @@
 //! A file is a row of records: length, its checksum, an `Event` message, its checksum. Written down
 //! in `tensorflow/core/lib/io/record_writer.h` and `tensorflow/core/util/event.proto`.
 
-use crate::training::Progress;
+use lsoftmax_record::Progress;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The name of the file; TensorBoard asks for `tfevents` in it.

@@ -1,13 +1,12 @@
 //! The images that a trained model is evaluated on.
 
 use crate::error::TrainError;
-use crate::experiment::Experiment;
+use crate::image_options::image_options;
 use crate::load_data;
-use crate::model::ModelInfo;
 use crate::run_folder::{CHECKPOINTS, EXPERIMENT_FILE, IMAGES_FILE};
-use crate::settings::Settings;
 use lsoftmax_data::images::{Channels, ClassFolders, Decoded, ImageList, ImageOptions, Part};
 use lsoftmax_data::{DataError, DataSource, Dataset, RunImages, RunPart, SourceOptions, Split};
+use lsoftmax_record::{Experiment, ModelInfo, Settings};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -155,7 +154,7 @@ impl Search<'_> {
         };
         // What is kept there is the run's, and these are others.
         images.cache = None;
-        images.options(&list.source)
+        image_options(&images, &list.source)
     }
 
     fn own(&self) -> Result<TestImages, TrainError> {

@@ -12,10 +12,11 @@ use common::random;
 use lsoftmax::metric::{
     CenterLossConfig, ContrastiveLoss, ContrastiveLossConfig, TripletLoss, TripletLossConfig,
 };
+use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
+use lsoftmax_record::NetworkChoice;
 use lsoftmax_train::{
-    Backbone, Checkpoint, DeviceChoice, Experiment, NetworkChoice, NetworkSpec, Normalisation,
-    Observer, Precision, Progress, Saved, Settings, Stage, TrainError, Trained, load_data, resume,
-    train,
+    Backbone, Checkpoint, DeviceChoice, Experiment, Observer, Precision, Progress, Saved, Settings,
+    TrainError, Trained, load_data, resume, train,
 };
 
 fn device() -> Option<Device> {
@@ -37,7 +38,7 @@ fn stage(channels: usize, kernel: usize, stride: usize, units: usize) -> Stage {
     }
 }
 
-fn network(normalisation: Normalisation) -> NetworkSpec {
+fn network(normalisation: NormLayer) -> NetworkSpec {
     NetworkSpec {
         name: "tiny".into(),
         stages: vec![stage(6, 5, 1, 0), stage(8, 3, 2, 1)],
@@ -47,7 +48,7 @@ fn network(normalisation: Normalisation) -> NetworkSpec {
 }
 
 /// Features in training and evaluation, and the gradients of all weights.
-fn backbone(normalisation: Normalisation, device: &Device) -> Vec<TensorData> {
+fn backbone(normalisation: NormLayer, device: &Device) -> Vec<TensorData> {
     let device = device.clone().autodiff();
     // Odd sizes: the pools round up. Channels-last in memory, as a loader has them.
     let images = |device: &Device| random([4, 15, 13, 3], 1, device).permute([0, 3, 1, 2]);
@@ -79,7 +80,7 @@ fn backbone(normalisation: Normalisation, device: &Device) -> Vec<TensorData> {
 #[test]
 fn networks_on_the_device_have_the_features_and_gradients_of_the_cpu() {
     let Some(device) = device() else { return };
-    for normalisation in [Normalisation::Batch, Normalisation::None] {
+    for normalisation in [NormLayer::Batch, NormLayer::None] {
         let found = backbone(normalisation, &device);
         let expected = backbone(normalisation, &Device::flex());
         assert_eq!(found.len(), expected.len());
@@ -129,7 +130,7 @@ fn experiment(loss: &str, precision: Precision, iterations: u64) -> Experiment {
         test_samples: Some(32),
         iterations: Some(iterations),
         batch: Some(16),
-        network: Some(NetworkChoice::Row(network(Normalisation::Batch))),
+        network: Some(NetworkChoice::Row(network(NormLayer::Batch))),
         evaluations: Some(1),
         precision: Some(precision.name().into()),
         ..Settings::default()

@@ -1,9 +1,10 @@
 //! A training that dies, and what is done about it.
 
 use burn::tensor::Device;
+use lsoftmax_record::OnDivergence;
 use lsoftmax_train::{
-    Checkpoint, Divergence, Experiment, Observer, OnDivergence, Progress, RunFolder, Settings,
-    TrainError, Trained, load_data, resume, train,
+    Checkpoint, Divergence, Experiment, Observer, Progress, RunFolder, Settings, TrainError,
+    Trained, load_data, resume, train,
 };
 
 /// λ = 0 from the first step kills m = 4.

@@ -1,10 +1,9 @@
 //! Networks with residual units and without normalisation, from training to file and back.
 
 use burn::tensor::{Device, Tensor};
-use lsoftmax_train::{
-    Experiment, Model, NetworkChoice, NetworkSpec, Normalisation, Settings, Stage, Trained,
-    evaluate, load_data, train,
-};
+use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
+use lsoftmax_record::NetworkChoice;
+use lsoftmax_train::{Experiment, Model, Settings, Trained, evaluate, load_data, train};
 
 fn settings() -> Settings {
     let stage = |channels| Stage {
@@ -27,7 +26,7 @@ fn settings() -> Settings {
             name: "tiny-residual".into(),
             stages: vec![stage(8), stage(16)],
             feature: 24,
-            normalisation: Normalisation::None,
+            normalisation: NormLayer::None,
         })),
         evaluations: Some(0),
         ..Settings::default()

@@ -4,9 +4,11 @@ use burn::module::Module as _;
 use burn::tensor::{Device, Tensor, TensorData};
 use lsoftmax::{Lambda, Loss};
 use lsoftmax_data::Dataset;
+use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
+use lsoftmax_record::NetworkChoice;
 use lsoftmax_train::{
-    Checkpoint, Divergence, Experiment, Model, NetworkChoice, NetworkSpec, Normalisation, Observer,
-    Progress, Saved, Settings, Stage, TrainError, Trained, evaluate, load_data, resume, train,
+    Checkpoint, Divergence, Experiment, Model, Observer, Progress, Saved, Settings, TrainError,
+    Trained, evaluate, load_data, resume, train,
 };
 
 fn settings(loss: &str) -> Settings {
@@ -37,7 +39,7 @@ fn settings(loss: &str) -> Settings {
                 },
             ],
             feature: 24,
-            normalisation: Normalisation::Batch,
+            normalisation: NormLayer::Batch,
         })),
         evaluations: Some(2),
         ..Settings::default()
@@ -552,7 +554,7 @@ fn losses_on_distances_resume_to_the_same_bits() {
 fn a_gate_with_a_memory_opens_slowly_and_resumes_to_the_same_bits() {
     let lambdas = |memory: f64| {
         let gate = lsoftmax::Gate {
-            signal: lsoftmax::Signal::Majority,
+            signal: lsoftmax::Signal::Information,
             from: 0.05,
             to: 0.95,
             memory,

@@ -1,7 +1,7 @@
 use crate::annealing::{Annealing, AnnealingError, RunningSignal, StepLambda};
 use crate::margin::{Loss, Margin, MarginError, Normalisation};
-use crate::ops::{TargetRule, in_precision, margin_cross_entropy as operation, precision, serves};
 use crate::metric::unit_rows;
+use crate::ops::{TargetRule, in_precision, margin_cross_entropy as operation, precision, serves};
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use lsoftmax_kernels::head::{HeadError, TINY};

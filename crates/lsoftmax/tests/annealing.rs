@@ -1,8 +1,8 @@
 //! λ and the staged m over the steps.
 
 use lsoftmax::{
-    Annealing, AnnealingError, Floor, Gate, Lambda, Loss, MarginHeadConfig, RunningSignal, Signal,
-    MarginStage,
+    Annealing, AnnealingError, Floor, Gate, Lambda, Loss, MarginHeadConfig, MarginStage,
+    RunningSignal, Signal, StepLambda,
 };
 use proptest::prelude::*;
 
@@ -92,7 +92,10 @@ fn constant_and_none() {
 fn stages_of_m() {
     let annealing = Annealing {
         lambda: Lambda::Constant { lambda: 5.0 },
-        stages: vec![MarginStage { step: 100, m: 2 }, MarginStage { step: 200, m: 4 }],
+        stages: vec![
+            MarginStage { step: 100, m: 2 },
+            MarginStage { step: 200, m: 4 },
+        ],
         floor: None,
         gate: None,
     };
@@ -186,7 +189,10 @@ fn a_floor_keeps_lambda_up_for_a_while() {
 fn stretched_stages() {
     let stages = |steps: &[(u64, u32)]| Annealing {
         lambda: Lambda::None,
-        stages: steps.iter().map(|&(step, m)| MarginStage { step, m }).collect(),
+        stages: steps
+            .iter()
+            .map(|&(step, m)| MarginStage { step, m })
+            .collect(),
         floor: None,
         gate: None,
     };
@@ -261,7 +267,10 @@ fn check_names_what_is_wrong() {
     let staged = |stages: &[(u64, u32)]| {
         Annealing {
             lambda: Lambda::None,
-            stages: stages.iter().map(|&(step, m)| MarginStage { step, m }).collect(),
+            stages: stages
+                .iter()
+                .map(|&(step, m)| MarginStage { step, m })
+                .collect(),
             floor: None,
             gate: None,
         }
@@ -403,12 +412,38 @@ proptest! {
     }
 }
 
-/// 1 / (1 + λ) = g / (1 + λ(t)), with g from 0 at 0.3 to 1 at 0.9 of the way from guessing to certainty.
+fn gated(gate: Gate) -> Annealing {
+    Annealing {
+        gate: Some(gate),
+        ..Annealing::auto(600)
+    }
+}
+
+/// Half of the way at a mean confidence of 0.6.
+const CONFIDENT: Gate = Gate {
+    signal: Signal::Confidence,
+    from: 0.3,
+    to: 0.9,
+    memory: 0.0,
+};
+
+/// Half of the way at 0.75 of the information.
+const LEARNED: Gate = Gate {
+    signal: Signal::Information,
+    from: 0.5,
+    to: 1.0,
+    memory: 0.0,
+};
+
+fn at(annealing: &Annealing) -> StepLambda {
+    annealing.at(300, Loss::LSoftmax { m: 4 }).1
+}
+
+/// 1 / (1 + λ) = g / (1 + λ(t)), with g from 0 at `from` to 1 at `to` of the way from guessing to
+/// certainty.
 #[test]
-fn auto_waits_until_the_classes_are_told_apart() {
-    let at = |annealing: &Annealing, step| annealing.at(step, Loss::LSoftmax { m: 4 }).1;
-    let auto = Annealing::auto(600);
-    let lambda = at(&auto, 300);
+fn a_gate_divides_the_share_of_the_margin() {
+    let lambda = at(&gated(CONFIDENT));
     let open = lambda.least();
     assert_eq!(open, Lambda::Auto { iterations: 600 }.at(300, 4));
     // For ten classes, c of the way is p = 0.1 + 0.9 c.
@@ -419,15 +454,16 @@ fn auto_waits_until_the_classes_are_told_apart() {
     close(of(0.6), 2.0 * (1.0 + open) - 1.0, 12);
     close(of(0.45), 4.0 * (1.0 + open) - 1.0, 12);
     for guessing in [-0.1, 0.0, 0.2, 0.3 - 1e-12] {
-        assert_eq!(of(guessing), 1e6);
+        assert_eq!(of(guessing), f64::INFINITY);
     }
-    // The way is as long for any number of classes; there is nothing to tell apart in one.
+    assert_eq!(lambda.of_steps(0.1, 10), 1e6, "shown as a number");
+    // The way is as long for any number of classes; a single class needs no separation.
     close(lambda.of(0.6 * 0.999 + 0.001, 1000), of(0.6), 12);
     assert_eq!(lambda.of(1.0, 1), open);
     assert!(lambda.of(f64::NAN, 10).is_nan());
-    // The other schedules say the same to every batch.
+    // Schedules without a gate have one λ for every batch.
     for other in [Lambda::None, Lambda::Constant { lambda: 3.0 }] {
-        let lambda = at(&other.into(), 300);
+        let lambda = at(&other.into());
         assert_eq!(lambda.of(0.1, 10), lambda.least());
     }
     // A floor holds behind the gate too.
@@ -438,144 +474,129 @@ fn auto_waits_until_the_classes_are_told_apart() {
     };
     let kept_up = Annealing {
         floor: Some(floor),
-        ..auto
+        ..gated(CONFIDENT)
     };
-    assert_eq!(at(&kept_up, 300).least(), 25.0);
-    close(at(&kept_up, 300).of(0.64, 10), 51.0, 12);
+    assert_eq!(at(&kept_up).least(), 25.0);
+    close(at(&kept_up).of(0.64, 10), 51.0, 12);
+    assert_eq!(Annealing::auto(600).gate(), Some(Gate::AUTO));
+    assert_eq!(Annealing::none().gate(), None);
 }
 
-fn gated(gate: Gate) -> Annealing {
-    Annealing {
-        gate: Some(gate),
-        ..Annealing::auto(600)
-    }
-}
-
-const COUNTING: Gate = Gate {
-    signal: Signal::Majority,
-    from: 0.9,
-    to: 1.0,
-    memory: 0.0,
-};
-
-/// Counted are the samples whose own class has more than half, however much more.
+/// The share of ln C that is learned: the more confident a wrong answer, the less.
 #[test]
-fn a_gate_may_count_samples_in_place_of_their_confidence() {
-    let loss = Loss::LSoftmax { m: 4 };
-    let auto = Annealing::auto(600).at(300, loss).1;
-    let lambda = gated(COUNTING).at(300, loss).1;
-    let open = lambda.least();
-    assert_eq!(open, auto.least());
-    let batch = |right: usize, p: f64| [vec![p; right], vec![0.5; 200 - right]].concat();
-    // Of two classes, 195 of 200 are 0.95 of the way from guessing: half of the margin.
-    close(
-        lambda.of_batch(&batch(195, 0.51), 2),
-        2.0 * (1.0 + open) - 1.0,
-        10,
-    );
-    assert_eq!(
-        lambda.of_batch(&batch(195, 0.51), 2),
-        lambda.of_batch(&batch(195, 1.0), 2)
-    );
-    assert_eq!(lambda.of_batch(&batch(190, 1.0), 2), f64::INFINITY);
-    assert_eq!(lambda.of_steps(0.95, 2), 1e6);
-    close(lambda.of_batch(&batch(200, 0.51), 2), open, 12);
-    // The confidence of the same batch shuts that of `auto`.
-    assert_eq!(auto.of_batch(&batch(200, 0.51), 2), 1e6);
-    assert!(lambda.of_batch(&[0.9, f64::NAN], 2).is_nan());
-    // One number for the signal, or the batch that has it.
-    assert_eq!(lambda.of(0.975, 2), lambda.of_batch(&batch(195, 0.6), 2));
-    assert_eq!(lambda.of_steps(0.975, 2), lambda.of(0.975, 2));
-}
-
-/// The share of ln C that is learned: the surer a wrong answer, the further shut.
-#[test]
-fn a_gate_may_look_at_what_is_learned_of_the_labels() {
-    let gate = Gate {
-        signal: Signal::Information,
-        from: 0.5,
-        ..COUNTING
-    };
-    let lambda = gated(gate).at(300, Loss::LSoftmax { m: 4 }).1;
+fn information_is_the_share_of_the_labels_that_is_learned() {
+    let lambda = at(&gated(LEARNED));
     let open = lambda.least();
     for classes in [2, 10, 1000] {
         // Each p is C^(c - 1): c of the way.
-        let of = |c: f64| lambda.of_batch(&[(classes as f64).powf(c - 1.0); 4], classes);
+        let of = |c: f64| {
+            let p = (classes as f64).powf(c - 1.0);
+            lambda.of_batch(&[p; 4], &[0, 1, 1, 0], classes)
+        };
         assert_eq!(of(0.0), f64::INFINITY);
         assert_eq!(of(0.499), f64::INFINITY);
         close(of(0.75), 2.0 * (1.0 + open) - 1.0, 10);
         close(of(1.0), open, 12);
     }
-    let sure = |wrong: f64| lambda.of_batch(&[1.0, 1.0, 1.0, 1.0, wrong], 10);
+    let labels = [0, 1, 2, 3, 4];
+    let sure = |wrong: f64| lambda.of_batch(&[1.0, 1.0, 1.0, 1.0, wrong], &labels, 10);
     assert!(sure(0.1) < sure(0.01));
-    // A probability of 0 is no end of everything.
+    // A probability of 0 has no infinite weight.
     assert_eq!(sure(0.0), sure(1e-10));
     assert!(sure(f64::NAN).is_nan());
-    assert_eq!(lambda.of_batch(&[1.0], 1), open);
+    assert_eq!(lambda.of_batch(&[1.0], &[0], 1), open);
+}
+
+#[test]
+fn a_rare_class_counts_as_much_as_a_frequent_one() {
+    let signal = Signal::Information;
+    // Seven samples of class 3, one of class 5.
+    let labels = [3, 3, 3, 5, 3, 3, 3, 3];
+    let weights = signal.weights(&labels);
+    close(weights.iter().sum::<f64>(), 1.0, 14);
+    close(weights[0], 1.0 / 14.0, 14);
+    close(weights[3], 0.5, 14);
+    let mut p = [1.0; 8];
+    p[3] = 0.1;
+    close(signal.of_batch(&p, &labels), 0.5 * 0.1f64.ln(), 14);
+    // Of the confidence every sample counts alike.
+    close(Signal::Confidence.of_batch(&p, &labels), 7.1 / 8.0, 14);
+    // Over many batches the weights are those of the training set, so that a batch without the rare
+    // class does not hide it.
+    let mut running = RunningSignal::default();
+    let counts = [0, 0, 0, 700, 0, 100];
+    running.push(signal, &p, &labels, &counts, 100.0);
+    running.push(signal, &[1.0; 8], &[3; 8], &counts, 100.0);
+    // Class 3: 15 samples of weight 1/700; class 5: one of weight 1/100.
+    let weight = 15.0 / 700.0 + 1.0 / 100.0;
+    close(running.mean(), 0.1f64.ln() / 100.0 / weight, 12);
 }
 
 #[test]
 fn a_gate_with_a_memory_looks_at_the_steps_before() {
-    let loss = Loss::LSoftmax { m: 4 };
     let gate = Gate {
         memory: 0.01,
-        ..COUNTING
+        ..CONFIDENT
     };
-    let lambda = gated(gate).at(300, loss).1;
-    // Nothing seen: the batch has to do, also for those who keep no signal.
+    let lambda = at(&gated(gate));
+    let labels = [0; 8];
+    // No steps yet: the batch decides, also for users who keep no signal.
     assert_eq!(lambda.gate_of_batch(), Some(gate));
-    assert_eq!(lambda.of_batch(&[1.0; 8], 10), lambda.least());
-    assert_eq!(lambda.of_batch(&[0.4; 8], 10), f64::INFINITY);
+    assert_eq!(lambda.of_batch(&[1.0; 8], &labels, 10), lambda.least());
+    assert_eq!(lambda.of_batch(&[0.3; 8], &labels, 10), f64::INFINITY);
     let mut running = RunningSignal::default();
+    let push = |running: &mut RunningSignal, p: f64| {
+        running.push(Signal::Confidence, &[p; 8], &labels, &[80], 6.0);
+    };
     // The mean of the first six, and then the newest counts for a sixth.
-    for signal in [0.0, 1.0, 1.0, 1.0, 1.0, 1.0] {
-        running.push(signal, 6.0);
+    for p in [0.0, 1.0, 1.0, 1.0, 1.0, 1.0] {
+        push(&mut running, p);
     }
     close(running.mean(), 5.0 / 6.0, 12);
-    running.push(0.0, 6.0);
+    push(&mut running, 0.0);
     close(running.mean(), 5.0 / 6.0 * 5.0 / 6.0, 12);
     let before = running;
-    running.push(f64::NAN, 6.0);
+    push(&mut running, f64::NAN);
     assert_eq!(running, before);
     let mut learned = RunningSignal::default();
     for _ in 0..100 {
-        learned.push(0.976, 6.0);
+        push(&mut learned, 0.7);
     }
     let after = lambda.after(learned);
     assert_eq!(after.gate_of_batch(), None);
     for batch in [[0.0; 8], [1.0; 8]] {
-        close(after.of_batch(&batch, 10), after.of(0.976, 10), 12);
-        close(after.of_steps(batch[0], 10), after.of(0.976, 10), 12);
+        close(after.of_batch(&batch, &labels, 10), after.of(0.7, 10), 12);
+        close(after.of_steps(batch[0], 10), after.of(0.7, 10), 12);
     }
-    assert!(after.of_batch(&[0.0], 10) < 1e3);
+    assert!(after.of_batch(&[0.0], &[0], 10) < 1e3);
 }
 
 #[test]
 fn a_gate_may_stand_before_any_schedule_and_its_numbers_are_checked() {
     let loss = Loss::LSoftmax { m: 2 };
     let annealing = Annealing {
-        gate: Some(COUNTING),
+        gate: Some(LEARNED),
         ..Lambda::Constant { lambda: 3.0 }.into()
     };
     assert_eq!(annealing.check(), Ok(()));
     let lambda = annealing.at(0, loss).1;
-    assert_eq!(lambda.of(0.0, 10), f64::INFINITY);
-    close(lambda.of(1.0, 10), 3.0, 12);
+    assert_eq!(lambda.of(0.1f64.ln(), 10), f64::INFINITY);
+    close(lambda.of(0.0, 10), 3.0, 12);
     let back: Annealing =
         serde_json::from_str(&serde_json::to_string(&annealing).unwrap()).unwrap();
     assert_eq!(back, annealing);
-    assert_eq!(annealing.stretched(100, 200).gate, Some(COUNTING));
+    assert_eq!(annealing.stretched(100, 200).gate, Some(LEARNED));
     let wrong = |gate: Gate| match gated(gate).check().unwrap_err() {
         AnnealingError::Parameter { name, .. } => name,
         other => panic!("{other}"),
     };
     for from in [-0.1, f64::NAN] {
-        assert_eq!(wrong(Gate { from, ..COUNTING }), "gate.from");
+        assert_eq!(wrong(Gate { from, ..LEARNED }), "gate.from");
     }
-    for to in [0.9, 0.5, 1.1, f64::NAN] {
-        assert_eq!(wrong(Gate { to, ..COUNTING }), "gate.to");
+    for to in [0.5, 0.3, 1.1, f64::NAN] {
+        assert_eq!(wrong(Gate { to, ..LEARNED }), "gate.to");
     }
     for memory in [-0.1, 1.0, f64::NAN] {
-        assert_eq!(wrong(Gate { memory, ..COUNTING }), "gate.memory");
+        assert_eq!(wrong(Gate { memory, ..LEARNED }), "gate.memory");
     }
 }

@@ -8,7 +8,7 @@ use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Int, Tensor};
 use common::{Problem, Random, all_losses, distance, labels_of, matrix, norm, values};
 use lsoftmax::{
-    Annealing, Error, Lambda, Loss, MarginHead, MarginHeadConfig, MarginStage, StepLambda,
+    Annealing, Error, Gate, Lambda, Loss, MarginHead, MarginHeadConfig, MarginStage, StepLambda,
     margin_cross_entropy,
 };
 use std::sync::Arc;
@@ -302,14 +302,22 @@ fn labels_of_the_host_are_those_of_the_device() {
     assert!(matches!(error, Err(Error::BatchSize { .. })), "{error:?}");
 }
 
-/// Behind the gate of the default schedule the loss is the one of a fixed λ, gradients and all, and
+/// Behind a gate the loss is the one of a fixed λ, gradients and all, and
 /// that λ is the one which the head names.
 #[test]
-fn a_batch_chooses_its_lambda_by_its_confidence() {
+fn a_batch_chooses_its_lambda_by_its_signal() {
     let device = Device::flex().autodiff();
     let problem = problem();
     let loss = Loss::LSoftmax { m: 4 };
-    let lambda = Annealing::auto(600).at(500, loss).1;
+    let gate = Gate {
+        from: 0.3,
+        ..Gate::AUTO
+    };
+    let annealing = Annealing {
+        gate: Some(gate),
+        ..Annealing::auto(600)
+    };
+    let lambda = annealing.at(500, loss).1;
     let labels = || labels_of(&problem.labels, &device);
     let run = |w: &[f64], lambda: StepLambda| {
         let x = features(&problem, &device).require_grad();
@@ -331,7 +339,7 @@ fn a_batch_chooses_its_lambda_by_its_confidence() {
         }
         let (found, gradients, targets) = run(&w, lambda);
         let confidences: Vec<f64> = targets.iter().skip(3).step_by(4).copied().collect();
-        let mean = confidences.iter().sum::<f64>() / confidences.len() as f64;
+        let mean = gate.signal.of_batch(&confidences, &problem.labels);
         let fixed = lambda.of(mean, 4);
         let (expected, fixed_gradients, _) = run(&w, fixed.into());
         assert!(distance(&found, &expected) < 1e-6, "{mean}: λ {fixed}");
@@ -340,7 +348,7 @@ fn a_batch_chooses_its_lambda_by_its_confidence() {
         }
         seen.push(fixed);
     }
-    assert_eq!(seen[0], 1e6);
+    assert_eq!(seen[0], f64::INFINITY);
     assert!(seen.is_sorted_by(|a, b| a >= b), "{seen:?}");
     assert!(
         seen.iter().any(|&l| l > 1.1 * lambda.least() && l < 1e3),

@@ -9,7 +9,8 @@ use crate::outputs;
 use crate::pages;
 use anyhow::bail;
 use lsoftmax::Loss;
-use lsoftmax_train::{DataSummary, Experiment, REPORT_FILE, Settings, create_new_folder};
+use lsoftmax_record::DataSummary;
+use lsoftmax_train::{Experiment, REPORT_FILE, Settings, create_new_folder};
 
 pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     let train = &args.train;

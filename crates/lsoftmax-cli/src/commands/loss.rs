@@ -8,7 +8,7 @@ use lsoftmax::margin::blend;
 use lsoftmax_data::Staged;
 use lsoftmax_data::npy::{self, Array, Values};
 use lsoftmax_kernels::head::{Batch, HeadError, Real, cross_entropy_with_gradient};
-use lsoftmax_train::loss_of;
+use lsoftmax_record::loss_of;
 use std::path::Path;
 
 /// The files of the logits, of the gradients by features and by class weights, and of the loss.

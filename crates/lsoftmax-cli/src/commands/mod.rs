@@ -20,8 +20,9 @@ use anyhow::{Context as _, bail};
 use lsoftmax_data::images::ClassFolders;
 use lsoftmax_data::shell::quoted_path;
 use lsoftmax_data::{DataError, Split};
+use lsoftmax_record::{DataSummary, RecordError};
 use lsoftmax_train::{
-    DataSummary, DeviceChoice, Experiment, Outcome, RunFolder, Saved, TrainError,
+    DeviceChoice, DeviceError, Experiment, Outcome, RunFolder, Saved, TrainError, check_precision,
 };
 use std::path::{Path, PathBuf};
 
@@ -131,20 +132,22 @@ pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
                 | DataError::OutOfRange { .. }
         )
     };
+    let device = |error: &DeviceError| !matches!(error, DeviceError::Broken { .. });
+    let record = |error: &RecordError| match error {
+        RecordError::Data(error) => data(error),
+        _ => true,
+    };
     let train = |error: &TrainError| match error {
-        TrainError::Setting { .. }
-        | TrainError::UnknownKey { .. }
-        | TrainError::Syntax { .. }
-        | TrainError::RunExists(_)
+        TrainError::RunExists(_)
         | TrainError::Finished(_)
         | TrainError::NotFinished(_)
         | TrainError::Running(_)
-        | TrainError::DeviceNotBuilt { .. }
-        | TrainError::NoDevice { .. }
         | TrainError::OpenSet { .. }
         | TrainError::Network(_) => true,
         TrainError::Head(error) => head(error),
         TrainError::Data(error) => data(error),
+        TrainError::Device(error) => device(error),
+        TrainError::Record(error) => record(error),
         _ => false,
     };
     if let Some(unfinished) = error.downcast_ref::<Unfinished>() {
@@ -153,6 +156,8 @@ pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
     error.is::<Misuse>()
         || error.downcast_ref().is_some_and(head)
         || error.downcast_ref().is_some_and(data)
+        || error.downcast_ref().is_some_and(device)
+        || error.downcast_ref().is_some_and(record)
         || error.downcast_ref().is_some_and(train)
 }
 
@@ -244,7 +249,7 @@ fn check_lambda(lambda: f64) -> anyhow::Result<()> {
 /// The data of an experiment that the device can run. Remarks go to stderr; warnings too, also
 /// with `--quiet`.
 fn data_of(experiment: &Experiment, manner: Manner) -> anyhow::Result<Split> {
-    experiment.precision.check(&manner.device.open()?)?;
+    check_precision(experiment.precision, &manner.device.open()?)?;
     let split = lsoftmax_train::load_data(experiment)?;
     lsoftmax_train::check_fit(experiment, &split, &manner.device.open()?)?;
     if !manner.quiet {

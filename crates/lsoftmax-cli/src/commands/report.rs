@@ -7,9 +7,8 @@ use crate::outputs::{Inputs, Outputs};
 use crate::pages::Page;
 use anyhow::Context as _;
 use lsoftmax_data::{Dataset, Split};
-use lsoftmax_train::{
-    DataSummary, Experiment, OUTCOME_FILE, Outcome, REPORT_FILE, RunFolder, load_data,
-};
+use lsoftmax_record::DataSummary;
+use lsoftmax_train::{Experiment, OUTCOME_FILE, Outcome, REPORT_FILE, RunFolder, load_data};
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: &args::Report, manner: Manner) -> anyhow::Result<()> {

@@ -9,8 +9,9 @@ use crate::results::{self, Cell, Line, Section};
 use crate::{args, commands::Misuse};
 use anyhow::bail;
 use lsoftmax_data::{Split, atomic_write};
+use lsoftmax_record::{DataSummary, RecordError};
 use lsoftmax_train::{
-    DataSummary, Experiment, OUTCOME_FILE, Outcome, RunFolder, Settings, TrainError, check_images,
+    Experiment, OUTCOME_FILE, Outcome, RunFolder, Settings, TrainError, check_images,
 };
 use std::path::{Path, PathBuf};
 
@@ -306,5 +307,8 @@ impl Job {
 
 /// Whether a file is not what it should be.
 fn is_damage(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(TrainError::Syntax { .. }))
+    matches!(
+        error.downcast_ref(),
+        Some(TrainError::Record(RecordError::Syntax { .. }))
+    )
 }

@@ -9,7 +9,8 @@ use anyhow::{Context as _, bail};
 use lsoftmax_data::faces::PairsFile;
 use lsoftmax_data::images::base;
 use lsoftmax_metrics::{Matrix, Roc, cosine_scores, k_fold_embeddings};
-use lsoftmax_train::{Verification, worst_mistakes};
+use lsoftmax_record::Verification;
+use lsoftmax_train::worst_mistakes;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

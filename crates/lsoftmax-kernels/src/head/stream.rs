@@ -4,10 +4,10 @@
 //! cache through all steps: logits, statistics, softmax, both gradients. The split depends on the
 //! sizes alone, and results are merged in order, so that they do not depend on the threads.
 
-use lsoftmax_spec::margin::inverse;
 use super::sums::SumExp;
 use super::{Batch, Pairs, Real, Sample, maybe_par_map};
 use crate::simd::Level;
+use lsoftmax_spec::margin::inverse;
 
 /// Bytes of logits kept between the two passes. Beyond this, the second pass computes them again.
 const MAX_KEPT_BYTES: usize = 32 << 20;

@@ -10,9 +10,8 @@ pub struct StepLambda {
     running: RunningSignal,
 }
 
-/// λ behind the shut gate of [`Gate::AUTO`], whose figures are published: no margin, but for the last
-/// bits of f32. It also stands for λ = ∞ where λ is shown.
-pub(super) const MOST: f64 = 1e6;
+/// The number that is shown for λ = ∞, plain softmax.
+const MAX_SHOWN: f64 = 1e6;
 
 impl From<f64> for StepLambda {
     fn from(lambda: f64) -> Self {
@@ -46,14 +45,16 @@ impl StepLambda {
         self.gate.filter(|gate| gate.memory == 0.0 || is_new)
     }
 
-    /// λ of a batch of so many classes to whose samples the plain softmax gives these probabilities of
-    /// their own classes.
-    pub fn of_batch(&self, confidences: &[f64], classes: usize) -> f64 {
-        let gate = self.gate_of_batch();
-        self.of(
-            gate.map_or(self.running.mean(), |gate| gate.signal.of(confidences)),
-            classes,
-        )
+    /// λ of a batch, given the probability that the plain softmax assigns to each sample's own class.
+    ///
+    /// # Shapes
+    /// - probabilities, labels: `[batch]`
+    pub fn of_batch(&self, probabilities: &[f64], labels: &[u32], classes: usize) -> f64 {
+        let signal = match self.gate_of_batch() {
+            Some(gate) => gate.signal.of_batch(probabilities, labels),
+            None => self.running.mean(),
+        };
+        self.of(signal, classes)
     }
 
     /// λ of batches with this signal of the gate on average, which counts where the gate looks at the
@@ -61,7 +62,11 @@ impl StepLambda {
     pub fn of_steps(&self, signal: f64, classes: usize) -> f64 {
         let looks = self.gate_of_batch().is_some();
         let lambda = self.of(if looks { signal } else { self.running.mean() }, classes);
-        if lambda > MOST { MOST } else { lambda }
+        if lambda > MAX_SHOWN {
+            MAX_SHOWN
+        } else {
+            lambda
+        }
     }
 
     /// λ for this signal of the [gate](Gate), if there is one.
@@ -81,9 +86,6 @@ impl StepLambda {
             (signal - guess) / (certain - guess)
         };
         let open = ((above - gate.from) / (gate.to - gate.from)).clamp(0.0, 1.0);
-        let lambda = (self.lambda + (1.0 - open)) / open;
-        let most = gate.most();
-        if lambda > most { most } else { lambda }
+        (self.lambda + (1.0 - open)) / open
     }
 }
-

@@ -2,8 +2,9 @@
 
 use super::{Gallery, Hit, IndexPart};
 use crate::error::TrainError;
-use crate::open_set::{Neighbourhood, neighbourhoods};
+use crate::open_set::neighbourhoods;
 use lsoftmax_metrics::{Matrix, SearchOptions, nearest};
+use lsoftmax_record::Neighbourhood;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
 /// Neighbours of a node of the graph.

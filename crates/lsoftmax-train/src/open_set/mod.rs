@@ -8,12 +8,12 @@ use crate::model::Model;
 use crate::stop::Stop;
 use lsoftmax_data::Dataset;
 use lsoftmax_metrics::{
-    KFold, Matrix, OperatingPoint, RetrievalReport, Roc, SearchOptions, TarAtFar,
-    VerificationPairs, adjusted_mutual_information, k_means, nearest,
-    normalized_mutual_information, retrieval_leave_one_out,
+    Matrix, OperatingPoint, Roc, SearchOptions, VerificationPairs, adjusted_mutual_information,
+    k_means, nearest, normalized_mutual_information, retrieval_leave_one_out,
 };
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use lsoftmax_record::{
+    Decision, Mistake, ModelInfo, Neighbourhood, OpenSetEvaluation, Verification,
+};
 
 /// Folds of the cross-validation, as LFW has; fewer where there are fewer than 20 classes.
 const FOLDS: usize = 10;
@@ -76,7 +76,7 @@ impl ScoredPairs {
 
     fn verification(&self, embeddings: Matrix<'_>) -> Result<Verification, TrainError> {
         let k_fold = self.pairs.k_fold(embeddings, false)?;
-        Verification::new(&self.roc, Some(&k_fold))
+        Ok(Verification::new(&self.roc, Some(&k_fold))?)
     }
 
     fn mistakes(&self) -> Vec<Mistake> {

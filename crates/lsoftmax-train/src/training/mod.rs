@@ -3,28 +3,29 @@
 #[cfg(feature = "_gpu")]
 use crate::batches::Resident;
 use crate::batches::{Batches, TrainBatch};
-use crate::checkpoint::{Best, Checkpoint, Snapshot, TrainingState};
-use lsoftmax_networks::{Precision, is_graphics, trains_in};
+use crate::checkpoint::{Checkpoint, Snapshot, TrainingState};
 use crate::error::TrainError;
-use crate::evaluation::{Evaluation, embeddings_until, evaluate_until, features, host};
-use crate::experiment::{Experiment, OnDivergence};
+use crate::evaluation::{embeddings_until, evaluate_until, features, host};
 use crate::learner::{Learner, StepNumbers};
 use crate::memory::check_fit;
-use crate::model::{Model, ModelInfo};
-use crate::open_set::{
-    Decision, OpenSetEvaluation, ScoredPairs, check_open_set, evaluate_open_set_until, labels,
-};
+use crate::model::Model;
+use crate::open_set::{ScoredPairs, check_open_set, evaluate_open_set_until, labels};
 use crate::stop::Stop;
-use crate::watch::{Divergence, Trouble, Watch};
+use crate::watch::{Trouble, Watch};
 use burn::tensor::Device;
 use lsoftmax::Floor;
 use lsoftmax_data::{Augmentation, Dataset, Draws, LoadPlan, MemoryLayout, Split};
 use lsoftmax_metrics::{Matrix, top1_error_percent, unit_rows};
+use lsoftmax_networks::{Precision, is_graphics, trains_in};
+use lsoftmax_record::{
+    Best, DataSummary, Decision, Divergence, Evaluation, Experiment, Frame, ModelInfo,
+    OnDivergence, OpenSetEvaluation, Outcome, Progress,
+};
 
 mod told;
 mod window;
 
-pub use told::{DataSummary, Frame, Observer, Outcome, Progress, Saved, Trained};
+pub use told::{Observer, Saved, Trained};
 pub(crate) use window::Window;
 
 use window::Clock;
@@ -105,6 +106,8 @@ struct Training<'a> {
     learner: Option<Learner>,
     /// Numbers of the last steps, which the device still has.
     unread: Vec<StepNumbers>,
+    /// Training images of each class.
+    class_counts: Vec<usize>,
     info: ModelInfo,
     state: TrainingState,
     good: Option<Checkpoint>,
@@ -154,6 +157,7 @@ impl<'a> Training<'a> {
         let margin = experiment.loss.margin().map_err(lsoftmax::Error::from)?;
         let mut training = Self {
             experiment,
+            class_counts: train.class_counts(),
             train,
             held_out,
             test: &split.test,
@@ -445,8 +449,10 @@ impl<'a> Training<'a> {
             self.state.window.push(numbers.loss, &numbers.targets);
             if let Some(gate) = self.info.annealing.gate() {
                 let over = gate.memory * self.experiment.iterations as f64;
-                let signal = gate.signal.of(&numbers.confidences());
-                self.state.running.push(signal, over);
+                let (confidences, labels) = (numbers.confidences(), &numbers.labels);
+                let running = &mut self.state.running;
+                running.push(gate.signal, &confidences, labels, &self.class_counts, over);
+                let signal = gate.signal.of_batch(&confidences, labels);
                 self.state.window.push_signal(signal);
             }
         }
@@ -507,7 +513,7 @@ impl<'a> Training<'a> {
         self.info.step = done;
         let window = std::mem::take(&mut self.state.window);
         let gate = self.info.annealing.gate();
-        let signal = gate.map_or(f64::NAN, |gate| window.signal(gate.signal));
+        let signal = gate.map_or(f64::NAN, |_| window.signal());
         let mut progress = window.progress(done, loss_now.multiplier(), learning_rate, rate);
         let classes = self.info.class_names.len();
         let lambda = step_lambda
@@ -739,8 +745,11 @@ fn pairs(values: &[f32]) -> Vec<[f32; 2]> {
     values.chunks_exact(2).map(|p| [p[0], p[1]]).collect()
 }
 
-/// Whether a device trains in the experiment's precision.
-fn check_precision(precision: Precision, device: &Device) -> Result<(), TrainError> {
+/// Checks that a device trains in a precision.
+///
+/// # Errors
+/// It does not.
+pub fn check_precision(precision: Precision, device: &Device) -> Result<(), TrainError> {
     if trains_in(device, precision) {
         return Ok(());
     }

@@ -1,8 +1,6 @@
 //! Time, and sums from one report to the next.
 
-use super::Progress;
-use crate::number;
-use lsoftmax::Signal;
+use lsoftmax_record::{Progress, number};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
@@ -88,17 +86,14 @@ impl Window {
         }
     }
 
-    /// Adds what a gate looks at in a step, [`push`](Self::push)ed before.
+    /// Adds the signal of a gate in a step that was [`push`](Self::push)ed before.
     pub(super) fn push_signal(&mut self, signal: f64) {
         self.signal += signal;
     }
 
-    /// What a gate with this signal looks at, on average.
-    pub(super) fn signal(&self, signal: Signal) -> f64 {
-        match signal {
-            Signal::Confidence => self.confidence / self.samples,
-            Signal::Majority | Signal::Information => self.signal / self.steps,
-        }
+    /// The mean signal of the steps.
+    pub(super) fn signal(&self) -> f64 {
+        self.signal / self.steps
     }
 
     pub(super) fn progress(self, step: u64, m: u32, learning_rate: f64, rate: f64) -> Progress {

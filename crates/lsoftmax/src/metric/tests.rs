@@ -1,5 +1,5 @@
 use super::*;
-use crate::pairs::{PairSelection as P, TripletSelection as T};
+use crate::metric::{PairSelection as P, TripletSelection as T};
 use burn::module::Module as _;
 use burn::tensor::{DType, Device};
 

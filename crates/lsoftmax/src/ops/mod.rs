@@ -30,7 +30,8 @@ pub struct TargetRule {
 
 impl TargetLogits for TargetRule {
     fn lambda(&self, confidences: &[f64]) -> f64 {
-        self.lambda.of_batch(confidences, self.classes)
+        self.lambda
+            .of_batch(confidences, &self.labels, self.classes)
     }
 
     fn target_logit(&self, target: Target, lambda: f64) -> TargetLogit {

@@ -29,7 +29,7 @@ use crate::ops::composed::{Margined, PAIR};
 use burn::backend::TensorMetadata as _;
 use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::FloatTensor;
-use burn::tensor::{FloatDType, Shape};
+use burn::tensor::{DType, FloatDType, Shape, TensorData};
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 use lsoftmax_kernels::head::TINY;
@@ -55,7 +55,7 @@ struct Form {
     unit_weights: bool,
     /// Whether λ waits until the batch is told apart.
     gated: bool,
-    /// The signal that it waits for: a probability, 1 for a majority, a logarithm.
+    /// The signal of the gate.
     signal: u32,
 }
 
@@ -263,18 +263,9 @@ fn turned(
 #[cube]
 fn of_sample(confidence: f32, #[comptime] signal: u32) -> f32 {
     let mut found = confidence;
-    if comptime!(signal == Signal::Majority as u32) {
-        // NaN stays.
-        if confidence > 0.5f32 {
-            found = 1.0f32;
-        }
-        if confidence <= 0.5f32 {
-            found = 0.0f32;
-        }
-    }
     if comptime!(signal == Signal::Information as u32) {
-        if confidence < comptime!(Signal::LEAST as f32) {
-            found = comptime!(Signal::LEAST as f32);
+        if confidence < comptime!(Signal::MIN_PROBABILITY as f32) {
+            found = comptime!(Signal::MIN_PROBABILITY as f32);
         }
         found = found.ln();
     }
@@ -285,19 +276,20 @@ fn of_sample(confidence: f32, #[comptime] signal: u32) -> f32 {
 #[cube(launch)]
 fn apply_kernel(
     table: &Tensor<f32>,
+    // Weights of the rows in the signal of the gate, if there is one.
+    weights: &Tensor<f32>,
     loss: &mut Tensor<f32>,
     targets: &mut Tensor<f32>,
     of_row: &mut Tensor<f32>,
     along: &mut Tensor<f32>,
     // 1 / (1 + λ).
     share: f32,
-    // Of the gate: the signal of guessing and of certainty, where it begins to open, how far it is from
-    // there to open, and the share where it is shut.
+    // The gate: the signal of guessing and of certainty, where it begins to open, and the distance from
+    // there to where it is open.
     guess: f32,
     certain: f32,
     from: f32,
     way: f32,
-    least: f32,
     scale: f32,
     // Of the angle that a turned cosine is turned by.
     sine: f32,
@@ -324,7 +316,9 @@ fn apply_kernel(
         };
         let own = (plain - max).exp();
         let confidence = own / (sample.sum * (sample.max - max).exp() + own);
-        sum += of_sample(confidence, form.signal);
+        if comptime!(form.gated) {
+            sum += weights[row] * of_sample(confidence, form.signal);
+        }
         let (at, next) = (row * targets.stride(0), targets.stride(1));
         targets[at] = sample.cosine;
         targets[at + next] = sample.feature_norm;
@@ -336,7 +330,7 @@ fn apply_kernel(
     if comptime!(form.gated) {
         let mut above = 1.0f32.runtime();
         if guess < certain {
-            above = (total(sum, &mut shared, units) / size - guess) / (certain - guess);
+            above = (total(sum, &mut shared, units) - guess) / (certain - guess);
         }
         let mut gate = (above - from) / way;
         if gate > 1.0f32 {
@@ -346,9 +340,6 @@ fn apply_kernel(
             gate = 0.0f32;
         }
         share *= gate;
-        if share < least {
-            share = least;
-        }
     }
 
     sum = 0.0f32;
@@ -452,13 +443,19 @@ pub(super) fn launch(
         gated: gate.is_some(),
         signal: gate.map_or(0, |gate| gate.signal as u32),
     };
-    let [from, way, least] = gate.map_or([0.0, 1.0, 0.0], |gate| {
-        [gate.from, gate.to - gate.from, 1.0 / (1.0 + gate.most())]
-    });
+    let [from, way] = gate.map_or([0.0, 1.0], |gate| [gate.from, gate.to - gate.from]);
+    let weights = match gate {
+        Some(gate) => {
+            let weights = gate.signal.weights(&rule.labels);
+            let data = TensorData::new(weights, [batch]).convert_dtype(DType::F32);
+            CubeBackend::float_from_data(data, &table.device)
+        }
+        None => table.clone(),
+    };
     let [guess, certain] = gate.map_or([0.0, 1.0], |gate| gate.signal.range(rule.classes));
     let lambda = match gate {
         Some(_) => rule.lambda.least(),
-        None => rule.lambda.of_batch(&[], rule.classes),
+        None => rule.lambda.of_batch(&[], &[], rule.classes),
     };
     let lambda = if lambda >= 0.0 { lambda } else { f64::NAN };
     let empty = |shape: &[usize]| {
@@ -475,6 +472,7 @@ pub(super) fn launch(
         CubeCount::Static(1, 1, 1),
         CubeDim::new_1d(units),
         table.clone().into_tensor_arg(),
+        weights.into_tensor_arg(),
         found.loss.clone().into_tensor_arg(),
         found.targets.clone().into_tensor_arg(),
         found.row.clone().into_tensor_arg(),
@@ -484,7 +482,6 @@ pub(super) fn launch(
         certain as f32,
         from as f32,
         way as f32,
-        least as f32,
         normalisation.feature_scale.unwrap_or(1.0) as f32,
         angle.sin() as f32,
         angle.cos() as f32,
