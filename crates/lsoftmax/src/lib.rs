@@ -82,14 +82,16 @@
 //!
 //! From m = 3 on, λ = 0 in the first step usually kills the training: random features are at
 //! right angles to their class weight, ψ(90°) is -(m - 1), and the quickest way to a smaller loss
-//! is to shrink all features to 0. λ starts large, where the loss is nearly softmax, and falls.
-//! [`Annealing::auto`] needs the number of training steps and nothing else; it also waits, in each
-//! batch, until the plain softmax tells the classes apart ([`StepLambda::of`]), so that a task too
-//! hard for its budget ends as softmax would. [`Lambda`] has the authors' power law and others, and
-//! [`MarginStage`] lets m grow instead.
+//! is to shrink all features to 0. The default, [`Annealing::auto`], needs the number of training
+//! steps and nothing else. It starts as plain softmax and adds the margin as far as the classes are
+//! learned: a [`Gate`] compares the plain softmax loss with that of guessing ([`Signal`]). Where a
+//! task is too hard for its budget, the training stays with softmax. [`Lambda`] has the authors' power
+//! law and others, and [`MarginStage`] lets m grow instead.
 //!
-//! λ is a function of the step and the batch and counts nothing: a run that resumes at step 9,000
-//! has the λ of step 9,000, and a second forward pass changes nothing.
+//! [`MarginHead::loss`] applies the gate to each batch by itself. The loop of `lsoftmax-train` averages
+//! its signal over some steps instead, which is less noisy: keep a [`RunningSignal`] and pass it to
+//! [`MarginHead::loss_after`] to do the same. λ is otherwise a function of the step and counts nothing:
+//! a run that resumes at step 9,000 has the λ of step 9,000, and a second forward pass changes nothing.
 //!
 //! # A margin of your own
 //!

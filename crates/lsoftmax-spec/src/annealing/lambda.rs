@@ -62,7 +62,7 @@ impl Lambda {
                 min,
             } => (base * (1.0 + gamma * t).powf(-power)).max(min),
             Self::Geometric { base, factor, min } => (base * factor.powf(t)).max(min),
-            Self::Auto { iterations } => auto_lambda(t, iterations.max(1) as f64, m),
+            Self::Auto { iterations } => auto_lambda(iterations.max(1) as f64, m),
         }
     }
 
@@ -102,45 +102,38 @@ impl Lambda {
     }
 }
 
-/// Where the pull angle of [`auto_lambda`] ends in a training of [`REFERENCE_STEPS`].
-const END_DEGREES: f64 = 30.0;
-/// The length of training that [`END_DEGREES`] was measured at.
+/// The pull angle of [`auto_lambda`] in a training of [`REFERENCE_STEPS`].
+const PULL_DEGREES: f64 = 30.0;
+/// The length of training for which [`PULL_DEGREES`] was chosen.
 const REFERENCE_STEPS: f64 = 600.0;
-/// The share of the training after which the pull angle stays where it is.
-const ARRIVAL: f64 = 0.8;
 
-/// λ of the default schedule after `step` of `iterations` steps, for the multiplier m and batches
-/// whose classes are told apart; [`StepLambda::of`](super::StepLambda::of) has the others.
+/// λ of the default schedule in a training of `iterations` steps with multiplier m, where its
+/// [gate](super::Gate) is open.
 ///
-/// A target logit above 0 is raised by a longer feature, one below 0 by a shorter: the
-/// margin pulls a sample outward within the angle where `ψ_λ(θ) = 0`, and inward beyond.
-/// With λ = 0 that **pull angle** is 90°/m, while features start near 90°: all samples are
-/// pulled inward at once, norms collapse, and training dies at the loss ln C. So this
-/// schedule moves the pull angle itself, evenly from 90° (plain softmax) to its end, and
-/// takes the λ that belongs to it:
+/// A target logit above 0 is raised by a longer feature, one below 0 by a shorter one: the margin
+/// pulls a sample outward within the angle at which `ψ_λ(θ) = 0`, and inward beyond. The schedule
+/// sets this **pull angle** α and takes the λ that belongs to it:
 ///
 /// ```text
-/// α(t) = 90° - (90° - α_end) min(1, t / (0.8 T)),     λ(t) = -ψ(α) / cos α
-/// α_end = max(90°/m, 30° (600 / T)^(1/4))
+/// α = max(90°/m, 30° (600 / T)^(1/4)),     λ = -ψ(α) / cos α
 /// ```
 ///
-/// The same α means about the same margin for every m, so that no number depends on m or
-/// on the data. The end depends on the budget T: a short training cannot reach angles
-/// that a long one can, and λ = 0 (the paper's end) is reached when the budget allows. What
-/// was tried and measured is in docs/guide/annealing.md.
-pub fn auto_lambda(step: f64, iterations: f64, m: u32) -> f64 {
+/// The same α is about the same margin for every m, so that no number depends on m or on the data. It
+/// depends on the budget T: a short training cannot reach angles that a long one can. λ = 0, the end
+/// of the paper's schedule, is reached for m = 4 from 1,900 steps on. λ does not depend on the step:
+/// features start near 90°, where a margin would make them collapse, but the gate is shut until the
+/// classes are learned. `docs/guide/annealing.md` has what was tried and measured.
+pub fn auto_lambda(iterations: f64, m: u32) -> f64 {
     let Ok(psi) = Psi::new(m) else { return 0.0 };
     if m == 1 {
         return 0.0;
     }
-    let by_budget = END_DEGREES * (REFERENCE_STEPS / iterations).powf(0.25);
-    let end = by_budget.clamp(90.0 / f64::from(m), 90.0);
-    let progress = (step / (ARRIVAL * iterations)).clamp(0.0, 1.0);
-    let angle = 90.0 - (90.0 - end) * progress;
-    let cosine = angle.to_radians().cos();
+    let by_budget = PULL_DEGREES * (REFERENCE_STEPS / iterations).powf(0.25);
+    let angle = by_budget.clamp(90.0 / f64::from(m), 90.0);
     if angle >= 90.0 {
         return f64::INFINITY;
     }
+    let cosine = angle.to_radians().cos();
     // At 90°/m, ψ is 0 but for rounding.
     (-psi.at(cosine).0 / cosine).max(0.0)
 }

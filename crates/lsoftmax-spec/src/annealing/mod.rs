@@ -95,7 +95,7 @@ impl From<Lambda> for Annealing {
 }
 
 impl Annealing {
-    /// The default: λ by [`auto_lambda`] over a training of so many steps.
+    /// The default for a training of this many steps: λ by [`auto_lambda`], behind [`Gate::AUTO`].
     pub fn auto(iterations: u64) -> Self {
         Lambda::Auto { iterations }.into()
     }
