@@ -1,5 +1,5 @@
+use crate::dataset::View;
 use crate::error::DataError;
-use crate::preprocessing::View;
 use crate::random::Rng;
 
 /// Random changes of training images, as functions of (seed, epoch, index) alone.
@@ -64,7 +64,7 @@ impl Augmentation {
 mod tests {
     use super::*;
     use crate::dataset::Dataset;
-    use crate::preprocessing::{MemoryLayout, Preprocessing};
+    use crate::dataset::{MemoryLayout, Preprocessing};
     use std::collections::HashMap;
 
     #[test]

@@ -147,3 +147,6 @@ impl DataError {
         }
     }
 }
+
+/// The expected and the actual content.
+pub(crate) type ExpectedFound = (String, String);

@@ -41,6 +41,8 @@ mod error;
 pub mod faces;
 mod file;
 pub mod glyphs;
+mod guard;
+mod identities;
 mod idx;
 pub mod images;
 mod loader;
@@ -49,8 +51,8 @@ pub mod npy;
 mod origins;
 #[cfg(feature = "parquet")]
 pub mod parquet_file;
-mod preprocessing;
 pub use lsoftmax_spec::random;
+mod open_set;
 mod record;
 mod sampler;
 pub mod shell;
@@ -60,7 +62,7 @@ mod table;
 
 pub use augmentation::Augmentation;
 pub use cifar::{load_cifar10, load_cifar100};
-pub use dataset::{Batch, Dataset};
+pub use dataset::{Batch, Dataset, MemoryLayout, Preprocessing, View};
 pub use digest::Digest;
 pub use error::DataError;
 pub use file::{
@@ -69,9 +71,9 @@ pub use file::{
 };
 pub use idx::load as load_idx;
 pub use loader::{Draw, Draws, LoadPlan, Loader};
+pub use open_set::{OpenSet, SameNames};
 pub use origins::Origin;
-pub use preprocessing::{MemoryLayout, Preprocessing, View};
 pub use record::{RunImage, RunImages, RunPart};
 pub use sampler::{ClassSampler, Sampler};
-pub use source::{DataSource, OpenSet, SameNames, SourceOptions, data_root};
+pub use source::{DataSource, SourceOptions, data_root};
 pub use splits::Split;

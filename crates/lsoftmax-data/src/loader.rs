@@ -1,7 +1,7 @@
 use crate::augmentation::Augmentation;
 use crate::dataset::{Batch, Dataset};
+use crate::dataset::{MemoryLayout, Preprocessing, View};
 use crate::error::DataError;
-use crate::preprocessing::{MemoryLayout, Preprocessing, View};
 use crate::sampler::Order;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};

@@ -4,7 +4,7 @@ use crate::error::TrainError;
 use crate::model::Model;
 use crate::sgd::{are_finite, check_record};
 use crate::tensor_file::{Header, TensorFile};
-use crate::training::Window;
+use crate::window::Window;
 use burn::tensor::Device;
 use lsoftmax::RunningSignal;
 use lsoftmax_record::{Best, Frame, ModelInfo, Progress};

@@ -24,6 +24,7 @@ mod learner;
 mod memory;
 mod model;
 mod objective;
+mod observer;
 mod open_set;
 mod run_folder;
 mod sgd;
@@ -33,6 +34,7 @@ mod tensorboard;
 mod test_images;
 mod training;
 mod watch;
+mod window;
 
 pub use batches::TrainBatch;
 pub use checkpoint::{Checkpoint, Snapshot};
@@ -50,6 +52,7 @@ pub use lsoftmax_record::{
 };
 pub use memory::check_fit;
 pub use model::Model;
+pub use observer::{Observer, Saved, Trained};
 pub use open_set::{check_open_set, evaluate_open_set, worst_mistakes};
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, IMAGES_FILE, METRICS_FILE,
@@ -58,7 +61,7 @@ pub use run_folder::{
 };
 pub use tensorboard::EVENTS_FILE;
 pub use test_images::{Evaluated, OtherImages, TestImages, images_beside, run_images, test_images};
-pub use training::{Observer, Saved, Trained, check, check_precision, resume, train};
+pub use training::{check, check_precision, resume, train};
 
 use lsoftmax_data::{DataSource, SourceOptions, Split};
 

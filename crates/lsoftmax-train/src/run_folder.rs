@@ -2,8 +2,8 @@
 
 use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::error::TrainError;
+use crate::observer::{Observer, Saved, Trained};
 use crate::tensorboard::{self, EVENTS_FILE};
-use crate::training::{Observer, Saved, Trained};
 use lsoftmax_data::{
     DataError, RunImages, Split, atomic_folder, atomic_write, read_file, remove_stale,
 };

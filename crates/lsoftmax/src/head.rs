@@ -1,7 +1,9 @@
-use crate::annealing::{Annealing, AnnealingError, RunningSignal, StepLambda};
-use crate::margin::{Loss, Margin, MarginError, Normalisation};
+use crate::annealing::{Annealing, RunningSignal, StepLambda};
+use crate::checks::{check, check_size, checked_labels};
+use crate::error::Error;
+use crate::margin::{Loss, Margin, Normalisation};
 use crate::metric::unit_rows;
-use crate::ops::{TargetRule, in_precision, margin_cross_entropy as operation, precision, serves};
+use crate::ops::{TargetRule, in_precision, margin_cross_entropy as operation, precision};
 use burn::module::{Content, DisplaySettings, Initializer, Module, ModuleDisplay, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use lsoftmax_kernels::head::{HeadError, TINY};
@@ -61,55 +63,6 @@ pub struct HeadLoss {
     /// own class weight, the feature's norm, the class weight's norm, and the confidence, which
     /// is the probability of the own class by the plain softmax, without margin.
     pub targets: Tensor<2>,
-}
-
-/// Why the head refuses a configuration or a batch.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum Error {
-    /// A loss with a parameter out of range.
-    #[error(transparent)]
-    Margin(#[from] MarginError),
-    /// A schedule with a number out of range.
-    #[error(transparent)]
-    Annealing(#[from] AnnealingError),
-    /// A schedule for a loss that has nothing to anneal.
-    #[error(
-        "{0} has no λ and no m to change over the steps, only L-Softmax and A-Softmax have: give it \
-         Annealing::none()"
-    )]
-    NoAnnealing(Loss),
-    /// Shapes that do not fit, or a label out of range.
-    #[error(transparent)]
-    Batch(#[from] HeadError),
-    /// Features and class weights of different length.
-    #[error(
-        "features are [{batch}, {found}], but the class weights are [{classes}, {expected}]: \
-         both need the same feature size"
-    )]
-    FeatureSize {
-        /// Rows of the features.
-        batch: usize,
-        /// Columns of the features.
-        found: usize,
-        /// Rows of the class weights.
-        classes: usize,
-        /// Columns of the class weights.
-        expected: usize,
-    },
-    /// A device whose backend the operation has not been registered for.
-    #[error(
-        "the head is not built for the device {0}: move features and head to Device::flex(), or \
-         build lsoftmax with its feature cuda, metal, vulkan or webgpu"
-    )]
-    Device(String),
-    /// Features and labels of different number.
-    #[error("{features} features came with {labels} labels")]
-    BatchSize {
-        /// Rows of the features.
-        features: usize,
-        /// Labels.
-        labels: usize,
-    },
 }
 
 impl MarginHeadConfig {
@@ -414,47 +367,6 @@ pub fn margin_cross_entropy(
     ))
 }
 
-/// Whether features and class weights are of one length.
-pub(crate) fn check_size(features: &Tensor<2>, weights: &Tensor<2>) -> Result<(), Error> {
-    let [batch, found] = features.dims();
-    let [classes, expected] = weights.dims();
-    if found == expected {
-        Ok(())
-    } else {
-        Err(Error::FeatureSize {
-            batch,
-            found,
-            classes,
-            expected,
-        })
-    }
-}
-
-/// Whether these can go together.
-fn check(features: &Tensor<2>, weights: &Tensor<2>, labels: usize) -> Result<(), Error> {
-    check_size(features, weights)?;
-    let [batch, size] = features.dims();
-    if labels != batch {
-        return Err(Error::BatchSize {
-            features: batch,
-            labels,
-        });
-    }
-    for (name, size) in [
-        ("the batch", batch),
-        ("the class list", weights.dims()[0]),
-        ("the feature", size),
-    ] {
-        if size == 0 {
-            return Err(HeadError::Empty(name).into());
-        }
-    }
-    if !serves(&features.device()) {
-        return Err(Error::Device(format!("{:?}", features.device())));
-    }
-    Ok(())
-}
-
 /// The operation on what was checked.
 fn cross_entropy(
     features: Tensor<2>,
@@ -472,21 +384,4 @@ fn cross_entropy(
     };
     let (loss, targets) = operation(features, weights, labels, rule);
     HeadLoss { loss, targets }
-}
-
-pub(crate) fn checked_labels(
-    labels: impl Iterator<Item = i64>,
-    classes: usize,
-) -> Result<Arc<[u32]>, HeadError> {
-    labels
-        .enumerate()
-        .map(|(row, label)| match u32::try_from(label) {
-            Ok(class) if (class as usize) < classes => Ok(class),
-            _ => Err(HeadError::Label {
-                row,
-                label,
-                classes,
-            }),
-        })
-        .collect()
 }

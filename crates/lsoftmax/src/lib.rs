@@ -145,11 +145,14 @@
 #[cfg(test)]
 extern crate self as lsoftmax;
 
+mod checks;
+mod error;
 mod head;
 pub mod metric;
 pub mod ops;
 
-pub use head::{Error, HeadLoss, MarginHead, MarginHeadConfig, margin_cross_entropy};
+pub use error::Error;
+pub use head::{HeadLoss, MarginHead, MarginHeadConfig, margin_cross_entropy};
 pub use lsoftmax_spec::{
     Annealing, AnnealingError, Floor, Gate, Lambda, Loss, Margin, MarginError, MarginStage,
     RunningSignal, Signal, StepLambda, annealing, margin,

@@ -2,8 +2,8 @@
 
 use super::similarity::{Similarity, mean};
 use super::{FivePoints, warp};
+use crate::dataset::MemoryLayout;
 use crate::error::DataError;
-use crate::preprocessing::MemoryLayout;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;

@@ -41,16 +41,15 @@
 
 mod alignment;
 mod landmarks;
-mod layout;
 mod mirror;
 mod pairs;
 mod similarity;
 mod step;
 mod warp;
 
+pub use crate::identities::{IdentityList, lfw_image};
 pub use alignment::{Alignment, FaceTemplate};
 pub use landmarks::Landmarks;
-pub use layout::{IdentityList, lfw_image};
 pub use mirror::mirror;
 pub use pairs::{FacePair, PairImages, PairsFile};
 pub use similarity::Similarity;

@@ -2,9 +2,9 @@
 
 use super::landmarks::key;
 use super::{Alignment, FaceTemplate, Landmarks};
+use crate::dataset::MemoryLayout;
 use crate::error::DataError;
 use crate::images::{self, DecodedImage};
-use crate::preprocessing::MemoryLayout;
 use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 

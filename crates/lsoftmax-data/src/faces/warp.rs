@@ -1,8 +1,8 @@
 //! Resamples images through a similarity.
 
 use super::similarity::Similarity;
+use crate::dataset::MemoryLayout;
 use crate::error::DataError;
-use crate::preprocessing::MemoryLayout;
 
 /// Grey, grey with alpha, RGB, RGBA.
 const MAX_CHANNELS: usize = 4;

@@ -1,5 +1,6 @@
 //! Describes a folder or list of images, and what a training would reject.
 
+use super::SourceOptions;
 use super::cache::Content;
 use super::source::{divide, from, left_out, summary};
 use super::{Decoded, ImageList, OtherFiles, Part, decode, tree};
@@ -7,7 +8,6 @@ use crate::dataset::Dataset;
 use crate::digest::Digest;
 use crate::duplicates::refuse_trained;
 use crate::error::DataError;
-use crate::source::SourceOptions;
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};

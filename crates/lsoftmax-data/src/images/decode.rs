@@ -4,9 +4,9 @@
 use super::{DecodedImage, ExpectedFound, jpeg};
 use crate::error::DataError;
 use crate::file::{open_file, read_at_most};
+use crate::guard::guarded;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 /// Maximum size of a file in bytes.
@@ -51,18 +51,6 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ExpectedFound> {
 /// Decodes the bytes of a file to an upright image of one or three channels.
 pub(crate) fn image(bytes: &[u8]) -> Result<DecodedImage, ExpectedFound> {
     guarded(|| decode(bytes))
-}
-
-/// Runs a decoder and converts a panic to an error.
-pub(crate) fn guarded<T>(
-    decode: impl FnOnce() -> Result<T, ExpectedFound>,
-) -> Result<T, ExpectedFound> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
-        Err((
-            "content that can be decoded".to_owned(),
-            "content that makes the decoder panic".to_owned(),
-        ))
-    })
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<DecodedImage, ExpectedFound> {

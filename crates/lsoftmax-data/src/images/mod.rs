@@ -27,6 +27,7 @@ mod kinds;
 mod list;
 mod load;
 mod locate;
+mod options;
 mod parts;
 mod pixels;
 pub(crate) mod source;
@@ -36,15 +37,14 @@ pub use check::{
     BrokenImage, ClassImages, DuplicateKind, Duplicates, ImageCheck, SizeImages, check,
     holds_images,
 };
-#[cfg(feature = "parquet")]
-pub(crate) use decode::guarded;
 pub(crate) use kinds::ENDINGS;
 pub use kinds::OtherFiles;
 pub use list::{ImageEntry, ImageList, Part, Reading, base};
 pub use load::{Decoded, decode_image};
+pub use options::SourceOptions;
 pub use pixels::DecodedImage;
 
-use crate::error::DataError;
+use crate::error::{DataError, ExpectedFound};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -194,9 +194,6 @@ impl PartialEq for Alignment {
 }
 
 impl Eq for Alignment {}
-
-/// The expected and the actual content.
-type ExpectedFound = (String, String);
 
 #[cfg(test)]
 mod tests;

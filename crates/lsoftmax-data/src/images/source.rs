@@ -1,11 +1,11 @@
 //! Folders and lists of images as training and test data.
 
+use super::SourceOptions;
 use super::folder::{first_names, plain};
 use super::{Channels, Decoded, ImageList, ImageOptions, Part};
 use crate::dataset::Dataset;
 use crate::error::DataError;
-use crate::faces::IdentityList;
-use crate::source::SourceOptions;
+use crate::identities::IdentityList;
 use crate::splits::Split;
 use std::fmt::Write as _;
 use std::path::Path;

@@ -4,7 +4,7 @@ use super::thrift::footer_is_sound;
 use super::{Budget, Column, ExpectedFound, damaged};
 use crate::error::DataError;
 use crate::file::open_file;
-use crate::images::guarded;
+use crate::guard::guarded;
 use parquet::basic::{Encoding, Type as Physical};
 use parquet::column::reader::get_column_reader;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};

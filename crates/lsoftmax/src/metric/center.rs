@@ -1,4 +1,5 @@
-use crate::head::{Error, check_size, checked_labels};
+use crate::checks::{check_size, checked_labels};
+use crate::error::Error;
 use crate::margin::check;
 use crate::ops::{in_precision, precision};
 use burn::module::{Module, Param};

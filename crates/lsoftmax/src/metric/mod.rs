@@ -17,7 +17,7 @@ pub use lsoftmax_spec::metric::{
 };
 pub use triplet::TripletLoss;
 
-use crate::head::Error;
+use crate::error::Error;
 use crate::ops::{in_precision, precision};
 use burn::tensor::{Int, Tensor, TensorData};
 use lsoftmax_kernels::head::{HeadError, TINY};

@@ -1,5 +1,5 @@
 use super::{Derivatives, DistanceLoss, Distances, distance_loss, random};
-use crate::head::Error;
+use crate::error::Error;
 use crate::margin::MarginError;
 use burn::tensor::{Int, Tensor};
 use lsoftmax_spec::metric::{TripletLossConfig, TripletSelection};

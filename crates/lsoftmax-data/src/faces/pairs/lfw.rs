@@ -2,7 +2,7 @@
 
 use super::{FacePair, PairsFile, shorten};
 use crate::error::DataError;
-use crate::faces::layout::{is_folder_name, lfw_image};
+use crate::identities::{is_folder_name, lfw_image};
 use std::path::Path;
 
 /// The first line.

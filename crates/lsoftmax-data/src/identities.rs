@@ -75,7 +75,7 @@ impl IdentityList {
 }
 
 /// Whether this can be the name of a folder within another.
-pub(super) fn is_folder_name(name: &str) -> bool {
+pub(crate) fn is_folder_name(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && !name.contains(['/', '\\', '\0'])
 }
 

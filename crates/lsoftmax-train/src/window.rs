@@ -5,14 +5,14 @@ use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
 /// Seconds of training.
-pub(super) struct Clock {
+pub(crate) struct Clock {
     before: f64,
     start: Instant,
     paused: f64,
 }
 
 impl Clock {
-    pub(super) fn new(before: f64) -> Self {
+    pub(crate) fn new(before: f64) -> Self {
         Self {
             before,
             start: Instant::now(),
@@ -20,11 +20,11 @@ impl Clock {
         }
     }
 
-    pub(super) fn seconds(&self) -> f64 {
+    pub(crate) fn seconds(&self) -> f64 {
         self.before + self.start.elapsed().as_secs_f64() - self.paused
     }
 
-    pub(super) fn pause<T>(&mut self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn pause<T>(&mut self, work: impl FnOnce() -> T) -> T {
         let from = Instant::now();
         let found = work();
         self.paused += from.elapsed().as_secs_f64();
@@ -70,11 +70,11 @@ pub(crate) struct Window {
     #[serde(default, deserialize_with = "number::lenient")]
     signal: f64,
     #[serde(skip)]
-    pub(super) train_error_percent: Option<f64>,
+    pub(crate) train_error_percent: Option<f64>,
 }
 
 impl Window {
-    pub(super) fn push(&mut self, loss: f64, targets: &[f32]) {
+    pub(crate) fn push(&mut self, loss: f64, targets: &[f32]) {
         self.steps += 1.0;
         self.loss += loss;
         for row in targets.chunks_exact(4) {
@@ -87,16 +87,16 @@ impl Window {
     }
 
     /// Adds the signal of a gate in a step that was [`push`](Self::push)ed before.
-    pub(super) fn push_signal(&mut self, signal: f64) {
+    pub(crate) fn push_signal(&mut self, signal: f64) {
         self.signal += signal;
     }
 
     /// The mean signal of the steps.
-    pub(super) fn signal(&self) -> f64 {
+    pub(crate) fn signal(&self) -> f64 {
         self.signal / self.steps
     }
 
-    pub(super) fn progress(self, step: u64, m: u32, learning_rate: f64, rate: f64) -> Progress {
+    pub(crate) fn progress(self, step: u64, m: u32, learning_rate: f64, rate: f64) -> Progress {
         Progress {
             step,
             loss: self.loss / self.steps,

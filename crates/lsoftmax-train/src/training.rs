@@ -22,13 +22,8 @@ use lsoftmax_record::{
     OnDivergence, OpenSetEvaluation, Outcome, Progress,
 };
 
-mod told;
-mod window;
-
-pub use told::{Observer, Saved, Trained};
-pub(crate) use window::Window;
-
-use window::Clock;
+use crate::observer::{Observer, Saved, Trained};
+use crate::window::Clock;
 
 /// Points on the curve of a training.
 const CURVE_POINTS: u64 = 200;

@@ -1,4 +1,4 @@
-use crate::dataset::Dataset;
+use super::Dataset;
 use crate::error::DataError;
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,11 @@
+mod preprocessing;
+
+pub use preprocessing::{MemoryLayout, Preprocessing, View};
+
 use crate::digest::Digest;
 use crate::error::DataError;
 use crate::names::nfc;
 use crate::origins::{Origin, Origins};
-use crate::preprocessing::{MemoryLayout, Preprocessing, View};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use std::fmt::Display;

@@ -1,0 +1,65 @@
+//! Shapes and labels, checked before the backend sees them.
+
+use crate::error::Error;
+use crate::ops::serves;
+use burn::tensor::Tensor;
+use lsoftmax_kernels::head::HeadError;
+use std::sync::Arc;
+
+/// Whether features and class weights are of one length.
+pub(crate) fn check_size(features: &Tensor<2>, weights: &Tensor<2>) -> Result<(), Error> {
+    let [batch, found] = features.dims();
+    let [classes, expected] = weights.dims();
+    if found == expected {
+        Ok(())
+    } else {
+        Err(Error::FeatureSize {
+            batch,
+            found,
+            classes,
+            expected,
+        })
+    }
+}
+
+/// Whether these can go together.
+pub(crate) fn check(features: &Tensor<2>, weights: &Tensor<2>, labels: usize) -> Result<(), Error> {
+    check_size(features, weights)?;
+    let [batch, size] = features.dims();
+    if labels != batch {
+        return Err(Error::BatchSize {
+            features: batch,
+            labels,
+        });
+    }
+    for (name, size) in [
+        ("the batch", batch),
+        ("the class list", weights.dims()[0]),
+        ("the feature", size),
+    ] {
+        if size == 0 {
+            return Err(HeadError::Empty(name).into());
+        }
+    }
+    if !serves(&features.device()) {
+        return Err(Error::Device(format!("{:?}", features.device())));
+    }
+    Ok(())
+}
+
+pub(crate) fn checked_labels(
+    labels: impl Iterator<Item = i64>,
+    classes: usize,
+) -> Result<Arc<[u32]>, HeadError> {
+    labels
+        .enumerate()
+        .map(|(row, label)| match u32::try_from(label) {
+            Ok(class) if (class as usize) < classes => Ok(class),
+            _ => Err(HeadError::Label {
+                row,
+                label,
+                classes,
+            }),
+        })
+        .collect()
+}
