@@ -1,5 +1,6 @@
 use super::*;
-use crate::source::{DataSource, OpenSet, SourceOptions};
+use crate::open_set::OpenSet;
+use crate::source::{DataSource, SourceOptions};
 use crate::splits::Split;
 
 fn options(path: &Path) -> SourceOptions {

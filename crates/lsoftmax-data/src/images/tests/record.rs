@@ -1,7 +1,8 @@
 //! The recorded images of a run, and the detection of changes.
 
 use super::*;
-use crate::source::{DataSource, OpenSet, SameNames, SourceOptions};
+use crate::open_set::{OpenSet, SameNames};
+use crate::source::{DataSource, SourceOptions};
 use crate::splits::Split;
 use crate::{RunImages, RunPart};
 
