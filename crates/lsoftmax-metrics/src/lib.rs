@@ -80,7 +80,6 @@ mod matrix;
 mod nearest;
 mod pairs;
 mod pairwise;
-mod random;
 mod retrieval;
 mod summary;
 mod unit;

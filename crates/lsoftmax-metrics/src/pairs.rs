@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::random::Rng;
 use crate::verification::{KFold, PairRows, k_fold_rows, scores_of};
 use crate::{Error, Matrix, Result};
+use lsoftmax_spec::random::Rng;
 
 /// Streams of random numbers, so that no two draws share keys.
 const CLASS_ORDER: u64 = 0;

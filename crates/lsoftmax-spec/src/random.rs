@@ -57,6 +57,13 @@ impl Rng {
         }
     }
 
+    /// Shuffles `items` (Fisher and Yates).
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.below(i as u64 + 1) as usize);
+        }
+    }
+
     /// True with this probability.
     pub fn chance(&mut self, probability: f64) -> bool {
         self.uniform() < probability
@@ -72,11 +79,8 @@ impl Rng {
 
 /// A random permutation of 0 .. n, determined by seed and keys.
 pub fn permutation(seed: u64, keys: &[u64], n: usize) -> Vec<u32> {
-    let mut rng = Rng::at(seed, keys);
     let mut order: Vec<u32> = (0..n as u32).collect();
-    for i in (1..n).rev() {
-        order.swap(i, rng.below(i as u64 + 1) as usize);
-    }
+    Rng::at(seed, keys).shuffle(&mut order);
     order
 }
 
@@ -136,5 +140,14 @@ mod tests {
         assert_ne!(order, permutation(3, &[1], 1000));
         order.sort_unstable();
         assert!(order.iter().enumerate().all(|(i, &v)| i as u32 == v));
+    }
+
+    #[test]
+    fn a_shuffle_keeps_every_item() {
+        let mut items: Vec<usize> = (0..100).collect();
+        Rng::at(3, &[]).shuffle(&mut items);
+        assert_ne!(items, (0..100).collect::<Vec<_>>());
+        items.sort_unstable();
+        assert_eq!(items, (0..100).collect::<Vec<_>>());
     }
 }

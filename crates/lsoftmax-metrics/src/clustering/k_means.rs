@@ -3,10 +3,10 @@ use serde::{Deserialize, Serialize};
 
 use super::points::Points;
 use crate::matrix::check_columns;
-use crate::random::Rng;
 use crate::unit::{check_embeddings, dot_f32, squared_distance_f32};
 use crate::vector::add_scaled;
 use crate::{Error, Matrix, Result};
+use lsoftmax_spec::random::Rng;
 
 /// Points per task, and centroids that stay in the cache meanwhile. Neither affects the result.
 const POINTS: usize = 64;
