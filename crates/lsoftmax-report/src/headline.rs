@@ -1,4 +1,4 @@
-//! The result in plain words, from the rows alone.
+//! The result in plain words, from the table alone.
 
 use crate::escape::put;
 use crate::group::{Group, groups, is_softmax};
@@ -7,8 +7,8 @@ use crate::number::fixed;
 
 /// The result of a report in one or two plain sentences: how the margin losses end against
 /// softmax, whichever is better. [`doubts`](crate::doubts) says how sure that is.
-pub fn headline(report: &Report) -> String {
-    let groups = groups(&report.rows);
+pub fn headline(report: &Report<'_>) -> String {
+    let groups = groups(&report.runs);
     let Some(first) = groups.first() else {
         // A model by itself, on other classes, has no row here.
         return match report.open_set {
@@ -71,7 +71,7 @@ fn angle(group: &Group<'_>) -> f64 {
 
 fn alone(group: &Group<'_>) -> String {
     if group.all_diverged() {
-        let remark = &group.first().remark;
+        let remark = group.first().remark();
         let reason = if remark.is_empty() {
             String::new()
         } else {
@@ -79,7 +79,7 @@ fn alone(group: &Group<'_>) -> String {
         };
         return format!("{} diverged{reason}.", group.label());
     }
-    let seeds = match group.rows.len() {
+    let seeds = match group.runs.len() {
         1 => String::new(),
         seeds => format!(", mean of {seeds} seeds"),
     };
@@ -165,21 +165,22 @@ fn against(best: &Group<'_>, softmax: &Group<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RunSummary;
+    use crate::model::Run;
+    use crate::testing::tested;
+    use lsoftmax_record::Divergence;
 
-    fn row(loss: &str, label: &str, error: f64, angle: f64) -> RunSummary {
-        RunSummary {
+    fn row(loss: &str, label: &str, error: f64, angle: f64) -> Run {
+        let mut run = Run {
             loss: loss.to_owned(),
-            label: label.to_owned(),
-            test_error_percent: error,
-            mean_target_angle_deg: angle,
-            ..RunSummary::default()
-        }
+            ..tested(label, error)
+        };
+        run.outcome.evaluation.mean_target_angle_deg = angle;
+        run
     }
 
-    fn say(rows: Vec<RunSummary>) -> String {
+    fn say(runs: Vec<Run>) -> String {
         headline(&Report {
-            rows,
+            runs: runs.iter().collect(),
             ..Report::default()
         })
     }
@@ -224,8 +225,8 @@ mod tests {
             "S has not been tested."
         );
         let mut dead = row("l-softmax", "L", 90.0, 80.0);
-        dead.diverged = true;
-        dead.remark = "norm collapse at step 412".to_owned();
+        dead.outcome.divergence = Some(Divergence::NormCollapse);
+        dead.outcome.remarks = vec!["norm collapse at step 412".to_owned()];
         assert_eq!(
             say(vec![dead.clone()]),
             "L diverged: norm collapse at step 412."
