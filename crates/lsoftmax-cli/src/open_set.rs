@@ -7,7 +7,8 @@ use lsoftmax_report::{
 };
 use std::fmt::Write as _;
 
-/// A line a run, then a line a loss with mean and standard deviation where there are several seeds.
+/// One line per run, then one line per loss with mean and standard deviation if a loss has several
+/// seeds.
 pub(crate) fn table(rows: &[OpenSetRow<'_>]) -> String {
     let shown = |column: &'static OpenSetColumn| Some((column, column.terminal?));
     let columns: Vec<_> = OPEN_SET_COLUMNS.iter().filter_map(shown).collect();
@@ -54,7 +55,7 @@ fn cell(column: TerminalColumn, stat: Option<MeanStd>) -> String {
     }
 }
 
-/// What the figures are of, in a sentence.
+/// The test data of the figures, in a sentence without a full stop.
 pub(crate) fn about(found: &OpenSetEvaluation) -> String {
     let verification = &found.verification;
     let mut text = format!(
@@ -71,7 +72,7 @@ pub(crate) fn about(found: &OpenSetEvaluation) -> String {
     text
 }
 
-/// What is not certain about classes never trained on.
+/// Caveats about classes never trained on: shared names, and images that were not compared.
 pub(crate) fn label(found: &OpenSetEvaluation) -> Option<String> {
     let names = (found.same_names > 0).then(|| same_names(found.same_names));
     let images = (!found.images_compared).then(|| {
@@ -83,7 +84,7 @@ pub(crate) fn label(found: &OpenSetEvaluation) -> Option<String> {
     (!both.is_empty()).then(|| both.join("; "))
 }
 
-/// What is said of classes that share their names with trained ones.
+/// A clause on classes that share their names with trained ones.
 pub(crate) fn same_names(count: usize) -> String {
     let which = match count {
         1 => "1 of the classes has the name of a trained class and is",

@@ -110,8 +110,8 @@ pub(crate) fn create_folder(path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make the folder {}", path.display()))
 }
 
-/// Says where a page lies, if one was asked for.
-pub(crate) fn told_page(folder: Option<&Path>, manner: Manner) -> anyhow::Result<()> {
+/// Prints the path of the page in a folder, if one was written.
+pub(crate) fn print_page_path(folder: Option<&Path>, manner: Manner) -> anyhow::Result<()> {
     match folder {
         Some(folder) if !manner.quiet => {
             output::line(&format!("page: {}", folder.join(REPORT_FILE).display()))

@@ -293,42 +293,60 @@ struct NamePlace {
     text: String,
     x: f64,
     y: f64,
+    /// Half the width of the name.
     half: f64,
     /// Whether it had to leave its ray.
     moved: bool,
 }
 
-/// Names near the ends of their rays, pushed apart along the circle until none overlap.
-fn name_places(directions: &[(usize, f64)], names: &[String]) -> Vec<NamePlace> {
-    let mut angles: Vec<f64> = directions.iter().map(|(_, angle)| *angle).collect();
-    let texts: Vec<String> = directions
-        .iter()
-        .map(|(label, _)| shorten(&class_name(names, *label), 10))
-        .collect();
-    let halves: Vec<f64> = texts
-        .iter()
-        .map(|text| text_width(text, FONT) / 2.0 + 3.0)
-        .collect();
-    let place = |i: usize, angle: f64| {
-        let limit = HALF - halves[i] - 1.0;
+impl NamePlace {
+    /// The place at the end of a ray.
+    fn new(text: String, ray: f64) -> Self {
+        let half = text_width(&text, FONT) / 2.0 + 3.0;
+        let mut place = Self {
+            text,
+            x: 0.0,
+            y: 0.0,
+            half,
+            moved: false,
+        };
+        place.move_to(ray, ray);
+        place
+    }
+
+    /// Moves the name of a ray to another angle.
+    fn move_to(&mut self, ray: f64, angle: f64) {
+        let limit = HALF - self.half - 1.0;
         let x = (NAME_RADIUS * angle.cos() * 1.03).clamp(-limit, limit);
         let y = -NAME_RADIUS * angle.sin() * 1.03;
         // A wide name at the side would hide the end of its ray: it goes above or below.
-        let tip = (RAY * directions[i].1.cos(), -RAY * directions[i].1.sin());
-        let hides = (x - tip.0).abs() < halves[i] + 3.0 && (y - tip.1).abs() < 12.0;
-        match (hides, y <= tip.1) {
+        let tip = (RAY * ray.cos(), -RAY * ray.sin());
+        let hides = (x - tip.0).abs() < self.half + 3.0 && (y - tip.1).abs() < 12.0;
+        (self.x, self.y) = match (hides, y <= tip.1) {
             (false, _) => (x, y),
             (true, true) => (x, tip.1 - 12.0),
             (true, false) => (x, tip.1 + 12.0),
-        }
-    };
+        };
+        self.moved = (angle - ray).abs() > 0.05;
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        (self.x - other.x).abs() < self.half + other.half && (self.y - other.y).abs() < 14.0
+    }
+}
+
+/// Names near the ends of their rays, pushed apart along the circle until none overlap.
+fn name_places(directions: &[(usize, f64)], names: &[String]) -> Vec<NamePlace> {
+    let mut places: Vec<NamePlace> = directions
+        .iter()
+        .map(|&(label, angle)| NamePlace::new(shorten(&class_name(names, label), 10), angle))
+        .collect();
+    let mut angles: Vec<f64> = directions.iter().map(|(_, angle)| *angle).collect();
     for _ in 0..200 {
         let mut quiet = true;
-        for i in 0..angles.len() {
-            for j in i + 1..angles.len() {
-                let (a, b) = (place(i, angles[i]), place(j, angles[j]));
-                let apart = (a.0 - b.0).abs() >= halves[i] + halves[j] || (a.1 - b.1).abs() >= 14.0;
-                if apart {
+        for i in 0..places.len() {
+            for j in i + 1..places.len() {
+                if !places[i].overlaps(&places[j]) {
                     continue;
                 }
                 quiet = false;
@@ -337,31 +355,19 @@ fn name_places(directions: &[(usize, f64)], names: &[String]) -> Vec<NamePlace> 
                 let sign = if turn < 0.0 { -1.0 } else { 1.0 };
                 angles[i] -= 0.03 * sign;
                 angles[j] += 0.03 * sign;
+                for k in [i, j] {
+                    places[k].move_to(directions[k].1, angles[k]);
+                }
             }
         }
         if quiet {
             break;
         }
     }
-    texts
-        .into_iter()
-        .enumerate()
-        .map(|(i, text)| {
-            let (x, y) = place(i, angles[i]);
-            let moved = (angles[i] - directions[i].1).abs() > 0.05;
-            NamePlace {
-                text,
-                x,
-                y,
-                half: halves[i],
-                moved,
-            }
-        })
-        .map(|place| NamePlace {
-            x: place.x.clamp(place.half - HALF, HALF - place.half),
-            ..place
-        })
-        .collect()
+    for place in &mut places {
+        place.x = place.x.clamp(place.half - HALF, HALF - place.half);
+    }
+    places
 }
 
 /// A bar of round length, for the scale.

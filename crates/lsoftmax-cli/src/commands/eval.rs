@@ -4,7 +4,7 @@ use crate::embedder::Embedder;
 use crate::open_set;
 use crate::output;
 use crate::outputs::{Inputs, Outputs};
-use crate::pages::{Page, told_page};
+use crate::pages::{Page, print_page_path};
 use lsoftmax_report::{OpenSetRow, OpenSetSection};
 use lsoftmax_train::{
     Evaluated, Evaluation, MODEL_FILE, Model, OtherImages, TestImages, evaluate, evaluate_open_set,
@@ -231,5 +231,5 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
     if let Some(sentence) = open_set::identification(&found) {
         output::line(&sentence)?;
     }
-    told_page(args.out.as_deref(), manner)
+    print_page_path(args.out.as_deref(), manner)
 }

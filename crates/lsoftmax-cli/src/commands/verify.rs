@@ -4,7 +4,7 @@ use crate::embedder::Embedder;
 use crate::open_set;
 use crate::output;
 use crate::outputs::{Inputs, Outputs};
-use crate::pages::{Page, told_page};
+use crate::pages::{Page, print_page_path};
 use anyhow::{Context as _, bail};
 use lsoftmax_data::faces::PairsFile;
 use lsoftmax_data::images::base;
@@ -233,5 +233,5 @@ fn many(
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
     output::line(&output::table(&["verification", "value"], &rows))?;
-    told_page(out, manner)
+    print_page_path(out, manner)
 }

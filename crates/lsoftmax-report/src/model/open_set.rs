@@ -1,6 +1,7 @@
 //! Figures on classes that were not trained on.
 
-use super::{ImageStrip, Run};
+use super::images::ImageStrip;
+use super::run::Run;
 use crate::distinct::distinct;
 use lsoftmax_data::Dataset;
 use lsoftmax_record::{OpenSetEvaluation, Verification};
