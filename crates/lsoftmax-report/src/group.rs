@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn seeds_are_brought_together() {
-        let mut runs = vec![
+        let mut runs = [
             tested("a", 1.0),
             tested("b", 9.0),
             tested("a", 3.0),

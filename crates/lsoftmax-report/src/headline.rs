@@ -178,7 +178,7 @@ mod tests {
         run
     }
 
-    fn say(runs: Vec<Run>) -> String {
+    fn say(runs: &[Run]) -> String {
         headline(&Report {
             runs: runs.iter().collect(),
             ..Report::default()
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn better_worse_and_equal() {
         let softmax = row("softmax", "Softmax", 2.4, 38.0);
-        let better = say(vec![
+        let better = say(&[
             softmax.clone(),
             row("l-softmax", "L-Softmax m = 4", 1.9, 21.3),
         ]);
@@ -197,7 +197,7 @@ mod tests {
             "L-Softmax m = 4 ends with 1.90 % test error against Softmax's 2.40 %, at a mean \
              target angle of 21.3° against 38.0°."
         );
-        let worse = say(vec![
+        let worse = say(&[
             softmax.clone(),
             row("l-softmax", "L-Softmax m = 2", 2.6, 25.0),
             row("l-softmax", "L-Softmax m = 4", 3.2, 14.2),
@@ -210,7 +210,7 @@ mod tests {
             worse.ends_with("L-Softmax m = 4: 14.2°, with 3.20 % test error."),
             "{worse}"
         );
-        let equal = say(vec![softmax, row("l-softmax", "L", 2.4, 20.0)]);
+        let equal = say(&[softmax, row("l-softmax", "L", 2.4, 20.0)]);
         assert!(
             equal.starts_with("L and Softmax both end with 2.40 %"),
             "{equal}"
@@ -219,19 +219,19 @@ mod tests {
 
     #[test]
     fn the_dead_the_untested_and_the_absent() {
-        assert_eq!(say(vec![]), "No finished run yet.");
+        assert_eq!(say(&[]), "No finished run yet.");
         assert_eq!(
-            say(vec![row("softmax", "S", f64::NAN, 1.0)]),
+            say(&[row("softmax", "S", f64::NAN, 1.0)]),
             "S has not been tested."
         );
         let mut dead = row("l-softmax", "L", 90.0, 80.0);
         dead.outcome.divergence = Some(Divergence::NormCollapse);
         dead.outcome.remarks = vec!["norm collapse at step 412".to_owned()];
         assert_eq!(
-            say(vec![dead.clone()]),
+            say(&[dead.clone()]),
             "L diverged: norm collapse at step 412."
         );
-        let text = say(vec![row("softmax", "S", 2.0, 1.0), dead]);
+        let text = say(&[row("softmax", "S", 2.0, 1.0), dead]);
         assert_eq!(text, "None of the runs against S came to an end.");
     }
 }

@@ -168,8 +168,8 @@ fn run(label: &str, seed: u64, value: f64) -> Run {
 /// Two seeds of one loss, and softmax without curve and confusion.
 fn runs(label: &str, value: f64) -> [Run; 3] {
     let mut softmax = run("Softmax", 0, value);
-    softmax.loss = label.to_owned();
-    softmax.network = label.to_owned();
+    label.clone_into(&mut softmax.loss);
+    label.clone_into(&mut softmax.network);
     softmax.outcome.evaluation.confusion = None;
     softmax.outcome.open_set = None;
     softmax.outcome.curve.drain(..50);

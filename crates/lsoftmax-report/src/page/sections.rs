@@ -155,8 +155,8 @@ fn curve_rows(run: &Run, shown: &[Quantity]) -> String {
             grouped(last.step)
         );
         for quantity in shown {
-            let points = curve[from..until].iter().rev();
-            let value = points.filter_map(|point| quantity.of(point)).next();
+            let mut points = curve[from..until].iter().rev();
+            let value = points.find_map(|point| quantity.of(point));
             let text = value.map_or(MISSING.to_owned(), |value| quantity.written(value));
             put!(rows, "<td>{text}</td>");
         }

@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn the_best_is_marked_in_words() {
-        let mut runs = vec![tested("a", 2.0), tested("b", 1.0), tested("c", 0.1)];
+        let mut runs = [tested("a", 2.0), tested("b", 1.0), tested("c", 0.1)];
         runs[2].outcome.divergence = Some(Divergence::Stuck);
         let html = table(&runs);
         assert_eq!(html.matches("<td class=\"best\">").count(), 1);
