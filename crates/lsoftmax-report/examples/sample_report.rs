@@ -101,7 +101,7 @@ fn curve(m: u32, noise: &mut Noise) -> Vec<Progress> {
                 3_000..4_500 => 0.01,
                 _ => 0.001,
             },
-            test_error_percent: (step % 500 == 0).then_some(test_error),
+            test_error_percent: step.is_multiple_of(500).then_some(test_error),
             mean_target_angle_deg: (90.0 - 38.0 / strength.powf(0.6)) * fall
                 + 38.0 / strength.powf(0.6)
                 + noise.normal(),
