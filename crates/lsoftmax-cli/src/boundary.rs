@@ -6,15 +6,17 @@ use lsoftmax_report::Boundary;
 /// The two class weights are so far apart, as five classes in the plane are.
 const BETWEEN_DEG: f64 = 72.0;
 
-/// For equal norms, and for one of twice the other's length, what a loss makes of it; nothing for
-/// a loss that brings class weights to one length.
+/// The boundaries of losses for equal norms, and for one norm of twice the other; each m once. A loss
+/// that brings class weights to one length has none.
 pub(crate) fn boundaries(losses: &[Loss]) -> Vec<Boundary> {
-    let mut panels = Vec::new();
+    let mut panels: Vec<Boundary> = Vec::new();
     for loss in losses {
         for (norms, words) in [([1.0, 1.0], "equal norms"), ([1.0, 2.0], "|w₂| = 2 |w₁|")] {
             let m = loss.multiplier();
-            if matches!(loss, Loss::Softmax | Loss::LSoftmax { .. }) {
-                panels.push(boundary(&format!("m = {m}, {words}"), m, norms));
+            let label = format!("m = {m}, {words}");
+            let is_new = panels.iter().all(|panel| panel.label != label);
+            if is_new && matches!(loss, Loss::Softmax | Loss::LSoftmax { .. }) {
+                panels.push(boundary(&label, m, norms));
             }
         }
     }

@@ -1,8 +1,9 @@
 //! The paper's tables with our figures beside the published ones.
 
-use crate::output::{self, spread};
+use crate::output;
 use lsoftmax_record::Published;
-use lsoftmax_train::{Experiment, Outcome};
+use lsoftmax_report::{MeanStd, Run};
+use lsoftmax_train::Experiment;
 use serde::Serialize;
 
 /// One training of a row.
@@ -28,31 +29,30 @@ pub(crate) struct Line {
 }
 
 impl Cell {
-    pub(crate) fn new(outcome: &Outcome) -> Self {
+    pub(crate) fn new(run: &Run) -> Self {
         Self {
-            test_error_percent: outcome.evaluation.error_percent,
-            mean_target_angle_deg: outcome.evaluation.mean_target_angle_deg,
-            iterations: outcome.curve.last().map_or(0, |progress| progress.step),
-            diverged: outcome.divergence.is_some(),
+            test_error_percent: run.outcome.evaluation.error_percent,
+            mean_target_angle_deg: run.outcome.evaluation.mean_target_angle_deg,
+            iterations: run.outcome.steps(),
+            diverged: run.diverged(),
         }
     }
 }
 
 impl Line {
     pub(crate) fn new(experiment: &Experiment, published: Published, runs: Vec<Cell>) -> Self {
-        // What a run that died could not measure is no part of a mean.
-        let finite = |value: &f64| value.is_finite();
-        let errors = runs.iter().map(|run| run.test_error_percent);
-        let errors: Vec<f64> = errors.filter(finite).collect();
-        let angles = runs.iter().map(|run| run.mean_target_angle_deg);
-        let angles: Vec<f64> = angles.filter(finite).collect();
+        // The figures that a diverged run lacks are not part of a mean.
+        let errors = MeanStd::of(runs.iter().map(|run| run.test_error_percent));
+        let angles = MeanStd::of(runs.iter().map(|run| run.mean_target_angle_deg));
         Self {
             loss: experiment.loss_label(),
             published,
             iterations: experiment.iterations,
             batch: experiment.batch,
-            error_percent: spread(&errors),
-            mean_target_angle_deg: spread(&angles).0,
+            error_percent: errors.map_or((f64::NAN, 0.0), |errors| {
+                (errors.mean, errors.deviation.unwrap_or(0.0))
+            }),
+            mean_target_angle_deg: angles.map_or(f64::NAN, |angles| angles.mean),
             runs,
         }
     }

@@ -3,8 +3,11 @@
 use crate::number;
 use serde::{Deserialize, Serialize};
 
-/// What a model does on a data set it was not trained on.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The figures of a model on labelled images of known classes.
+///
+/// A number that is not finite is left out of a file and read as NaN. The default has no image and
+/// NaN for every number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Images.
     pub samples: usize,
@@ -51,4 +54,20 @@ pub struct Evaluation {
     /// Rows are true classes, columns answers; absent with more than 100 classes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<u64>>>,
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self {
+            samples: 0,
+            error_percent: f64::NAN,
+            mean_target_angle_deg: f64::NAN,
+            median_target_angle_deg: f64::NAN,
+            min_class_angle_deg: f64::NAN,
+            mean_feature_norm: f64::NAN,
+            target_angle_edges_deg: Vec::new(),
+            target_angle_counts: Vec::new(),
+            confusion: None,
+        }
+    }
 }

@@ -18,6 +18,18 @@ pub fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Err
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
+/// Points in the plane: null is read as NaN.
+///
+/// # Errors
+/// A value is not a list of pairs of numbers.
+pub fn lenient_points<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<[f32; 2]>, D::Error> {
+    let points = Vec::<[Option<f32>; 2]>::deserialize(deserializer)?;
+    let number = |value: Option<f32>| value.unwrap_or(f32::NAN);
+    Ok(points.into_iter().map(|point| point.map(number)).collect())
+}
+
 /// Whether a number is left out.
 // Serde asks with a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]

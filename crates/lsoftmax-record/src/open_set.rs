@@ -1,6 +1,7 @@
 //! The figures of a model on classes that it was not trained on.
 
 use crate::error::RecordError;
+use crate::number;
 use lsoftmax_data::Dataset;
 use lsoftmax_metrics::{KFold, OperatingPoint, RetrievalReport, Roc, TarAtFar, TpirAtFpir};
 use serde::{Deserialize, Serialize};
@@ -23,16 +24,21 @@ pub struct Verification {
     /// Folds, which share no class; 0 for pairs that came without.
     pub folds: usize,
     /// Accuracy with the threshold from all other folds, the mean over the folds; NaN without folds.
+    #[serde(deserialize_with = "number::lenient")]
     pub accuracy_percent: f64,
     /// The standard error of that mean.
+    #[serde(deserialize_with = "number::lenient")]
     pub standard_error_percent: f64,
     /// The cosine at which most of all pairs are judged right.
     pub threshold: f32,
     /// Equal error rate.
+    #[serde(deserialize_with = "number::lenient")]
     pub eer_percent: f64,
     /// Area under the ROC.
+    #[serde(deserialize_with = "number::lenient")]
     pub auc: f64,
     /// The smallest FAR that so many pairs can measure.
+    #[serde(deserialize_with = "number::lenient")]
     pub smallest_far: f64,
     /// TAR at some FARs, none where it is not measurable.
     pub tar_at_far: Vec<TarAtFar>,
@@ -192,6 +198,12 @@ pub struct OpenSetEvaluation {
 }
 
 impl OpenSetEvaluation {
+    /// The share of the images whose nearest other image is of their class, in per cent.
+    pub fn recall_at_1_percent(&self) -> Option<f64> {
+        let recall = self.retrieval.recall_at.iter().find(|(k, _)| *k == 1)?;
+        Some(100.0 * recall.1)
+    }
+
     /// Whether a data set has the images that the mistakes and the neighbourhoods are of.
     pub fn shows(&self, data: &Dataset) -> bool {
         self.digest(data).is_some_and(|found| found == self.shown)
@@ -234,4 +246,18 @@ pub struct IdentificationRates {
     pub cmc: Vec<(usize, f64)>,
     /// The share of the mated probes that are ranked first and reported, at FPIRs.
     pub tpir_at_fpir: Vec<TpirAtFpir>,
+}
+
+impl IdentificationRates {
+    /// The share of the mated probes whose class is ranked first, in per cent.
+    pub fn rank_1_percent(&self) -> Option<f64> {
+        let rank = self.cmc.iter().find(|(rank, _)| *rank == 1)?;
+        Some(100.0 * rank.1)
+    }
+
+    /// TPIR at a recorded FPIR in per cent; `None` if it was not measurable.
+    pub fn tpir_percent(&self, fpir: f64) -> Option<f64> {
+        let rate = self.tpir_at_fpir.iter().find(|tpir| tpir.asked == fpir)?;
+        rate.measured.map(|point| 100.0 * point.tpir)
+    }
 }

@@ -9,7 +9,9 @@ use lsoftmax_data::Split;
 use serde::{Deserialize, Serialize};
 
 /// All figures of a finished training.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+///
+/// The default has no curve, and NaN for every number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The last model's figures on the test set.
     pub evaluation: Evaluation,
@@ -77,7 +79,30 @@ impl DataSummary {
     }
 }
 
+impl Default for Outcome {
+    fn default() -> Self {
+        Self {
+            evaluation: Evaluation::default(),
+            train_evaluation: Evaluation::default(),
+            curve: Vec::new(),
+            frames: Vec::new(),
+            open_set: None,
+            data: None,
+            divergence: None,
+            best: None,
+            remarks: Vec::new(),
+            seconds: f64::NAN,
+            images_per_second: f64::NAN,
+        }
+    }
+}
+
 impl Outcome {
+    /// Training steps up to the last point of the curve; 0 without a curve.
+    pub fn steps(&self) -> u64 {
+        self.curve.last().map_or(0, |progress| progress.step)
+    }
+
     /// Whether there is a model with these figures that can be used.
     pub fn has_model(&self) -> bool {
         self.divergence != Some(Divergence::NotFinite)

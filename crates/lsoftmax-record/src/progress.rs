@@ -80,10 +80,12 @@ pub struct Frame {
     /// Steps done.
     pub step: u64,
     /// A feature for each of the images, which are the same in every frame.
+    #[serde(deserialize_with = "number::lenient_points")]
     pub points: Vec<[f32; 2]>,
     /// Their labels.
     pub labels: Vec<u32>,
     /// The weight of each class.
+    #[serde(deserialize_with = "number::lenient_points")]
     pub class_weights: Vec<[f32; 2]>,
 }
 

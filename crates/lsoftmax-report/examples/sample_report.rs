@@ -2,10 +2,14 @@
 //!
 //! `cargo run -p lsoftmax-report --example sample_report -- FOLDER`
 
+use lsoftmax_metrics::{OpenSetPoint, OperatingPoint, RetrievalReport, TarAtFar, TpirAtFpir};
+use lsoftmax_record::{
+    Divergence, Evaluation, Frame, IdentificationRates, OpenSetEvaluation, Outcome, Progress,
+    Verification,
+};
 use lsoftmax_report::{
-    AnnealingCurve, Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, ImageStrip,
-    MarginCurve, OpenSetRow, OpenSetSection, Report, RocCurve, RunDetail, RunSummary,
-    ScoreHistogram, StripRow, Thumbnail, annealing_plot, figure_page, margin_plot, page, pictures,
+    AnnealingCurve, Boundary, ImageStrip, MarginCurve, OpenSetRow, OpenSetSection, Report, Run,
+    StripRow, Thumbnail, annealing_plot, figure_page, margin_plot, page, pictures,
 };
 use std::f64::consts::{PI, TAU};
 use std::path::{Path, PathBuf};
@@ -31,7 +35,7 @@ impl Noise {
 const NAMES: [&str; 10] = [
     "disc", "ring", "square", "triangle", "star", "cross", "arrow", "crescent", "heart", "gear",
 ];
-const STEPS: usize = 6_000;
+const STEPS: u64 = 6_000;
 
 fn label(m: u32) -> String {
     if m == 1 {
@@ -41,12 +45,13 @@ fn label(m: u32) -> String {
     }
 }
 
-fn lambda(m: u32, step: usize) -> Option<f64> {
+fn lambda(m: u32, step: u64) -> Option<f64> {
     let decay = 1000.0 * (1.0 + 0.01 * step as f64).powi(-3);
     (m > 1).then_some(if decay < 0.05 { 0.0 } else { decay })
 }
 
-fn picture(m: u32, error: f64) -> FeaturePicture {
+/// Test samples in the plane after a part of the training, and at its end.
+fn frames(m: u32, error: f64) -> Vec<Frame> {
     let mut noise = Noise(11 + u64::from(m));
     let spread = 0.34 / f64::from(m).powf(0.8);
     let length = 40.0 + 45.0 * f64::from(m);
@@ -68,69 +73,69 @@ fn picture(m: u32, error: f64) -> FeaturePicture {
         labels.push(class as u32);
     }
     let weight = |class: usize| [angle(class).cos() as f32, angle(class).sin() as f32];
-    FeaturePicture {
-        label: label(m),
-        seed: 0,
-        test_error_percent: error,
-        mean_target_angle_deg: 38.0 / f64::from(m).powf(0.6),
-        step: STEPS,
-        earlier: [0.15, 0.5]
-            .map(|share: f32| FeatureFrame {
-                step: (share * STEPS as f32) as usize,
-                points: points.iter().map(|p| p.map(|x: f32| x * share)).collect(),
-                class_weights: (0..10).map(weight).collect(),
-            })
-            .to_vec(),
-        points,
-        labels,
-        class_weights: (0..10).map(weight).collect(),
-    }
+    [0.15, 0.5, 1.0]
+        .map(|share: f32| Frame {
+            step: (share * STEPS as f32) as u64,
+            points: points.iter().map(|p| p.map(|x: f32| x * share)).collect(),
+            labels: labels.clone(),
+            class_weights: (0..10).map(weight).collect(),
+        })
+        .to_vec()
 }
 
-fn angles(m: u32, seed: u64, scale: f64) -> Histogram {
-    let mut noise = Noise(100 * u64::from(m) + seed);
-    let mean = scale * 38.0 / f64::from(m).powf(0.6);
-    let angle = move |_| (mean + mean * 0.3 * noise.normal()).abs();
-    Histogram::from_degrees((0..4000).map(angle), 90)
-}
-
-fn detail(m: u32, seed: u64) -> RunDetail {
-    let mut noise = Noise(7 + 31 * u64::from(m) + seed);
+fn curve(m: u32, noise: &mut Noise) -> Vec<Progress> {
     let strength = f64::from(m);
-    let curve = (0..=STEPS).step_by(50).map(|step| {
+    let mut point = |step: u64| {
         let t = step as f64 / STEPS as f64;
         let fall = (-5.0 * t).exp();
         let noisy = 1.0 + 0.12 * noise.normal();
-        let tested = step % 500 == 0;
-        CurvePoint {
+        let test_error =
+            (88.0 * (-9.0 * t).exp() + 2.5 - 0.2 * strength) * (1.0 + 0.03 * noise.normal());
+        Progress {
             step,
-            loss: Some((2.3 * fall + 0.02 * strength) * noisy),
+            loss: (2.3 * fall + 0.02 * strength) * noisy,
             lambda: lambda(m, step),
-            m: Some(if step < 1_000 { 1 } else { m }),
-            learning_rate: Some(if step < 3_000 {
-                0.1
-            } else if step < 4_500 {
-                0.01
-            } else {
-                0.001
-            }),
-            train_error_percent: None,
-            test_error_percent: tested.then(|| {
-                (88.0 * (-9.0 * t).exp() + 2.5 - 0.2 * strength) * (1.0 + 0.03 * noise.normal())
-            }),
-            mean_target_angle_deg: Some(
-                (90.0 - 38.0 / strength.powf(0.6)) * fall
-                    + 38.0 / strength.powf(0.6)
-                    + noise.normal(),
-            ),
-            feature_norm: Some(
-                (3.0 + 10.0 * strength * (1.0 - fall)) * (1.0 + 0.03 * noise.normal()),
-            ),
-            weight_norm: Some(1.0 + 0.6 * strength * (1.0 - fall)),
+            m: if step < 1_000 { 1 } else { m },
+            learning_rate: match step {
+                0..3_000 => 0.1,
+                3_000..4_500 => 0.01,
+                _ => 0.001,
+            },
+            test_error_percent: step.is_multiple_of(500).then_some(test_error),
+            mean_target_angle_deg: (90.0 - 38.0 / strength.powf(0.6)) * fall
+                + 38.0 / strength.powf(0.6)
+                + noise.normal(),
+            feature_norm: (3.0 + 10.0 * strength * (1.0 - fall)) * (1.0 + 0.03 * noise.normal()),
+            weight_norm: 1.0 + 0.6 * strength * (1.0 - fall),
+            ..Progress::default()
         }
-    });
-    let curve: Vec<CurvePoint> = curve.collect();
-    let confusion = (0..10).map(|truth: usize| {
+    };
+    (0..=STEPS).step_by(50).map(&mut point).collect()
+}
+
+/// An evaluation whose target angles are spread around their mean.
+fn evaluation(m: u32, noise: &mut Noise, scale: f64) -> Evaluation {
+    let mean = scale * 38.0 / f64::from(m).powf(0.6);
+    let mut counts = vec![0; 90];
+    for _ in 0..4000 {
+        let angle = (mean + mean * 0.3 * noise.normal()).abs();
+        counts[((angle / 2.0) as usize).min(89)] += 1;
+    }
+    Evaluation {
+        samples: 4000,
+        error_percent: scale * (2.45 - 0.18 * f64::from(m) + 0.05 * noise.normal()),
+        mean_target_angle_deg: mean + 0.4 * noise.normal(),
+        median_target_angle_deg: mean,
+        min_class_angle_deg: 33.0 + 0.6 * f64::from(m),
+        mean_feature_norm: 12.0 * f64::from(m),
+        target_angle_edges_deg: (0..=90).map(|edge| 2.0 * f64::from(edge)).collect(),
+        target_angle_counts: counts,
+        confusion: Some(confusion(m, noise)),
+    }
+}
+
+fn confusion(m: u32, noise: &mut Noise) -> Vec<Vec<u64>> {
+    let row = |truth: usize| {
         let mut row = vec![0_u64; 10];
         row[truth] = 400;
         for _ in 0..(10 - m) {
@@ -139,56 +144,53 @@ fn detail(m: u32, seed: u64) -> RunDetail {
             row[truth] -= 1;
         }
         row
-    });
-    RunDetail {
-        label: label(m),
-        seed,
-        curve,
-        confusion: Some(confusion.collect()),
-        target_angle_train: Some(angles(m, seed + 50, 0.85)),
-        target_angle_test: Some(angles(m, seed, 1.0)),
-        class_angle: Some(Histogram::from_degrees(
-            (0..45).map(|_| 100.0 + 3.0 * strength + 26.0 * noise.normal()),
-            18,
-        )),
-    }
+    };
+    (0..10).map(row).collect()
 }
 
-fn summary(m: u32, seed: u64) -> RunSummary {
-    let mut noise = Noise(3 + u64::from(m) + 17 * seed);
-    RunSummary {
+fn run(m: u32, seed: u64) -> Run {
+    let mut noise = Noise(7 + 31 * u64::from(m) + seed);
+    let diverged = m == 4 && seed == 2;
+    let evaluated = evaluation(m, &mut noise, 1.0);
+    Run {
         loss: if m == 1 { "softmax" } else { "l-softmax" }.to_owned(),
         m,
         label: label(m),
         network: "lenet-plus".to_owned(),
         feature: 2,
         seed,
-        iterations: STEPS,
-        train_error_percent: None,
-        test_error_percent: 2.45 - 0.18 * f64::from(m) + 0.05 * noise.normal(),
-        mean_target_angle_deg: 38.0 / f64::from(m).powf(0.6) + 0.4 * noise.normal(),
-        min_class_angle_deg: 33.0 + 0.6 * f64::from(m),
-        mean_feature_norm: 12.0 * f64::from(m),
-        final_lambda: lambda(m, STEPS),
-        seconds: 74.0 + f64::from(m),
-        images_per_second: 10_400.0 - 120.0 * f64::from(m),
-        diverged: m == 4 && seed == 2,
-        remark: if m == 4 && seed == 2 {
-            "norm collapse at step 412".to_owned()
-        } else {
-            String::new()
+        outcome: Outcome {
+            train_evaluation: evaluation(m, &mut noise, 0.85),
+            curve: curve(m, &mut noise),
+            frames: frames(m, evaluated.error_percent),
+            evaluation: evaluated,
+            open_set: (seed == 0).then(|| open_set(m)),
+            divergence: diverged.then_some(Divergence::NormCollapse),
+            remarks: diverged
+                .then(|| "norm collapse at step 412".to_owned())
+                .into_iter()
+                .collect(),
+            seconds: 74.0 + f64::from(m),
+            images_per_second: 10_400.0 - 120.0 * f64::from(m),
+            ..Outcome::default()
         },
     }
 }
 
-fn sample(multipliers: &[u32], seeds: u64) -> Report {
-    let runs = || (0..seeds).flat_map(|seed| multipliers.iter().map(move |&m| (m, seed)));
+fn runs(multipliers: &[u32], seeds: u64) -> Vec<Run> {
+    (0..seeds)
+        .flat_map(|seed| multipliers.iter().map(move |&m| run(m, seed)))
+        .collect()
+}
+
+/// The report of these runs; the pictures are of the first seed.
+fn report(runs: &[Run]) -> Report<'_> {
+    let first: Vec<&Run> = runs.iter().filter(|run| run.seed == 0).collect();
     Report {
         kind: "compare".to_owned(),
-        title: if multipliers.len() > 1 {
-            "Softmax against L-Softmax on glyphs".to_owned()
-        } else {
-            format!("{} on glyphs", label(multipliers[0]))
+        title: match &first[..] {
+            [run] => format!("{} on glyphs", run.label),
+            _ => "Softmax against L-Softmax on glyphs".to_owned(),
         },
         command:
             "lsoftmax compare --data glyphs --m 2,3,4 --feature 2 --seeds 3 --out runs/glyphs-2d"
@@ -196,13 +198,13 @@ fn sample(multipliers: &[u32], seeds: u64) -> Report {
         data: "glyphs, 20,000 training and 4,000 test images, 28x28, 10 classes".to_owned(),
         created: "2026-03-01 12:00 UTC".to_owned(),
         class_names: NAMES.map(str::to_owned).to_vec(),
-        rows: runs().map(|(m, seed)| summary(m, seed)).collect(),
-        pictures: multipliers
-            .iter()
-            .map(|&m| picture(m, 2.45 - 0.18 * f64::from(m)))
-            .collect(),
-        runs: runs().map(|(m, seed)| detail(m, seed)).collect(),
-        open_set: Some(open_set(multipliers)),
+        runs: runs.iter().collect(),
+        pictures: first,
+        open_set: Some(OpenSetSection {
+            about: "2,000 images of 100 classes never trained on.".to_owned(),
+            rows: runs.iter().filter_map(OpenSetRow::of_run).collect(),
+            strips: vec![neighbours()],
+        }),
         boundaries: vec![Boundary {
             label: "m = 2, equal norms".to_owned(),
             between_deg: 72.0,
@@ -214,41 +216,90 @@ fn sample(multipliers: &[u32], seeds: u64) -> Report {
     }
 }
 
-/// Normally distributed cosines: of same pairs around `mean`, of different ones around 0.
-fn open_set(multipliers: &[u32]) -> OpenSetSection {
-    let curve = |m: u32| {
-        let shift = 2.0 + 0.25 * f64::from(m);
-        // The logistic distribution stands in for the normal one.
-        let points = (0..=200).map(|i| {
-            let logit = -9.0 + 18.0 * f64::from(i) / 200.0;
-            let share = |logit: f64| 1.0 / (1.0 + (-logit).exp());
-            (share(logit), share(logit + 1.7 * shift))
-        });
-        RocCurve {
-            label: label(m),
-            seed: 0,
-            smallest_far: 1e-3,
-            points: points.collect(),
-        }
+/// Normally distributed cosines: of same pairs around 0.45 or more, of different ones around 0.
+fn verification(m: u32) -> Verification {
+    let strength = f64::from(m);
+    let shift = 2.0 + 0.25 * strength;
+    // The logistic distribution stands in for the normal one.
+    let share = |logit: f64| 1.0 / (1.0 + (-logit).exp());
+    let point = |logit: f64| OperatingPoint {
+        threshold: 0.3,
+        far: share(logit),
+        tar: share(logit + 1.7 * shift),
     };
-    let scores = |m: u32| {
-        let edges: Vec<f64> = (0..=40).map(|i| -1.0 + f64::from(i) / 20.0).collect();
-        let bell = |middle: f64| -> Vec<u64> {
-            let height = |edge: f64| (-((edge + 0.025 - middle) / 0.2).powi(2) / 2.0).exp();
-            edges[..40]
-                .iter()
-                .map(|&edge| (1000.0 * height(edge)) as u64)
-                .collect()
-        };
-        ScoreHistogram {
-            label: label(m),
-            seed: 0,
-            same: bell(0.45 + 0.04 * f64::from(m)),
-            different: bell(0.0),
-            edges,
-            threshold: Some(0.3),
-        }
+    let score_edges: Vec<f64> = (0..=40).map(|i| -1.0 + f64::from(i) / 20.0).collect();
+    let bell = |middle: f64| -> Vec<u64> {
+        let height = |edge: f64| (-((edge + 0.025 - middle) / 0.2).powi(2) / 2.0).exp();
+        let edges = score_edges[..40].iter();
+        edges.map(|&edge| (1000.0 * height(edge)) as u64).collect()
     };
+    Verification {
+        same_pairs: 3000,
+        different_pairs: 3000,
+        folds: 10,
+        accuracy_percent: 92.0 + 0.4 * strength,
+        standard_error_percent: 0.4,
+        threshold: 0.3,
+        eer_percent: 9.0 - 0.4 * strength,
+        auc: 0.96,
+        smallest_far: 1e-3,
+        tar_at_far: vec![TarAtFar {
+            asked: 1e-2,
+            measured: Some(OperatingPoint {
+                threshold: 0.4,
+                far: 1e-2,
+                tar: 0.62 + 0.02 * strength,
+            }),
+        }],
+        points: (0..=200)
+            .map(|i| point(-9.0 + 18.0 * f64::from(i) / 200.0))
+            .collect(),
+        same_counts: bell(0.45 + 0.04 * strength),
+        different_counts: bell(0.0),
+        score_edges,
+    }
+}
+
+fn open_set(m: u32) -> OpenSetEvaluation {
+    let strength = f64::from(m);
+    OpenSetEvaluation {
+        images: 2000,
+        classes: 100,
+        same_names: 0,
+        images_compared: true,
+        verification: verification(m),
+        retrieval: RetrievalReport {
+            queries: 2000,
+            without_reference: 0,
+            recall_at: vec![(1, 0.86)],
+            precision_at_1: 0.86,
+            r_precision: 0.5,
+            map_at_r: 0.44 + 0.02 * strength,
+            mean_average_precision: 0.5,
+        },
+        nmi: Some(0.83),
+        ami: Some(0.78),
+        identification: Some(IdentificationRates {
+            enrolled: 50,
+            mated_probes: 950,
+            non_mated_probes: 1000,
+            cmc: vec![(1, 0.8 + 0.01 * strength)],
+            tpir_at_fpir: vec![TpirAtFpir {
+                asked: 1e-2,
+                measured: Some(OpenSetPoint {
+                    threshold: 0.4,
+                    fpir: 1e-2,
+                    tpir: 0.4 + 0.02 * strength,
+                }),
+            }],
+        }),
+        mistakes: Vec::new(),
+        neighbourhoods: Vec::new(),
+        shown: String::new(),
+    }
+}
+
+fn neighbours() -> ImageStrip {
     let image = |shade: u8, right| Thumbnail {
         width: 8,
         height: 8,
@@ -257,39 +308,16 @@ fn open_set(multipliers: &[u32]) -> OpenSetSection {
         caption: format!("{shade}"),
         right,
     };
-    OpenSetSection {
-        about: "2,000 images of 100 classes never trained on.".to_owned(),
-        rows: multipliers
-            .iter()
-            .map(|&m| OpenSetRow {
-                label: label(m),
-                accuracy_percent: 92.0 + 0.4 * f64::from(m),
-                standard_error_percent: 0.4,
-                tar_at_1e2_percent: 62.0 + 2.0 * f64::from(m),
-                tar_at_1e3_percent: f64::NAN,
-                eer_percent: 9.0 - 0.4 * f64::from(m),
-                recall_at_1_percent: 86.0,
-                map_at_r_percent: 44.0 + 2.0 * f64::from(m),
-                rank_1_percent: 80.0 + f64::from(m),
-                tpir_at_1e2_percent: 40.0 + 2.0 * f64::from(m),
-                nmi: 0.83,
-                ami: 0.78,
-                seed: 0,
-            })
-            .collect(),
-        curves: multipliers.iter().map(|&m| curve(m)).collect(),
-        scores: multipliers.iter().map(|&m| scores(m)).collect(),
-        strips: vec![ImageStrip {
-            title: "Nearest neighbours".to_owned(),
-            about: "An image and the images nearest to it.".to_owned(),
-            rows: vec![StripRow {
-                caption: "7".to_owned(),
-                images: vec![
-                    image(0, None),
-                    image(20, Some(true)),
-                    image(60, Some(false)),
-                ],
-            }],
+    ImageStrip {
+        title: "Nearest neighbours".to_owned(),
+        about: "An image and the images nearest to it.".to_owned(),
+        rows: vec![StripRow {
+            caption: "7".to_owned(),
+            images: vec![
+                image(0, None),
+                image(20, Some(true)),
+                image(60, Some(false)),
+            ],
         }],
     }
 }
@@ -360,9 +388,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::create_dir_all(folder.join("pictures"))?;
     let save = |name: &str, text: &str| std::fs::write(folder.join(Path::new(name)), text);
 
-    let compared = sample(&[1, 2, 3, 4], 3);
+    let compared = runs(&[1, 2, 3, 4], 3);
+    let compared = report(&compared);
     save("compare.html", &page(&compared))?;
-    save("train.html", &page(&sample(&[3], 1)))?;
+    save("train.html", &page(&report(&runs(&[3], 1))))?;
     save("empty.html", &page(&Report::default()))?;
     for (name, svg) in pictures(&compared) {
         save(&format!("pictures/{name}"), &svg)?;

@@ -72,16 +72,48 @@ fn describe(panel: &Boundary) -> String {
     )
 }
 
-fn panel(svg: &mut Svg, panel: &Boundary, (left, top): (f64, f64)) {
-    let origin = (left + 22.0, top + HEIGHT - 36.0);
-    // The pair of class weights is turned so that it is even to 45°.
-    let turn = 45.0 - panel.between_deg / 2.0;
-    let end = |deg: f64, length: f64| {
-        let angle = (deg + turn).to_radians();
+/// The plane of a panel: angles from class weight 1, lengths on paper.
+struct Plane {
+    origin: (f64, f64),
+    /// Degrees by which the pair of class weights is turned, so that it is even to 45°.
+    turn: f64,
+}
+
+impl Plane {
+    fn point(&self, deg: f64, length: f64) -> (f64, f64) {
+        let angle = (deg + self.turn).to_radians();
         (
-            origin.0 + length * angle.cos(),
-            origin.1 - length * angle.sin(),
+            self.origin.0 + length * angle.cos(),
+            self.origin.1 - length * angle.sin(),
         )
+    }
+
+    fn sector(&self, svg: &mut Svg, from: f64, to: f64) {
+        let (a, b) = (self.point(from, REACH), self.point(to, REACH));
+        let (x, y) = self.origin;
+        let mut data = format!("M{} {}L{} {}", at(x), at(y), at(a.0), at(a.1));
+        // An arc as short lines: no flags to get wrong.
+        for i in 1..=24 {
+            let point = self.point(from + (to - from) * f64::from(i) / 24.0, REACH);
+            put!(data, "L{} {}", at(point.0), at(point.1));
+        }
+        put!(data, "L{} {}z", at(b.0), at(b.1));
+        svg.path("area", &data);
+    }
+
+    fn class_weight(&self, svg: &mut Svg, deg: f64, length: f64, name: &str) {
+        let tip = self.point(deg, length);
+        svg.line("ray", self.origin, tip);
+        svg.circle("mark", tip, 4.0);
+        let place = self.point(deg, length + 13.0);
+        svg.text("name", Anchor::Middle, (place.0, place.1 + 4.0), name);
+    }
+}
+
+fn panel(svg: &mut Svg, panel: &Boundary, (left, top): (f64, f64)) {
+    let plane = Plane {
+        origin: (left + 22.0, top + HEIGHT - 36.0),
+        turn: 45.0 - panel.between_deg / 2.0,
     };
     svg.text(
         "strong",
@@ -90,38 +122,22 @@ fn panel(svg: &mut Svg, panel: &Boundary, (left, top): (f64, f64)) {
         &panel.label,
     );
     let [first, second] = panel.margin_deg;
-    let sectors = [
-        (0, -turn.max(0.0), first),
-        (1, second, panel.between_deg + turn.max(0.0)),
+    let beyond = plane.turn.max(0.0);
+    let longest = panel.norms[0].max(panel.norms[1]);
+    let classes = [
+        (0.0, -beyond, first, "w₁"),
+        (panel.between_deg, second, panel.between_deg + beyond, "w₂"),
     ];
-    for (class, from, to) in sectors {
+    for (class, (deg, from, to, name)) in classes.into_iter().enumerate() {
         svg.open(&format!("k{class}"));
         if to > from {
-            let (a, b) = (end(from, REACH), end(to, REACH));
-            let mut data = format!("M{} {}L{} {}", at(origin.0), at(origin.1), at(a.0), at(a.1));
-            // An arc as short lines: no flags to get wrong.
-            for i in 1..=24 {
-                let point = end(from + (to - from) * f64::from(i) / 24.0, REACH);
-                put!(data, "L{} {}", at(point.0), at(point.1));
-            }
-            put!(data, "L{} {}z", at(b.0), at(b.1));
-            svg.path("area", &data);
+            plane.sector(svg, from, to);
         }
-        let deg = if class == 0 { 0.0 } else { panel.between_deg };
-        let longest = panel.norms[0].max(panel.norms[1]);
-        let tip = end(deg, panel.norms[class] / longest * LONGEST);
-        svg.line("ray", origin, tip);
-        svg.circle("mark", tip, 4.0);
-        let name = end(deg, panel.norms[class] / longest * LONGEST + 13.0);
-        svg.text(
-            "name",
-            Anchor::Middle,
-            (name.0, name.1 + 4.0),
-            &format!("w{}", ["₁", "₂"][class]),
-        );
+        let length = panel.norms[class] / longest * LONGEST;
+        plane.class_weight(svg, deg, length, name);
         svg.close();
     }
-    svg.line("gap", origin, end(panel.plain_deg, REACH));
+    svg.line("gap", plane.origin, plane.point(panel.plain_deg, REACH));
     // Angles that are equal but for rounding have no margin between them.
     let margin = ((second - first) * 10.0).round() / 10.0;
     svg.text(
@@ -135,7 +151,7 @@ fn panel(svg: &mut Svg, panel: &Boundary, (left, top): (f64, f64)) {
             fixed(margin, 1)
         ),
     );
-    svg.circle("origin", origin, 3.2);
+    svg.circle("origin", plane.origin, 3.2);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Confusion matrices as heat maps.
 
+use crate::class_name::class_name;
 use crate::escape::shorten;
-use crate::feature::class_name;
 use crate::number::{fixed, grouped};
 use crate::svg::{Anchor, Svg, at, text_width};
 
@@ -12,7 +12,7 @@ const MAX_NAMES: usize = 30;
 /// Beyond this many classes a cell would be less than half a pixel.
 const MAX_CLASSES: usize = 600;
 
-/// How often a class was taken for another.
+/// The number of samples of one class that were taken for another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Confusion {
     pub(crate) truth: usize,
@@ -66,6 +66,8 @@ pub(crate) fn worst_share(matrix: &[Vec<u64>]) -> f64 {
     matrix.iter().enumerate().map(wrong).fold(0.0, f64::max)
 }
 
+const WIDTH: f64 = 440.0;
+
 /// The heat map: right answers blue by their share of the row, wrong ones orange.
 ///
 /// With the worst share of several matrices they have one scale.
@@ -75,47 +77,16 @@ pub(crate) fn draw(
     names: &[String],
     most_wrong: Option<f64>,
 ) -> Svg {
-    let classes = matrix
-        .iter()
-        .map(Vec::len)
-        .max()
-        .unwrap_or(0)
-        .max(matrix.len());
+    let columns = matrix.iter().map(Vec::len).max().unwrap_or(0);
+    let classes = columns.max(matrix.len());
     let total = matrix
         .iter()
         .fold(0_u64, |sum, row| sum.saturating_add(row_total(row)));
-    let right = matrix
-        .iter()
-        .enumerate()
-        .filter_map(|(i, row)| row.get(i))
-        .fold(0_u64, |sum, &count| sum.saturating_add(count));
-    let subtitle = format!(
-        "{} of {} wrong ({} %)",
-        grouped(total - right),
-        grouped(total),
-        fixed(100.0 * (total - right) as f64 / total as f64, 2)
-    );
-    let list: Vec<String> = worst(matrix, 3)
-        .iter()
-        .map(|cell| {
-            let name = |label| class_name(names, label);
-            format!(
-                "{} taken for {}: {}",
-                name(cell.truth),
-                name(cell.answer),
-                cell.count
-            )
-        })
-        .collect();
-    let description = format!(
-        "Rows: true class, columns: answer. {subtitle}. Most frequent: {}.",
-        list.join("; ")
-    );
-
-    let width = 440.0;
+    let subtitle = subtitle(matrix, total);
+    let description = description(matrix, names, &subtitle);
     let picture_title = format!("Confusion: {title}");
     if total == 0 || classes > MAX_CLASSES {
-        let mut svg = Svg::new(width, 120.0, &picture_title, &description);
+        let mut svg = Svg::new(WIDTH, 120.0, &picture_title, &description);
         svg.heading(&shorten(title, 44), "");
         svg.sentence(if total == 0 {
             "No answers were counted."
@@ -125,55 +96,140 @@ pub(crate) fn draw(
         return svg;
     }
 
-    let named = classes <= MAX_NAMES;
-    let font: f64 = if classes <= 14 { 11.0 } else { 9.0 };
-    let short: Vec<String> = (0..classes)
-        .map(|label| shorten(&class_name(names, label), 11))
-        .collect();
-    let longest = short
-        .iter()
-        .map(|name| text_width(name, font))
-        .fold(10.0, f64::max);
-    let left = if named { longest + 8.0 } else { 16.0 };
-    let cell = (width - left - 2.0) / classes as f64;
-    // Names over columns lie flat if they fit, else upright.
-    let flat = longest + 2.0 <= cell;
-    let top = 40.0
-        + 14.0
-        + if !named {
-            2.0
-        } else if flat {
-            16.0
-        } else {
-            longest + 8.0
-        };
-    let side = cell * classes as f64;
-    let mut svg = Svg::new(width, top + side + 6.0, &picture_title, &description);
+    let grid = Grid::new(classes, names);
+    let height = grid.top + grid.side() + 6.0;
+    let mut svg = Svg::new(WIDTH, height, &picture_title, &description);
     svg.heading(&shorten(title, 44), &subtitle);
-    svg.text("axis", Anchor::Start, (2.0, 48.0), "true ↓");
-    svg.text(
-        "axis",
-        Anchor::Middle,
-        (left + side / 2.0, 48.0),
-        "answer →",
-    );
-    svg.rect("frame", (left, top), (side, side), "");
-
+    grid.frame(&mut svg);
     // Wrong answers would be invisible on the scale of the right ones.
     let most_wrong = most_wrong.unwrap_or_else(|| worst_share(matrix)).max(1e-9);
-    let gap = if cell > 10.0 { 0.5 } else { 0.0 };
-    for (i, row) in matrix.iter().enumerate() {
-        for (j, &count) in row.iter().enumerate().filter(|(_, count)| **count > 0) {
+    grid.fill(&mut svg, matrix, most_wrong);
+    if classes <= MAX_COUNTS {
+        grid.write_counts(&mut svg, matrix);
+    }
+    if classes <= MAX_NAMES {
+        grid.write_names(&mut svg);
+    }
+    svg
+}
+
+fn subtitle(matrix: &[Vec<u64>], total: u64) -> String {
+    let right = matrix
+        .iter()
+        .enumerate()
+        .filter_map(|(i, row)| row.get(i))
+        .fold(0_u64, |sum, &count| sum.saturating_add(count));
+    format!(
+        "{} of {} wrong ({} %)",
+        grouped(total - right),
+        grouped(total),
+        fixed(100.0 * (total - right) as f64 / total as f64, 2)
+    )
+}
+
+fn description(matrix: &[Vec<u64>], names: &[String], subtitle: &str) -> String {
+    let list: Vec<String> = worst(matrix, 3)
+        .iter()
+        .map(|cell| {
+            format!(
+                "{} taken for {}: {}",
+                class_name(names, cell.truth),
+                class_name(names, cell.answer),
+                cell.count
+            )
+        })
+        .collect();
+    format!(
+        "Rows: true class, columns: answer. {subtitle}. Most frequent: {}.",
+        list.join("; ")
+    )
+}
+
+/// The cells that are not zero, as (row, column, count).
+fn cells(matrix: &[Vec<u64>]) -> impl Iterator<Item = (usize, usize, u64)> {
+    matrix.iter().enumerate().flat_map(|(i, row)| {
+        let counts = row.iter().enumerate().filter(|(_, count)| **count > 0);
+        counts.map(move |(j, &count)| (i, j, count))
+    })
+}
+
+/// The square of the cells, and the names at its sides.
+struct Grid {
+    /// The names of the classes, shortened.
+    names: Vec<String>,
+    font: f64,
+    left: f64,
+    top: f64,
+    /// The side of a cell.
+    cell: f64,
+    /// Whether the names over the columns lie flat; else they are upright.
+    is_flat: bool,
+}
+
+impl Grid {
+    fn new(classes: usize, names: &[String]) -> Self {
+        let font: f64 = if classes <= 14 { 11.0 } else { 9.0 };
+        let names: Vec<String> = (0..classes)
+            .map(|label| shorten(&class_name(names, label), 11))
+            .collect();
+        let longest = names
+            .iter()
+            .map(|name| text_width(name, font))
+            .fold(10.0, f64::max);
+        let named = classes <= MAX_NAMES;
+        let left = if named { longest + 8.0 } else { 16.0 };
+        let cell = (WIDTH - left - 2.0) / classes as f64;
+        let is_flat = longest + 2.0 <= cell;
+        let above = match (named, is_flat) {
+            (false, _) => 2.0,
+            (true, true) => 16.0,
+            (true, false) => longest + 8.0,
+        };
+        Self {
+            names,
+            font,
+            left,
+            top: 40.0 + 14.0 + above,
+            cell,
+            is_flat,
+        }
+    }
+
+    fn side(&self) -> f64 {
+        self.cell * self.names.len() as f64
+    }
+
+    /// The middle of a row or column, from the corner of the square.
+    fn middle(&self, label: usize) -> f64 {
+        self.cell * (label as f64 + 0.5)
+    }
+
+    fn frame(&self, svg: &mut Svg) {
+        let side = self.side();
+        svg.text("axis", Anchor::Start, (2.0, 48.0), "true ↓");
+        svg.text(
+            "axis",
+            Anchor::Middle,
+            (self.left + side / 2.0, 48.0),
+            "answer →",
+        );
+        svg.rect("frame", (self.left, self.top), (side, side), "");
+    }
+
+    fn fill(&self, svg: &mut Svg, matrix: &[Vec<u64>], most_wrong: f64) {
+        let gap = if self.cell > 10.0 { 0.5 } else { 0.0 };
+        let size = (self.cell - 2.0 * gap).max(0.5);
+        for (i, j, count) in cells(matrix) {
+            let share = share(&matrix[i], count);
             let (class, strength) = if i == j {
-                ("right", 0.12 + 0.4 * share(row, count).powi(3))
+                ("right", 0.12 + 0.4 * share.powi(3))
             } else {
-                (
-                    "wrong",
-                    0.1 + 0.55 * (share(row, count) / most_wrong).min(1.0).sqrt(),
-                )
+                ("wrong", 0.1 + 0.55 * (share / most_wrong).min(1.0).sqrt())
             };
-            let corner = (left + cell * j as f64 + gap, top + cell * i as f64 + gap);
-            let size = (cell - 2.0 * gap).max(0.5);
+            let corner = (
+                self.left + self.cell * j as f64 + gap,
+                self.top + self.cell * i as f64 + gap,
+            );
             svg.rect(
                 class,
                 corner,
@@ -182,46 +238,41 @@ pub(crate) fn draw(
             );
         }
     }
-    let middle = |i: usize| cell * (i as f64 + 0.5);
-    if classes <= MAX_COUNTS {
-        for (i, row) in matrix.iter().enumerate() {
-            for (j, &count) in row.iter().enumerate().filter(|(_, count)| **count > 0) {
-                let text = if count < 10_000 {
-                    count.to_string()
-                } else {
-                    compact(count)
-                };
-                let point = (left + middle(j), top + middle(i) + 3.5);
-                svg.text("cell", Anchor::Middle, point, &text);
-            }
+
+    fn write_counts(&self, svg: &mut Svg, matrix: &[Vec<u64>]) {
+        for (i, j, count) in cells(matrix) {
+            let text = if count < 10_000 {
+                count.to_string()
+            } else {
+                compact(count)
+            };
+            let point = (self.left + self.middle(j), self.top + self.middle(i) + 3.5);
+            svg.text("cell", Anchor::Middle, point, &text);
         }
     }
-    if named {
-        svg.open_with("", &format!("style=\"font-size:{font}px\""));
-        for (i, name) in short.iter().enumerate() {
+
+    fn write_names(&self, svg: &mut Svg) {
+        svg.open_with("", &format!("style=\"font-size:{}px\"", self.font));
+        for (i, name) in self.names.iter().enumerate() {
             svg.text(
                 "plain",
                 Anchor::End,
-                (left - 5.0, top + middle(i) + 3.4),
+                (self.left - 5.0, self.top + self.middle(i) + 3.4),
                 name,
             );
-            let x = left + middle(i);
-            if flat {
-                svg.text("plain", Anchor::Middle, (x, top - 5.0), name);
+            let x = self.left + self.middle(i);
+            let y = self.top - 5.0;
+            if self.is_flat {
+                svg.text("plain", Anchor::Middle, (x, y), name);
             } else {
-                let turn = format!(
-                    "transform=\"translate({} {})rotate(-90)\"",
-                    at(x + 3.4),
-                    at(top - 5.0)
-                );
-                svg.open_with("", &turn);
+                let (x, y) = (at(x + 3.4), at(y));
+                svg.open_with("", &format!("transform=\"translate({x} {y})rotate(-90)\""));
                 svg.text("plain", Anchor::Start, (0.0, 0.0), name);
                 svg.close();
             }
         }
         svg.close();
     }
-    svg
 }
 
 fn compact(count: u64) -> String {

@@ -1,14 +1,15 @@
-//! What a table of means does not show: how sure a difference is, and a margin that came too soon.
+//! Warnings beside a table of means: differences within the spread, and margins that only slowed the
+//! training down.
 
-use crate::group::{Group, Stat, groups, is_softmax};
-use crate::model::RunSummary;
+use crate::group::{Group, groups, is_softmax};
+use crate::model::Run;
 use crate::number::fixed;
 
 /// The smallest difference in training error, in points, that a warning is about: ten of 10,000
 /// images.
 const NOTICEABLE: f64 = 0.1;
 
-/// What to know before a loss is preferred to softmax: a sentence each.
+/// Warnings for a reader who prefers a loss to softmax, a sentence each.
 ///
 /// - Which differences in test error are within the spread of the seeds, which takes two seeds: within
 ///   one joint standard deviation.
@@ -17,8 +18,8 @@ const NOTICEABLE: f64 = 0.1;
 ///   over-fitting for it to cure.
 ///
 /// Empty without softmax, and where all is clear. Runs that diverged do not count.
-pub fn doubts(rows: &[RunSummary]) -> Vec<String> {
-    let groups = groups(rows);
+pub fn doubts(runs: &[&Run]) -> Vec<String> {
+    let groups = groups(runs);
     let alive = |group: &&Group<'_>| !group.all_diverged() && group.error().is_some();
     let mut doubts = Vec::new();
     // Full-sized and 2-D features, say, each have a softmax of their own.
@@ -51,7 +52,7 @@ pub fn doubts(rows: &[RunSummary]) -> Vec<String> {
 
 fn is_unsure(group: &Group<'_>, softmax: &Group<'_>) -> bool {
     let both = group.error().zip(softmax.error());
-    both.is_some_and(|(ours, theirs)| within_spread(ours, theirs))
+    both.is_some_and(|(ours, theirs)| ours.is_within_spread(theirs))
 }
 
 /// A warning, if the margin of a loss has only slowed the training down.
@@ -65,7 +66,7 @@ fn too_soon(group: &Group<'_>, softmax: &Group<'_>) -> Option<String> {
     }
     let (ours, theirs) = group.train_error().zip(softmax.train_error())?;
     let (our_test, their_test) = group.error().zip(softmax.error())?;
-    let is_higher = ours.mean - theirs.mean >= NOTICEABLE && !within_spread(ours, theirs);
+    let is_higher = ours.mean - theirs.mean >= NOTICEABLE && !ours.is_within_spread(theirs);
     (is_higher && our_test.mean >= their_test.mean).then(|| {
         format!(
             "{} ends with a training error of {} % where {} has {} %: the margin had no time to \
@@ -78,30 +79,29 @@ fn too_soon(group: &Group<'_>, softmax: &Group<'_>) -> Option<String> {
     })
 }
 
-/// Whether two means over seeds lie within one joint standard deviation.
-pub(crate) fn within_spread(a: Stat, b: Stat) -> bool {
-    match (a.deviation, b.deviation) {
-        (Some(left), Some(right)) => (a.mean - b.mean).abs() <= left.hypot(right),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::tested;
+    use lsoftmax_record::Divergence;
 
     /// Test and training errors by seed.
-    fn rows(loss: &str, m: u32, errors: &[(f64, f64)]) -> Vec<RunSummary> {
-        let row = |(seed, &(test, train)): (usize, &(f64, f64))| RunSummary {
-            loss: loss.to_owned(),
-            m,
-            label: format!("{loss} {m}"),
-            seed: seed as u64,
-            test_error_percent: test,
-            train_error_percent: Some(train),
-            ..RunSummary::default()
+    fn rows(loss: &str, m: u32, errors: &[(f64, f64)]) -> Vec<Run> {
+        let row = |(seed, &(test, train)): (usize, &(f64, f64))| {
+            let mut run = Run {
+                loss: loss.to_owned(),
+                m,
+                seed: seed as u64,
+                ..tested(&format!("{loss} {m}"), test)
+            };
+            run.outcome.train_evaluation.error_percent = train;
+            run
         };
         errors.iter().enumerate().map(row).collect()
+    }
+
+    fn doubts_of(runs: &[Run]) -> Vec<String> {
+        doubts(&runs.iter().collect::<Vec<_>>())
     }
 
     /// Loss, m, and test and training error of each seed.
@@ -114,7 +114,7 @@ mod tests {
         let all: Vec<_> = std::iter::once(rows("softmax", 1, softmax))
             .chain(others)
             .collect();
-        doubts(&all.concat())
+        doubts_of(&all.concat())
     }
 
     const SOFTMAX: [(f64, f64); 2] = [(2.0, 0.7), (2.4, 0.9)];
@@ -141,7 +141,7 @@ mod tests {
         // One seed has no spread.
         assert!(said(&[("l-softmax", 2, &near[..1])], &SOFTMAX[..1]).is_empty());
         // And without softmax there is nothing to differ from.
-        assert!(doubts(&rows("l-softmax", 2, near)).is_empty());
+        assert!(doubts_of(&rows("l-softmax", 2, near)).is_empty());
     }
 
     #[test]
@@ -170,13 +170,13 @@ mod tests {
     #[test]
     fn the_diverged_do_not_count() {
         let mut dead = rows("l-softmax", 4, &[(90.0, 90.0)]);
-        dead[0].diverged = true;
-        assert!(doubts(&[rows("softmax", 1, &SOFTMAX[..1]), dead].concat()).is_empty());
+        dead[0].outcome.divergence = Some(Divergence::Stuck);
+        assert!(doubts_of(&[rows("softmax", 1, &SOFTMAX[..1]), dead].concat()).is_empty());
     }
 
     #[test]
     fn each_network_has_a_softmax_of_its_own() {
-        let flat = |mut rows: Vec<RunSummary>| {
+        let flat = |mut rows: Vec<Run>| {
             for row in &mut rows {
                 row.feature = 2;
             }
@@ -188,7 +188,7 @@ mod tests {
             flat(rows("softmax", 1, &[(9.0, 8.0)])),
             flat(rows("l-softmax", 4, &[(16.0, 15.0)])),
         ];
-        let found = doubts(&all.concat());
+        let found = doubts_of(&all.concat());
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(
             found[0].contains("15.00 %") && found[0].contains("8.00 %"),

@@ -43,6 +43,21 @@ pub(crate) fn unbroken(text: &str) -> String {
     html
 }
 
+/// Plain text as HTML paragraphs: an empty line starts a new one.
+pub(crate) fn paragraphs(text: &str) -> String {
+    let mut html = String::new();
+    for paragraph in text
+        .split("\n\n")
+        .filter(|paragraph| !paragraph.trim().is_empty())
+    {
+        append(
+            &mut html,
+            format_args!("<p>{}</p>", escape(paragraph.trim())),
+        );
+    }
+    html
+}
+
 /// Appends formatted text; writing to a `String` cannot fail.
 macro_rules! put {
     ($target:expr, $($argument:tt)*) => { $crate::escape::append(&mut $target, format_args!($($argument)*)) };

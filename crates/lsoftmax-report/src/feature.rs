@@ -1,12 +1,14 @@
 //! Features in the plane with the class weights as rays, as in the paper's figure 2.
 
 use crate::chart::{Entry, legend, legend_height};
+use crate::class_name::class_name;
 use crate::escape::{put, shorten};
-use crate::model::{FeatureFrame, FeaturePicture};
+use crate::model::Run;
 use crate::number::{fixed, grouped, significant};
 use crate::scale::nice_step;
 use crate::svg::{Anchor, Svg, at, shape, text_width};
 use crate::theme;
+use lsoftmax_record::Frame;
 
 /// How many points are drawn at most.
 pub(crate) const MAX_POINTS: usize = 1500;
@@ -24,28 +26,24 @@ const RAY: f64 = HALF * 0.76;
 const NAME_RADIUS: f64 = HALF * 0.88;
 const FONT: f64 = 11.0;
 
-/// The name of a class: its own, or its number.
-pub(crate) fn class_name(names: &[String], label: usize) -> String {
-    match names.get(label) {
-        Some(name) if !name.trim().is_empty() => name.clone(),
-        _ => label.to_string(),
-    }
-}
-
-/// How many classes a picture has: by weights, by names in use, by labels.
-pub(crate) fn class_count(picture: &FeaturePicture) -> usize {
-    let labels = picture.labels.iter().take(picture.points.len());
+/// Number of classes in a frame: by weights, or by labels in use.
+pub(crate) fn class_count(frame: &Frame) -> usize {
+    let labels = frame.labels.iter().take(frame.points.len());
     let by_label = labels.max().map_or(0, |&label| label as usize + 1);
     // A label out of range must not ask for four thousand million classes.
-    by_label.min(65_536).max(picture.class_weights.len())
+    by_label.min(65_536).max(frame.class_weights.len())
 }
+
+/// A finite feature with its label.
+type Point = ([f64; 2], usize);
 
 /// The sample of the points that is drawn: the finite ones, of every class the same share,
 /// evenly by position.
-fn sample(points: &[[f32; 2]], labels: &[u32], most: usize) -> Vec<([f64; 2], usize)> {
-    let mut finite: Vec<_> = points
+fn sample(frame: &Frame, most: usize) -> Vec<Point> {
+    let mut finite: Vec<_> = frame
+        .points
         .iter()
-        .zip(labels)
+        .zip(&frame.labels)
         .filter(|(point, _)| point.iter().all(|x| x.is_finite()))
         .map(|(point, &label)| (point.map(f64::from), label as usize))
         .collect();
@@ -56,11 +54,11 @@ fn sample(points: &[[f32; 2]], labels: &[u32], most: usize) -> Vec<([f64; 2], us
 }
 
 /// Half the side of the square that the points need: nearly all of them fit.
-pub(crate) fn own_reach(picture: &FeaturePicture) -> f64 {
-    let mut sizes: Vec<f64> = picture
+pub(crate) fn own_reach(frame: &Frame) -> f64 {
+    let mut sizes: Vec<f64> = frame
         .points
         .iter()
-        .zip(&picture.labels)
+        .zip(&frame.labels)
         .map(|(point, _)| f64::from(point[0].abs().max(point[1].abs())))
         .filter(|size| size.is_finite())
         .collect();
@@ -79,9 +77,9 @@ pub(crate) fn own_reach(picture: &FeaturePicture) -> f64 {
 }
 
 /// One line under the title.
-fn subtitle(picture: &FeaturePicture) -> String {
-    let error = picture.test_error_percent;
-    let angle = picture.mean_target_angle_deg;
+fn subtitle(run: &Run) -> String {
+    let error = run.outcome.evaluation.error_percent;
+    let angle = run.outcome.evaluation.mean_target_angle_deg;
     let mut parts = Vec::new();
     if error.is_finite() {
         parts.push(format!("test error {} %", fixed(error, 2)));
@@ -92,51 +90,37 @@ fn subtitle(picture: &FeaturePicture) -> String {
     parts.join(" · ")
 }
 
-/// The picture; with the reach of all pictures compared, it can be shown at their scale.
+/// The last frame of a run, or an empty one.
+///
+/// With the reach of all pictures compared, the picture can be shown at their scale, and at earlier
+/// steps.
 pub(crate) fn draw(
-    picture: &FeaturePicture,
+    run: &Run,
     class_names: &[String],
     shared_reach: Option<f64>,
     with_legend: bool,
 ) -> Svg {
-    let classes = class_count(picture);
-    let entries: Vec<Entry> = (0..if with_legend && classes <= MAX_LEGEND {
-        classes
+    let empty = Frame::default();
+    let (last, earlier) = match run.outcome.frames.split_last() {
+        Some((last, earlier)) => (last, earlier),
+        None => (&empty, &[][..]),
+    };
+    let classes = class_count(last);
+    let entries = if with_legend && classes <= MAX_LEGEND {
+        legend_entries(classes, class_names)
     } else {
-        0
-    })
-        .map(|label| Entry {
-            class: theme::class(label),
-            mark: label / theme::CLASSES,
-            name: class_name(class_names, label),
-        })
-        .collect();
+        Vec::new()
+    };
     let legend_top = TOP + SIDE + 28.0;
     let width = SIDE + 8.0;
     let height = legend_top - 4.0 + legend_height(&entries, width);
 
-    let points = sample(&picture.points, &picture.labels, MAX_POINTS);
-    let reach = own_reach(picture);
-    let outside = points
-        .iter()
-        .filter(|(p, _)| p[0].abs() > reach || p[1].abs() > reach)
-        .count();
-    let description = format!(
-        "2-D features of {}, coloured by class, with the directions of the class weights as rays \
-         from the origin. {} of {} points drawn{}. {}",
-        picture.label,
-        grouped(points.len() as u64),
-        grouped(picture.points.len() as u64),
-        if outside > 0 {
-            format!(", {outside} of them outside the frame")
-        } else {
-            String::new()
-        },
-        subtitle(picture)
-    );
-    let title = format!("2-D features: {}", picture.label);
+    let points = sample(last, MAX_POINTS);
+    let reach = own_reach(last);
+    let title = format!("2-D features: {}", run.label);
+    let description = description(run, last, &points, reach);
     let mut svg = Svg::new(width, height, &title, &description);
-    svg.heading(&shorten(&picture.label, 40), &subtitle(picture));
+    svg.heading(&shorten(&run.label, 40), &subtitle(run));
     svg.rect("frame", (4.0, TOP), (SIDE, SIDE), "rx=\"4\"");
     if points.is_empty() {
         svg.text(
@@ -147,56 +131,97 @@ pub(crate) fn draw(
         );
         return svg;
     }
-
-    svg.open_window(4.5, TOP + 0.5, SIDE - 1.0, SIDE - 1.0);
-    svg.line("grid", (-HALF, 0.0), (HALF, 0.0));
-    svg.line("grid", (0.0, -HALF), (0.0, HALF));
-    let shrink = shared_reach
-        .filter(|shared| *shared > 0.0)
-        .map_or(1.0, |shared| reach / shared);
-    let shrink = format!("style=\"--shrink:{shrink:.4}\"");
-    let frame = |svg: &mut Svg, points: &[([f64; 2], usize)], weights: &[[f32; 2]]| {
-        svg.open_with("cloud", &shrink);
-        clouds(svg, points, reach);
-        svg.close();
-        rays(svg, weights, class_names);
-    };
     // Only a page can show another step than the last.
-    let earlier: &[FeatureFrame] = if shared_reach.is_some() {
-        &picture.earlier
-    } else {
-        &[]
-    };
-    for (index, step) in earlier.iter().enumerate() {
-        svg.open_with("step", &format!("data-frame=\"{index}\""));
-        let points = sample(&step.points, &picture.labels, MAX_EARLIER);
-        frame(&mut svg, &points, &step.class_weights);
-        svg.close();
-    }
-    svg.open_with("step now", &format!("data-frame=\"{}\"", earlier.len()));
-    frame(&mut svg, &points, &picture.class_weights);
-    svg.close();
-    svg.circle("origin", (0.0, 0.0), 3.2);
-    svg.close_window();
-
-    let bar_top = TOP + SIDE + 14.0;
-    match shared_reach {
-        Some(shared) => {
-            svg.open("own");
-            scale_bar(&mut svg, reach, bar_top);
-            svg.close();
-            svg.open("shared");
-            scale_bar(&mut svg, shared, bar_top);
-            svg.close();
-        }
-        None => scale_bar(&mut svg, reach, bar_top),
-    }
+    let earlier = if shared_reach.is_some() { earlier } else { &[] };
+    let mut steps: Vec<(Vec<Point>, &Frame)> = earlier
+        .iter()
+        .map(|frame| (sample(frame, MAX_EARLIER), frame))
+        .collect();
+    steps.push((points, last));
+    draw_steps(&mut svg, &steps, class_names, reach, shared_reach);
+    draw_scale(&mut svg, reach, shared_reach);
     legend(&mut svg, &entries, (4.0, legend_top - 2.0), width);
     svg
 }
 
+fn legend_entries(classes: usize, class_names: &[String]) -> Vec<Entry> {
+    let entry = |label| Entry {
+        class: theme::class(label),
+        mark: label / theme::CLASSES,
+        name: class_name(class_names, label),
+    };
+    (0..classes).map(entry).collect()
+}
+
+fn description(run: &Run, frame: &Frame, points: &[Point], reach: f64) -> String {
+    let outside = points
+        .iter()
+        .filter(|(p, _)| p[0].abs() > reach || p[1].abs() > reach)
+        .count();
+    format!(
+        "2-D features of {}, coloured by class, with the directions of the class weights as rays \
+         from the origin. {} of {} points drawn{}. {}",
+        run.label,
+        grouped(points.len() as u64),
+        grouped(frame.points.len() as u64),
+        if outside > 0 {
+            format!(", {outside} of them outside the frame")
+        } else {
+            String::new()
+        },
+        subtitle(run)
+    )
+}
+
+/// The frames, of which the page shows one at a time: the last until its slider is moved.
+fn draw_steps(
+    svg: &mut Svg,
+    steps: &[(Vec<Point>, &Frame)],
+    class_names: &[String],
+    reach: f64,
+    shared_reach: Option<f64>,
+) {
+    let shrink = shared_reach
+        .filter(|shared| *shared > 0.0)
+        .map_or(1.0, |shared| reach / shared);
+    let shrink = format!("style=\"--shrink:{shrink:.4}\"");
+    svg.open_window(4.5, TOP + 0.5, SIDE - 1.0, SIDE - 1.0);
+    svg.line("grid", (-HALF, 0.0), (HALF, 0.0));
+    svg.line("grid", (0.0, -HALF), (0.0, HALF));
+    for (index, (points, frame)) in steps.iter().enumerate() {
+        let class = if index + 1 == steps.len() {
+            "step now"
+        } else {
+            "step"
+        };
+        svg.open_with(class, &format!("data-frame=\"{index}\""));
+        svg.open_with("cloud", &shrink);
+        clouds(svg, points, reach);
+        svg.close();
+        rays(svg, &frame.class_weights, class_names);
+        svg.close();
+    }
+    svg.circle("origin", (0.0, 0.0), 3.2);
+    svg.close_window();
+}
+
+/// The scale bar; on a page two, for the own scale and the shared one.
+fn draw_scale(svg: &mut Svg, reach: f64, shared_reach: Option<f64>) {
+    let top = TOP + SIDE + 14.0;
+    let Some(shared) = shared_reach else {
+        scale_bar(svg, reach, top);
+        return;
+    };
+    svg.open("own");
+    scale_bar(svg, reach, top);
+    svg.close();
+    svg.open("shared");
+    scale_bar(svg, shared, top);
+    svg.close();
+}
+
 /// All points, one path a class: short, and lit up by class.
-fn clouds(svg: &mut Svg, points: &[([f64; 2], usize)], reach: f64) {
+fn clouds(svg: &mut Svg, points: &[Point], reach: f64) {
     let last = points.iter().map(|(_, label)| *label).max().unwrap_or(0);
     let mut data = vec![String::new(); last.min(65_535) + 1];
     for (point, label) in points {
@@ -268,42 +293,60 @@ struct NamePlace {
     text: String,
     x: f64,
     y: f64,
+    /// Half the width of the name.
     half: f64,
     /// Whether it had to leave its ray.
     moved: bool,
 }
 
-/// Names near the ends of their rays, pushed apart along the circle until none overlap.
-fn name_places(directions: &[(usize, f64)], names: &[String]) -> Vec<NamePlace> {
-    let mut angles: Vec<f64> = directions.iter().map(|(_, angle)| *angle).collect();
-    let texts: Vec<String> = directions
-        .iter()
-        .map(|(label, _)| shorten(&class_name(names, *label), 10))
-        .collect();
-    let halves: Vec<f64> = texts
-        .iter()
-        .map(|text| text_width(text, FONT) / 2.0 + 3.0)
-        .collect();
-    let place = |i: usize, angle: f64| {
-        let limit = HALF - halves[i] - 1.0;
+impl NamePlace {
+    /// The place at the end of a ray.
+    fn new(text: String, ray: f64) -> Self {
+        let half = text_width(&text, FONT) / 2.0 + 3.0;
+        let mut place = Self {
+            text,
+            x: 0.0,
+            y: 0.0,
+            half,
+            moved: false,
+        };
+        place.move_to(ray, ray);
+        place
+    }
+
+    /// Moves the name of a ray to another angle.
+    fn move_to(&mut self, ray: f64, angle: f64) {
+        let limit = HALF - self.half - 1.0;
         let x = (NAME_RADIUS * angle.cos() * 1.03).clamp(-limit, limit);
         let y = -NAME_RADIUS * angle.sin() * 1.03;
         // A wide name at the side would hide the end of its ray: it goes above or below.
-        let tip = (RAY * directions[i].1.cos(), -RAY * directions[i].1.sin());
-        let hides = (x - tip.0).abs() < halves[i] + 3.0 && (y - tip.1).abs() < 12.0;
-        match (hides, y <= tip.1) {
+        let tip = (RAY * ray.cos(), -RAY * ray.sin());
+        let hides = (x - tip.0).abs() < self.half + 3.0 && (y - tip.1).abs() < 12.0;
+        (self.x, self.y) = match (hides, y <= tip.1) {
             (false, _) => (x, y),
             (true, true) => (x, tip.1 - 12.0),
             (true, false) => (x, tip.1 + 12.0),
-        }
-    };
+        };
+        self.moved = (angle - ray).abs() > 0.05;
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        (self.x - other.x).abs() < self.half + other.half && (self.y - other.y).abs() < 14.0
+    }
+}
+
+/// Names near the ends of their rays, pushed apart along the circle until none overlap.
+fn name_places(directions: &[(usize, f64)], names: &[String]) -> Vec<NamePlace> {
+    let mut places: Vec<NamePlace> = directions
+        .iter()
+        .map(|&(label, angle)| NamePlace::new(shorten(&class_name(names, label), 10), angle))
+        .collect();
+    let mut angles: Vec<f64> = directions.iter().map(|(_, angle)| *angle).collect();
     for _ in 0..200 {
         let mut quiet = true;
-        for i in 0..angles.len() {
-            for j in i + 1..angles.len() {
-                let (a, b) = (place(i, angles[i]), place(j, angles[j]));
-                let apart = (a.0 - b.0).abs() >= halves[i] + halves[j] || (a.1 - b.1).abs() >= 14.0;
-                if apart {
+        for i in 0..places.len() {
+            for j in i + 1..places.len() {
+                if !places[i].overlaps(&places[j]) {
                     continue;
                 }
                 quiet = false;
@@ -312,31 +355,19 @@ fn name_places(directions: &[(usize, f64)], names: &[String]) -> Vec<NamePlace> 
                 let sign = if turn < 0.0 { -1.0 } else { 1.0 };
                 angles[i] -= 0.03 * sign;
                 angles[j] += 0.03 * sign;
+                for k in [i, j] {
+                    places[k].move_to(directions[k].1, angles[k]);
+                }
             }
         }
         if quiet {
             break;
         }
     }
-    texts
-        .into_iter()
-        .enumerate()
-        .map(|(i, text)| {
-            let (x, y) = place(i, angles[i]);
-            let moved = (angles[i] - directions[i].1).abs() > 0.05;
-            NamePlace {
-                text,
-                x,
-                y,
-                half: halves[i],
-                moved,
-            }
-        })
-        .map(|place| NamePlace {
-            x: place.x.clamp(place.half - HALF, HALF - place.half),
-            ..place
-        })
-        .collect()
+    for place in &mut places {
+        place.x = place.x.clamp(place.half - HALF, HALF - place.half);
+    }
+    places
 }
 
 /// A bar of round length, for the scale.
@@ -366,9 +397,8 @@ fn scale_bar(svg: &mut Svg, reach: f64, y: f64) {
 mod tests {
     use super::*;
 
-    fn picture(count: usize) -> FeaturePicture {
-        FeaturePicture {
-            label: "softmax".to_owned(),
+    fn frame(count: usize) -> Frame {
+        Frame {
             points: (0..count)
                 .map(|i| [(i % 97) as f32 - 40.0, (i % 89) as f32])
                 .collect(),
@@ -376,12 +406,18 @@ mod tests {
             class_weights: (0..10)
                 .map(|i| [(i as f32).cos(), (i as f32).sin()])
                 .collect(),
-            ..FeaturePicture::default()
+            ..Frame::default()
         }
     }
 
-    fn drawn(picture: &FeaturePicture) -> usize {
-        draw(picture, &[], None, false)
+    fn run(frames: Vec<Frame>) -> Run {
+        let mut run = crate::testing::run("softmax");
+        run.outcome.frames = frames;
+        run
+    }
+
+    fn drawn(frame: Frame) -> usize {
+        draw(&run(vec![frame]), &[], None, false)
             .inline()
             .matches("h0")
             .count()
@@ -389,22 +425,24 @@ mod tests {
 
     #[test]
     fn points_are_counted() {
-        assert_eq!(drawn(&picture(123)), 123);
-        assert_eq!(drawn(&picture(100_000)), MAX_POINTS);
-        let mut some = picture(100);
+        assert_eq!(drawn(frame(123)), 123);
+        assert_eq!(drawn(frame(100_000)), MAX_POINTS);
+        let mut some = frame(100);
         some.points[3] = [f32::NAN, 0.0];
         some.points[4] = [0.0, f32::INFINITY];
-        assert_eq!(drawn(&some), 98);
+        assert_eq!(drawn(some), 98);
     }
 
     #[test]
-    fn nothing_to_draw_is_said() {
-        let svg = draw(&FeaturePicture::default(), &[], None, true).inline();
-        assert!(svg.contains("No finite points"));
-        let mut lost = picture(5);
+    fn pictures_without_points_have_a_sentence() {
+        for frames in [vec![], vec![Frame::default()]] {
+            let svg = draw(&run(frames), &[], None, true).inline();
+            assert!(svg.contains("No finite points"));
+        }
+        let mut lost = frame(5);
         lost.points.fill([f32::NAN, 1.0]);
         assert!(
-            draw(&lost, &[], Some(3.0), true)
+            draw(&run(vec![lost]), &[], Some(3.0), true)
                 .inline()
                 .contains("No finite points")
         );
@@ -412,12 +450,12 @@ mod tests {
 
     #[test]
     fn wild_labels_and_weights_do_no_harm() {
-        let mut wild = picture(10);
+        let mut wild = frame(10);
         wild.labels[0] = u32::MAX;
         wild.class_weights[0] = [f32::NAN, 1.0];
         wild.class_weights[1] = [0.0, 0.0];
         wild.points[1] = [f32::MAX, f32::MIN];
-        let svg = draw(&wild, &["<a>".to_owned()], None, true).inline();
+        let svg = draw(&run(vec![wild]), &["<a>".to_owned()], None, true).inline();
         assert!(!svg.contains("NaN") && !svg.contains("inf") && !svg.contains("<a>"));
     }
 

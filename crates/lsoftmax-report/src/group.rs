@@ -1,70 +1,38 @@
-//! Runs of equal label brought together over their seeds.
+//! Runs of equal settings brought together over their seeds.
 
-use crate::model::{Report, RunSummary};
+use crate::distinct::distinct;
+use crate::mean_std::MeanStd;
+use crate::model::{Report, Run};
 
 /// The labels of a report, in the order of first appearance: the order of the colours.
-pub(crate) fn labels(report: &Report) -> Vec<&str> {
-    let rows = report.rows.iter().map(|row| row.label.as_str());
-    let runs = report.runs.iter().map(|run| run.label.as_str());
-    let pictures = report.pictures.iter().map(|picture| picture.label.as_str());
+pub(crate) fn labels<'a>(report: &'a Report<'_>) -> Vec<&'a str> {
+    let runs = report.runs.iter().chain(&report.pictures);
+    let runs = runs.map(|run| run.label.as_str());
     let open_set = report.open_set.iter();
-    let open_set = open_set.flat_map(|open_set| open_set.rows.iter().map(|row| row.label.as_str()));
-    distinct(rows.chain(runs).chain(pictures).chain(open_set))
+    let open_set = open_set.flat_map(|open_set| open_set.rows.iter().map(|row| row.label));
+    distinct(runs.chain(open_set))
 }
 
-/// The first appearance of each text.
-pub(crate) fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut seen = Vec::new();
-    for text in texts {
-        if !seen.contains(&text) {
-            seen.push(text);
+/// The first run of each label.
+pub(crate) fn first_of_each<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<&'a Run> {
+    let mut first: Vec<&Run> = Vec::new();
+    for run in runs {
+        if !first.iter().any(|other| other.label == run.label) {
+            first.push(run);
         }
     }
-    seen
-}
-
-/// A mean over seeds.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Stat {
-    pub(crate) mean: f64,
-    /// The sample standard deviation, when there are two values or more.
-    pub(crate) deviation: Option<f64>,
-    pub(crate) count: usize,
-}
-
-impl Stat {
-    /// Over the finite values; `None` if there is none.
-    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
-        let values: Vec<f64> = values
-            .into_iter()
-            .filter(|value| value.is_finite())
-            .collect();
-        let count = values.len();
-        if count == 0 {
-            return None;
-        }
-        let mean = values.iter().sum::<f64>() / count as f64;
-        let deviation = (count > 1).then(|| {
-            let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-            (squares / (count - 1) as f64).sqrt()
-        });
-        Some(Self {
-            mean,
-            deviation,
-            count,
-        })
-    }
+    first
 }
 
 /// The runs that differ by nothing but their seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Group<'a> {
-    pub(crate) rows: Vec<&'a RunSummary>,
+    pub(crate) runs: Vec<&'a Run>,
 }
 
 impl<'a> Group<'a> {
-    pub(crate) fn first(&self) -> &'a RunSummary {
-        self.rows[0]
+    pub(crate) fn first(&self) -> &'a Run {
+        self.runs[0]
     }
 
     pub(crate) fn label(&self) -> &'a str {
@@ -72,42 +40,43 @@ impl<'a> Group<'a> {
     }
 
     pub(crate) fn diverged(&self) -> usize {
-        self.rows.iter().filter(|row| row.diverged).count()
+        self.runs.iter().filter(|run| run.diverged()).count()
     }
 
     pub(crate) fn all_diverged(&self) -> bool {
-        self.diverged() == self.rows.len()
+        self.diverged() == self.runs.len()
     }
 
     /// A number of the runs that did not diverge; of all if every one did.
-    pub(crate) fn stat(&self, number: impl Fn(&RunSummary) -> f64) -> Option<Stat> {
+    pub(crate) fn stat(&self, number: impl Fn(&Run) -> f64) -> Option<MeanStd> {
         let all = self.all_diverged();
-        Stat::of(
-            self.rows
-                .iter()
-                .filter(|row| all || !row.diverged)
-                .map(|row| number(row)),
-        )
+        let counted = self.runs.iter().filter(|run| all || !run.diverged());
+        MeanStd::of(counted.map(|run| number(run)))
     }
 
-    pub(crate) fn error(&self) -> Option<Stat> {
-        self.stat(|row| row.test_error_percent)
+    pub(crate) fn error(&self) -> Option<MeanStd> {
+        self.stat(|run| run.outcome.evaluation.error_percent)
     }
 
-    pub(crate) fn train_error(&self) -> Option<Stat> {
-        self.stat(|row| row.train_error_percent.unwrap_or(f64::NAN))
+    pub(crate) fn train_error(&self) -> Option<MeanStd> {
+        self.stat(|run| run.outcome.train_evaluation.error_percent)
     }
 
-    /// Whether another loss is all that differs.
+    pub(crate) fn angle(&self) -> Option<MeanStd> {
+        self.stat(|run| run.outcome.evaluation.mean_target_angle_deg)
+    }
+
+    /// Whether the runs have the network, feature and number of steps of a run: only the loss may
+    /// differ.
+    fn has_settings_of(&self, run: &Run) -> bool {
+        let first = self.first();
+        first.network == run.network
+            && first.feature == run.feature
+            && first.outcome.steps() == run.outcome.steps()
+    }
+
     pub(crate) fn is_comparable(&self, other: &Self) -> bool {
-        let (ours, theirs) = (self.first(), other.first());
-        ours.network == theirs.network
-            && ours.feature == theirs.feature
-            && ours.iterations == theirs.iterations
-    }
-
-    pub(crate) fn angle(&self) -> Option<Stat> {
-        self.stat(|row| row.mean_target_angle_deg)
+        self.has_settings_of(other.first())
     }
 }
 
@@ -116,19 +85,14 @@ pub(crate) fn is_softmax(group: &Group<'_>) -> bool {
 }
 
 /// The groups in the order of first appearance.
-pub(crate) fn groups(rows: &[RunSummary]) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
-    for row in rows {
-        let same = |group: &&mut Group<'_>| {
-            let first = group.first();
-            first.label == row.label
-                && first.network == row.network
-                && first.feature == row.feature
-                && first.iterations == row.iterations
-        };
+pub(crate) fn groups<'a>(runs: &[&'a Run]) -> Vec<Group<'a>> {
+    let mut groups: Vec<Group<'a>> = Vec::new();
+    for &run in runs {
+        let same =
+            |group: &&mut Group<'_>| group.label() == run.label && group.has_settings_of(run);
         match groups.iter_mut().find(same) {
-            Some(group) => group.rows.push(row),
-            None => groups.push(Group { rows: vec![row] }),
+            Some(group) => group.runs.push(run),
+            None => groups.push(Group { runs: vec![run] }),
         }
     }
     groups
@@ -137,29 +101,25 @@ pub(crate) fn groups(rows: &[RunSummary]) -> Vec<Group<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::tested;
+    use lsoftmax_record::Divergence;
 
     #[test]
     fn seeds_are_brought_together() {
-        let row = |label: &str, seed, error| RunSummary {
-            label: label.to_owned(),
-            seed,
-            test_error_percent: error,
-            ..RunSummary::default()
-        };
-        let mut rows = vec![
-            row("a", 0, 1.0),
-            row("b", 0, 9.0),
-            row("a", 1, 3.0),
-            row("a", 2, 50.0),
+        let mut runs = [
+            tested("a", 1.0),
+            tested("b", 9.0),
+            tested("a", 3.0),
+            tested("a", 50.0),
         ];
-        rows[3].diverged = true;
-        let groups = groups(&rows);
+        runs[3].outcome.divergence = Some(Divergence::Stuck);
+        let runs: Vec<&Run> = runs.iter().collect();
+        let groups = groups(&runs);
         assert_eq!(groups.len(), 2);
         let stat = groups[0].error().unwrap();
         assert_eq!((stat.mean, stat.count), (2.0, 2));
         assert!((stat.deviation.unwrap() - 2f64.sqrt()).abs() < 1e-12);
         assert_eq!(groups[0].diverged(), 1);
         assert_eq!(groups[1].error().unwrap().deviation, None);
-        assert_eq!(Stat::of([f64::NAN]), None);
     }
 }

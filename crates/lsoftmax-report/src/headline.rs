@@ -1,4 +1,4 @@
-//! The result in plain words, from the rows alone.
+//! The result in plain words, from the table alone.
 
 use crate::escape::put;
 use crate::group::{Group, groups, is_softmax};
@@ -7,8 +7,8 @@ use crate::number::fixed;
 
 /// The result of a report in one or two plain sentences: how the margin losses end against
 /// softmax, whichever is better. [`doubts`](crate::doubts) says how sure that is.
-pub fn headline(report: &Report) -> String {
-    let groups = groups(&report.rows);
+pub fn headline(report: &Report<'_>) -> String {
+    let groups = groups(&report.runs);
     let Some(first) = groups.first() else {
         // A model by itself, on other classes, has no row here.
         return match report.open_set {
@@ -71,7 +71,7 @@ fn angle(group: &Group<'_>) -> f64 {
 
 fn alone(group: &Group<'_>) -> String {
     if group.all_diverged() {
-        let remark = &group.first().remark;
+        let remark = group.first().remark();
         let reason = if remark.is_empty() {
             String::new()
         } else {
@@ -79,7 +79,7 @@ fn alone(group: &Group<'_>) -> String {
         };
         return format!("{} diverged{reason}.", group.label());
     }
-    let seeds = match group.rows.len() {
+    let seeds = match group.runs.len() {
         1 => String::new(),
         seeds => format!(", mean of {seeds} seeds"),
     };
@@ -165,21 +165,22 @@ fn against(best: &Group<'_>, softmax: &Group<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::RunSummary;
+    use crate::model::Run;
+    use crate::testing::tested;
+    use lsoftmax_record::Divergence;
 
-    fn row(loss: &str, label: &str, error: f64, angle: f64) -> RunSummary {
-        RunSummary {
+    fn row(loss: &str, label: &str, error: f64, angle: f64) -> Run {
+        let mut run = Run {
             loss: loss.to_owned(),
-            label: label.to_owned(),
-            test_error_percent: error,
-            mean_target_angle_deg: angle,
-            ..RunSummary::default()
-        }
+            ..tested(label, error)
+        };
+        run.outcome.evaluation.mean_target_angle_deg = angle;
+        run
     }
 
-    fn say(rows: Vec<RunSummary>) -> String {
+    fn say(runs: &[Run]) -> String {
         headline(&Report {
-            rows,
+            runs: runs.iter().collect(),
             ..Report::default()
         })
     }
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn better_worse_and_equal() {
         let softmax = row("softmax", "Softmax", 2.4, 38.0);
-        let better = say(vec![
+        let better = say(&[
             softmax.clone(),
             row("l-softmax", "L-Softmax m = 4", 1.9, 21.3),
         ]);
@@ -196,7 +197,7 @@ mod tests {
             "L-Softmax m = 4 ends with 1.90 % test error against Softmax's 2.40 %, at a mean \
              target angle of 21.3° against 38.0°."
         );
-        let worse = say(vec![
+        let worse = say(&[
             softmax.clone(),
             row("l-softmax", "L-Softmax m = 2", 2.6, 25.0),
             row("l-softmax", "L-Softmax m = 4", 3.2, 14.2),
@@ -209,7 +210,7 @@ mod tests {
             worse.ends_with("L-Softmax m = 4: 14.2°, with 3.20 % test error."),
             "{worse}"
         );
-        let equal = say(vec![softmax, row("l-softmax", "L", 2.4, 20.0)]);
+        let equal = say(&[softmax, row("l-softmax", "L", 2.4, 20.0)]);
         assert!(
             equal.starts_with("L and Softmax both end with 2.40 %"),
             "{equal}"
@@ -218,19 +219,19 @@ mod tests {
 
     #[test]
     fn the_dead_the_untested_and_the_absent() {
-        assert_eq!(say(vec![]), "No finished run yet.");
+        assert_eq!(say(&[]), "No finished run yet.");
         assert_eq!(
-            say(vec![row("softmax", "S", f64::NAN, 1.0)]),
+            say(&[row("softmax", "S", f64::NAN, 1.0)]),
             "S has not been tested."
         );
         let mut dead = row("l-softmax", "L", 90.0, 80.0);
-        dead.diverged = true;
-        dead.remark = "norm collapse at step 412".to_owned();
+        dead.outcome.divergence = Some(Divergence::NormCollapse);
+        dead.outcome.remarks = vec!["norm collapse at step 412".to_owned()];
         assert_eq!(
-            say(vec![dead.clone()]),
+            say(&[dead.clone()]),
             "L diverged: norm collapse at step 412."
         );
-        let text = say(vec![row("softmax", "S", 2.0, 1.0), dead]);
+        let text = say(&[row("softmax", "S", 2.0, 1.0), dead]);
         assert_eq!(text, "None of the runs against S came to an end.");
     }
 }

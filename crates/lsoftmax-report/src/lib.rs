@@ -2,67 +2,81 @@
 //!
 //! The page opens from disk with no network: inline pictures drawn here, inline styles, a
 //! little inline script. It can be read in light and dark, on a phone and on a wide screen,
-//! and every picture has a text alternative. Nothing here reads a run folder: the caller
-//! fills in a [`Report`], plain data with serde, and gets text back.
+//! and every picture has a text alternative.
+//!
+//! Nothing here reads a run folder. A [`Run`] is an experiment with its recorded
+//! [`Outcome`](lsoftmax_record::Outcome); a [`Report`] borrows the runs of a page.
 //!
 //! ```
-//! use lsoftmax_report::{Report, RunSummary, page};
+//! use lsoftmax_record::{Evaluation, Experiment, Outcome, Settings};
+//! use lsoftmax_report::{Report, Run, page};
 //!
+//! let settings = Settings { loss: Some("softmax".into()), ..Settings::default() };
+//! let experiment = Experiment::resolve(settings, Settings::default())?;
+//! let outcome = Outcome {
+//!     evaluation: Evaluation { error_percent: 2.4, ..Evaluation::default() },
+//!     ..Outcome::default()
+//! };
+//! let run = Run::new(&experiment, outcome);
 //! let report = Report {
 //!     title: "Softmax against L-Softmax".to_owned(),
-//!     rows: vec![RunSummary {
-//!         loss: "softmax".to_owned(),
-//!         label: "Softmax".to_owned(),
-//!         test_error_percent: 2.4,
-//!         mean_target_angle_deg: 38.0,
-//!         ..RunSummary::default()
-//!     }],
+//!     runs: vec![&run],
 //!     ..Report::default()
 //! };
-//! assert!(page(&report).contains("Softmax ends with 2.40 % test error"));
+//! assert!(page(&report).contains("softmax ends with 2.40 % test error"));
+//! # Ok::<(), lsoftmax_record::RecordError>(())
 //! ```
 //!
-//! Each picture is also to be had as a file of its own: [`feature_svg`], [`histogram_svg`],
+//! Each picture is also available as a standalone SVG: [`feature_svg`], [`histogram_svg`],
 //! [`curve_svg`], [`confusion_svg`], [`margin_plot`], [`annealing_plot`], or all those of a
 //! report by [`pictures`]. The same code draws for the page and for the files.
 //!
-//! Numbers that are not finite are shown as "–" or "not finite", never drawn; what was not
+//! The metrics of a run are the list [`COLUMNS`], those on unseen classes [`OPEN_SET_COLUMNS`]: a
+//! new one is a recorded field and an entry there. The figures of a training curve are the list
+//! [`Quantity::ALL`].
+//!
+//! Numbers that are not finite are shown as "–" or "not finite", never drawn. A part that was not
 //! measured is left out, or the page says so.
 
 mod boundary;
 mod chart;
+mod class_name;
+mod column;
 mod confusion;
 mod curves;
+mod distinct;
 mod doubt;
-mod error;
 mod escape;
 mod feature;
 mod group;
 mod headline;
 mod histogram;
-mod json;
 mod margin;
+mod mean_std;
 mod model;
 mod number;
 mod open_set;
 mod page;
 mod scale;
+mod slug;
 mod standalone;
 mod svg;
+#[cfg(test)]
+mod testing;
 mod theme;
 
 pub use boundary::boundary_plot;
+pub use column::{COLUMNS, Column, OPEN_SET_COLUMNS, OpenSetColumn, TerminalColumn};
 pub use curves::Quantity;
 pub use doubt::doubts;
-pub use error::ReportError;
 pub use headline::headline;
+pub use histogram::AngleHistogram;
 pub use margin::{annealing_plot, margin_plot};
+pub use mean_std::MeanStd;
 pub use model::{
-    AnnealingCurve, Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, MarginCurve,
-    Report, RunDetail, RunSummary,
-};
-pub use open_set::{
-    ImageStrip, OpenSetRow, OpenSetSection, RocCurve, ScoreHistogram, StripRow, Thumbnail,
+    AnnealingCurve, Boundary, ImageStrip, MarginCurve, OpenSetRow, OpenSetSection, Report, Run,
+    StripRow, Thumbnail, by_label,
 };
 pub use page::{KIND_META, figure_page, kind_mark, page};
+pub use slug::slug;
 pub use standalone::{confusion_svg, curve_svg, feature_svg, histogram_svg, pictures};

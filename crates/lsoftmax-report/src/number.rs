@@ -1,46 +1,6 @@
-//! Numbers on their way to and from JSON, and on their way to the page.
-//!
-//! JSON has no NaN and no infinity: they are written as `null`, and `null` is read as NaN.
+//! Numbers as the page writes them.
 
-use serde::{Deserialize as _, Deserializer};
-
-/// `#[serde(deserialize_with = "number::lenient")]` for one `f64`.
-pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
-}
-
-/// `#[serde(deserialize_with = "number::lenient_pair")]` for two.
-pub(crate) fn lenient_pair<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<[f64; 2], D::Error> {
-    let pair = <[Option<f64>; 2]>::deserialize(deserializer)?;
-    Ok(pair.map(|value| value.unwrap_or(f64::NAN)))
-}
-
-/// `#[serde(deserialize_with = "number::lenient_rates")]` for pairs of `f64`.
-pub(crate) fn lenient_rates<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<(f64, f64)>, D::Error> {
-    let pairs = Vec::<(Option<f64>, Option<f64>)>::deserialize(deserializer)?;
-    let number = |value: Option<f64>| value.unwrap_or(f64::NAN);
-    Ok(pairs
-        .into_iter()
-        .map(|(a, b)| (number(a), number(b)))
-        .collect())
-}
-
-/// `#[serde(deserialize_with = "number::lenient_points")]` for points in the plane.
-pub(crate) fn lenient_points<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Vec<[f32; 2]>, D::Error> {
-    let points = Vec::<[Option<f32>; 2]>::deserialize(deserializer)?;
-    Ok(points
-        .into_iter()
-        .map(|point| point.map(|x| x.unwrap_or(f32::NAN)))
-        .collect())
-}
-
-/// What stands where a number is missing or not finite.
+/// Written in place of a number that is missing or not finite.
 pub(crate) const MISSING: &str = "–";
 
 /// `value` with `decimals` digits after the point; a dash when it is not finite.

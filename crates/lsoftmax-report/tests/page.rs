@@ -1,33 +1,183 @@
 //! The page as a whole: well-formed, self-contained, the same every time, and unmoved by
 //! whatever is put into it.
 
+use lsoftmax_metrics::{OpenSetPoint, OperatingPoint, RetrievalReport, TarAtFar, TpirAtFpir};
+use lsoftmax_record::{
+    Divergence, Evaluation, Frame, IdentificationRates, OpenSetEvaluation, Outcome, Progress,
+    Verification,
+};
 use lsoftmax_report::{
-    Boundary, CurvePoint, FeatureFrame, FeaturePicture, Histogram, ImageStrip, OpenSetRow,
-    OpenSetSection, Quantity, Report, RocCurve, RunDetail, RunSummary, ScoreHistogram, StripRow,
-    Thumbnail, annealing_plot, confusion_svg, curve_svg, feature_svg, figure_page, histogram_svg,
-    margin_plot, page, pictures,
+    AngleHistogram, Boundary, ImageStrip, OpenSetRow, OpenSetSection, Quantity, Report, Run,
+    StripRow, Thumbnail, annealing_plot, confusion_svg, curve_svg, feature_svg, figure_page,
+    histogram_svg, margin_plot, page, pictures,
 };
 use roxmltree::{Document, Node};
 
 const HOSTILE: &str = "</title><script>alert('x')</script>&\"<svg onload=1>\u{0}\u{b}";
 
-/// Two seeds, a curve, a histogram, an image that is one and an image that is none.
-fn open_set(label: &str, value: f64) -> OpenSetSection {
-    let row = |seed| OpenSetRow {
-        label: label.to_owned(),
-        seed,
+fn verification(value: f64) -> Verification {
+    let point = |far, tar| OperatingPoint {
+        threshold: 0.5,
+        far,
+        tar,
+    };
+    let tar_at = |asked| TarAtFar {
+        asked,
+        measured: Some(point(asked, value / 100.0)),
+    };
+    Verification {
+        same_pairs: 6,
+        different_pairs: 8,
+        folds: 2,
         accuracy_percent: value,
         standard_error_percent: value,
-        tar_at_1e2_percent: value,
-        tar_at_1e3_percent: value,
+        threshold: value as f32,
         eer_percent: value,
-        recall_at_1_percent: value,
-        map_at_r_percent: value,
-        rank_1_percent: value,
-        tpir_at_1e2_percent: value,
-        nmi: value,
-        ami: value,
+        auc: value,
+        smallest_far: value,
+        tar_at_far: vec![tar_at(1e-2), tar_at(1e-3)],
+        points: vec![
+            point(0.0, 0.0),
+            point(0.01, 0.5),
+            point(0.1, value),
+            point(1.0, 1.0),
+        ],
+        score_edges: vec![-1.0, 0.0, 1.0],
+        same_counts: vec![1, 5],
+        different_counts: vec![6, 2],
+    }
+}
+
+fn open_set(value: f64) -> OpenSetEvaluation {
+    OpenSetEvaluation {
+        images: 6,
+        classes: 2,
+        same_names: 0,
+        images_compared: true,
+        verification: verification(value),
+        retrieval: RetrievalReport {
+            queries: 6,
+            without_reference: 0,
+            recall_at: vec![(1, value)],
+            precision_at_1: value,
+            r_precision: value,
+            map_at_r: value,
+            mean_average_precision: value,
+        },
+        nmi: Some(value),
+        ami: Some(value),
+        identification: Some(IdentificationRates {
+            enrolled: 1,
+            mated_probes: 1,
+            non_mated_probes: 2,
+            cmc: vec![(1, value)],
+            tpir_at_fpir: vec![TpirAtFpir {
+                asked: 1e-2,
+                measured: Some(OpenSetPoint {
+                    threshold: 0.5,
+                    fpir: 1e-2,
+                    tpir: value,
+                }),
+            }],
+        }),
+        mistakes: Vec::new(),
+        neighbourhoods: Vec::new(),
+        shown: String::new(),
+    }
+}
+
+fn evaluation(value: f64) -> Evaluation {
+    Evaluation {
+        samples: 18,
+        error_percent: value,
+        mean_target_angle_deg: value,
+        median_target_angle_deg: value,
+        min_class_angle_deg: value,
+        mean_feature_norm: value,
+        target_angle_edges_deg: vec![0.0, 10.0, 20.0, 30.0],
+        target_angle_counts: vec![0, 1, 2],
+        confusion: Some(vec![vec![5, 1, 0], vec![0, 6, 0], vec![2, 0, 4]]),
+    }
+}
+
+fn curve(value: f64) -> Vec<Progress> {
+    let point = |step: u32| Progress {
+        step: u64::from(step) * 10,
+        loss: value,
+        lambda: Some(if step < 25 { value } else { 0.0 }),
+        confidence: value,
+        m: if step < 10 { 1 } else { 4 },
+        learning_rate: value / (1.0 + f64::from(step)),
+        train_error_percent: Some(value),
+        mean_target_angle_deg: value,
+        feature_norm: value,
+        weight_norm: value,
+        test_error_percent: Some(value),
+        held_out_error_percent: Some(value),
+        images_per_second: value,
     };
+    (0..=50).map(point).collect()
+}
+
+fn frames(value: f32) -> Vec<Frame> {
+    let labels: Vec<u32> = (0..31).map(|i| i % 12).collect();
+    vec![
+        Frame {
+            step: 100,
+            points: (0..31).map(|i| [-3.0, i as f32 * value]).collect(),
+            labels: labels.clone(),
+            class_weights: vec![[1.0, value]],
+        },
+        Frame {
+            step: 500,
+            points: (0..30)
+                .map(|i| [i as f32 * value, -3.0])
+                .chain([[1.0, 1.0]])
+                .collect(),
+            labels,
+            class_weights: (0..12).map(|i| [value, i as f32]).collect(),
+        },
+    ]
+}
+
+/// A run in which everything was measured and every number is `value`.
+fn run(label: &str, seed: u64, value: f64) -> Run {
+    Run {
+        loss: label.to_owned(),
+        m: 4,
+        label: label.to_owned(),
+        network: label.to_owned(),
+        feature: 2,
+        seed,
+        outcome: Outcome {
+            evaluation: evaluation(value),
+            train_evaluation: evaluation(value),
+            curve: curve(value),
+            frames: frames(value as f32),
+            open_set: Some(open_set(value)),
+            data: None,
+            divergence: (seed == 1).then_some(Divergence::NormCollapse),
+            best: None,
+            remarks: vec![label.to_owned()],
+            seconds: value,
+            images_per_second: value,
+        },
+    }
+}
+
+/// Two seeds of one loss, and softmax without curve and confusion.
+fn runs(label: &str, value: f64) -> [Run; 3] {
+    let mut softmax = run("Softmax", 0, value);
+    label.clone_into(&mut softmax.loss);
+    label.clone_into(&mut softmax.network);
+    softmax.outcome.evaluation.confusion = None;
+    softmax.outcome.open_set = None;
+    softmax.outcome.curve.drain(..50);
+    [run(label, 0, value), run(label, 1, value), softmax]
+}
+
+/// All parts of a page: the open set with a thumbnail that has a picture and one that has none.
+fn report<'a>(runs: &'a [Run], label: &str, value: f64) -> Report<'a> {
     let image = |bytes: usize| Thumbnail {
         width: 2,
         height: 3,
@@ -36,113 +186,27 @@ fn open_set(label: &str, value: f64) -> OpenSetSection {
         caption: label.to_owned(),
         right: Some(bytes == 18),
     };
-    OpenSetSection {
-        about: label.to_owned(),
-        rows: vec![row(0), row(1)],
-        curves: vec![RocCurve {
-            label: label.to_owned(),
-            seed: 0,
-            smallest_far: value,
-            points: vec![(0.0, 0.0), (0.01, 0.5), (0.1, value), (1.0, 1.0)],
-        }],
-        scores: vec![ScoreHistogram {
-            label: label.to_owned(),
-            seed: 0,
-            edges: vec![-1.0, 0.0, 1.0],
-            same: vec![1, 5],
-            different: vec![6, 2],
-            threshold: Some(value),
-        }],
-        strips: vec![ImageStrip {
-            title: label.to_owned(),
-            about: label.to_owned(),
-            rows: vec![StripRow {
-                caption: label.to_owned(),
-                images: vec![image(18), image(17)],
-            }],
-        }],
-    }
-}
-
-fn report(label: &str, value: f64) -> Report {
-    let runs = [0_u64, 1].map(|seed| RunDetail {
-        label: label.to_owned(),
-        seed,
-        curve: (0..50_usize)
-            .map(|step| CurvePoint {
-                step: step * 10,
-                loss: Some(value),
-                lambda: Some(if step < 25 { value } else { 0.0 }),
-                m: Some(if step < 10 { 1 } else { 4 }),
-                learning_rate: Some(value / (1.0 + step as f64)),
-                train_error_percent: Some(value),
-                test_error_percent: Some(value),
-                mean_target_angle_deg: Some(value),
-                feature_norm: Some(value),
-                weight_norm: Some(value),
-            })
-            .collect(),
-        target_angle_train: Some(Histogram::from_degrees([value, 20.0], 36)),
-        target_angle_test: Some(Histogram::from_degrees([value, 20.0, 25.0], 36)),
-        class_angle: Some(Histogram {
-            mean_deg: Some(value),
-            ..Histogram::from_degrees([90.0], 18)
-        }),
-        confusion: Some(vec![vec![5, 1, 0], vec![0, 6, 0], vec![2, 0, 4]]),
-    });
-    let row = |seed| RunSummary {
-        loss: label.to_owned(),
-        m: 4,
-        label: label.to_owned(),
-        network: label.to_owned(),
-        feature: 2,
-        seed,
-        iterations: 500,
-        train_error_percent: Some(value),
-        test_error_percent: value,
-        mean_target_angle_deg: value,
-        min_class_angle_deg: value,
-        mean_feature_norm: value,
-        final_lambda: Some(value),
-        seconds: value,
-        images_per_second: value,
-        diverged: seed == 1,
-        remark: label.to_owned(),
-    };
     Report {
         kind: "compare".to_owned(),
-        open_set: Some(open_set(label, value)),
+        open_set: Some(OpenSetSection {
+            about: label.to_owned(),
+            rows: runs.iter().filter_map(OpenSetRow::of_run).collect(),
+            strips: vec![ImageStrip {
+                title: label.to_owned(),
+                about: label.to_owned(),
+                rows: vec![StripRow {
+                    caption: label.to_owned(),
+                    images: vec![image(18), image(17)],
+                }],
+            }],
+        }),
         title: label.to_owned(),
         command: label.to_owned(),
         data: label.to_owned(),
         created: label.to_owned(),
         class_names: vec![label.to_owned(), String::new()],
-        rows: vec![
-            row(0),
-            row(1),
-            RunSummary {
-                label: "Softmax".to_owned(),
-                ..row(0)
-            },
-        ],
-        pictures: vec![FeaturePicture {
-            label: label.to_owned(),
-            seed: 0,
-            test_error_percent: value,
-            mean_target_angle_deg: value,
-            points: (0..30)
-                .map(|i| [i as f32 * value as f32, -3.0])
-                .chain([[1.0, 1.0]])
-                .collect(),
-            labels: (0..31).map(|i| i % 12).collect(),
-            class_weights: (0..12).map(|i| [value as f32, i as f32]).collect(),
-            step: 500,
-            earlier: vec![FeatureFrame {
-                step: 100,
-                points: (0..31).map(|i| [-3.0, i as f32 * value as f32]).collect(),
-                class_weights: vec![[1.0, value as f32]],
-            }],
-        }],
+        runs: runs.iter().collect(),
+        pictures: runs.iter().take(1).collect(),
         boundaries: vec![Boundary {
             label: label.to_owned(),
             between_deg: 60.0,
@@ -150,7 +214,6 @@ fn report(label: &str, value: f64) -> Report {
             plain_deg: value,
             margin_deg: [20.0, 40.0],
         }],
-        runs: runs.to_vec(),
         notes: vec![label.to_owned()],
     }
 }
@@ -240,7 +303,8 @@ fn check_picture(picture: Node<'_, '_>) {
 
 #[test]
 fn a_usual_report_is_well_formed() {
-    let html = page(&report("L-Softmax m = 4", 12.5));
+    let runs = runs("L-Softmax m = 4", 12.5);
+    let html = page(&report(&runs, "L-Softmax m = 4", 12.5));
     check(&html);
     for heading in [
         "Results",
@@ -256,19 +320,21 @@ fn a_usual_report_is_well_formed() {
     }
     let main = main_part(&html);
     let document = Document::parse(main).unwrap();
-    // Features, ROC, DET, cosines, three histograms, nine curves, one matrix, the plane of two classes.
-    assert_eq!(outer_pictures(&document).count(), 18);
+    // Features, ROC, DET, cosines, two histograms, nine curves, one matrix, the plane of two classes.
+    assert_eq!(outer_pictures(&document).count(), 17);
     assert!(main.contains("data-steps=\"100;500\""));
 }
 
 #[test]
-fn what_comes_from_outside_stays_text() {
-    let html = page(&report(HOSTILE, 3.0));
+fn text_of_the_caller_stays_text() {
+    let runs = runs(HOSTILE, 3.0);
+    let report = report(&runs, HOSTILE, 3.0);
+    let html = page(&report);
     check(&html);
     assert!(!html.contains("alert('x')"));
     assert!(html.contains("alert(&#39;x&#39;)"));
     check(&figure_page(HOSTILE, &margin_plot(&[]), HOSTILE));
-    for (name, svg) in pictures(&report(HOSTILE, 3.0)) {
+    for (name, svg) in pictures(&report) {
         assert!(
             name.bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.'),
@@ -294,7 +360,8 @@ fn strange_numbers_break_nothing() {
         1e12,
     ];
     for value in strange {
-        let report = report("loss", value);
+        let runs = runs("loss", value);
+        let report = report(&runs, "loss", value);
         let html = page(&report);
         check(&html);
         let text = main_part(&html);
@@ -307,24 +374,20 @@ fn strange_numbers_break_nothing() {
 }
 
 #[test]
-fn empty_parts_are_said_or_left_out() {
+fn empty_parts_are_named_or_left_out() {
     let html = page(&Report::default());
     check(&html);
     assert!(html.contains("No finished run yet."));
     assert!(!html.contains("2-D features</h2>"));
-    let run = RunDetail {
-        label: "a".to_owned(),
-        confusion: Some(vec![]),
-        ..RunDetail::default()
+    let mut bare = run("a", 0, f64::NAN);
+    bare.outcome = Outcome {
+        frames: vec![Frame::default()],
+        ..Outcome::default()
     };
-    let picture = FeaturePicture {
-        label: "a".to_owned(),
-        ..FeaturePicture::default()
-    };
+    bare.outcome.evaluation.confusion = Some(vec![]);
     let html = page(&Report {
-        rows: vec![RunSummary::default()],
-        runs: vec![run],
-        pictures: vec![picture],
+        runs: vec![&bare],
+        pictures: vec![&bare],
         ..Report::default()
     });
     check(&html);
@@ -335,13 +398,14 @@ fn empty_parts_are_said_or_left_out() {
 
 #[test]
 fn pictures_stand_alone() {
-    let report = report("a", 12.5);
-    let series = [("a".to_owned(), Histogram::from_degrees([10.0, 11.0], 18))];
+    let runs = runs("a", 12.5);
+    let report = report(&runs, "a", 12.5);
+    let series = [("a".to_owned(), AngleHistogram::new(&evaluation(12.5)))];
     let matrix = vec![vec![3, 1], vec![0, 4]];
     let files = [
-        feature_svg(&report.pictures[0], &report.class_names),
+        feature_svg(report.pictures[0], &report.class_names),
         histogram_svg("angles", &series),
-        curve_svg(Quantity::Lambda, &report.runs),
+        curve_svg(&Quantity::named("lambda").unwrap(), &report.runs),
         confusion_svg("a", &matrix, &report.class_names),
         margin_plot(&[]),
         annealing_plot(&[]),
@@ -379,23 +443,50 @@ fn a_figure_page_follows_the_theme() {
 
 #[test]
 fn the_same_report_gives_the_same_page() {
-    let report = report("a", 12.5);
+    let runs = runs("a", 12.5);
+    let report = report(&runs, "a", 12.5);
     assert_eq!(page(&report), page(&report.clone()));
     assert_eq!(pictures(&report), pictures(&report.clone()));
 }
 
+/// The outcome of a run, written as JSON and read again.
+fn read_again(run: &Run) -> Run {
+    let text = serde_json::to_string(&run.outcome).unwrap();
+    Run {
+        outcome: serde_json::from_str(&text).unwrap(),
+        ..run.clone()
+    }
+}
+
 #[test]
-fn json_goes_there_and_back() {
-    let whole = report("a", 12.5);
-    assert_eq!(Report::from_json(&whole.to_json().unwrap()).unwrap(), whole);
+fn an_outcome_read_from_json_gives_the_same_page() {
+    let whole = runs("a", 12.5);
+    let back = whole.each_ref().map(read_again);
+    assert_eq!(back, whole);
+    let html = page(&report(&whole, "a", 12.5));
+    assert_eq!(page(&report(&back, "a", 12.5)), html);
 
-    // What is not finite comes back as NaN; the page is the same.
-    let lost = report("a", f64::NAN);
-    let back = Report::from_json(&lost.to_json().unwrap()).unwrap();
-    assert!(back.rows[0].test_error_percent.is_nan());
-    assert!(back.pictures[0].points[0][0].is_nan());
-    assert_eq!(back.rows[0].final_lambda, None);
-
-    assert_eq!(Report::from_json("{}").unwrap(), Report::default());
-    assert!(Report::from_json("[1").is_err());
+    // A number that is not finite comes back as NaN.
+    let mut lost = runs("a", f64::NAN);
+    for run in &mut lost {
+        let points = |open_set: &mut OpenSetEvaluation| {
+            *open_set = OpenSetEvaluation {
+                verification: Verification {
+                    accuracy_percent: f64::NAN,
+                    standard_error_percent: f64::NAN,
+                    ..verification(0.5)
+                },
+                ..self::open_set(0.5)
+            };
+        };
+        run.outcome.open_set.iter_mut().for_each(points);
+    }
+    let back = lost.each_ref().map(read_again);
+    assert!(back[0].outcome.evaluation.error_percent.is_nan());
+    assert!(back[0].outcome.frames[1].points[0][0].is_nan());
+    let found = back[0].outcome.open_set.as_ref().unwrap();
+    assert!(found.verification.accuracy_percent.is_nan());
+    // A λ or an error that may be missing is missing then, so that curves differ.
+    assert_eq!(back[0].outcome.curve[0].lambda, None);
+    check(&page(&report(&back, "a", f64::NAN)));
 }

@@ -6,10 +6,10 @@ use crate::boundary;
 use crate::interrupt;
 use crate::output;
 use crate::outputs;
-use crate::pages;
+use crate::pages::{self, Page, Row};
 use anyhow::bail;
-use lsoftmax::Loss;
 use lsoftmax_record::DataSummary;
+use lsoftmax_report::Run;
 use lsoftmax_train::{Experiment, REPORT_FILE, Settings, create_new_folder};
 
 pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
@@ -77,35 +77,40 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     say_what_is_trained_on(&split);
     interrupt::listen()?;
 
-    let title = format!("Losses compared on {}", first.data);
-    let losses: Vec<_> = table.iter().chain(&flat).map(|e| e.loss).collect();
-    let mut page = pages::Page::new("compare", title, first, &DataSummary::new(&split))
-        .with_boundaries(boundary::boundaries(&distinct(losses)));
-    let (mut rows, mut pictures) = (Vec::new(), Vec::new());
     // The table first: it is what people wait for.
+    let mut rows = Vec::new();
     for experiment in &table {
         let folder = path.join(short_name(experiment));
-        let (row, outcome) = train_into(&folder, experiment, &split, train.tensorboard, manner)?;
-        page = page.with_run(&row, &outcome);
-        rows.push(row);
+        let run = train_into(&folder, experiment, &split, train.tensorboard, manner)?;
+        rows.push(run);
     }
+    let mut pictures = Vec::new();
     for experiment in &flat {
         let folder = path.join(format!("picture-{}", short_name(experiment)));
-        let (row, outcome) = train_into(&folder, experiment, &split, train.tensorboard, manner)?;
-        page = page.with_picture(&row, &outcome);
-        if args.only_pictures {
-            page = page.with_run(&row, &outcome);
-        }
-        pictures.push(row);
+        let run = train_into(&folder, experiment, &split, train.tensorboard, manner)?;
+        pictures.push(run);
     }
+    let title = format!("Losses compared on {}", first.data);
+    let losses: Vec<_> = table.iter().chain(&flat).map(|e| e.loss).collect();
+    let rows: Vec<&Run> = rows.iter().collect();
+    let pictures: Vec<&Run> = pictures.iter().collect();
+    let shown = if args.only_pictures { &pictures } else { &rows };
     let report = path.join(REPORT_FILE);
-    page = page.with_open_set(&rows, split.open_set.as_ref());
-    page.write(&path)?;
-    let shown = if rows.is_empty() { &pictures } else { &rows };
-    let doubts = pages::doubts(shown);
+    Page::new("compare", title, first, &DataSummary::new(&split))
+        .with_boundaries(boundary::boundaries(&losses))
+        .with_runs(shown.iter().copied())
+        .with_pictures(pictures.iter().copied())
+        .with_open_set(&rows, split.open_set.as_ref())
+        .write(&path)?;
+    let doubts = lsoftmax_report::doubts(shown);
     if manner.json {
+        let json = |runs: &[&Run]| -> serde_json::Value {
+            runs.iter()
+                .map(|run| serde_json::json!(Row::new(run)))
+                .collect()
+        };
         let answer = serde_json::json!({
-            "rows": rows, "pictures": pictures, "remarks": doubts
+            "rows": json(&rows), "pictures": json(&pictures), "remarks": doubts
         });
         return output::Answer::new(answer).path("report", &report).print();
     }
@@ -123,17 +128,6 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
         output::line(&format!("\n{}", doubts.join("\n")))?;
     }
     output::line(&format!("\nreport: {}", report.display()))
-}
-
-/// Each loss once.
-fn distinct(losses: Vec<Loss>) -> Vec<Loss> {
-    let mut once: Vec<Loss> = Vec::new();
-    for loss in losses {
-        if !once.contains(&loss) {
-            once.push(loss);
-        }
-    }
-    once
 }
 
 /// A loss of `--losses`.

@@ -4,7 +4,8 @@ use crate::embedder::Embedder;
 use crate::open_set;
 use crate::output;
 use crate::outputs::{Inputs, Outputs};
-use crate::pages::{Page, told_page};
+use crate::pages::{Page, print_page_path};
+use lsoftmax_report::{OpenSetRow, OpenSetSection};
 use lsoftmax_train::{
     Evaluated, Evaluation, MODEL_FILE, Model, OtherImages, TestImages, evaluate, evaluate_open_set,
     recorded_settings, test_images,
@@ -210,12 +211,12 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
         output::note(&format!("warning: {label}"));
     }
     let label = info.loss_label();
-    let entries = [(&*label, 0, &found)];
+    let rows = [OpenSetRow::of_classes(&label, &found)];
     if let Some(folder) = &args.out {
         let title = format!("{label} on {}", images.display());
-        if let Some(part) = open_set::section(&entries, Some(&decoded.dataset)) {
-            Page::of_model(PAGE, title, part).write(folder)?;
-        }
+        let about = format!("{}.", open_set::about(&found));
+        let part = OpenSetSection::new(about, rows.to_vec(), Some(&decoded.dataset));
+        Page::of_model(PAGE, title, part).write(folder)?;
     }
     if manner.json {
         return output::json(&found);
@@ -226,9 +227,9 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
         }
         output::note(&open_set::about(&found));
     }
-    output::line(&open_set::table(&entries))?;
+    output::line(&open_set::table(&rows))?;
     if let Some(sentence) = open_set::identification(&found) {
         output::line(&sentence)?;
     }
-    told_page(args.out.as_deref(), manner)
+    print_page_path(args.out.as_deref(), manner)
 }

@@ -15,12 +15,13 @@ mod verify;
 use crate::args::{Args, Command};
 use crate::interrupt;
 use crate::output::{self, Display, Watch};
-use crate::pages::{Page, Row};
+use crate::pages::Page;
 use anyhow::{Context as _, bail};
 use lsoftmax_data::images::ClassFolders;
 use lsoftmax_data::shell::quoted_path;
 use lsoftmax_data::{DataError, Split};
 use lsoftmax_record::{DataSummary, RecordError};
+use lsoftmax_report::Run;
 use lsoftmax_train::{
     DeviceChoice, DeviceError, Experiment, Outcome, RunFolder, Saved, TrainError, check_precision,
 };
@@ -322,19 +323,19 @@ fn train_into(
     split: &Split,
     tensorboard: bool,
     manner: Manner,
-) -> anyhow::Result<(Row, Outcome)> {
+) -> anyhow::Result<Run> {
     let mut folder = RunFolder::create(path, experiment, split)?;
     if tensorboard {
         folder = folder.with_events()?;
     }
     let command = resume_command(path);
-    let (row, outcome) = complete(folder, experiment, split, None, &command, manner)?;
-    if let Some(death) = death(&outcome, path)
+    let run = complete(folder, experiment, split, None, &command, manner)?;
+    if let Some(death) = death(&run.outcome, path)
         && !manner.quiet
     {
         output::note(&death);
     }
-    Ok((row, outcome))
+    Ok(run)
 }
 
 /// Trains a run to its end, from its start or from where it was saved; `command` goes on with it.
@@ -345,20 +346,20 @@ fn complete(
     saved: Option<Saved>,
     command: &str,
     manner: Manner,
-) -> anyhow::Result<(Row, Outcome)> {
+) -> anyhow::Result<Run> {
     let path = folder.path().to_owned();
     let outcome = trained(folder, experiment, split, saved, command, manner)
         .map_err(|error| Unfinished::run(error, &path, command))?;
-    let row = Row::new(experiment, &outcome);
+    let run = Run::new(experiment, outcome);
     Page::of_run(
         experiment,
-        &outcome,
+        &run,
         &DataSummary::new(split),
         split.open_set.as_ref(),
     )
     .write(&path)
     .map_err(|error| Unfinished::page(error, &path))?;
-    Ok((row, outcome))
+    Ok(run)
 }
 
 /// Trains, and leaves all but the page.

@@ -8,6 +8,7 @@ use crate::pages::Page;
 use anyhow::Context as _;
 use lsoftmax_data::{Dataset, Split};
 use lsoftmax_record::DataSummary;
+use lsoftmax_report::Run;
 use lsoftmax_train::{Experiment, OUTCOME_FILE, Outcome, REPORT_FILE, RunFolder, load_data};
 use std::path::{Path, PathBuf};
 
@@ -28,28 +29,23 @@ pub(super) fn is_missing(run: &Path) -> bool {
 }
 
 /// Makes the page of a run that has none, and tidies up after it.
-pub(super) fn make(run: &Path, manner: Manner) -> anyhow::Result<(Experiment, Outcome)> {
+pub(super) fn make(run: &Path, manner: Manner) -> anyhow::Result<Run> {
     let inputs = Inputs::default();
     Outputs::new(&inputs, false).run_page(run)?;
     write(run, None, manner)
 }
 
-fn write(
-    run: &Path,
-    data_dir: Option<PathBuf>,
-    manner: Manner,
-) -> anyhow::Result<(Experiment, Outcome)> {
-    let (mut experiment, outcome) = RunFolder::outcome(run)?;
-    RunFolder::tidy(run, &outcome)?;
+fn write(path: &Path, data_dir: Option<PathBuf>, manner: Manner) -> anyhow::Result<Run> {
+    let (mut experiment, outcome) = RunFolder::outcome(path)?;
+    RunFolder::tidy(path, &outcome)?;
     experiment.data_dir = data_dir.or(experiment.data_dir);
-    let summary =
-        match &outcome.data {
-            Some(summary) => summary.clone(),
-            // A run of an older version.
-            None => DataSummary::new(&load_data(&experiment).with_context(|| {
-                format!("the page of {} needs the data of the run", run.display())
-            })?),
-        };
+    let summary = match &outcome.data {
+        Some(summary) => summary.clone(),
+        // A run of an older version.
+        None => DataSummary::new(&load_data(&experiment).with_context(|| {
+            format!("the page of {} needs the data of the run", path.display())
+        })?),
+    };
     let unseen = unseen(&experiment, &outcome);
     if let Err(reason) = &unseen
         && !manner.quiet
@@ -59,10 +55,11 @@ fn write(
         ));
     }
     let unseen = unseen.ok().flatten();
-    Page::of_run(&experiment, &outcome, &summary, unseen.as_ref())
-        .write(run)
-        .map_err(|error| Unfinished::page(error, run))?;
-    Ok((experiment, outcome))
+    let run = Run::new(&experiment, outcome);
+    Page::of_run(&experiment, &run, &summary, unseen.as_ref())
+        .write(path)
+        .map_err(|error| Unfinished::page(error, path))?;
+    Ok(run)
 }
 
 /// The images of unseen classes, if the figures are of any.

@@ -4,12 +4,13 @@ use crate::experiments::{self, Table};
 use crate::interrupt;
 use crate::output;
 use crate::outputs::{Inputs, Outputs, own};
-use crate::pages::{self, FIGURES, Page, Row, create_folder};
+use crate::pages::{self, FIGURES, Page, create_folder};
 use crate::results::{self, Cell, Line, Section};
 use crate::{args, commands::Misuse};
 use anyhow::bail;
 use lsoftmax_data::{Split, atomic_write};
 use lsoftmax_record::{DataSummary, RecordError};
+use lsoftmax_report::Run;
 use lsoftmax_train::{
     Experiment, OUTCOME_FILE, Outcome, RunFolder, Settings, TrainError, check_images,
 };
@@ -180,27 +181,25 @@ impl Plan {
                 jobs[seed].run(&split, &what, command, manner)?;
             }
         }
-        let losses: Vec<_> = self.jobs.iter().map(|row| row[0].experiment.loss).collect();
-        let title = format!("{}: softmax against L-Softmax", self.table.name);
-        let mut page = Page::new(PAGE, title, &first.experiment, &DataSummary::new(&split))
-            .with_boundaries(boundaries(&losses));
+        let mut runs = Vec::new();
         for (jobs, (_, settings)) in self.jobs.iter().zip(&self.table.rows) {
             let mut cells = Vec::new();
             for job in jobs {
-                let Some((experiment, outcome)) = job.readable()? else {
-                    continue;
-                };
-                let row = Row::new(&experiment, &outcome);
-                page = page.with_run(&row, &outcome);
-                if experiment.network.feature == 2 {
-                    page = page.with_picture(&row, &outcome);
+                if let Some(run) = job.readable()? {
+                    cells.push(Cell::new(&run));
+                    runs.push(run);
                 }
-                cells.push(Cell::new(&outcome));
             }
             let experiment = &jobs[0].experiment;
             let published = settings.published.clone().unwrap_or_default();
             section.lines.push(Line::new(experiment, published, cells));
         }
+        let losses: Vec<_> = self.jobs.iter().map(|row| row[0].experiment.loss).collect();
+        let title = format!("{}: softmax against L-Softmax", self.table.name);
+        let page = Page::new(PAGE, title, &first.experiment, &DataSummary::new(&split))
+            .with_boundaries(boundaries(&losses))
+            .with_runs(&runs)
+            .with_pictures(&runs);
         page.write(&args.out.join(&self.table.name))?;
         let folder = args.out.join(FIGURES);
         create_folder(&folder)?;
@@ -239,8 +238,8 @@ impl Job {
             };
             output::note(&format!("{what}: {verb} {}", self.path.display()));
         }
-        let (_, outcome) = complete(folder, &self.experiment, split, saved, command, manner)?;
-        self.tell_death(&outcome, manner);
+        let run = complete(folder, &self.experiment, split, saved, command, manner)?;
+        self.tell_death(&run.outcome, manner);
         Ok(())
     }
 
@@ -272,14 +271,15 @@ impl Job {
         }
     }
 
-    /// The outcome, if it can be read.
+    /// The run; `None` if its outcome is damaged.
     ///
     /// # Errors
-    /// It is of other settings.
-    fn readable(&self) -> anyhow::Result<Option<(Experiment, Outcome)>> {
+    /// It has other settings.
+    fn readable(&self) -> anyhow::Result<Option<Run>> {
         match self.outcome() {
             Err(error) if is_damage(&error) => Ok(None),
-            outcome => outcome.map(Some),
+            Err(error) => Err(error),
+            Ok((experiment, outcome)) => Ok(Some(Run::new(&experiment, outcome))),
         }
     }
 

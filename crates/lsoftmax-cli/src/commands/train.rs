@@ -9,7 +9,8 @@ use crate::outputs::{self, Inputs, Outputs};
 use crate::pages::{self, Row};
 use anyhow::{Context as _, bail};
 use lsoftmax_data::Split;
-use lsoftmax_train::{Experiment, Outcome, REPORT_FILE, RunFolder, Saved, Settings};
+use lsoftmax_report::Run;
+use lsoftmax_train::{Experiment, REPORT_FILE, RunFolder, Saved, Settings};
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<()> {
@@ -17,8 +18,7 @@ pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<(
         && report::is_missing(run)
     {
         // Killed on its way out: there is nothing left to train.
-        let (experiment, outcome) = report::make(run, manner)?;
-        return tell(run, &Row::new(&experiment, &outcome), &outcome, manner);
+        return tell(run, &report::make(run, manner)?, manner);
     }
     let (folder, experiment, saved, split) = match &args.resume {
         Some(run) => open(run, args.train.settings, manner)?,
@@ -37,24 +37,27 @@ pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<(
     say_what_is_trained_on(&split);
     interrupt::listen()?;
     let command = resume_command(&path);
-    let (row, outcome) = complete(folder, &experiment, &split, saved, &command, manner)?;
-    tell(&path, &row, &outcome, manner)
+    let run = complete(folder, &experiment, &split, saved, &command, manner)?;
+    tell(&path, &run, manner)
 }
 
-/// The row of a run and its place, or how it died.
-fn tell(path: &Path, row: &Row, outcome: &Outcome, manner: Manner) -> anyhow::Result<()> {
-    if let Some(death) = death(outcome, path) {
+/// Prints the table of a run and its path.
+///
+/// # Errors
+/// The training diverged.
+fn tell(path: &Path, run: &Run, manner: Manner) -> anyhow::Result<()> {
+    if let Some(death) = death(&run.outcome, path) {
         bail!(death);
     }
     let report = path.join(REPORT_FILE);
     if manner.json {
-        output::Answer::new(serde_json::json!({ "row": row }))
+        output::Answer::new(serde_json::json!({ "row": Row::new(run) }))
             .path("run", path)
             .path("report", &report)
             .print()
     } else {
-        output::line(&pages::table(std::slice::from_ref(row)))?;
-        if let Some(table) = pages::open_set_table(std::slice::from_ref(row)) {
+        output::line(&pages::table(&[run]))?;
+        if let Some(table) = pages::open_set_table(&[run]) {
             output::line(&table)?;
         }
         output::line(&format!(

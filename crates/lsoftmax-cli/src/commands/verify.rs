@@ -4,12 +4,13 @@ use crate::embedder::Embedder;
 use crate::open_set;
 use crate::output;
 use crate::outputs::{Inputs, Outputs};
-use crate::pages::{Page, told_page};
+use crate::pages::{Page, print_page_path};
 use anyhow::{Context as _, bail};
 use lsoftmax_data::faces::PairsFile;
 use lsoftmax_data::images::base;
 use lsoftmax_metrics::{Matrix, Roc, cosine_scores, k_fold_embeddings};
 use lsoftmax_record::Verification;
+use lsoftmax_report::{ImageStrip, OpenSetRow, OpenSetSection};
 use lsoftmax_train::worst_mistakes;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -169,7 +170,11 @@ fn many(
         if let Some((trained @ 1.., _)) = &trained_on {
             write!(about, " {trained} of the images were trained on.").ok();
         }
-        let part = open_set::pairs_section(&label, about, &verification, &worst, &data);
+        let part = OpenSetSection {
+            about,
+            rows: vec![OpenSetRow::of_pairs(&label, &verification)],
+            strips: vec![ImageStrip::mistakes(&label, &worst, &data)],
+        };
         Page::of_model(PAGE, format!("{label} on {}", file.display()), part).write(folder)?;
     }
     let best = roc.best_threshold();
@@ -228,5 +233,5 @@ fn many(
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
     output::line(&output::table(&["verification", "value"], &rows))?;
-    told_page(out, manner)
+    print_page_path(out, manner)
 }

@@ -81,19 +81,6 @@ pub(crate) fn number(value: f64, digits: usize, unit: &str) -> String {
     }
 }
 
-/// Mean and sample standard deviation (0 for one value).
-pub(crate) fn spread(values: &[f64]) -> (f64, f64) {
-    let count = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let square = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
-    let deviation = if values.len() > 1 {
-        (square / (count - 1.0)).sqrt()
-    } else {
-        0.0
-    };
-    (mean, deviation)
-}
-
 /// Rows of text in aligned columns; the first column left, the others right.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let header: Vec<String> = header
@@ -291,16 +278,5 @@ impl Observer for Watch<'_> {
 
     fn stops(&self) -> bool {
         interrupt::asked()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_spread_is_that_of_a_sample() {
-        assert_eq!(spread(&[1.0, 3.0]), (2.0, 2.0f64.sqrt()));
-        assert_eq!(spread(&[1.5]), (1.5, 0.0));
     }
 }

@@ -1,7 +1,7 @@
 //! ROC and DET: the trade between false accepts and false rejects.
 
-use super::RocCurve;
 use crate::chart::{Area, Plot, legend, legend_height, series_entries};
+use crate::model::OpenSetRow;
 use crate::number::fixed;
 use crate::scale::Scale;
 use crate::svg::Svg;
@@ -42,74 +42,78 @@ impl Rates {
             Self::Det => "same pairs rejected (FRR, %) · the lower the better",
         }
     }
+
+    /// The axes; `least` is the smallest FAR above 0.
+    fn scales(self, least: f64) -> (Scale, Scale) {
+        match self {
+            Self::Roc => (
+                Scale::Log {
+                    low: least,
+                    high: 1.0,
+                },
+                Scale::Linear {
+                    low: 0.0,
+                    high: 100.0,
+                },
+            ),
+            Self::Det => {
+                let axis = Scale::Probit {
+                    low: least.max(LEAST),
+                    high: 0.6,
+                };
+                (axis, axis)
+            }
+        }
+    }
 }
 
+const WIDTH: f64 = 360.0;
+
 /// One line a label: its first run's.
-pub(crate) fn draw(rates: Rates, curves: &[RocCurve], labels: &[&str], with_legend: bool) -> Svg {
+pub(crate) fn draw(
+    rates: Rates,
+    rows: &[OpenSetRow<'_>],
+    labels: &[&str],
+    with_legend: bool,
+) -> Svg {
     let entries = if with_legend {
         series_entries(labels.iter().copied())
     } else {
         Vec::new()
     };
-    let width = 360.0;
-    let top = 40.0 + legend_height(&entries, width);
-    let first = |label: &str| curves.iter().find(|curve| curve.label == label);
-    let described: Vec<String> = labels
+    let top = 40.0 + legend_height(&entries, WIDTH);
+    let lines: Vec<(usize, &OpenSetRow<'_>)> = labels
         .iter()
-        .filter_map(|label| {
-            let curve = first(label)?;
-            let at = curve.points.iter().rfind(|point| point.0 <= 1e-2)?;
-            Some(format!(
-                "{label}: TAR {} % at FAR 1 %",
-                fixed(100.0 * at.1, 1)
-            ))
-        })
+        .enumerate()
+        .filter_map(|(index, label)| Some((index, rows.iter().find(|row| row.label == *label)?)))
         .collect();
-    let mut svg = Svg::new(width, top + 290.0, rates.title(), &described.join("; "));
+    let mut svg = Svg::new(WIDTH, top + 290.0, rates.title(), &description(&lines));
     svg.heading(rates.title(), rates.subtitle());
-    legend(&mut svg, &entries, (2.0, 38.0), width);
-    let measured = curves.iter().map(|curve| curve.smallest_far);
-    let least = measured
-        .filter(|far| *far > 0.0 && *far < 0.1)
-        .fold(0.1, f64::min);
-    if !curves.iter().any(|curve| curve.points.len() > 1) {
+    legend(&mut svg, &entries, (2.0, 38.0), WIDTH);
+    if !rows.iter().any(|row| row.verification.points.len() > 1) {
         svg.sentence("No pairs were scored.");
         return svg;
     }
-    let (x, y) = match rates {
-        Rates::Roc => (
-            Scale::Log {
-                low: least,
-                high: 1.0,
-            },
-            Scale::Linear {
-                low: 0.0,
-                high: 100.0,
-            },
-        ),
-        Rates::Det => {
-            let axis = Scale::Probit {
-                low: least.max(LEAST),
-                high: 0.6,
-            };
-            (axis, axis)
-        }
-    };
+    let measured = rows.iter().map(|row| row.verification.smallest_far);
+    let least = measured
+        .filter(|far| *far > 0.0 && *far < 0.1)
+        .fold(0.1, f64::min);
+    let (x, y) = rates.scales(least);
     let area = Area {
         left: 0.0,
         top: top + 6.0,
-        width,
+        width: WIDTH,
         height: 280.0,
     };
     let plot = Plot::new(&mut svg, area, x, y, "different pairs accepted (FAR)");
-    for (index, label) in labels.iter().enumerate() {
-        let Some(curve) = first(label) else { continue };
-        let points: Vec<(f64, f64)> = curve
+    for (index, row) in lines {
+        let points: Vec<(f64, f64)> = row
+            .verification
             .points
             .iter()
-            .map(|&(far, tar)| match rates {
-                Rates::Roc => (far, 100.0 * tar),
-                Rates::Det => (far, 1.0 - tar),
+            .map(|point| match rates {
+                Rates::Roc => (point.far, 100.0 * point.tar),
+                Rates::Det => (point.far, 1.0 - point.tar),
             })
             .filter(|&(far, other)| far >= least && (rates == Rates::Roc || y.holds(other)))
             .filter(|&(far, _)| rates == Rates::Roc || x.holds(far))
@@ -119,4 +123,20 @@ pub(crate) fn draw(rates: Rates, curves: &[RocCurve], labels: &[&str], with_lege
         svg.close();
     }
     svg
+}
+
+fn description(lines: &[(usize, &OpenSetRow<'_>)]) -> String {
+    let described: Vec<String> = lines
+        .iter()
+        .filter_map(|(_, row)| {
+            let mut points = row.verification.points.iter();
+            let point = points.rfind(|point| point.far <= 1e-2)?;
+            Some(format!(
+                "{}: TAR {} % at FAR 1 %",
+                row.label,
+                fixed(100.0 * point.tar, 1)
+            ))
+        })
+        .collect();
+    described.join("; ")
 }

@@ -1,7 +1,7 @@
 //! Images in rows, inside the page.
 
-use super::{ImageStrip, Thumbnail};
 use crate::escape::{escape, put};
+use crate::model::{ImageStrip, Thumbnail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 

@@ -1,15 +1,15 @@
-//! What was compared, on what, by which command, and what came out.
+//! The head of the page: title, result, settings and command.
 
+use super::setting;
 use crate::doubt::doubts;
 use crate::escape::{escape, put, unbroken};
-use crate::group::{distinct, groups, labels};
+use crate::group::{groups, labels};
 use crate::headline::headline;
-use crate::model::{Report, RunSummary};
-use crate::number::grouped;
+use crate::model::Report;
 use crate::open_set;
 
-/// The title; there always is one.
-pub(super) fn title(report: &Report) -> &str {
+/// The title of the report, or a general one.
+pub(super) fn title<'a>(report: &'a Report<'_>) -> &'a str {
     let title = report.title.trim();
     if title.is_empty() {
         "A run of lsoftmax"
@@ -18,16 +18,16 @@ pub(super) fn title(report: &Report) -> &str {
     }
 }
 
-/// What came out, on known classes and on others.
-fn lead(report: &Report) -> String {
+/// The result on known classes and on others.
+fn lead(report: &Report<'_>) -> String {
     let unseen = report.open_set.as_ref().map(open_set::headline);
     let mut parts = vec![headline(report)];
-    parts.extend(doubts(&report.rows));
+    parts.extend(doubts(&report.runs));
     parts.extend(unseen);
     parts.join(" ").trim().to_owned()
 }
 
-pub(super) fn head(report: &Report) -> String {
+pub(super) fn head(report: &Report<'_>) -> String {
     let labels = labels(report);
     let kind = if labels.len() > 1 {
         "Comparison"
@@ -44,12 +44,12 @@ pub(super) fn head(report: &Report) -> String {
         fact(&mut html, "Compared", &labels.join(", "));
     }
     fact(&mut html, "Data", &report.data);
-    for (name, value) in common(&report.rows) {
+    for (name, value) in setting::common(&report.runs) {
         fact(&mut html, name, &value);
     }
-    let seeds = groups(&report.rows)
+    let seeds = groups(&report.runs)
         .iter()
-        .map(|group| group.rows.len())
+        .map(|group| group.runs.len())
         .max()
         .unwrap_or(0);
     if seeds > 1 {
@@ -76,32 +76,4 @@ fn fact(html: &mut String, name: &str, value: &str) {
             unbroken(value.trim())
         );
     }
-}
-
-/// A setting of a run and how it is written.
-type Setting = (&'static str, fn(&RunSummary) -> String);
-
-/// What all rows have in common is said once, and not in the table.
-pub(super) fn common(rows: &[RunSummary]) -> Vec<(&'static str, String)> {
-    let columns: [Setting; 3] = [
-        ("Network", |row| row.network.clone()),
-        ("Feature", |row| match row.feature {
-            0 => String::new(),
-            size => format!("{size}-D"),
-        }),
-        ("Iterations", |row| match row.iterations {
-            0 => String::new(),
-            iterations => grouped(iterations as u64),
-        }),
-    ];
-    columns
-        .into_iter()
-        .filter_map(|(name, column)| {
-            let values: Vec<String> = rows.iter().map(column).collect();
-            match distinct(values.iter().map(String::as_str)).as_slice() {
-                [value] if !value.is_empty() => Some((name, (*value).to_owned())),
-                _ => None,
-            }
-        })
-        .collect()
 }

@@ -1,11 +1,14 @@
 //! The page: one HTML document with everything in it.
 
+mod features;
 mod head;
 mod reading;
 mod sections;
+mod setting;
+mod swatch;
 mod table;
 
-use crate::escape::{escape, put};
+use crate::escape::{escape, paragraphs, put};
 use crate::group::labels;
 use crate::model::Report;
 use crate::open_set;
@@ -15,61 +18,11 @@ const PAGE_CSS: &str = include_str!("../assets/page.css");
 const PAGE_JS: &str = include_str!("../assets/page.js");
 
 /// A run, or several compared, as one HTML document.
-pub fn page(report: &Report) -> String {
-    let parts = [
-        Part {
-            id: "results",
-            name: "Results",
-            html: table::results(report),
-        },
-        Part {
-            id: "open-set",
-            name: "Unseen classes",
-            html: open_set::section(report, &labels(report)),
-        },
-        Part {
-            id: "features",
-            name: "2-D features",
-            html: sections::features(report),
-        },
-        Part {
-            id: "angles",
-            name: "Angles",
-            html: sections::angles(report),
-        },
-        Part {
-            id: "curves",
-            name: "Training",
-            html: sections::curves(report),
-        },
-        Part {
-            id: "confusion",
-            name: "Confusion",
-            html: sections::confusion(report),
-        },
-        Part {
-            id: "boundaries",
-            name: "Two classes",
-            html: sections::boundaries(report),
-        },
-        Part {
-            id: "notes",
-            name: "Notes",
-            html: sections::notes(report),
-        },
-        Part {
-            id: "reading",
-            name: "How to read this",
-            html: reading::reading(),
-        },
-    ];
-    let parts: Vec<Part> = parts
-        .into_iter()
-        .filter(|part| !part.html.is_empty())
-        .collect();
+pub fn page(report: &Report<'_>) -> String {
+    let parts = parts(report);
     let mut links = String::new();
     let mut body = String::new();
-    for Part { id, name, html } in &parts {
+    for (id, name, html) in parts.iter().filter(|(.., html)| !html.is_empty()) {
         put!(links, "<a href=\"#{id}\">{name}</a>");
         put!(
             body,
@@ -89,10 +42,23 @@ pub fn page(report: &Report) -> String {
     )
 }
 
-struct Part {
-    id: &'static str,
-    name: &'static str,
-    html: String,
+/// The parts of the page as (id, heading, HTML); one without HTML is left out.
+fn parts(report: &Report<'_>) -> [(&'static str, &'static str, String); 9] {
+    [
+        ("results", "Results", table::results(report)),
+        (
+            "open-set",
+            "Unseen classes",
+            open_set::section(report, &labels(report)),
+        ),
+        ("features", "2-D features", features::features(report)),
+        ("angles", "Angles", sections::angles(report)),
+        ("curves", "Training", sections::curves(report)),
+        ("confusion", "Confusion", sections::confusion(report)),
+        ("boundaries", "Two classes", sections::boundaries(report)),
+        ("notes", "Notes", sections::notes(report)),
+        ("reading", "How to read this", reading::reading()),
+    ]
 }
 
 /// One picture with a paragraph under it as a page: for `plot margin` and the like. The
@@ -113,21 +79,10 @@ pub fn figure_page(title: &str, svg: &str, explanation: &str) -> String {
     )
 }
 
-fn paragraphs(text: &str) -> String {
-    let mut html = String::new();
-    for paragraph in text
-        .split("\n\n")
-        .filter(|paragraph| !paragraph.trim().is_empty())
-    {
-        put!(html, "<p>{}</p>", escape(paragraph.trim()));
-    }
-    html
-}
-
-/// Where a page says what it is about.
+/// The start of the element that holds the [kind](Report::kind) of a page.
 pub const KIND_META: &str = "<meta name=\"lsoftmax-page\"";
 
-/// What stands in the head of a page of this [kind](Report::kind).
+/// The element in the head of a page of this [kind](Report::kind).
 pub fn kind_mark(kind: &str) -> String {
     format!("{KIND_META} content=\"{}\">", escape(kind))
 }

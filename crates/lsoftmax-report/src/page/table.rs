@@ -1,128 +1,71 @@
 //! The table of results.
 
-use super::head::common;
+use super::setting::{self, Setting};
+use super::swatch;
+use crate::column::{Better, COLUMNS, Column};
 use crate::escape::{escape, put, unbroken};
-use crate::group::{Group, Stat, groups, labels};
-use crate::model::{Report, RunSummary};
-use crate::number::{MISSING, fixed, grouped, significant};
-use crate::svg::shape;
-use crate::theme;
+use crate::group::{Group, groups, labels};
+use crate::mean_std::MeanStd;
+use crate::model::Report;
+use crate::number::MISSING;
 
-/// Which end of a column is the better one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Better {
-    Lower,
-    Higher,
-    Neither,
+/// The columns of a table: settings in which the runs differ, and metrics that were measured.
+struct Columns {
+    settings: Vec<&'static Setting>,
+    metrics: Vec<&'static Column>,
+    with_seeds: bool,
 }
 
-struct Column {
-    name: &'static str,
-    hint: &'static str,
-    better: Better,
-    /// Whether its spread over the seeds says anything.
-    has_spread: bool,
-    number: fn(&RunSummary) -> f64,
-    write: fn(f64) -> String,
-}
-
-const COLUMNS: [Column; 8] = [
-    Column {
-        name: "Test error",
-        hint: "per cent, without margin",
-        better: Better::Lower,
-        has_spread: true,
-        number: |row| row.test_error_percent,
-        write: |value| fixed(value, 2),
-    },
-    Column {
-        name: "Train error",
-        hint: "per cent",
-        better: Better::Neither,
-        has_spread: true,
-        number: |row| row.train_error_percent.unwrap_or(f64::NAN),
-        write: |value| fixed(value, 2),
-    },
-    Column {
-        name: "Target angle",
-        hint: "mean, degrees",
-        better: Better::Lower,
-        has_spread: true,
-        number: |row| row.mean_target_angle_deg,
-        write: |value| fixed(value, 1),
-    },
-    Column {
-        name: "Class angle",
-        hint: "smallest, degrees",
-        better: Better::Higher,
-        has_spread: true,
-        number: |row| row.min_class_angle_deg,
-        write: |value| fixed(value, 1),
-    },
-    Column {
-        name: "Feature norm",
-        hint: "mean",
-        better: Better::Neither,
-        has_spread: true,
-        number: |row| row.mean_feature_norm,
-        write: significant,
-    },
-    Column {
-        name: "Final λ",
-        hint: "0: all margin",
-        better: Better::Neither,
-        has_spread: false,
-        number: |row| row.final_lambda.unwrap_or(f64::NAN),
-        write: significant,
-    },
-    Column {
-        name: "Time",
-        hint: "training",
-        better: Better::Neither,
-        has_spread: false,
-        number: |row| row.seconds,
-        write: duration,
-    },
-    Column {
-        name: "Images/s",
-        hint: "training",
-        better: Better::Neither,
-        has_spread: false,
-        number: |row| row.images_per_second,
-        write: |value| {
-            if (1000.0..1e15).contains(&value) {
-                grouped(value.round() as u64)
-            } else {
-                significant(value)
-            }
-        },
-    },
-];
-
-fn duration(seconds: f64) -> String {
-    if !(0.0..1e9).contains(&seconds) {
-        return MISSING.to_owned();
+impl Columns {
+    fn new(report: &Report<'_>, groups: &[Group<'_>]) -> Self {
+        let is_measured = |column: &&Column| {
+            groups
+                .iter()
+                .any(|group| group.stat(column.number).is_some())
+        };
+        Self {
+            settings: setting::varied(&report.runs),
+            metrics: COLUMNS.iter().filter(is_measured).collect(),
+            with_seeds: groups.iter().any(|group| group.runs.len() > 1),
+        }
     }
-    let whole = seconds.round() as u64;
-    match whole {
-        0..60 => format!("{} s", fixed(seconds, 1)),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+
+    fn header(&self) -> String {
+        let mut html = String::from("<th scope=\"col\">Loss</th>");
+        for setting in &self.settings {
+            put!(html, "<th scope=\"col\">{}</th>", setting.name);
+        }
+        for column in &self.metrics {
+            put!(
+                html,
+                "<th scope=\"col\">{}<small>{}</small></th>",
+                column.name,
+                column.hint
+            );
+        }
+        if self.with_seeds {
+            html.push_str("<th scope=\"col\">Seeds</th>");
+        }
+        html
+    }
+
+    fn row(&self, group: &Group<'_>, groups: &[Group<'_>], labels: &[&str]) -> String {
+        let mut html = row_heading(group, labels);
+        for setting in &self.settings {
+            put!(html, "<td>{}</td>", (setting.cell)(group.first()));
+        }
+        for column in &self.metrics {
+            html.push_str(&cell(column, group, groups));
+        }
+        if self.with_seeds {
+            put!(html, "<td>{}</td>", group.runs.len());
+        }
+        html
     }
 }
 
-/// The mark of a series before its name, as in the legends.
-pub(super) fn series_mark(index: usize) -> String {
-    format!(
-        "<svg class=\"lsr swatch {}\" viewBox=\"0 0 12 12\" aria-hidden=\"true\">\
-         <path class=\"mark\" d=\"{}\"/></svg>",
-        theme::series(index),
-        shape(index, (6.0, 6.0), 4.4)
-    )
-}
-
-pub(super) fn results(report: &Report) -> String {
-    let groups = groups(&report.rows);
+pub(super) fn results(report: &Report<'_>) -> String {
+    let groups = groups(&report.runs);
     if groups.is_empty() {
         // A model by itself, on other classes.
         if report.open_set.is_some() {
@@ -131,107 +74,56 @@ pub(super) fn results(report: &Report) -> String {
         return "<p>There are no finished runs in this report.</p>\n".to_owned();
     }
     let labels = labels(report);
-    let said = common(&report.rows);
-    let varies = |name: &str| !said.iter().any(|(common, _)| *common == name);
-    let columns: Vec<&Column> = COLUMNS
-        .iter()
-        .filter(|column| {
-            groups
-                .iter()
-                .any(|group| group.stat(column.number).is_some())
-        })
-        .collect();
-    let with = [
-        (
-            "Network",
-            varies("Network") && report.rows.iter().any(|row| !row.network.is_empty()),
-        ),
-        (
-            "Feature",
-            varies("Feature") && report.rows.iter().any(|row| row.feature > 0),
-        ),
-        (
-            "Iterations",
-            varies("Iterations") && report.rows.iter().any(|row| row.iterations > 0),
-        ),
-        ("Seeds", groups.iter().any(|group| group.rows.len() > 1)),
-    ];
-
-    let mut html = String::from(
+    let columns = Columns::new(report, &groups);
+    let mut html = format!(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table of results\">\
-         <table class=\"results\"><thead><tr><th scope=\"col\">Loss</th>",
+         <table class=\"results\"><thead><tr>{}</tr></thead><tbody>\n",
+        columns.header()
     );
-    for (name, _) in with[..3].iter().filter(|(_, shown)| *shown) {
-        put!(html, "<th scope=\"col\">{name}</th>");
-    }
-    for column in &columns {
-        put!(
-            html,
-            "<th scope=\"col\">{}<small>{}</small></th>",
-            column.name,
-            column.hint
-        );
-    }
-    if with[3].1 {
-        html.push_str("<th scope=\"col\">Seeds</th>");
-    }
-    html.push_str("</tr></thead><tbody>\n");
     for group in &groups {
-        let first = group.first();
-        let index = labels
-            .iter()
-            .position(|label| *label == group.label())
-            .unwrap_or(0);
-        put!(
-            html,
-            "<tr><th scope=\"row\">{}{}",
-            series_mark(index),
-            unbroken(group.label())
-        );
-        if group.diverged() > 0 {
-            let text = match (group.diverged(), group.rows.len()) {
-                (_, 1) => "diverged".to_owned(),
-                (dead, all) => format!("{dead} of {all} diverged"),
-            };
-            put!(html, " <span class=\"tag bad\">{text}</span>");
-        }
-        html.push_str("</th>");
-        let settings = [
-            escape(&first.network),
-            first.feature.to_string(),
-            grouped(first.iterations as u64),
-        ];
-        for (value, _) in settings.iter().zip(&with).filter(|(_, (_, shown))| *shown) {
-            put!(html, "<td>{value}</td>");
-        }
-        for column in &columns {
-            html.push_str(&cell(column, group, &groups));
-        }
-        if with[3].1 {
-            put!(html, "<td>{}</td>", group.rows.len());
-        }
-        html.push_str("</tr>\n");
+        put!(html, "<tr>{}</tr>\n", columns.row(group, &groups, &labels));
     }
     html.push_str("</tbody></table></div>\n");
-    if groups.len() > 1 {
-        html.push_str(
-            "<p class=\"small\"><span class=\"tag best\">best</span> marks the best value of a \
-             column. ",
-        );
-    } else {
-        html.push_str("<p class=\"small\">");
+    html.push_str(&legend(groups.len() > 1, columns.with_seeds));
+    html.push_str(&remarks(report));
+    if columns.with_seeds {
+        html.push_str(&every_run(report, &columns.metrics));
     }
-    if with[3].1 {
+    html
+}
+
+/// The heading of a row: mark, label, and how many runs diverged.
+fn row_heading(group: &Group<'_>, labels: &[&str]) -> String {
+    let index = labels.iter().position(|label| *label == group.label());
+    let mut html = format!(
+        "<th scope=\"row\">{}{}",
+        swatch::series(index.unwrap_or(0)),
+        unbroken(group.label())
+    );
+    if group.diverged() > 0 {
+        let text = match (group.diverged(), group.runs.len()) {
+            (_, 1) => "diverged".to_owned(),
+            (dead, all) => format!("{dead} of {all} diverged"),
+        };
+        put!(html, " <span class=\"tag bad\">{text}</span>");
+    }
+    html.push_str("</th>");
+    html
+}
+
+/// The lines under the table that explain it.
+fn legend(is_comparison: bool, with_seeds: bool) -> String {
+    let mut html = String::from("<p class=\"small\">");
+    if is_comparison {
+        html.push_str("<span class=\"tag best\">best</span> marks the best value of a column. ");
+    }
+    if with_seeds {
         html.push_str(
             "Mean ± standard deviation over the seeds; runs that diverged are left out where \
              others did not. ",
         );
     }
     html.push_str("Test error is that of the logits without margin, λ and label.</p>\n");
-    html.push_str(&remarks(report));
-    if with[3].1 {
-        html.push_str(&every_run(report, &columns));
-    }
     html
 }
 
@@ -249,7 +141,7 @@ fn cell(column: &Column, group: &Group<'_>, groups: &[Group<'_>]) -> String {
     }
 }
 
-fn written(column: &Column, stat: Stat) -> String {
+fn written(column: &Column, stat: MeanStd) -> String {
     let mean = (column.write)(stat.mean);
     match stat.deviation {
         Some(deviation) if column.has_spread => {
@@ -284,20 +176,19 @@ fn is_best(column: &Column, group: &Group<'_>, groups: &[Group<'_>]) -> bool {
             .any(|other| write(*other) != write(best.unwrap_or(*other)))
 }
 
-fn remarks(report: &Report) -> String {
+fn remarks(report: &Report<'_>) -> String {
     let mut html = String::new();
-    for row in report
-        .rows
-        .iter()
-        .filter(|row| !row.remark.trim().is_empty())
-    {
-        put!(
-            html,
-            "<li><strong>{}</strong>, seed {}: {}</li>",
-            escape(&row.label),
-            row.seed,
-            escape(row.remark.trim())
-        );
+    for run in &report.runs {
+        let remark = run.remark();
+        if !remark.trim().is_empty() {
+            put!(
+                html,
+                "<li><strong>{}</strong>, seed {}: {}</li>",
+                escape(&run.label),
+                run.seed,
+                escape(remark.trim())
+            );
+        }
     }
     if html.is_empty() {
         html
@@ -306,7 +197,7 @@ fn remarks(report: &Report) -> String {
     }
 }
 
-fn every_run(report: &Report, columns: &[&Column]) -> String {
+fn every_run(report: &Report<'_>, columns: &[&Column]) -> String {
     let mut html = String::from(
         "<details><summary>Every run</summary><div class=\"scroll\" tabindex=\"0\" \
          role=\"region\" aria-label=\"Table of every run\"><table><thead><tr>\
@@ -316,8 +207,8 @@ fn every_run(report: &Report, columns: &[&Column]) -> String {
         put!(html, "<th scope=\"col\">{}</th>", column.name);
     }
     html.push_str("</tr></thead><tbody>\n");
-    for row in &report.rows {
-        let tag = if row.diverged {
+    for run in &report.runs {
+        let tag = if run.diverged() {
             " <span class=\"tag bad\">diverged</span>"
         } else {
             ""
@@ -325,11 +216,11 @@ fn every_run(report: &Report, columns: &[&Column]) -> String {
         put!(
             html,
             "<tr><th scope=\"row\">{}{tag}</th><td>{}</td>",
-            escape(&row.label),
-            row.seed
+            escape(&run.label),
+            run.seed
         );
         for column in columns {
-            put!(html, "<td>{}</td>", (column.write)((column.number)(row)));
+            put!(html, "<td>{}</td>", (column.write)((column.number)(run)));
         }
         html.push_str("</tr>\n");
     }
@@ -340,23 +231,22 @@ fn every_run(report: &Report, columns: &[&Column]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Run;
+    use crate::testing::tested;
+    use lsoftmax_record::Divergence;
 
-    fn row(label: &str, error: f64) -> RunSummary {
-        RunSummary {
-            label: label.to_owned(),
-            test_error_percent: error,
-            ..RunSummary::default()
-        }
+    fn table(runs: &[Run]) -> String {
+        results(&Report {
+            runs: runs.iter().collect(),
+            ..Report::default()
+        })
     }
 
     #[test]
     fn the_best_is_marked_in_words() {
-        let mut rows = vec![row("a", 2.0), row("b", 1.0), row("c", 0.1)];
-        rows[2].diverged = true;
-        let html = results(&Report {
-            rows,
-            ..Report::default()
-        });
+        let mut runs = [tested("a", 2.0), tested("b", 1.0), tested("c", 0.1)];
+        runs[2].outcome.divergence = Some(Divergence::Stuck);
+        let html = table(&runs);
         assert_eq!(html.matches("<td class=\"best\">").count(), 1);
         assert!(html.contains("<strong>1.00</strong> <span class=\"tag best\">best</span>"));
         assert!(html.contains("diverged"));
@@ -364,33 +254,14 @@ mod tests {
 
     #[test]
     fn equal_values_have_no_winner() {
-        let rows = vec![row("a", 1.0), row("b", 1.001)];
-        assert!(
-            !results(&Report {
-                rows,
-                ..Report::default()
-            })
-            .contains("td class=\"best\"")
-        );
+        let html = table(&[tested("a", 1.0), tested("b", 1.001)]);
+        assert!(!html.contains("td class=\"best\""));
     }
 
     #[test]
     fn seeds_have_a_spread() {
-        let rows = vec![row("a", 1.0), row("a", 3.0), row("<b>", f64::NAN)];
-        let html = results(&Report {
-            rows,
-            ..Report::default()
-        });
+        let html = table(&[tested("a", 1.0), tested("a", 3.0), tested("<b>", f64::NAN)]);
         assert!(html.contains("2.00 <small>± 1.41</small>"));
         assert!(html.contains("<td>–</td>") && !html.contains("<b>") && !html.contains("NaN"));
-    }
-
-    #[test]
-    fn times_read_well() {
-        assert_eq!(duration(12.34), "12.3 s");
-        assert_eq!(duration(75.0), "1 min 15 s");
-        assert_eq!(duration(7_300.0), "2 h 01 min");
-        assert_eq!(duration(f64::NAN), "–");
-        assert_eq!(duration(-1.0), "–");
     }
 }
