@@ -1,6 +1,6 @@
 //! A trained model that reads images from files.
 
-use crate::commands::Misuse;
+use crate::misuse::Misuse;
 use crate::output;
 use anyhow::bail;
 use lsoftmax_data::faces::{Landmarks, alignment_step};

@@ -60,7 +60,7 @@ pub(crate) fn tables(asked: &[String]) -> anyhow::Result<Vec<Table>> {
         } else {
             let hint = nearest(name, &names)
                 .map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-            bail!(crate::commands::Misuse(format!(
+            bail!(crate::misuse::Misuse(format!(
                 "there is no table or folder {name:?}{hint}; the tables are {}",
                 names.join(", ")
             )));
@@ -105,7 +105,7 @@ fn folder(path: &Path) -> anyhow::Result<Table> {
         )
     });
     if files.is_empty() {
-        bail!(crate::commands::Misuse(format!(
+        bail!(crate::misuse::Misuse(format!(
             "{} has no experiment files (.toml)",
             path.display()
         )));

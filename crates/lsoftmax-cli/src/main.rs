@@ -6,20 +6,23 @@ mod commands;
 mod embedder;
 mod experiments;
 mod interrupt;
+mod misuse;
 mod open_set;
 mod output;
+mod output_options;
 mod outputs;
 mod pages;
 mod results;
+mod run_observer;
 
 use clap::Parser as _;
 use std::process::ExitCode;
 #[cfg(unix)]
 use std::sync::{Arc, atomic::AtomicBool};
 
-/// Something was asked for that cannot be.
+/// Exit status for invalid usage.
 const MISUSE: u8 = 2;
-/// Something went wrong on the way.
+/// Exit status for a failure.
 const FAILURE: u8 = 1;
 
 /// Lets a file that grows beyond the limit of `ulimit -f` be an error of the write. Unless somebody

@@ -5,7 +5,7 @@
 mod identity;
 pub(crate) mod own;
 
-use crate::commands::Misuse;
+use crate::misuse::Misuse;
 use crate::pages::{FIGURES, RUN};
 use anyhow::{Context as _, bail};
 use identity::Identity;

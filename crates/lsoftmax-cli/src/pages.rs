@@ -1,9 +1,9 @@
 //! Trained runs as tables and as a page.
 
 use crate::boundary::boundaries;
-use crate::commands::Manner;
 use crate::open_set;
 use crate::output;
+use crate::output_options::OutputOptions;
 use anyhow::Context as _;
 use lsoftmax_data::shell::quoted;
 use lsoftmax_data::{Dataset, atomic_write};
@@ -111,9 +111,12 @@ pub(crate) fn create_folder(path: &Path) -> anyhow::Result<()> {
 }
 
 /// Prints the path of the page in a folder, if one was written.
-pub(crate) fn print_page_path(folder: Option<&Path>, manner: Manner) -> anyhow::Result<()> {
+pub(crate) fn print_page_path(
+    folder: Option<&Path>,
+    output_options: OutputOptions,
+) -> anyhow::Result<()> {
     match folder {
-        Some(folder) if !manner.quiet => {
+        Some(folder) if !output_options.quiet => {
             output::line(&format!("page: {}", folder.join(REPORT_FILE).display()))
         }
         _ => Ok(()),

@@ -1,10 +1,10 @@
-use super::{
-    Manner, Misuse, check, data_of, run_path, say_what_is_trained_on, short_name, train_into,
-};
+use super::{check, data_of, run_path, say_what_is_trained_on, short_name, train_into};
 use crate::args;
 use crate::boundary;
 use crate::interrupt;
+use crate::misuse::Misuse;
 use crate::output;
+use crate::output_options::OutputOptions;
 use crate::outputs;
 use crate::pages::{self, Page, Row};
 use anyhow::bail;
@@ -12,7 +12,7 @@ use lsoftmax_record::DataSummary;
 use lsoftmax_report::Run;
 use lsoftmax_train::{Experiment, REPORT_FILE, Settings, create_new_folder};
 
-pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow::Result<()> {
     let train = &args.train;
     let file = train.file()?;
     for given in [&train.settings, &file] {
@@ -69,9 +69,9 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     let path = run_path(train.out.clone(), &name);
     outputs::new_folder(&path)?;
     first.to_toml()?;
-    let split = data_of(first, manner)?;
+    let split = data_of(first, output_options)?;
     for experiment in table.iter().chain(&flat) {
-        check(experiment, &split, manner)?;
+        check(experiment, &split, output_options)?;
     }
     create_new_folder(&path)?;
     say_what_is_trained_on(&split);
@@ -81,13 +81,25 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for experiment in &table {
         let folder = path.join(short_name(experiment));
-        let run = train_into(&folder, experiment, &split, train.tensorboard, manner)?;
+        let run = train_into(
+            &folder,
+            experiment,
+            &split,
+            train.tensorboard,
+            output_options,
+        )?;
         rows.push(run);
     }
     let mut pictures = Vec::new();
     for experiment in &flat {
         let folder = path.join(format!("picture-{}", short_name(experiment)));
-        let run = train_into(&folder, experiment, &split, train.tensorboard, manner)?;
+        let run = train_into(
+            &folder,
+            experiment,
+            &split,
+            train.tensorboard,
+            output_options,
+        )?;
         pictures.push(run);
     }
     let title = format!("Losses compared on {}", first.data);
@@ -103,7 +115,7 @@ pub(super) fn run(args: &args::Compare, manner: Manner) -> anyhow::Result<()> {
         .with_open_set(&rows, split.open_set.as_ref())
         .write(&path)?;
     let doubts = lsoftmax_report::doubts(shown);
-    if manner.json {
+    if output_options.json {
         let json = |runs: &[&Run]| -> serde_json::Value {
             runs.iter()
                 .map(|run| serde_json::json!(Row::new(run)))

@@ -1,8 +1,10 @@
 mod images;
 
-use super::{Manner, Misuse, class_folders_of};
+use super::class_folders_of;
 use crate::args;
+use crate::misuse::Misuse;
 use crate::output::{self, Answer, Bytes};
+use crate::output_options::OutputOptions;
 use anyhow::bail;
 use lsoftmax_data::download::{DOWNLOADS, Download, Fetch, Fetched, sha256};
 use lsoftmax_data::images::holds_images;
@@ -10,10 +12,12 @@ use lsoftmax_data::{DataSource, Dataset, SourceOptions, data_root};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-pub(super) fn run(args: &args::Data, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn run(args: &args::Data, output_options: OutputOptions) -> anyhow::Result<()> {
     match args {
-        args::Data::List => list(manner),
-        args::Data::Get { names, out, mirror } => get(names, out.clone(), mirror.clone(), manner),
+        args::Data::List => list(output_options),
+        args::Data::Get { names, out, mirror } => {
+            get(names, out.clone(), mirror.clone(), output_options)
+        }
         args::Data::Check {
             path,
             class_folders,
@@ -24,7 +28,7 @@ pub(super) fn run(args: &args::Data, manner: Manner) -> anyhow::Result<()> {
                 exclude: exclude.clone(),
                 ..SourceOptions::default()
             };
-            check(path, &options, manner)
+            check(path, &options, output_options)
         }
     }
 }
@@ -52,7 +56,7 @@ impl Listed {
     }
 }
 
-fn list(manner: Manner) -> anyhow::Result<()> {
+fn list(output_options: OutputOptions) -> anyhow::Result<()> {
     let mut sets = Vec::new();
     for &name in DataSource::NAMES {
         let source = DataSource::parse(&name.replace('N', "40"))?;
@@ -66,7 +70,7 @@ fn list(manner: Manner) -> anyhow::Result<()> {
             name: name.to_owned(),
         });
     }
-    if manner.json {
+    if output_options.json {
         let sets: Vec<_> = sets.into_iter().map(Listed::answer).collect();
         return Answer::new(serde_json::json!({ "data": sets })).print();
     }
@@ -92,7 +96,7 @@ fn get(
     names: &[String],
     out: Option<PathBuf>,
     mirror: Option<String>,
-    manner: Manner,
+    output_options: OutputOptions,
 ) -> anyhow::Result<()> {
     let downloads: Vec<Download> = names
         .iter()
@@ -105,7 +109,7 @@ fn get(
     };
     let (mut folders, mut unverified) = (Vec::new(), Vec::new());
     for download in downloads {
-        let mut bar = Bytes::new(manner.quiet);
+        let mut bar = Bytes::new(output_options.quiet);
         let folder = download.get(&root, &fetch, &mut |file, done| {
             bar.show(file.name, done, file.bytes);
         });
@@ -119,12 +123,12 @@ fn get(
             ));
             unverified.push(folder.clone());
         }
-        if !manner.json {
+        if !output_options.json {
             output::line(&format!("{}: {}", download.name, folder.display()))?;
         }
         folders.push(folder);
     }
-    if manner.json {
+    if output_options.json {
         Answer::new(serde_json::json!({ "unverified": unverified }))
             .paths("folders", &folders)
             .print()?;
@@ -180,7 +184,7 @@ impl Part {
     }
 }
 
-fn check(dir: &Path, options: &SourceOptions, manner: Manner) -> anyhow::Result<()> {
+fn check(dir: &Path, options: &SourceOptions, output_options: OutputOptions) -> anyhow::Result<()> {
     let has = |name: &str| dir.join(name).exists() || dir.join(format!("{name}.gz")).exists();
     let data = if has("data_batch_1.bin") {
         "cifar10"
@@ -195,7 +199,7 @@ fn check(dir: &Path, options: &SourceOptions, manner: Manner) -> anyhow::Result<
             dir.display()
         )));
     } else {
-        return images::check(dir, options, manner);
+        return images::check(dir, options, output_options);
     };
     let options = SourceOptions {
         dir: Some(dir.to_owned()),
@@ -225,7 +229,7 @@ fn check(dir: &Path, options: &SourceOptions, manner: Manner) -> anyhow::Result<
         test: Part::new(&split.test),
         files,
     };
-    if manner.json {
+    if output_options.json {
         return output::json(&checked);
     }
     let rows = [checked.train.row("train"), checked.test.row("test")];

@@ -1,14 +1,15 @@
-use super::{Manner, Misuse};
 use crate::args;
 use crate::embedder::{Embedded, Embedder};
+use crate::misuse::Misuse;
 use crate::output;
+use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs, own};
 use anyhow::bail;
 use lsoftmax_data::npy::{self, Values};
 use lsoftmax_data::{Staged, parquet_file};
 use std::path::Path;
 
-pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn run(args: args::Embed, output_options: OutputOptions) -> anyhow::Result<()> {
     let ending = args.out.extension().unwrap_or_default().to_string_lossy();
     let parquet = match &*ending.to_lowercase() {
         "npy" => false,
@@ -31,10 +32,14 @@ pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
         })?,
         None => outputs.files(&[&args.out], || own::is_table(&args.out))?,
     }
-    let embedder = Embedder::open(&trained.run, trained.landmarks.as_deref(), manner.device)?
-        .refusing(trained.refuse_broken);
+    let embedder = Embedder::open(
+        &trained.run,
+        trained.landmarks.as_deref(),
+        output_options.device,
+    )?
+    .refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
-    found.note(manner.quiet);
+    found.note(output_options.quiet);
     let size = embedder.info.embedding_size();
     let mut files = vec![args.out.clone()];
     if let Some(names) = names {
@@ -53,7 +58,7 @@ pub(super) fn run(args: args::Embed, manner: Manner) -> anyhow::Result<()> {
             &found.labels,
         )?;
     }
-    if manner.json {
+    if output_options.json {
         let answer = serde_json::json!({
             "images": found.paths.len(),
             "embedding_size": size,

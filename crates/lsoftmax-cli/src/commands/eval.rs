@@ -1,8 +1,9 @@
-use super::{Manner, class_folders_of};
+use super::class_folders_of;
 use crate::args;
 use crate::embedder::Embedder;
 use crate::open_set;
 use crate::output;
+use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs};
 use crate::pages::{Page, print_page_path};
 use lsoftmax_report::{OpenSetRow, OpenSetSection};
@@ -17,9 +18,9 @@ use std::path::Path;
 /// The kind of the page.
 const PAGE: &str = "eval";
 
-pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn run(args: &args::Eval, output_options: OutputOptions) -> anyhow::Result<()> {
     if let Some(images) = &args.open_set {
-        return open_set(args, images, manner);
+        return open_set(args, images, output_options);
     }
     let settings = recorded_settings(&args.run)?;
     let other = OtherImages {
@@ -30,11 +31,11 @@ pub(super) fn run(args: &args::Eval, manner: Manner) -> anyhow::Result<()> {
     };
     let own = args.run.join(MODEL_FILE);
     let file = args.model.as_ref().unwrap_or(&own);
-    let (model, info) = Model::load(file, &manner.device.open()?)?;
+    let (model, info) = Model::load(file, &output_options.device.open()?)?;
     let images = test_images(&args.run, settings, &info, &other)?;
-    tell(&images, manner);
+    tell(&images, output_options);
     let found = evaluate(&model, &info, &images.data)?;
-    if manner.json {
+    if output_options.json {
         let answer = Answer {
             figures: &found,
             evaluated: About::new(&images),
@@ -122,9 +123,9 @@ fn classes(images: &TestImages) -> usize {
 const NAMED: usize = 3;
 
 /// Says which images are evaluated, and what is wrong with them.
-fn tell(images: &TestImages, manner: Manner) {
+fn tell(images: &TestImages, output_options: OutputOptions) {
     let count = images.data.len();
-    if !manner.quiet {
+    if !output_options.quiet {
         for remark in &images.remarks {
             output::note(remark);
         }
@@ -166,7 +167,7 @@ fn tell(images: &TestImages, manner: Manner) {
              error says nothing about new images"
         )),
         // That the run has no list is said above where its own images are evaluated.
-        None if !manner.quiet && images.remarks.is_empty() => output::note(
+        None if !output_options.quiet && images.remarks.is_empty() => output::note(
             "whether these images were trained on is not known, since the run does not record its \
              images",
         ),
@@ -175,7 +176,7 @@ fn tell(images: &TestImages, manner: Manner) {
 }
 
 /// On classes that the model was not trained on.
-fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<()> {
+fn open_set(args: &args::Eval, images: &Path, output_options: OutputOptions) -> anyhow::Result<()> {
     let run = args.model.as_ref().unwrap_or(&args.run);
     if let Some(folder) = &args.out {
         let inputs = Inputs::default()
@@ -185,7 +186,7 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
             .images(&[images.to_owned()]);
         Outputs::new(&inputs, args.overwrite.force).page(folder, PAGE)?;
     }
-    let embedder = Embedder::open(run, args.landmarks.as_deref(), manner.device)?;
+    let embedder = Embedder::open(run, args.landmarks.as_deref(), output_options.device)?;
     let folders = class_folders_of(args.class_folders.as_deref());
     let decoded = embedder.decode_classes(images, folders)?;
     for warning in &decoded.warnings {
@@ -205,7 +206,7 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
     found.same_names = same_names;
     found.images_compared = trained.is_some();
     // Otherwise a part of what the figures are of.
-    if (manner.json || manner.quiet)
+    if (output_options.json || output_options.quiet)
         && let Some(label) = open_set::label(&found)
     {
         output::note(&format!("warning: {label}"));
@@ -218,10 +219,10 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
         let part = OpenSetSection::new(about, rows.to_vec(), Some(&decoded.dataset));
         Page::of_model(PAGE, title, part).write(folder)?;
     }
-    if manner.json {
+    if output_options.json {
         return output::json(&found);
     }
-    if !manner.quiet {
+    if !output_options.quiet {
         for remark in &decoded.remarks {
             output::note(remark);
         }
@@ -231,5 +232,5 @@ fn open_set(args: &args::Eval, images: &Path, manner: Manner) -> anyhow::Result<
     if let Some(sentence) = open_set::identification(&found) {
         output::line(&sentence)?;
     }
-    print_page_path(args.out.as_deref(), manner)
+    print_page_path(args.out.as_deref(), output_options)
 }

@@ -1,15 +1,16 @@
 //! Making a gallery, and searching in it.
 
-use super::{Manner, Misuse};
 use crate::args::{self, Approximate};
 use crate::embedder::Embedder;
+use crate::misuse::Misuse;
 use crate::output;
+use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs};
 use anyhow::{Context as _, bail};
 use lsoftmax_metrics::Matrix;
 use lsoftmax_train::{Gallery, Hit, INDEX_FROM, IndexPart};
 
-pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn index(args: args::Index, output_options: OutputOptions) -> anyhow::Result<()> {
     let trained = args.trained;
     let inputs = Inputs::default()
         .run(&trained.run)
@@ -17,10 +18,14 @@ pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
         .images(&args.images);
     Outputs::new(&inputs, args.overwrite.force)
         .files(&[&args.out], || Gallery::is_file(&args.out))?;
-    let embedder = Embedder::open(&trained.run, trained.landmarks.as_deref(), manner.device)?
-        .refusing(trained.refuse_broken);
+    let embedder = Embedder::open(
+        &trained.run,
+        trained.landmarks.as_deref(),
+        output_options.device,
+    )?
+    .refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
-    found.note(manner.quiet);
+    found.note(output_options.quiet);
     let whole = embedder.file.canonicalize().unwrap_or(embedder.file);
     let gallery = Gallery::new(
         embedder.model.embedding_digest(&embedder.info)?,
@@ -30,9 +35,9 @@ pub(super) fn index(args: args::Index, manner: Manner) -> anyhow::Result<()> {
         found.paths,
         found.labels,
     )?;
-    let gallery = indexed(gallery, args.approximate, manner)?;
+    let gallery = indexed(gallery, args.approximate, output_options)?;
     gallery.save(&args.out)?;
-    if manner.json {
+    if output_options.json {
         let answer = serde_json::json!({
             "images": gallery.len(),
             "left_out": found.skipped.len(),
@@ -62,7 +67,7 @@ fn wants_index(gallery: &Gallery, when: Approximate) -> bool {
 
 /// The gallery with an approximate index, if it is to have one.
 #[cfg(feature = "usearch")]
-fn indexed(mut gallery: Gallery, when: Approximate, _: Manner) -> anyhow::Result<Gallery> {
+fn indexed(mut gallery: Gallery, when: Approximate, _: OutputOptions) -> anyhow::Result<Gallery> {
     if wants_index(&gallery, when) {
         gallery.build_index()?;
     }
@@ -71,13 +76,17 @@ fn indexed(mut gallery: Gallery, when: Approximate, _: Manner) -> anyhow::Result
 
 /// Says that this takes a feature, if the gallery is to have an approximate index.
 #[cfg(not(feature = "usearch"))]
-fn indexed(gallery: Gallery, when: Approximate, manner: Manner) -> anyhow::Result<Gallery> {
+fn indexed(
+    gallery: Gallery,
+    when: Approximate,
+    output_options: OutputOptions,
+) -> anyhow::Result<Gallery> {
     let without = "this lsoftmax was built without the feature usearch (cargo install --path \
                    crates/lsoftmax-cli --features usearch; it needs a C++ compiler)";
     if when == Approximate::Always {
         bail!(Misuse(format!("no approximate index: {without}")));
     }
-    if wants_index(&gallery, when) && !manner.quiet {
+    if wants_index(&gallery, when) && !output_options.quiet {
         let images = gallery.len();
         output::note(&format!(
             "{images} images without an approximate index: {without}"
@@ -113,13 +122,13 @@ fn find(
     Ok((gallery.search(model, queries, k)?, false))
 }
 
-pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn search(args: args::Search, output_options: OutputOptions) -> anyhow::Result<()> {
     if args.k == 0 {
         bail!(Misuse("-k must be at least 1, found 0".into()));
     }
     let gallery = Gallery::load(&args.gallery)?;
     let run = args.run.unwrap_or_else(|| gallery.model_file().into());
-    let embedder = Embedder::open(&run, args.landmarks.as_deref(), manner.device)
+    let embedder = Embedder::open(&run, args.landmarks.as_deref(), output_options.device)
         .with_context(|| "cannot open the gallery's model (--run says where it is now)")?
         .refusing(true);
     let found = embedder.embed(&args.images)?;
@@ -128,7 +137,7 @@ pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
     let queries = Matrix::new(&found.rows, found.paths.len(), size)?;
     let (hits, by_index) = find(&gallery, &digest, queries, args.k, args.exact)?;
     let index = gallery.index().filter(|_| by_index);
-    if manner.json {
+    if output_options.json {
         let answers: Vec<_> = found
             .paths
             .iter()
@@ -138,7 +147,7 @@ pub(super) fn search(args: args::Search, manner: Manner) -> anyhow::Result<()> {
         let answer = serde_json::json!({ "searches": answers, "approximate": index });
         return output::json(&answer);
     }
-    if let (Some(index), false) = (index, manner.quiet) {
+    if let (Some(index), false) = (index, output_options.quiet) {
         output::note(&recall(index));
     }
     for (image, hits) in found.paths.iter().zip(&hits) {

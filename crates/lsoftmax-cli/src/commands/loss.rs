@@ -1,6 +1,8 @@
-use super::{Manner, Misuse, check_lambda};
+use super::check_lambda;
 use crate::args;
+use crate::misuse::Misuse;
 use crate::output;
+use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs, own};
 use anyhow::{Context as _, bail};
 use lsoftmax::Margin;
@@ -19,7 +21,7 @@ const FILES: [&str; 4] = [
     "loss.npy",
 ];
 
-pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn run(args: &args::Loss, output_options: OutputOptions) -> anyhow::Result<()> {
     let loss = loss_of(&args.loss, args.margin, args.scale, args.margins.as_deref())?;
     let margin = loss.margin().map_err(lsoftmax::Error::from)?;
     check_lambda(args.lambda)?;
@@ -102,7 +104,7 @@ pub(super) fn run(args: &args::Loss, manner: Manner) -> anyhow::Result<()> {
         .collect::<Result<_, _>>()?;
     staged.into_iter().try_for_each(Staged::publish)?;
     let value = outcome.value;
-    if manner.json {
+    if output_options.json {
         let answer = output::Answer::new(serde_json::json!({ "loss": value }));
         answer.path("out", &args.out).print()
     } else {

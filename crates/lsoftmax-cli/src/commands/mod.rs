@@ -14,8 +14,11 @@ mod verify;
 
 use crate::args::{Args, Command};
 use crate::interrupt;
-use crate::output::{self, Display, Watch};
+use crate::misuse::Misuse;
+use crate::output;
+use crate::output_options::OutputOptions;
 use crate::pages::Page;
+use crate::run_observer::{Display, RunObserver};
 use anyhow::{Context as _, bail};
 use lsoftmax_data::images::ClassFolders;
 use lsoftmax_data::shell::quoted_path;
@@ -26,14 +29,6 @@ use lsoftmax_train::{
     DeviceChoice, DeviceError, Experiment, Outcome, RunFolder, Saved, TrainError, check_precision,
 };
 use std::path::{Path, PathBuf};
-
-/// How to answer.
-#[derive(Clone, Copy)]
-pub(crate) struct Manner {
-    pub(crate) json: bool,
-    pub(crate) quiet: bool,
-    pub(crate) device: DeviceChoice,
-}
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     start_threads(args.threads)?;
@@ -61,24 +56,24 @@ fn start_threads(count: Option<usize>) -> anyhow::Result<()> {
 }
 
 fn run_command(args: Args) -> anyhow::Result<()> {
-    let manner = Manner {
+    let output_options = OutputOptions {
         json: args.json,
         quiet: args.quiet,
         device: device(&args)?,
     };
     match args.command {
-        Command::Train(args) => train::run(args, manner),
-        Command::Compare(args) => compare::run(&args, manner),
-        Command::Reproduce(args) => reproduce::run(&args, manner),
-        Command::Report(args) => report::run(&args, manner),
-        Command::Data(args) => data::run(&args, manner),
-        Command::Eval(args) => eval::run(&args, manner),
-        Command::Embed(args) => embed::run(args, manner),
-        Command::Verify(args) => verify::run(args, manner),
-        Command::Index(args) => gallery::index(args, manner),
-        Command::Search(args) => gallery::search(args, manner),
-        Command::Plot(args) => plot::run(&args, manner),
-        Command::Loss(args) => loss::run(&args, manner),
+        Command::Train(args) => train::run(args, output_options),
+        Command::Compare(args) => compare::run(&args, output_options),
+        Command::Reproduce(args) => reproduce::run(&args, output_options),
+        Command::Report(args) => report::run(&args, output_options),
+        Command::Data(args) => data::run(&args, output_options),
+        Command::Eval(args) => eval::run(&args, output_options),
+        Command::Embed(args) => embed::run(args, output_options),
+        Command::Verify(args) => verify::run(args, output_options),
+        Command::Index(args) => gallery::index(args, output_options),
+        Command::Search(args) => gallery::search(args, output_options),
+        Command::Plot(args) => plot::run(&args, output_options),
+        Command::Loss(args) => loss::run(&args, output_options),
     }
 }
 
@@ -102,18 +97,6 @@ fn device(args: &Args) -> anyhow::Result<DeviceChoice> {
     }
     Ok(device)
 }
-
-/// Something typed that cannot be.
-#[derive(Debug)]
-pub(crate) struct Misuse(pub(crate) String);
-
-impl std::fmt::Display for Misuse {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Misuse {}
 
 /// Whether the person who typed the command can mend it by typing another.
 pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
@@ -249,11 +232,11 @@ fn check_lambda(lambda: f64) -> anyhow::Result<()> {
 
 /// The data of an experiment that the device can run. Remarks go to stderr; warnings too, also
 /// with `--quiet`.
-fn data_of(experiment: &Experiment, manner: Manner) -> anyhow::Result<Split> {
-    check_precision(experiment.precision, &manner.device.open()?)?;
+fn data_of(experiment: &Experiment, output_options: OutputOptions) -> anyhow::Result<Split> {
+    check_precision(experiment.precision, &output_options.device.open()?)?;
     let split = lsoftmax_train::load_data(experiment)?;
-    lsoftmax_train::check_fit(experiment, &split, &manner.device.open()?)?;
-    if !manner.quiet {
+    lsoftmax_train::check_fit(experiment, &split, &output_options.device.open()?)?;
+    if !output_options.quiet {
         split.remarks.iter().for_each(|remark| output::note(remark));
     }
     for warning in &split.warnings {
@@ -296,11 +279,15 @@ fn short_name(experiment: &Experiment) -> String {
 }
 
 /// Whether a run can be trained, before anything is made for it.
-fn check(experiment: &Experiment, split: &Split, manner: Manner) -> anyhow::Result<()> {
+fn check(
+    experiment: &Experiment,
+    split: &Split,
+    output_options: OutputOptions,
+) -> anyhow::Result<()> {
     Ok(lsoftmax_train::check(
         experiment,
         split,
-        &manner.device.open()?,
+        &output_options.device.open()?,
     )?)
 }
 
@@ -322,16 +309,16 @@ fn train_into(
     experiment: &Experiment,
     split: &Split,
     tensorboard: bool,
-    manner: Manner,
+    output_options: OutputOptions,
 ) -> anyhow::Result<Run> {
     let mut folder = RunFolder::create(path, experiment, split)?;
     if tensorboard {
         folder = folder.with_events()?;
     }
     let command = resume_command(path);
-    let run = complete(folder, experiment, split, None, &command, manner)?;
+    let run = complete(folder, experiment, split, None, &command, output_options)?;
     if let Some(death) = death(&run.outcome, path)
-        && !manner.quiet
+        && !output_options.quiet
     {
         output::note(&death);
     }
@@ -345,10 +332,10 @@ fn complete(
     split: &Split,
     saved: Option<Saved>,
     command: &str,
-    manner: Manner,
+    output_options: OutputOptions,
 ) -> anyhow::Result<Run> {
     let path = folder.path().to_owned();
-    let outcome = trained(folder, experiment, split, saved, command, manner)
+    let outcome = trained(folder, experiment, split, saved, command, output_options)
         .map_err(|error| Unfinished::run(error, &path, command))?;
     let run = Run::new(experiment, outcome);
     Page::of_run(
@@ -369,17 +356,17 @@ fn trained(
     split: &Split,
     saved: Option<Saved>,
     command: &str,
-    manner: Manner,
+    output_options: OutputOptions,
 ) -> anyhow::Result<Outcome> {
     let name = format!("{} ({})", experiment.loss_label(), experiment.network.name);
     let before = saved.as_ref().map_or(0, |saved| saved.last.step());
-    let display = Display::new(&name, before, experiment.iterations, manner.quiet);
-    let mut watch = Watch {
+    let display = Display::new(&name, before, experiment.iterations, output_options.quiet);
+    let mut watch = RunObserver {
         display,
         folder: &mut folder,
         command,
     };
-    let device = manner.device.open()?;
+    let device = output_options.device.open()?;
     let trained = match saved {
         None => lsoftmax_train::train(experiment, split, &device, &mut watch),
         Some(saved) => lsoftmax_train::resume(experiment, split, &device, saved, &mut watch),

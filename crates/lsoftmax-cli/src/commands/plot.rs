@@ -1,7 +1,8 @@
-use super::{Manner, check_lambda};
+use super::check_lambda;
 use crate::args;
 use crate::boundary::boundaries;
 use crate::output;
+use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs, own};
 use anyhow::Context as _;
 use lsoftmax::margin::{Psi, Softmax, blend};
@@ -14,19 +15,19 @@ use lsoftmax_train::{Experiment, Settings};
 use serde::Serialize;
 use std::path::Path;
 
-pub(super) fn run(args: &args::Plot, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn run(args: &args::Plot, output_options: OutputOptions) -> anyhow::Result<()> {
     match args {
         args::Plot::Margin {
             margin,
             lambda,
             out,
             overwrite,
-        } => plot_margin(margin, lambda, Place::new(out, *overwrite), manner),
+        } => plot_margin(margin, lambda, Place::new(out, *overwrite), output_options),
         args::Plot::Boundary {
             margin,
             out,
             overwrite,
-        } => plot_boundary(margin, Place::new(out, *overwrite), manner),
+        } => plot_boundary(margin, Place::new(out, *overwrite), output_options),
         args::Plot::Annealing {
             annealing,
             iterations,
@@ -35,7 +36,7 @@ pub(super) fn run(args: &args::Plot, manner: Manner) -> anyhow::Result<()> {
             overwrite,
         } => {
             let place = Place::new(out, *overwrite);
-            plot_annealing(annealing, *iterations, *margin, place, manner)
+            plot_annealing(annealing, *iterations, *margin, place, output_options)
         }
     }
 }
@@ -59,7 +60,12 @@ impl<'a> Place<'a> {
 /// Half a degree.
 const ANGLES: usize = 360;
 
-fn plot_margin(ms: &[u32], lambdas: &[f64], out: Place, manner: Manner) -> anyhow::Result<()> {
+fn plot_margin(
+    ms: &[u32],
+    lambdas: &[f64],
+    out: Place,
+    output_options: OutputOptions,
+) -> anyhow::Result<()> {
     let mut curves = Vec::new();
     for &m in ms {
         Psi::new(m).map_err(lsoftmax::Error::from)?;
@@ -102,11 +108,11 @@ fn plot_margin(ms: &[u32], lambdas: &[f64], out: Place, manner: Manner) -> anyho
         "The target logit |w||x| ψ(θ) for |w| = |x| = 1, blended with the plain logit as \
          cos θ + (ψ(θ) - cos θ) / (1 + λ), and its slope by the angle in radians.",
         &curves,
-        manner,
+        output_options,
     )
 }
 
-fn plot_boundary(ms: &[u32], out: Place, manner: Manner) -> anyhow::Result<()> {
+fn plot_boundary(ms: &[u32], out: Place, output_options: OutputOptions) -> anyhow::Result<()> {
     let mut losses = Vec::new();
     for &m in ms {
         Psi::new(m).map_err(lsoftmax::Error::from)?;
@@ -121,7 +127,7 @@ fn plot_boundary(ms: &[u32], out: Place, manner: Manner) -> anyhow::Result<()> {
          as right in training within the sectors; between them is the margin. The dashed line is where \
          plain softmax, and every test, divides.",
         &panels,
-        manner,
+        output_options,
     )
 }
 
@@ -130,7 +136,7 @@ fn plot_annealing(
     iterations: u64,
     m: u32,
     out: Place,
-    manner: Manner,
+    output_options: OutputOptions,
 ) -> anyhow::Result<()> {
     let mut curves = Vec::new();
     for name in names {
@@ -161,7 +167,7 @@ fn plot_annealing(
         annealing_plot(&curves),
         "A large λ is plain softmax, λ = 0 the full margin. Of auto, λ where the classes are told apart.",
         &curves,
-        manner,
+        output_options,
     )
 }
 
@@ -171,7 +177,7 @@ fn write(
     svg: String,
     explanation: &str,
     curves: &impl Serialize,
-    manner: Manner,
+    output_options: OutputOptions,
 ) -> anyhow::Result<()> {
     let inputs = Inputs::default();
     Outputs::new(&inputs, force).files(&[out], || own::is_plot(out, &svg))?;
@@ -182,7 +188,7 @@ fn write(
         svg
     };
     atomic_write(out, text.as_bytes()).context("cannot write the picture")?;
-    if manner.json {
+    if output_options.json {
         let answer = serde_json::json!({ "curves": curves });
         output::Answer::new(answer).path("picture", out).print()
     } else {

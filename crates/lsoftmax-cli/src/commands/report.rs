@@ -1,8 +1,9 @@
 //! The page of a run, made again from the figures in its folder.
 
-use super::{Manner, Unfinished};
+use super::Unfinished;
 use crate::args;
 use crate::output::{self, Answer};
+use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs};
 use crate::pages::Page;
 use anyhow::Context as _;
@@ -12,12 +13,12 @@ use lsoftmax_report::Run;
 use lsoftmax_train::{Experiment, OUTCOME_FILE, Outcome, REPORT_FILE, RunFolder, load_data};
 use std::path::{Path, PathBuf};
 
-pub(super) fn run(args: &args::Report, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn run(args: &args::Report, output_options: OutputOptions) -> anyhow::Result<()> {
     let inputs = Inputs::default();
     Outputs::new(&inputs, args.overwrite.force).run_page(&args.run)?;
-    write(&args.run, args.data_dir.clone(), manner)?;
+    write(&args.run, args.data_dir.clone(), output_options)?;
     let report = args.run.join(REPORT_FILE);
-    if manner.json {
+    if output_options.json {
         return Answer::default().path("report", &report).print();
     }
     output::line(&format!("report: {}", report.display()))
@@ -29,13 +30,17 @@ pub(super) fn is_missing(run: &Path) -> bool {
 }
 
 /// Makes the page of a run that has none, and tidies up after it.
-pub(super) fn make(run: &Path, manner: Manner) -> anyhow::Result<Run> {
+pub(super) fn make(run: &Path, output_options: OutputOptions) -> anyhow::Result<Run> {
     let inputs = Inputs::default();
     Outputs::new(&inputs, false).run_page(run)?;
-    write(run, None, manner)
+    write(run, None, output_options)
 }
 
-fn write(path: &Path, data_dir: Option<PathBuf>, manner: Manner) -> anyhow::Result<Run> {
+fn write(
+    path: &Path,
+    data_dir: Option<PathBuf>,
+    output_options: OutputOptions,
+) -> anyhow::Result<Run> {
     let (mut experiment, outcome) = RunFolder::outcome(path)?;
     RunFolder::tidy(path, &outcome)?;
     experiment.data_dir = data_dir.or(experiment.data_dir);
@@ -48,7 +53,7 @@ fn write(path: &Path, data_dir: Option<PathBuf>, manner: Manner) -> anyhow::Resu
     };
     let unseen = unseen(&experiment, &outcome);
     if let Err(reason) = &unseen
-        && !manner.quiet
+        && !output_options.quiet
     {
         output::note(&format!(
             "the page has no pictures of unseen classes: {reason}"

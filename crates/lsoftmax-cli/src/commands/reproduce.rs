@@ -1,12 +1,14 @@
-use super::{Manner, check, complete, data_of, death, report, say_what_is_trained_on};
+use super::{check, complete, data_of, death, report, say_what_is_trained_on};
+use crate::args;
 use crate::boundary::boundaries;
 use crate::experiments::{self, Table};
 use crate::interrupt;
+use crate::misuse::Misuse;
 use crate::output;
+use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs, own};
 use crate::pages::{self, FIGURES, Page, create_folder};
 use crate::results::{self, Cell, Line, Section};
-use crate::{args, commands::Misuse};
 use anyhow::bail;
 use lsoftmax_data::{Split, atomic_write};
 use lsoftmax_record::{DataSummary, RecordError};
@@ -27,9 +29,9 @@ struct Job {
     experiment: Experiment,
 }
 
-pub(super) fn run(args: &args::Reproduce, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn run(args: &args::Reproduce, output_options: OutputOptions) -> anyhow::Result<()> {
     if args.tables.is_empty() {
-        return list(manner);
+        return list(output_options);
     }
     if args.seeds.is_empty() {
         bail!(Misuse("reproduce needs at least one seed".into()));
@@ -41,19 +43,19 @@ pub(super) fn run(args: &args::Reproduce, manner: Manner) -> anyhow::Result<()> 
         .collect::<anyhow::Result<_>>()?;
     let file = args.out.join(RESULTS_FILE);
     check_outputs(&plans, &file, args)?;
-    check_plans(&plans, manner)?;
+    check_plans(&plans, output_options)?;
     interrupt::listen()?;
     let command = pages::command();
     let mut sections = Vec::new();
     for plan in &plans {
         let section = plan
-            .run(args, &command, manner)
+            .run(args, &command, output_options)
             .map_err(|error| super::Unfinished::error(error, &command))?;
         sections.push(section);
         let text = results::markdown(&command, &sections);
         atomic_write(&file, text.as_bytes())?;
     }
-    if manner.json {
+    if output_options.json {
         let tables: serde_json::Map<_, _> = sections
             .iter()
             .map(|section| (section.name.clone(), serde_json::json!(section.lines)))
@@ -82,28 +84,28 @@ fn check_outputs(plans: &[Plan], results: &Path, args: &args::Reproduce) -> anyh
 
 /// Whether all tables can be run, before the first is. Data that only a later table needs are read
 /// twice.
-fn check_plans(plans: &[Plan], manner: Manner) -> anyhow::Result<()> {
+fn check_plans(plans: &[Plan], output_options: OutputOptions) -> anyhow::Result<()> {
     for plan in plans {
         let Some(first) = plan.jobs.first().and_then(|row| row.first()) else {
             continue;
         };
         let split = data_of(
             &first.experiment,
-            Manner {
+            OutputOptions {
                 quiet: true,
-                ..manner
+                ..output_options
             },
         )?;
         for row in &plan.jobs {
-            check(&row[0].experiment, &split, manner)?;
+            check(&row[0].experiment, &split, output_options)?;
         }
     }
     Ok(())
 }
 
-fn list(manner: Manner) -> anyhow::Result<()> {
+fn list(output_options: OutputOptions) -> anyhow::Result<()> {
     let tables = experiments::tables(&["all".to_owned()])?;
-    if manner.json {
+    if output_options.json {
         let names = experiments::names();
         return output::json(&serde_json::json!({ "tables": names }));
     }
@@ -160,7 +162,7 @@ impl Plan {
         &self,
         args: &args::Reproduce,
         command: &str,
-        manner: Manner,
+        output_options: OutputOptions,
     ) -> anyhow::Result<Section> {
         let mut section = Section {
             name: self.table.name.clone(),
@@ -170,7 +172,7 @@ impl Plan {
         let Some(first) = self.jobs.first().and_then(|row| row.first()) else {
             return Ok(section);
         };
-        let split = data_of(&first.experiment, manner)?;
+        let split = data_of(&first.experiment, output_options)?;
         say_what_is_trained_on(&split);
         let total = self.jobs.len() * args.seeds.len();
         // Seed after seed, so that there is something to compare early.
@@ -178,7 +180,7 @@ impl Plan {
             for (row, jobs) in self.jobs.iter().enumerate() {
                 let number = seed * self.jobs.len() + row + 1;
                 let what = format!("{} {number}/{total}", self.table.name);
-                jobs[seed].run(&split, &what, command, manner)?;
+                jobs[seed].run(&split, &what, command, output_options)?;
             }
         }
         let mut runs = Vec::new();
@@ -213,9 +215,15 @@ impl Plan {
 }
 
 impl Job {
-    fn run(&self, split: &Split, what: &str, command: &str, manner: Manner) -> anyhow::Result<()> {
+    fn run(
+        &self,
+        split: &Split,
+        what: &str,
+        command: &str,
+        output_options: OutputOptions,
+    ) -> anyhow::Result<()> {
         let (folder, saved) = if self.path.join(OUTCOME_FILE).exists() {
-            return self.finished(split, manner);
+            return self.finished(split, output_options);
         } else if self.path.exists() {
             let (mut folder, experiment, saved) = RunFolder::open(&self.path, None, None)?;
             self.check(&experiment)?;
@@ -230,7 +238,7 @@ impl Job {
                 None,
             )
         };
-        if !manner.quiet {
+        if !output_options.quiet {
             let verb = if saved.is_some() {
                 "goes on with"
             } else {
@@ -238,13 +246,20 @@ impl Job {
             };
             output::note(&format!("{what}: {verb} {}", self.path.display()));
         }
-        let run = complete(folder, &self.experiment, split, saved, command, manner)?;
-        self.tell_death(&run.outcome, manner);
+        let run = complete(
+            folder,
+            &self.experiment,
+            split,
+            saved,
+            command,
+            output_options,
+        )?;
+        self.tell_death(&run.outcome, output_options);
         Ok(())
     }
 
     /// Completes a run that is trained, and says what is wrong with it.
-    fn finished(&self, split: &Split, manner: Manner) -> anyhow::Result<()> {
+    fn finished(&self, split: &Split, output_options: OutputOptions) -> anyhow::Result<()> {
         match self.outcome() {
             Err(error) if is_damage(&error) => {
                 let reason = output::causes(&error);
@@ -255,17 +270,17 @@ impl Job {
             Ok((_, outcome)) => {
                 check_images(&self.path, &self.experiment, split)?;
                 if report::is_missing(&self.path) {
-                    report::make(&self.path, manner)?;
+                    report::make(&self.path, output_options)?;
                 }
-                self.tell_death(&outcome, manner);
+                self.tell_death(&outcome, output_options);
             }
         }
         Ok(())
     }
 
-    fn tell_death(&self, outcome: &Outcome, manner: Manner) {
+    fn tell_death(&self, outcome: &Outcome, output_options: OutputOptions) {
         if let Some(death) = death(outcome, &self.path)
-            && !manner.quiet
+            && !output_options.quiet
         {
             output::note(&death);
         }

@@ -1,10 +1,11 @@
 use super::{
-    Manner, check, complete, data_of, death, report, resume_command, run_path,
-    say_what_is_trained_on, short_name,
+    check, complete, data_of, death, report, resume_command, run_path, say_what_is_trained_on,
+    short_name,
 };
 use crate::args;
 use crate::interrupt;
 use crate::output;
+use crate::output_options::OutputOptions;
 use crate::outputs::{self, Inputs, Outputs};
 use crate::pages::{self, Row};
 use anyhow::{Context as _, bail};
@@ -13,21 +14,21 @@ use lsoftmax_report::Run;
 use lsoftmax_train::{Experiment, REPORT_FILE, RunFolder, Saved, Settings};
 use std::path::{Path, PathBuf};
 
-pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn run(args: args::TrainOrResume, output_options: OutputOptions) -> anyhow::Result<()> {
     if let Some(run) = &args.resume
         && report::is_missing(run)
     {
         // Killed on its way out: there is nothing left to train.
-        return tell(run, &report::make(run, manner)?, manner);
+        return tell(run, &report::make(run, output_options)?, output_options);
     }
     let (folder, experiment, saved, split) = match &args.resume {
-        Some(run) => open(run, args.train.settings, manner)?,
-        None => start(args.train, manner)?,
+        Some(run) => open(run, args.train.settings, output_options)?,
+        None => start(args.train, output_options)?,
     };
     let path = folder.path().to_owned();
     if let Some(threads) = saved.as_ref().map(|saved| saved.last.threads())
         && threads != rayon::current_num_threads()
-        && !manner.quiet
+        && !output_options.quiet
     {
         output::note(&format!(
             "begun with {threads} threads, gone on with {}: the last bits will differ",
@@ -37,20 +38,20 @@ pub(super) fn run(args: args::TrainOrResume, manner: Manner) -> anyhow::Result<(
     say_what_is_trained_on(&split);
     interrupt::listen()?;
     let command = resume_command(&path);
-    let run = complete(folder, &experiment, &split, saved, &command, manner)?;
-    tell(&path, &run, manner)
+    let run = complete(folder, &experiment, &split, saved, &command, output_options)?;
+    tell(&path, &run, output_options)
 }
 
 /// Prints the table of a run and its path.
 ///
 /// # Errors
 /// The training diverged.
-fn tell(path: &Path, run: &Run, manner: Manner) -> anyhow::Result<()> {
+fn tell(path: &Path, run: &Run, output_options: OutputOptions) -> anyhow::Result<()> {
     if let Some(death) = death(&run.outcome, path) {
         bail!(death);
     }
     let report = path.join(REPORT_FILE);
-    if manner.json {
+    if output_options.json {
         output::Answer::new(serde_json::json!({ "row": Row::new(run) }))
             .path("run", path)
             .path("report", &report)
@@ -70,7 +71,7 @@ fn tell(path: &Path, run: &Run, manner: Manner) -> anyhow::Result<()> {
 
 type Start = (RunFolder, Experiment, Option<Saved>, Split);
 
-fn start(args: args::Train, manner: Manner) -> anyhow::Result<Start> {
+fn start(args: args::Train, output_options: OutputOptions) -> anyhow::Result<Start> {
     let file = args.file()?;
     let experiment = Experiment::resolve(args.settings, file)?;
     let name = format!(
@@ -82,8 +83,8 @@ fn start(args: args::Train, manner: Manner) -> anyhow::Result<Start> {
     // Before a folder is made for it.
     outputs::new_folder(&path)?;
     experiment.to_toml()?;
-    let split = data_of(&experiment, manner)?;
-    check(&experiment, &split, manner)?;
+    let split = data_of(&experiment, output_options)?;
+    check(&experiment, &split, output_options)?;
     let mut folder = RunFolder::create(&path, &experiment, &split)?;
     if args.tensorboard {
         folder = folder.with_events()?;
@@ -92,7 +93,11 @@ fn start(args: args::Train, manner: Manner) -> anyhow::Result<Start> {
 }
 
 /// A run by its folder, or by one of its checkpoints.
-fn open(run: &Path, mut settings: Settings, manner: Manner) -> anyhow::Result<Start> {
+fn open(
+    run: &Path,
+    mut settings: Settings,
+    output_options: OutputOptions,
+) -> anyhow::Result<Start> {
     let data_dir = settings.data_dir.take();
     if settings != Settings::default() {
         bail!(super::Misuse(
@@ -112,7 +117,7 @@ fn open(run: &Path, mut settings: Settings, manner: Manner) -> anyhow::Result<St
     let inputs = Inputs::default();
     Outputs::new(&inputs, false).run_page(&folder)?;
     let (mut folder, experiment, saved) = RunFolder::open(&folder, file, data_dir)?;
-    let split = data_of(&experiment, manner)?;
+    let split = data_of(&experiment, output_options)?;
     let step = saved.as_ref().map_or(0, |saved| saved.last.step());
     if let Some(remark) = folder.check_images(&experiment, &split, step)? {
         output::note(&remark);

@@ -1,8 +1,9 @@
-use super::{Manner, Misuse};
 use crate::args;
 use crate::embedder::Embedder;
+use crate::misuse::Misuse;
 use crate::open_set;
 use crate::output;
+use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs};
 use crate::pages::{Page, print_page_path};
 use anyhow::{Context as _, bail};
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 /// The kind of the page.
 const PAGE: &str = "verify";
 
-pub(super) fn run(args: args::Verify, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn run(args: args::Verify, output_options: OutputOptions) -> anyhow::Result<()> {
     let trained = args.trained;
     if let Some(folder) = &args.out {
         let inputs = Inputs::default()
@@ -27,8 +28,12 @@ pub(super) fn run(args: args::Verify, manner: Manner) -> anyhow::Result<()> {
             .file(args.pairs.as_deref());
         Outputs::new(&inputs, args.overwrite.force).page(folder, PAGE)?;
     }
-    let embedder =
-        Embedder::open(&trained.run, trained.landmarks.as_deref(), manner.device)?.refusing(true);
+    let embedder = Embedder::open(
+        &trained.run,
+        trained.landmarks.as_deref(),
+        output_options.device,
+    )?
+    .refusing(true);
     match (&args.pairs, &args.images[..]) {
         (Some(pairs), []) => {
             let root = args.root.unwrap_or_else(|| base(pairs).to_owned());
@@ -38,10 +43,16 @@ pub(super) fn run(args: args::Verify, manner: Manner) -> anyhow::Result<()> {
                 &root,
                 args.centred,
                 args.out.as_deref(),
-                manner,
+                output_options,
             )
         }
-        (None, [left, right]) => one(&embedder, [left, right], args.far, args.threshold, manner),
+        (None, [left, right]) => one(
+            &embedder,
+            [left, right],
+            args.far,
+            args.threshold,
+            output_options,
+        ),
         _ => bail!(Misuse("verify takes two images, or --pairs FILE".into())),
     }
 }
@@ -52,7 +63,7 @@ fn one(
     images: [&PathBuf; 2],
     far: Option<f64>,
     threshold: Option<f32>,
-    manner: Manner,
+    output_options: OutputOptions,
 ) -> anyhow::Result<()> {
     let found = embedder.embed(&images.map(Clone::clone))?;
     let size = embedder.info.embedding_size();
@@ -79,7 +90,7 @@ fn one(
         }
     };
     let same = score >= threshold;
-    if manner.json {
+    if output_options.json {
         let answer = serde_json::json!({
             "score": score,
             "threshold": threshold,
@@ -124,7 +135,7 @@ fn many(
     root: &Path,
     centred: bool,
     out: Option<&Path>,
-    manner: Manner,
+    output_options: OutputOptions,
 ) -> anyhow::Result<()> {
     let pairs = PairsFile::read(file)?;
     let images = pairs.resolve(root)?;
@@ -180,7 +191,7 @@ fn many(
     let best = roc.best_threshold();
     let own = embedder.info.decision.as_ref();
     let own = own.map(|own| (own.best.threshold, roc.accuracy_at(own.best.threshold)));
-    if manner.json {
+    if output_options.json {
         let answer = serde_json::json!({
             "pairs": count,
             "images": images.images.len(),
@@ -233,5 +244,5 @@ fn many(
     }
     let rows: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
     output::line(&output::table(&["verification", "value"], &rows))?;
-    print_page_path(out, manner)
+    print_page_path(out, output_options)
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// the **plain** softmax, without any margin, separates the classes.
 ///
 /// ```text
-/// c                                       the signal, from guessing (0) to certainty (1)
+/// c                                       the signal, from guessing (about 0) to certainty (1)
 /// g = min(1, max(0, (c - from) / (to - from)))
 /// 1 / (1 + λ) = g / (1 + λ(t))
 /// ```
@@ -34,10 +34,17 @@ pub struct Gate {
 pub enum Signal {
     /// The mean of p over the samples. Longer features raise it, and so does a margin.
     Confidence,
-    /// The mean of ln p over the classes, each of which is the mean over its samples. On the way from
-    /// guessing to certainty it is the share of the labels' information that is learned,
-    /// `1 + mean(ln p) / ln C`. A rare class counts as much as a frequent one, and a confident wrong
-    /// answer counts more than a doubtful one.
+    /// The mean of ln p over the classes, each of which is the mean over its samples. For ten classes
+    /// its way from guessing to certainty is the share of the labels' information that is learned,
+    /// `1 + mean(ln p) / ln C`. With more classes there is more to learn, and the same share of it comes
+    /// earlier:
+    ///
+    /// ```text
+    /// c = 1 + mean(ln p) ln 10 / (ln C)^2
+    /// ```
+    ///
+    /// A rare class counts as much as a frequent one, and a confident wrong answer counts more than a
+    /// doubtful one.
     Information,
 }
 
@@ -83,11 +90,15 @@ impl Signal {
         terms.map(|(&p, weight)| weight * self.of_sample(p)).sum()
     }
 
-    /// The signal at which all classes are guessed, and the one at which all are certain.
+    /// The signals at c = 0 and c = 1.
     pub fn range(self, classes: usize) -> [f64; 2] {
         match self {
             Self::Confidence => [1.0 / classes as f64, 1.0],
-            Self::Information => [-(classes as f64).ln(), 0.0],
+            Self::Information => {
+                let guessing = (classes as f64).ln();
+                // In this order it is exactly ln 10 for ten classes.
+                [-guessing * (guessing / std::f64::consts::LN_10), 0.0]
+            }
         }
     }
 }

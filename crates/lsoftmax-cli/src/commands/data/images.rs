@@ -1,7 +1,7 @@
 //! `data check` on a folder or a list of images.
 
-use super::Manner;
 use crate::output;
+use crate::output_options::OutputOptions;
 use anyhow::bail;
 use lsoftmax_data::SourceOptions;
 use lsoftmax_data::images::{self, ClassImages, DuplicateKind, Duplicates, ImageCheck};
@@ -17,9 +17,13 @@ const PARTS: [&str; 4] = ["train", "held-out", "test", "open-set"];
 
 /// # Errors
 /// A training would refuse the images; or nobody reads the answer.
-pub(super) fn check(path: &Path, options: &SourceOptions, manner: Manner) -> anyhow::Result<()> {
+pub(super) fn check(
+    path: &Path,
+    options: &SourceOptions,
+    output_options: OutputOptions,
+) -> anyhow::Result<()> {
     let found = images::check(path, options);
-    if manner.json {
+    if output_options.json {
         output::line(&serde_json::to_string(&found)?)?;
     } else {
         for line in lines(&found) {
