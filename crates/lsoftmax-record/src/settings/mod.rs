@@ -1,202 +1,226 @@
-//! What a user may set: the keys of an experiment file, and the flags of the same names.
+//! The keys of an experiment file, and the flags of the same names.
 
+mod declaration;
+mod texts;
+
+pub use declaration::Declaration;
+
+use crate::divergence::OnDivergence;
 use crate::error::RecordError;
-use lsoftmax_spec::NetworkSpec;
-use lsoftmax_spec::{Gate, MarginStage};
+use crate::names;
+use declaration::settings;
+use lsoftmax_data::faces::FaceTemplate;
+use lsoftmax_data::{DataSource, SameNames};
+use lsoftmax_spec::{Gate, Lambda, Loss, MarginStage, NetworkSpec, Precision};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::LazyLock;
+use texts::list;
 
-/// Everything that a run can be told, each part optional.
-///
-/// Keys in a TOML file are the names of the flags without the dashes in front.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-#[cfg_attr(feature = "clap", derive(clap::Args))]
-#[cfg_attr(feature = "clap", command(next_help_heading = "Experiment"))]
-pub struct Settings {
-    /// Data set: glyphs, alphabet:N, mnist, fashion-mnist, idx, cifar10, cifar100, or images (a
-    /// folder with a folder of images a class, or a list of images) [default: glyphs]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
-    pub data: Option<String>,
-    /// Folder with the files of the data set; of images also a list (.csv, .parquet) with the
-    /// columns path, label and, if you like, split
-    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
-    pub data_dir: Option<PathBuf>,
-    /// Seed of generated data [default: 0]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub data_seed: Option<u64>,
-    /// Use so many training images [default: all; 20000 generated]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub train_samples: Option<usize>,
-    /// Use so many test images [default: all; 4000 generated]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub test_samples: Option<usize>,
-    /// Of images: the share of each class to test on [default: 0.2]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "SHARE"))]
-    pub test_share: Option<f64>,
-    /// Classes never trained on, for verification and retrieval: so many of the data set (of an
-    /// alphabet: so many more), or another folder or list of images
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N|DIR|FILE"))]
-    pub open_set: Option<String>,
-    /// Where a class of another folder's open set has the name of a trained class: refuse it, or
-    /// take the two for different classes: refuse, different [default: refuse]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "WHAT"))]
-    pub open_set_same_names: Option<String>,
-    /// Of images: a text file with the names of classes to leave out, a line each, such as people
-    /// that the test knows
-    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
-    pub exclude: Option<PathBuf>,
-    /// Of a folder of images: which folders in it are classes, top (those directly in it, with all
-    /// that lies below), each (every folder that holds images) or auto [default: auto]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "WHICH"))]
-    pub class_folders: Option<String>,
-    /// Size of images, `HEIGHTxWIDTH` or one number for both [default: 112x112]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "HxW"))]
-    pub image_size: Option<String>,
-    /// Channels of images: grey, colour, auto [default: auto]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "WHICH"))]
-    pub channels: Option<String>,
-    /// How images of another shape come to the size: crop, stretch, pad [default: crop]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "HOW"))]
-    pub fit: Option<String>,
-    /// Images that cannot be read: skip (and say which) or refuse [default: skip]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "WHAT"))]
-    pub broken: Option<String>,
-    /// Folder to keep decoded images in, so that the next start is quick [default: none]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
-    pub image_cache: Option<PathBuf>,
-    /// Align faces to a template, by --landmarks: 112x96, 112x112 [default: no]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "TEMPLATE"))]
-    pub align: Option<String>,
-    /// CSV file with five landmarks an image
-    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
-    pub landmarks: Option<PathBuf>,
+settings! {
+    /// The settings of a training, each optional.
+    ///
+    /// Keys in a TOML file are the names of the flags without the dashes in front.
+    /// [`declarations`](Self::declarations) describes them all.
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case", deny_unknown_fields)]
+    #[cfg_attr(feature = "clap", derive(clap::Args))]
 
-    /// Pad by 4, crop at random, mirror at random (CIFAR10+) [default: false]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true"))]
-    pub augment: Option<bool>,
+    "Data" {
+        /// Data set to train on: `glyphs` and `alphabet:N` (N characters) are generated, `images`
+        /// is a folder or list of images, and the others are files in their published formats
+        data: String = "NAME" {
+            choices: list(DataSource::NAMES),
+            default: "`glyphs`",
+        }
+        /// Folder with the files of the data set; for `images` a folder with one folder per class,
+        /// or a list (`.csv`, `.parquet`) with the columns `path`, `label` and optionally `split`
+        data_dir: PathBuf = "DIR" {
+            default: "the folder that `data get` writes to",
+        }
+        /// Seed of generated data, and of the random choice of test images, held-out images and
+        /// open-set classes
+        data_seed: u64 = "N" { default: "0", }
+        /// Number of training images to use
+        train_samples: usize = "N" { default: "all; 20000 for generated data", }
+        /// Number of test images to use
+        test_samples: usize = "N" { default: "all; 4000 for generated data", }
+        /// Number of training images to hold out; the model that is best on them is kept
+        held_out: usize = "N" { default: "0", }
+        /// Classes to leave out of the training and evaluate verification and retrieval on: a number
+        /// of classes of the data set (of an alphabet: additional ones), or another folder or list
+        /// of images
+        open_set: String = "N|DIR|FILE" { default: "none", }
+        /// If a class of the open set has the name of a trained class: `refuse` is an error,
+        /// `different` treats the two as different classes
+        open_set_same_names: String = "ACTION" {
+            choices: list(SameNames::NAMES),
+            default: "`refuse`",
+        }
+        /// Pad by 4 pixels, crop at random and mirror at random (CIFAR10+)
+        augment: bool = "BOOL" [num_args = 0..=1, default_missing_value = "true"] {
+            default: "false",
+        }
+        /// Embed each image together with its mirror image, for faces
+        mirrored: bool = "BOOL" [num_args = 0..=1, default_missing_value = "true"] {
+            default: "false",
+        }
+    }
 
-    /// Embed an image together with its mirror image, for faces [default: false]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true"))]
-    pub mirrored: Option<bool>,
+    "Images" {
+        /// Size of images: `HEIGHTxWIDTH`, or one number for both
+        image_size: String = "HxW" { default: "112x112, or the size of the template of `align`", }
+        /// Channels of images
+        channels: String = "CHANNELS" {
+            choices: list(names::CHANNELS),
+            default: "`auto`",
+        }
+        /// How images of another shape are fitted: `crop` scales until the image covers the size and
+        /// crops the centre, `stretch` scales height and width separately, `pad` scales until the
+        /// image fits and adds black
+        fit: String = "METHOD" {
+            choices: list(names::FITS),
+            default: "`crop`",
+        }
+        /// Share of each class to test on, for images without a test part
+        test_share: f64 = "SHARE" { default: "0.2", }
+        /// Which folders are classes: `top` takes the folders directly in the folder, with everything
+        /// below them; `each` takes every folder that contains images
+        class_folders: String = "FOLDERS" {
+            choices: list(names::CLASS_FOLDERS),
+            default: "`auto`",
+        }
+        /// Text file with the names of classes to leave out, one per line, such as people who are
+        /// also in the test
+        exclude: PathBuf = "FILE" { default: "none", }
+        /// What to do with images that cannot be read: `skip` leaves them out and lists them,
+        /// `refuse` is an error
+        broken: String = "ACTION" {
+            choices: list(names::BROKEN),
+            default: "`skip`",
+        }
+        /// Folder in which decoded images are kept for the next start
+        image_cache: PathBuf = "DIR" { default: "none", }
+        /// Align faces to a template; needs `landmarks`
+        align: String = "TEMPLATE" {
+            choices: list(&FaceTemplate::ALL.map(FaceTemplate::name)),
+            default: "no alignment",
+        }
+        /// CSV file with five landmarks per image; needs `align`
+        landmarks: PathBuf = "FILE" { default: "none", }
+    }
 
-    /// Network: mnist-2d, mnist, cifar10, cifar100, lfw, sphereface-20, compact, compact-2d, or a
-    /// .toml file [default: by data set]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME|FILE"))]
-    pub network: Option<NetworkChoice>,
-    /// Length of the feature [default: the network's]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub feature: Option<usize>,
+    "Network" {
+        /// Network: a built-in name or a `.toml` file; in experiment files also a table
+        network: NetworkChoice = "NAME|FILE" {
+            choices: list(&NetworkSpec::names()),
+            default: "by data set",
+        }
+        /// Length of the feature
+        feature: usize = "N" { default: "the network's", }
+    }
 
-    /// Loss: softmax, l-softmax, a-softmax, cos-face, am-softmax, arc-face, combined; with
-    /// +contrastive, +triplet or +center beside it; or contrastive or triplet alone
-    /// [default: l-softmax]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
-    pub loss: Option<String>,
-    /// m: the angular multiplier of l-softmax and a-softmax [default: 4], or the additive
-    /// margin of cos-face, am-softmax and arc-face [default: as published]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "M", visible_alias = "m"))]
-    pub margin: Option<f64>,
-    /// Scale s of the losses that normalise [default: as published]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "S"))]
-    pub scale: Option<f64>,
-    /// The three margins m1 m2 m3 of the combined loss [default: 1 0.3 0.2]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "M", num_args = 3))]
-    pub margins: Option<Vec<f64>>,
+    "Loss" {
+        /// Loss to train with
+        loss: String = "NAME" {
+            choices: texts::losses(),
+            default: list(&[Settings::DEFAULT_LOSS]),
+        }
+        /// Margin m: the angular multiplier of `l-softmax` and `a-softmax`, a whole number from 1 to
+        /// 16, or the additive margin of `cos-face`, `am-softmax` and `arc-face`
+        margin: f64 = "M" [visible_alias = "m"] {
+            default: texts::loss_defaults(|loss| loss.margin),
+        }
+        /// Scale s of the losses that normalise features
+        scale: f64 = "S" { default: texts::loss_defaults(|loss| loss.scale), }
+        /// The three margins m1, m2 and m3 of the combined loss
+        margins: Vec<f64> = "M" [num_args = 3] { default: texts::combined_margins(), }
+        /// Weight of the loss on pairs or triplets, or of center loss; above 0, at most 1e6
+        pair_weight: f64 = "W" { default: texts::metric_defaults(|loss| Some(loss.default_weight())), }
+        /// Margin of the contrastive or triplet loss
+        pair_margin: f64 = "M" { default: texts::metric_defaults(|loss| loss.margin()), }
+        /// Pairs or triplets of a batch to use
+        pair_selection: String = "SELECTION" {
+            choices: texts::selections(),
+            default: texts::metric_defaults(|loss| loss.selection()),
+        }
+        /// Draw batches with this number of images of each of a few classes; 0 draws images
+        /// regardless of their class
+        images_per_class: usize = "K" { default: "4 for losses on pairs or triplets, otherwise 0", }
+    }
 
-    /// Weight of the loss on pairs or triplets, or of center loss [default: 1; center: 0.008]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "W"))]
-    pub pair_weight: Option<f64>,
-    /// Margin of the contrastive (1) or triplet loss (0.2)
-    #[cfg_attr(feature = "clap", arg(long, value_name = "M"))]
-    pub pair_margin: Option<f64>,
-    /// Which pairs or triplets of a batch count: all, random, hard; of triplets also semi-hard,
-    /// batch-hard [default: all pairs; semi-hard triplets]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "WHICH"))]
-    pub pair_selection: Option<String>,
-    /// Batches of so many images of each of a few classes; 0: images as they come
-    /// [default: 4 for losses on pairs or triplets, else 0]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "K"))]
-    pub images_per_class: Option<usize>,
+    "Annealing" {
+        /// Schedule of λ, for `l-softmax` and `a-softmax`
+        annealing: String = "NAME" {
+            choices: list(Lambda::NAMES),
+            default: list(&[Settings::DEFAULT_ANNEALING]),
+        }
+        /// λ at the start, or throughout
+        lambda: f64 = "L" { default: texts::lambda_defaults(|lambda| lambda.lambda), }
+        /// Smallest λ of `power-law` and `geometric`
+        lambda_min: f64 = "L" { default: texts::lambda_defaults(|lambda| lambda.lambda_min), }
+        /// gamma of the power law
+        gamma: f64 = "G" { default: texts::lambda_defaults_of_paper(|lambda| lambda.gamma), }
+        /// Exponent of the power law
+        power: f64 = "P" { default: texts::lambda_defaults(|lambda| lambda.power), }
+        /// Factor per step of `geometric`
+        factor: f64 = "F" { default: texts::lambda_defaults_of_paper(|lambda| lambda.factor), }
+        /// Stages of a growing m, as `STEP:M,STEP:M`; in experiment files tables such as
+        /// `{ step = 500, m = 2 }`
+        stages: Vec<MarginStage> = "STEP:M" [value_delimiter = ',', value_parser = parse_stage] {
+            default: "none",
+        }
+        /// Share of the margin by how well the classes are separated; only in experiment files
+        gate: Gate = skip { default: "the gate of `auto`, for `auto`", }
+    }
 
-    /// How λ falls: auto, none, constant, power-law, geometric [default: auto]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
-    pub annealing: Option<String>,
-    /// λ at the start (power-law: 1000, geometric: 100), or throughout (constant: 5)
-    #[cfg_attr(feature = "clap", arg(long, value_name = "L"))]
-    pub lambda: Option<f64>,
-    /// The smallest λ of power-law and geometric [default: 0]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "L"))]
-    pub lambda_min: Option<f64>,
-    /// gamma of the power law [default: 2.5e-5, for 18000 iterations]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "G"))]
-    pub gamma: Option<f64>,
-    /// Exponent of the power law [default: 35]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "P"))]
-    pub power: Option<f64>,
-    /// Factor a step of geometric annealing [default: 0.9995, for 18000 iterations]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "F"))]
-    pub factor: Option<f64>,
-    /// A growing m, as STEP:M,STEP:M
-    #[cfg_attr(feature = "clap", arg(long, value_name = "STEP:M", value_delimiter = ',', value_parser = parse_stage))]
-    pub stages: Option<Vec<MarginStage>>,
-    /// What λ waits for.
-    #[cfg_attr(feature = "clap", arg(skip))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gate: Option<Gate>,
+    "Training" {
+        /// Number of steps; milestones and annealing stretch with it
+        iterations: u64 = "N" { default: "18000; 2000 for images; 600 for generated data", }
+        /// Images per step, from 2 to 65536
+        batch: usize = "N" { default: "256; 128 for images and generated data", }
+        /// Learning rate at the start, from 0 to 1000
+        learning_rate: f64 = "RATE" { default: "0.1", }
+        /// Steps at which the learning rate falls to a tenth
+        milestones: Vec<u64> = "STEP" [value_delimiter = ','] {
+            default: "at 2/3 and 5/6 of the iterations",
+        }
+        /// Momentum of SGD, from 0 to 0.9999
+        momentum: f64 = "M" { default: "0.9", }
+        /// Weight decay, from 0 to 1; normalisation layers and slopes are exempt
+        weight_decay: f64 = "W" { default: "0.0005", }
+        /// Seed of the initial weights, the order of images and the augmentation
+        seed: u64 = "N" { default: "0", }
+        /// Number of evaluations on the test set during the training, for the curves
+        evaluations: u64 = "N" { default: "10", }
+        /// Precision of the convolutions; `bf16` and `f16` need a graphics processor that supports
+        /// them
+        precision: String = "NAME" {
+            choices: list(&Precision::ALL.map(Precision::name)),
+            default: "`f32`",
+        }
+    }
 
-    /// Steps of the training; stretches milestones and annealing in proportion
-    /// [default: 18000; 2000 on images, 600 on generated data]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub iterations: Option<u64>,
-    /// Images a step [default: 256; 128 on images and generated data]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub batch: Option<usize>,
-    /// Learning rate at the start [default: 0.1]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "RATE"))]
-    pub learning_rate: Option<f64>,
-    /// Steps at which the learning rate falls to a tenth [default: at 2/3 and 5/6]
-    #[cfg_attr(
-        feature = "clap",
-        arg(long, value_name = "STEP", value_delimiter = ',')
-    )]
-    pub milestones: Option<Vec<u64>>,
-    /// Momentum of SGD [default: 0.9]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "M"))]
-    pub momentum: Option<f64>,
-    /// Weight decay, on weights only [default: 0.0005]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "W"))]
-    pub weight_decay: Option<f64>,
-    /// Seed of weights, order and augmentation [default: 0]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub seed: Option<u64>,
-    /// Test on the test set so many times on the way, for the curves [default: 10]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub evaluations: Option<u64>,
-    /// Hold back so many training images, and keep the model that is best on them [default: 0]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub held_out: Option<usize>,
-    /// Save a checkpoint every so many steps [default: a twentieth of the iterations]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "STEPS"))]
-    pub checkpoint_every: Option<u64>,
-    /// What convolutions are trained in: f32, and on graphics processors that have it bf16 or f16
-    /// [default: f32]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
-    pub precision: Option<String>,
-    /// When a training dies: stop, or raise-lambda (go back to the last good checkpoint and go on
-    /// with a larger λ) [default: stop]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "WHAT"))]
-    pub on_divergence: Option<String>,
-    /// Raise λ at most so many times [default: 3]
-    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
-    pub recoveries: Option<u32>,
-    /// The figures others have published for this row.
-    #[cfg_attr(feature = "clap", arg(skip))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub published: Option<Published>,
+    "Robustness" {
+        /// Steps between checkpoints
+        checkpoint_every: u64 = "STEPS" { default: "a twentieth of the iterations", }
+        /// Response to a training that diverges: `stop`, or `raise-lambda` to return to the last good
+        /// checkpoint and continue with a larger λ
+        on_divergence: String = "ACTION" {
+            choices: list(OnDivergence::NAMES),
+            default: "`stop`",
+        }
+        /// Maximum number of times that `raise-lambda` raises λ
+        recoveries: u32 = "N" { default: "3", }
+    }
+
+    "Published results" {
+        /// Figures that others published for this row; only in experiment files
+        published: Published = skip { default: "none", }
+    }
 }
 
-/// What others found with the settings of a row, in per cent of the test images.
+/// Test errors that others published for the settings of a row, in per cent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Published {
@@ -204,7 +228,7 @@ pub struct Published {
     pub article: Option<f64>,
     /// In the paper itself.
     pub paper: Option<f64>,
-    /// After so many steps.
+    /// Number of steps of the published training.
     pub iterations: Option<u64>,
 }
 
@@ -242,99 +266,24 @@ pub fn parse_stage(text: &str) -> Result<MarginStage, String> {
 }
 
 impl Settings {
-    /// The keys that a file may have.
-    pub const KEYS: &[&str] = &[
-        "data",
-        "data-dir",
-        "data-seed",
-        "train-samples",
-        "test-samples",
-        "test-share",
-        "open-set",
-        "open-set-same-names",
-        "exclude",
-        "class-folders",
-        "image-size",
-        "channels",
-        "fit",
-        "broken",
-        "image-cache",
-        "align",
-        "landmarks",
-        "augment",
-        "mirrored",
-        "network",
-        "feature",
-        "loss",
-        "margin",
-        "scale",
-        "margins",
-        "pair-weight",
-        "pair-margin",
-        "pair-selection",
-        "images-per-class",
-        "annealing",
-        "lambda",
-        "lambda-min",
-        "gamma",
-        "power",
-        "factor",
-        "stages",
-        "gate",
-        "iterations",
-        "batch",
-        "learning-rate",
-        "milestones",
-        "momentum",
-        "weight-decay",
-        "seed",
-        "evaluations",
-        "held-out",
-        "checkpoint-every",
-        "precision",
-        "on-divergence",
-        "recoveries",
-        "published",
-    ];
+    /// The loss of a training that names none.
+    pub const DEFAULT_LOSS: &str = "l-softmax";
+    /// The schedule of a training that names none.
+    pub const DEFAULT_ANNEALING: &str = "auto";
 
-    /// Checks that every number is one: TOML and the command line know `nan` and `inf`.
-    ///
-    /// # Errors
-    /// The first setting that is no finite number.
-    pub fn check_numbers(&self) -> Result<(), RecordError> {
-        let one = |name, number: Option<f64>| number.map(|number| (name, number));
-        let published = self.published.as_ref();
-        let numbers = [
-            one("test-share", self.test_share),
-            one("margin", self.margin),
-            one("scale", self.scale),
-            one("pair-weight", self.pair_weight),
-            one("pair-margin", self.pair_margin),
-            one("lambda", self.lambda),
-            one("lambda-min", self.lambda_min),
-            one("gamma", self.gamma),
-            one("power", self.power),
-            one("factor", self.factor),
-            one("learning-rate", self.learning_rate),
-            one("momentum", self.momentum),
-            one("weight-decay", self.weight_decay),
-            one("article", published.and_then(|it| it.article)),
-            one("paper", published.and_then(|it| it.paper)),
-        ];
-        let margins = self.margins.iter().flatten();
-        let margins = margins.map(|&margin| ("margins", margin));
-        let mut all = numbers.into_iter().flatten().chain(margins);
-        match all.find(|(_, number)| !number.is_finite()) {
-            None => Ok(()),
-            Some((name, found)) => Err(RecordError::setting(name, "a finite number", found)),
+    /// The name of the margin loss and that of the metric loss, in `softmax+contrastive`; a name
+    /// without a `+` comes first.
+    pub(crate) fn loss_names(&self) -> (&str, Option<&str>) {
+        let name = self.loss.as_deref().unwrap_or(Self::DEFAULT_LOSS);
+        match name.split_once('+') {
+            Some((loss, metric)) => (loss.trim(), Some(metric.trim())),
+            None => (name, None),
         }
     }
 
     /// Whether the loss has λ and stages of m.
     pub fn has_annealed_loss(&self) -> bool {
-        let name = self.loss.as_deref().unwrap_or("l-softmax");
-        let head = name.split_once('+').map_or(name, |(head, _)| head.trim());
-        matches!(head, "l-softmax" | "a-softmax")
+        Loss::named(self.loss_names().0).is_some_and(|loss| loss.has_multiplier())
     }
 
     /// These settings without λ and stages of m where the loss has none. Older runs recorded a
@@ -342,33 +291,9 @@ impl Settings {
     #[must_use]
     pub fn without_idle_annealing(self) -> Self {
         if self.has_annealed_loss() {
-            return self;
+            self
+        } else {
+            self.without_group("Annealing")
         }
-        Self {
-            annealing: None,
-            lambda: None,
-            lambda_min: None,
-            gamma: None,
-            power: None,
-            factor: None,
-            stages: None,
-            gate: None,
-            ..self
-        }
-    }
-
-    /// These settings, with `other` where these are silent.
-    #[must_use]
-    pub fn or(self, other: Self) -> Self {
-        macro_rules! each {
-            ($($field:ident)*) => { Self { $($field: self.$field.or(other.$field)),* } };
-        }
-        each!(
-            data data_dir data_seed train_samples test_samples test_share open_set open_set_same_names exclude class_folders image_size channels fit broken
-            image_cache align landmarks augment mirrored network feature loss
-            margin scale margins pair_weight pair_margin pair_selection images_per_class annealing lambda lambda_min gamma power factor stages gate
-            iterations batch learning_rate milestones momentum weight_decay seed evaluations
-            held_out checkpoint_every precision on_divergence recoveries published
-        )
     }
 }
