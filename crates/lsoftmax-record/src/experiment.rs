@@ -122,6 +122,10 @@ impl Experiment {
     /// # Errors
     /// The first setting that is out of range.
     // Over 60 lines for the list of fields, one line each.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers have no further use for them"
+    )]
     pub fn resolve(flags: Settings, file: Settings) -> Result<Self, RecordError> {
         flags.check_numbers()?;
         file.check_numbers()?;

@@ -61,8 +61,9 @@ fn parameters(settings: &Settings) -> LambdaParameters {
 
 /// The schedules, each with all of its parameters.
 fn schedules() -> impl Iterator<Item = Lambda> {
-    let schedule = |name: &&str| Lambda::from_parameters(name, &LambdaParameters::default(), 1);
-    Lambda::NAMES.iter().flat_map(move |name| schedule(name))
+    let schedule =
+        |name: &'static &str| Lambda::from_parameters(name, &LambdaParameters::default(), 1);
+    Lambda::NAMES.iter().flat_map(schedule)
 }
 
 /// Checks that nothing is given for λ and m that this loss or the schedule of this name ignores.

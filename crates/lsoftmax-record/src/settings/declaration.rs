@@ -1,8 +1,8 @@
 //! The declaration of settings: one macro makes the fields, the flags, the keys and the reference.
 
 use crate::error::RecordError;
-use crate::settings::{NetworkChoice, Published};
 use lsoftmax_spec::{Gate, MarginStage};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A setting: a key of experiment files, and a flag unless it is for files only.
@@ -30,10 +30,10 @@ impl Declaration {
     pub fn flag_help(&self) -> String {
         let mut text = self.help.to_owned();
         if let Some(choices) = &self.choices {
-            text += &format!(" [possible values: {choices}]");
+            _ = write!(text, " [possible values: {choices}]");
         }
         if let Some(default) = &self.default {
-            text += &format!(" [default: {default}]");
+            _ = write!(text, " [default: {default}]");
         }
         text.replace('`', "")
     }
@@ -128,24 +128,8 @@ impl Value for Vec<MarginStage> {
     const KIND: &'static str = "array of tables";
 }
 
-impl Value for NetworkChoice {
-    const KIND: &'static str = "string or table";
-}
-
 impl Value for Gate {
     const KIND: &'static str = "table";
-}
-
-impl Value for Published {
-    const KIND: &'static str = "table";
-
-    fn not_finite(&self) -> Option<(Option<&'static str>, f64)> {
-        [("article", self.article), ("paper", self.paper)]
-            .into_iter()
-            .filter_map(|(name, number)| Some((name, number?)))
-            .find(|(_, number)| !number.is_finite())
-            .map(|(name, number)| (Some(name), number))
-    }
 }
 
 /// Checks that the numbers of a setting are finite.

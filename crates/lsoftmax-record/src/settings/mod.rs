@@ -11,6 +11,7 @@ use crate::names;
 use declaration::settings;
 use lsoftmax_data::faces::FaceTemplate;
 use lsoftmax_data::{DataSource, SameNames};
+use lsoftmax_spec::metric::MetricLoss;
 use lsoftmax_spec::{Gate, Lambda, Loss, MarginStage, NetworkSpec, Precision};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -138,11 +139,11 @@ settings! {
         /// Weight of the loss on pairs or triplets, or of center loss; above 0, at most 1e6
         pair_weight: f64 = "W" { default: texts::metric_defaults(|loss| Some(loss.default_weight())), }
         /// Margin of the contrastive or triplet loss
-        pair_margin: f64 = "M" { default: texts::metric_defaults(|loss| loss.margin()), }
+        pair_margin: f64 = "M" { default: texts::metric_defaults(MetricLoss::margin), }
         /// Pairs or triplets of a batch to use
         pair_selection: String = "SELECTION" {
             choices: texts::selections(),
-            default: texts::metric_defaults(|loss| loss.selection()),
+            default: texts::metric_defaults(MetricLoss::selection),
         }
         /// Draw batches with this number of images of each of a few classes; 0 draws images
         /// regardless of their class
@@ -240,6 +241,22 @@ pub enum NetworkChoice {
     Name(String),
     /// The row itself.
     Row(NetworkSpec),
+}
+
+impl declaration::Value for NetworkChoice {
+    const KIND: &'static str = "string or table";
+}
+
+impl declaration::Value for Published {
+    const KIND: &'static str = "table";
+
+    fn not_finite(&self) -> Option<(Option<&'static str>, f64)> {
+        [("article", self.article), ("paper", self.paper)]
+            .into_iter()
+            .filter_map(|(name, number)| Some((name, number?)))
+            .find(|(_, number)| !number.is_finite())
+            .map(|(name, number)| (Some(name), number))
+    }
 }
 
 impl std::str::FromStr for NetworkChoice {
