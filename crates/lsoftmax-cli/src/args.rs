@@ -382,9 +382,14 @@ pub(crate) enum Plot {
     },
     /// λ over the steps
     Annealing {
-        /// Schedules
+        /// Schedules of λ
         #[arg(
             long,
+            value_name = "NAME",
+            help = format!(
+                "Schedules of λ [possible values: {}]",
+                lsoftmax_spec::Lambda::NAMES.join(", ")
+            ),
             value_delimiter = ',',
             default_value = "auto,power-law,geometric"
         )]
@@ -416,8 +421,13 @@ pub(crate) struct Loss {
     /// Labels, [batch], integers
     #[arg(long, value_name = "y.npy")]
     pub(crate) labels: PathBuf,
-    /// Loss: softmax, l-softmax, a-softmax, cos-face, am-softmax, arc-face, combined
-    #[arg(long, value_name = "NAME", default_value = "l-softmax")]
+    /// Loss
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = Settings::DEFAULT_LOSS,
+        help = format!("Loss [possible values: {}]", lsoftmax_spec::Loss::NAMES.join(", "))
+    )]
     pub(crate) loss: String,
     /// m [default: 4, or as published]
     #[arg(long, visible_alias = "m", value_name = "M", value_parser = finite)]

@@ -1,4 +1,6 @@
 use lsoftmax_data::DataError;
+use lsoftmax_spec::metric::MetricError;
+use lsoftmax_spec::names::UnknownName;
 use lsoftmax_spec::{AnnealingError, MarginError, SpecError};
 use std::path::PathBuf;
 
@@ -34,6 +36,12 @@ pub enum RecordError {
         /// Its value.
         found: String,
     },
+    /// An unknown name.
+    #[error(transparent)]
+    Name(#[from] UnknownName),
+    /// A metric loss that is not valid.
+    #[error(transparent)]
+    Metric(#[from] MetricError),
     /// A network that is not valid.
     #[error(transparent)]
     Network(#[from] SpecError),
@@ -63,13 +71,7 @@ impl RecordError {
     }
 
     /// A name that is not one of those known.
-    pub fn unknown_name(name: &'static str, known: &[&str], found: &str) -> Self {
-        let hint = lsoftmax_spec::names::nearest(found, known)
-            .map_or_else(String::new, |n| format!(" (did you mean {n}?)"));
-        Self::setting(
-            name,
-            format!("one of {}", known.join(", ")),
-            format!("{found:?}{hint}"),
-        )
+    pub fn unknown_name(setting: &'static str, known: &[&'static str], found: &str) -> Self {
+        UnknownName::new(setting, known, found).into()
     }
 }

@@ -1,26 +1,25 @@
 //! How an experiment reads folders of images.
 
 use crate::error::RecordError;
-use crate::model_info::ImageRules;
+use crate::names;
 use crate::settings::Settings;
 use lsoftmax_data::faces::FaceTemplate;
 use lsoftmax_data::images::{Broken, Channels, ClassFolders, Fit};
-use serde::Deserialize;
-use serde::de::value::{BorrowedStrDeserializer, Error as NoName};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// How images come to one size: the settings of the data set `images`.
+/// How images of files are read: the settings of the data set `images`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageChoice {
     /// Rows and columns.
     pub size: [usize; 2],
     /// Grey or colour.
     pub channels: Channels,
-    /// What becomes of another shape, and of faces.
+    /// How images get this size.
     pub rules: ImageRules,
-    /// What becomes of images that cannot be read.
+    /// The treatment of images that cannot be read.
     pub broken: Broken,
-    /// A folder for what was decoded.
+    /// A folder for decoded images.
     pub cache: Option<PathBuf>,
     /// The landmarks of faces.
     pub landmarks: Option<PathBuf>,
@@ -35,14 +34,15 @@ pub struct ImageChoice {
 const DEFAULT_SIZE: [usize; 2] = [112, 112];
 const DEFAULT_SHARE: f64 = 0.2;
 
-/// One of the names of an enum, or an error that knows them all.
-pub(crate) fn named<'a, T: Deserialize<'a>>(
-    setting: &'static str,
-    text: &'a str,
-    known: &'static [&'static str],
-) -> Result<T, RecordError> {
-    T::deserialize(BorrowedStrDeserializer::<NoName>::new(text))
-        .map_err(|_| RecordError::unknown_name(setting, known, text))
+/// How an image of a file gets the size that a model takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ImageRules {
+    /// How an image of another shape is fitted.
+    pub fit: Fit,
+    /// The face template that images are aligned to by their landmarks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub align: Option<FaceTemplate>,
 }
 
 impl ImageChoice {
@@ -62,34 +62,17 @@ impl ImageChoice {
             (None, Some(template)) => template.size(),
             (None, None) => DEFAULT_SIZE,
         };
-        let channels = settings
-            .channels
-            .as_deref()
-            .map_or(Ok(Channels::default()), |text| {
-                named("channels", text, &["grey", "colour", "auto"])
-            })?;
-        let fit = settings.fit.as_deref().map_or(Ok(Fit::default()), |text| {
-            named("fit", text, &["crop", "stretch", "pad"])
-        })?;
-        let broken = settings
-            .broken
-            .as_deref()
-            .map_or(Ok(Broken::default()), |text| {
-                named("broken", text, &["skip", "refuse"])
-            })?;
+        let fit = names::parse("fit", settings.fit.as_deref(), names::FITS)?;
         let class_folders = settings.class_folders.as_deref();
-        let class_folders = class_folders.map_or(Ok(ClassFolders::default()), |text| {
-            named("class-folders", text, &["auto", "top", "each"])
-        })?;
         Ok(Self {
             size,
-            channels,
+            channels: names::parse("channels", settings.channels.as_deref(), names::CHANNELS)?,
             rules: ImageRules { fit, align },
-            broken,
+            broken: names::parse("broken", settings.broken.as_deref(), names::BROKEN)?,
             cache: settings.image_cache.clone(),
             landmarks: settings.landmarks.clone(),
             exclude: settings.exclude.clone(),
-            class_folders,
+            class_folders: names::parse("class-folders", class_folders, names::CLASS_FOLDERS)?,
             test_share: settings.test_share.unwrap_or(DEFAULT_SHARE),
         })
     }
@@ -98,18 +81,14 @@ impl ImageChoice {
     pub(crate) fn write(&self, settings: &mut Settings) {
         let [height, width] = self.size;
         settings.image_size = Some(format!("{height}x{width}"));
-        let name = |value: Result<toml::Value, _>| {
-            let value: Option<toml::Value> = value.ok();
-            value.and_then(|value: toml::Value| value.as_str().map(str::to_owned))
-        };
-        settings.channels = name(toml::Value::try_from(self.channels));
-        settings.fit = name(toml::Value::try_from(self.rules.fit));
-        settings.broken = name(toml::Value::try_from(self.broken));
+        settings.channels = names::name(self.channels);
+        settings.fit = names::name(self.rules.fit);
+        settings.broken = names::name(self.broken);
         settings.image_cache.clone_from(&self.cache);
         settings.align = self.rules.align.map(|template| template.to_string());
         settings.landmarks.clone_from(&self.landmarks);
         settings.exclude.clone_from(&self.exclude);
-        settings.class_folders = name(toml::Value::try_from(self.class_folders));
+        settings.class_folders = names::name(self.class_folders);
         settings.test_share = Some(self.test_share);
     }
 }

@@ -1,7 +1,6 @@
 //! Experiments and results of margin-loss trainings as plain data.
 //!
-//! - [`Settings`] are what a user writes: the keys of an experiment file, which are also the flags of
-//!   the command. [`Experiment::resolve`] decides every part that was left out.
+//! - [`Settings`] are the keys of an experiment file, which are also the flags of the command. [`Experiment::resolve`] decides every part that was left out.
 //! - [`Progress`] is a point of the training curve, and [`Outcome`] has all figures of a finished
 //!   training: [`Evaluation`] on the test set, [`OpenSetEvaluation`] on classes never trained on.
 //! - [`ModelInfo`] is the metadata of a model file.
@@ -21,27 +20,30 @@ mod divergence;
 mod error;
 mod evaluation;
 mod experiment;
+mod file;
 mod image_choice;
 mod model_info;
+mod names;
 pub mod number;
 mod objective;
 mod open_set;
 mod outcome;
 mod progress;
+mod schedule;
 mod settings;
 
-pub use divergence::Divergence;
+pub use divergence::{Divergence, OnDivergence};
 pub use error::RecordError;
 pub use evaluation::Evaluation;
-pub use experiment::{
-    Experiment, LOSSES, OnDivergence, SCHEDULES, loss_of, parse_settings, read_settings,
-};
-pub use image_choice::ImageChoice;
-pub use model_info::{ImageRules, MODEL_VERSION, ModelInfo};
-pub use objective::{METRIC_LOSSES, MetricLoss, MetricTerm};
+pub use experiment::Experiment;
+pub use file::{parse_settings, read_settings};
+pub use image_choice::{ImageChoice, ImageRules};
+pub use lsoftmax_spec::metric::MetricLoss;
+pub use model_info::{MODEL_VERSION, ModelInfo};
+pub use objective::MetricTerm;
 pub use open_set::{
     Decision, FARS, IdentificationRates, Mistake, Neighbourhood, OpenSetEvaluation, Verification,
 };
 pub use outcome::{Best, DataSummary, Outcome};
 pub use progress::{Frame, Progress};
-pub use settings::{NetworkChoice, Published, Settings, parse_stage};
+pub use settings::{Declaration, NetworkChoice, Published, Settings, parse_stage};

@@ -1,10 +1,9 @@
 //! All of a trained model that is not a tensor.
 
+use crate::image_choice::ImageRules;
 use crate::objective::{self, MetricTerm};
 use crate::open_set::Decision;
 use lsoftmax_data::Preprocessing;
-use lsoftmax_data::faces::FaceTemplate;
-use lsoftmax_data::images::Fit;
 use lsoftmax_spec::{Annealing, Loss, NetworkSpec};
 use serde::{Deserialize, Serialize};
 
@@ -44,17 +43,6 @@ pub struct ModelInfo {
     pub step: u64,
     /// λ of the last step.
     pub lambda: f64,
-}
-
-/// How an image from a file comes to the size of the model's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ImageRules {
-    /// What becomes of another shape.
-    pub fit: Fit,
-    /// The face template that images are aligned to by their landmarks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub align: Option<FaceTemplate>,
 }
 
 impl ModelInfo {

@@ -235,6 +235,7 @@ impl std::fmt::Display for Bytes {
 
 /// Why a row is no network.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SpecError {
     /// The name stands for none.
     #[error("there is no network {0:?}; the built-in ones are {names}; a path ending in .toml reads one from a file", names = NetworkSpec::names().join(", "))]

@@ -5,12 +5,12 @@ use crate::output;
 use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs, own};
 use anyhow::{Context as _, bail};
-use lsoftmax::Margin;
-use lsoftmax::margin::blend;
+use lsoftmax::margin::{LossParameters, blend};
+use lsoftmax::{Loss, Margin};
 use lsoftmax_data::Staged;
 use lsoftmax_data::npy::{self, Array, Values};
 use lsoftmax_kernels::head::{Batch, HeadError, Real, cross_entropy_with_gradient};
-use lsoftmax_record::loss_of;
+use lsoftmax_record::RecordError;
 use std::path::Path;
 
 /// The files of the logits, of the gradients by features and by class weights, and of the loss.
@@ -22,7 +22,12 @@ const FILES: [&str; 4] = [
 ];
 
 pub(super) fn run(args: &args::Loss, output_options: OutputOptions) -> anyhow::Result<()> {
-    let loss = loss_of(&args.loss, args.margin, args.scale, args.margins.as_deref())?;
+    let parameters = LossParameters {
+        margin: args.margin,
+        scale: args.scale,
+        margins: args.margins.clone(),
+    };
+    let loss = Loss::from_parameters(&args.loss, &parameters).map_err(RecordError::from)?;
     let margin = loss.margin().map_err(lsoftmax::Error::from)?;
     check_lambda(args.lambda)?;
     if args.lambda != 0.0 && !loss.has_multiplier() {

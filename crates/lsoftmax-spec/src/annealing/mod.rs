@@ -5,10 +5,11 @@ mod lambda;
 mod step;
 
 pub use gate::{Gate, RunningSignal, Signal};
-pub use lambda::{Lambda, auto_lambda};
+pub use lambda::{Lambda, LambdaParameters, PAPER_ITERATIONS, auto_lambda};
 pub use step::StepLambda;
 
 use crate::margin::{Loss, MarginError, Psi};
+use crate::names::UnknownName;
 use serde::{Deserialize, Serialize};
 
 /// From `step` on, train with multiplier `m`.
@@ -62,8 +63,9 @@ pub struct Annealing {
     pub floor: Option<Floor>,
 }
 
-/// Why a schedule is refused.
+/// A schedule that does not exist, or one with a number outside its range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AnnealingError {
     /// A number outside its range.
     #[error("annealing: {name} must be {expected}, found {found}")]
@@ -78,6 +80,9 @@ pub enum AnnealingError {
     /// Stages not in rising order.
     #[error("annealing: stages must rise in step, but step {0} does not come after the one before")]
     Order(u64),
+    /// An unknown name.
+    #[error(transparent)]
+    Name(#[from] UnknownName),
     /// A stage's m is out of range.
     #[error(transparent)]
     Margin(#[from] MarginError),
@@ -162,26 +167,7 @@ impl Annealing {
     #[must_use]
     pub fn stretched(&self, from: u64, to: u64) -> Self {
         let ratio = to as f64 / from.max(1) as f64;
-        let lambda = match self.lambda {
-            Lambda::PowerLaw {
-                base,
-                gamma,
-                power,
-                min,
-            } => Lambda::PowerLaw {
-                base,
-                gamma: gamma / ratio,
-                power,
-                min,
-            },
-            Lambda::Geometric { base, factor, min } => Lambda::Geometric {
-                base,
-                factor: factor.powf(1.0 / ratio),
-                min,
-            },
-            Lambda::Auto { .. } => Lambda::Auto { iterations: to },
-            same => same,
-        };
+        let lambda = self.lambda.stretched(ratio, to);
         let mut stages: Vec<MarginStage> = Vec::with_capacity(self.stages.len());
         for stage in &self.stages {
             let step = (stage.step as f64 * ratio).round() as u64;

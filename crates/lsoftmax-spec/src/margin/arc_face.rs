@@ -1,5 +1,6 @@
 use super::{
-    Beyond, Curve, Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale,
+    Continuation, Curve, Margin, MarginError, Normalisation, Target, TargetLogit, check,
+    check_scale,
 };
 use std::f64::consts::PI;
 
@@ -21,7 +22,7 @@ pub struct ArcFace {
     /// cos(π - m): at a smaller cosine, θ + m is beyond π.
     threshold: f64,
     /// m sin m.
-    beyond: f64,
+    drop: f64,
 }
 
 impl ArcFace {
@@ -42,7 +43,7 @@ impl ArcFace {
             sin,
             cos,
             threshold: -cos,
-            beyond: margin * sin,
+            drop: margin * sin,
         })
     }
 }
@@ -58,7 +59,7 @@ impl Margin for ArcFace {
     fn target_logit(&self, target: Target) -> TargetLogit {
         let c = target.cosine;
         let (value, slope) = if c < self.threshold {
-            (c - self.beyond, 1.0)
+            (c - self.drop, 1.0)
         } else {
             // Of a NaN, `max` makes 0, but the other term keeps it.
             let sine = ((1.0 - c) * (1.0 + c)).max(0.0).sqrt();
@@ -75,10 +76,10 @@ impl Margin for ArcFace {
     }
 
     fn curve(&self) -> Option<Curve> {
-        Some(Curve::Turned {
+        Some(Curve::AngularMargin {
             angle: self.angle,
             shift: 0.0,
-            beyond: Beyond::Cosine { drop: self.beyond },
+            continuation: Continuation::Cosine { drop: self.drop },
         })
     }
 }

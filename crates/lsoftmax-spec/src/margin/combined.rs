@@ -1,6 +1,7 @@
 use super::arc_face::inverse_sine;
 use super::{
-    Beyond, Curve, Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale,
+    Continuation, Curve, Margin, MarginError, Normalisation, Target, TargetLogit, check,
+    check_scale,
 };
 use std::f64::consts::PI;
 
@@ -66,10 +67,10 @@ impl Margin for Combined {
     }
 
     fn curve(&self) -> Option<Curve> {
-        (self.multiplier == 1.0).then_some(Curve::Turned {
+        (self.multiplier == 1.0).then_some(Curve::AngularMargin {
             angle: self.angle,
             shift: self.cosine,
-            beyond: Beyond::Fold,
+            continuation: Continuation::Fold,
         })
     }
 }

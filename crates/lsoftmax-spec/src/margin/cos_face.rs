@@ -1,5 +1,6 @@
 use super::{
-    Beyond, Curve, Margin, MarginError, Normalisation, Target, TargetLogit, check, check_scale,
+    Continuation, Curve, Margin, MarginError, Normalisation, Target, TargetLogit, check,
+    check_scale,
 };
 
 /// Additive cosine margin: `CosFace` (Wang et al., arXiv 1801.09414), also AM-Softmax
@@ -45,10 +46,10 @@ impl Margin for CosFace {
     }
 
     fn curve(&self) -> Option<Curve> {
-        Some(Curve::Turned {
+        Some(Curve::AngularMargin {
             angle: 0.0,
             shift: self.margin,
-            beyond: Beyond::Fold,
+            continuation: Continuation::Fold,
         })
     }
 }

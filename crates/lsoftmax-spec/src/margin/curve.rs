@@ -12,24 +12,24 @@ pub enum Curve {
         m: u32,
     },
     /// g = cos(θ + angle) - shift while θ + angle <= π.
-    Turned {
+    AngularMargin {
         /// In radians, from 0 to π/2.
         angle: f64,
-        /// What is taken away.
+        /// Subtracted from the cosine.
         shift: f64,
-        /// How it goes on.
-        beyond: Beyond,
+        /// g where θ + angle is above π.
+        continuation: Continuation,
     },
 }
 
-/// How [`Curve::Turned`] goes on where θ + angle is beyond π.
+/// g of [`Curve::AngularMargin`] where θ + angle is above π.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Beyond {
-    /// As cos θ - drop - shift.
+pub enum Continuation {
+    /// g = cos θ - drop - shift.
     Cosine {
-        /// What is taken away besides.
+        /// Subtracted in addition to the shift.
         drop: f64,
     },
-    /// As -cos(θ + angle) - 2 - shift, the way ψ does.
+    /// g = -cos(θ + angle) - 2 - shift, as ψ continues.
     Fold,
 }

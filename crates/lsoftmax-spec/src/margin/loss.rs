@@ -1,8 +1,23 @@
-use super::{ASoftmax, ArcFace, Combined, CosFace, LSoftmax, Margin, MarginError, Softmax};
+//! The list of losses. Names, default parameters, parsing and display of a [`Loss`] are here and
+//! nowhere else.
+
+use super::{
+    ASoftmax, ArcFace, Combined, CosFace, LSoftmax, MAX_MULTIPLIER, Margin, MarginError, Softmax,
+};
+use crate::names::UnknownName;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::mem::discriminant;
 
 /// A loss by its name and numbers, as it stands in files and on the command line.
+///
+/// ```
+/// use lsoftmax_spec::margin::{Loss, LossParameters};
+///
+/// let parameters = LossParameters { margin: Some(3.0), ..LossParameters::default() };
+/// assert_eq!(Loss::from_parameters("l-softmax", &parameters)?, Loss::LSoftmax { m: 3 });
+/// # Ok::<(), lsoftmax_spec::MarginError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "loss", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Loss {
@@ -46,7 +61,68 @@ pub enum Loss {
     },
 }
 
+/// The parameters of a loss as files and flags spell them. A parameter that is left out has its
+/// published value.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LossParameters {
+    /// The multiplier of L-Softmax and A-Softmax, or the margin of `CosFace` and `ArcFace`.
+    pub margin: Option<f64>,
+    /// The scale s of the losses that normalise features.
+    pub scale: Option<f64>,
+    /// m1, m2 and m3 of the combined margin.
+    pub margins: Option<Vec<f64>>,
+}
+
+impl LossParameters {
+    /// The multiplier, or `default`.
+    fn multiplier(&self, loss: Loss, default: u32) -> Result<u32, MarginError> {
+        let Some(found) = self.margin else {
+            return Ok(default);
+        };
+        if found.fract() == 0.0 && (1.0..=f64::from(MAX_MULTIPLIER)).contains(&found) {
+            Ok(found as u32)
+        } else {
+            let loss = loss.name();
+            Err(MarginError::NotAMultiplier { loss, found })
+        }
+    }
+
+    /// The three margins, or `default`.
+    fn margins(&self, default: [f64; 3]) -> Result<[f64; 3], MarginError> {
+        match self.margins.as_deref() {
+            None => Ok(default),
+            Some(&[m1, m2, m3]) => Ok([m1, m2, m3]),
+            Some(other) => Err(MarginError::Margins(other.len())),
+        }
+    }
+}
+
+/// Each loss with its default parameters, under its name.
+const NAMED: [(&str, Loss); 7] = [
+    ("softmax", Loss::Softmax),
+    ("l-softmax", Loss::LSoftmax { m: 4 }),
+    ("a-softmax", Loss::ASoftmax { m: 4 }),
+    ("cos-face", Loss::COS_FACE),
+    // The same loss with another scale. It is recorded as cos-face.
+    ("am-softmax", Loss::AM_SOFTMAX),
+    ("arc-face", Loss::ARC_FACE),
+    ("combined", Loss::COMBINED),
+];
+
+const NAMES: [&str; NAMED.len()] = {
+    let mut names = [""; NAMED.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = NAMED[index].0;
+        index += 1;
+    }
+    names
+};
+
 impl Loss {
+    /// The names accepted by [`named`](Self::named). `am-softmax` is `cos-face` with other defaults.
+    pub const NAMES: &[&str] = &NAMES;
+
     /// `CosFace` as published: s = 64, m = 0.35.
     pub const COS_FACE: Self = Self::CosFace {
         scale: 64.0,
@@ -115,13 +191,68 @@ impl Loss {
 
     /// The name used in files and on the command line.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Softmax => "softmax",
-            Self::LSoftmax { .. } => "l-softmax",
-            Self::ASoftmax { .. } => "a-softmax",
-            Self::CosFace { .. } => "cos-face",
-            Self::ArcFace { .. } => "arc-face",
-            Self::Combined { .. } => "combined",
+        let same = |known: &Self| discriminant(known) == discriminant(self);
+        let named = NAMED.iter().find(|(_, loss)| same(loss));
+        named.map_or("", |(name, _)| name)
+    }
+
+    /// The loss of this name with its default parameters: m = 4, or the published ones.
+    pub fn named(name: &str) -> Option<Self> {
+        let named = NAMED.iter().find(|(known, _)| *known == name);
+        named.map(|&(_, loss)| loss)
+    }
+
+    /// The loss of this name with these parameters. Parameters that it does not have are ignored.
+    ///
+    /// # Errors
+    /// An unknown name, a multiplier that is not a whole number from 1 to 16, or margins that are
+    /// not three.
+    pub fn from_parameters(name: &str, parameters: &LossParameters) -> Result<Self, MarginError> {
+        let default = Self::named(name)
+            .ok_or_else(|| UnknownName::new("loss", Self::NAMES, name.to_owned()))?;
+        let LossParameters {
+            margin: given_margin,
+            scale: given_scale,
+            ..
+        } = *parameters;
+        Ok(match default {
+            Self::Softmax => Self::Softmax,
+            Self::LSoftmax { m } => Self::LSoftmax {
+                m: parameters.multiplier(default, m)?,
+            },
+            Self::ASoftmax { m } => Self::ASoftmax {
+                m: parameters.multiplier(default, m)?,
+            },
+            Self::CosFace { scale, margin } => Self::CosFace {
+                scale: given_scale.unwrap_or(scale),
+                margin: given_margin.unwrap_or(margin),
+            },
+            Self::ArcFace { scale, margin } => Self::ArcFace {
+                scale: given_scale.unwrap_or(scale),
+                margin: given_margin.unwrap_or(margin),
+            },
+            Self::Combined { scale, m1, m2, m3 } => {
+                let [m1, m2, m3] = parameters.margins([m1, m2, m3])?;
+                let scale = given_scale.unwrap_or(scale);
+                Self::Combined { scale, m1, m2, m3 }
+            }
+        })
+    }
+
+    /// The parameters from which [`from_parameters`](Self::from_parameters) makes this loss.
+    pub fn parameters(&self) -> LossParameters {
+        let (margin, scale, margins) = match *self {
+            Self::Softmax => (None, None, None),
+            Self::LSoftmax { m } | Self::ASoftmax { m } => (Some(f64::from(m)), None, None),
+            Self::CosFace { scale, margin } | Self::ArcFace { scale, margin } => {
+                (Some(margin), Some(scale), None)
+            }
+            Self::Combined { scale, m1, m2, m3 } => (None, Some(scale), Some(vec![m1, m2, m3])),
+        };
+        LossParameters {
+            margin,
+            scale,
+            margins,
         }
     }
 }
@@ -138,5 +269,45 @@ impl fmt::Display for Loss {
                 write!(f, "combined s = {scale}, m = ({m1}, {m2}, {m3})")
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_parameters_are_read_and_written() {
+        for name in Loss::NAMES {
+            let loss = Loss::named(name).unwrap();
+            let again = Loss::from_parameters(loss.name(), &loss.parameters()).unwrap();
+            assert_eq!(again, loss);
+            if *name != "am-softmax" {
+                assert_eq!(loss.name(), *name);
+            }
+            // serde has the same names.
+            let table = toml::Table::try_from(loss).unwrap();
+            assert_eq!(table["loss"].as_str(), Some(loss.name()));
+        }
+    }
+
+    #[test]
+    fn wrong_names_and_parameters_are_errors() {
+        let message = |name, parameters| {
+            let error = Loss::from_parameters(name, &parameters).unwrap_err();
+            error.to_string()
+        };
+        let none = LossParameters::default;
+        let unknown = message("arc-fce", none());
+        assert!(unknown.starts_with("loss must be one of softmax, l-softmax,"));
+        assert!(unknown.ends_with("found \"arc-fce\" (did you mean arc-face?)"));
+        for margin in [0.0, 2.5, 17.0, f64::NAN] {
+            let margin = Some(margin);
+            let found = message("a-softmax", LossParameters { margin, ..none() });
+            assert!(found.starts_with("margin must be a whole number from 1 to 16 for a-softmax"));
+        }
+        let margins = Some(vec![1.0, 2.0]);
+        let found = message("combined", LossParameters { margins, ..none() });
+        assert_eq!(found, "margins must be three numbers, found 2");
     }
 }

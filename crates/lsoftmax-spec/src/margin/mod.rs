@@ -15,11 +15,12 @@ mod softmax;
 mod sphere;
 mod target;
 
+use crate::names::UnknownName;
 pub use arc_face::ArcFace;
 pub use combined::Combined;
 pub use cos_face::CosFace;
-pub use curve::{Beyond, Curve};
-pub use loss::Loss;
+pub use curve::{Continuation, Curve};
+pub use loss::{Loss, LossParameters};
 pub use psi::{MAX_MULTIPLIER, Psi};
 pub use softmax::Softmax;
 pub use sphere::{ASoftmax, LSoftmax};
@@ -96,12 +97,27 @@ pub fn blend(margin: &dyn Margin, lambda: f64, target: Target) -> TargetLogit {
     }
 }
 
-/// Why a loss cannot be made from its parameters.
+/// A loss that does not exist, or one with a parameter outside its range.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MarginError {
     /// The angular multiplier m is outside its range.
     #[error("the angular margin m must be a whole number from 1 to {MAX_MULTIPLIER}, found {0}")]
     Multiplier(u32),
+    /// A margin that is not an angular multiplier, for a loss that needs one.
+    #[error("margin must be a whole number from 1 to {MAX_MULTIPLIER} for {loss}, found {found}")]
+    NotAMultiplier {
+        /// The name of the loss.
+        loss: &'static str,
+        /// The value found.
+        found: f64,
+    },
+    /// A number of margins other than three.
+    #[error("margins must be three numbers, found {0}")]
+    Margins(usize),
+    /// An unknown name.
+    #[error(transparent)]
+    Name(#[from] UnknownName),
     /// A real-valued parameter is outside its range.
     #[error("{name} must be {expected}, found {found}")]
     Parameter {

@@ -23,7 +23,7 @@
 
 use super::{NOTHING, total, units_for};
 use crate::annealing::Signal;
-use crate::margin::{Beyond, Curve};
+use crate::margin::{Continuation, Curve};
 use crate::ops::TargetRule;
 use crate::ops::composed::{Margined, PAIR};
 use burn::backend::TensorMetadata as _;
@@ -421,23 +421,23 @@ pub(super) fn launch(
 ) -> Margined<CubeBackend> {
     let batch = table.shape()[0];
     let units = units_for(table, batch.min(UNITS));
-    let (multiplier, angle, shift, beyond) = match curve {
-        Curve::Psi { m } => (m, 0.0, 0.0, Beyond::Fold),
-        Curve::Turned {
+    let (multiplier, angle, shift, continuation) = match curve {
+        Curve::Psi { m } => (m, 0.0, 0.0, Continuation::Fold),
+        Curve::AngularMargin {
             angle,
             shift,
-            beyond,
-        } => (0, angle, shift, beyond),
+            continuation,
+        } => (0, angle, shift, continuation),
     };
-    let drop = match beyond {
-        Beyond::Fold => 0.0,
-        Beyond::Cosine { drop } => drop,
+    let drop = match continuation {
+        Continuation::Fold => 0.0,
+        Continuation::Cosine { drop } => drop,
     };
     let normalisation = rule.normalisation();
     let gate = rule.lambda.gate_of_batch();
     let form = Form {
         multiplier,
-        folds: beyond == Beyond::Fold,
+        folds: continuation == Continuation::Fold,
         scaled: normalisation.feature_scale.is_some(),
         unit_weights: normalisation.weights,
         gated: gate.is_some(),
