@@ -200,46 +200,6 @@ fn an_observer_that_fails_stops_the_training() {
     assert!(error.to_string().starts_with("cannot write x"));
 }
 
-#[test]
-fn an_experiment_reads_back_from_its_own_file() {
-    for loss in [
-        "softmax",
-        "l-softmax",
-        "a-softmax",
-        "am-softmax",
-        "arc-face",
-        "combined",
-        "softmax+contrastive",
-        "triplet",
-        "a-softmax+center",
-    ] {
-        for annealing in ["auto", "none", "constant", "power-law", "geometric"] {
-            let settings = Settings {
-                annealing: Some(annealing.into()),
-                seed: Some(u64::MAX),
-                ..settings(loss)
-            };
-            let annealed = settings.has_annealed_loss();
-            let settings = Settings {
-                gate: (annealed && annealing != "none").then_some(lsoftmax::Gate::AUTO),
-                ..settings
-            };
-            let experiment = match Experiment::resolve(settings, Settings::default()) {
-                Err(error) if !annealed && !matches!(annealing, "auto" | "none") => {
-                    assert!(error.to_string().contains("annealing must be left out"));
-                    continue;
-                }
-                experiment => experiment.unwrap(),
-            };
-            let file = toml::from_str(&experiment.to_toml().unwrap()).unwrap();
-            assert_eq!(
-                Experiment::resolve(Settings::default(), file).unwrap(),
-                experiment
-            );
-        }
-    }
-}
-
 /// Where a loss normalises class weights, their lengths are no part of the classifier; where it does
 /// not, they are.
 #[test]
@@ -297,116 +257,6 @@ fn an_evaluation_answers_as_the_loss_was_trained() {
     );
     let json = serde_json::to_string(&alone.outcome.curve).unwrap();
     assert!(!json.contains("train_error"), "{json}");
-}
-
-/// λ that a loss or a schedule ignores is an error, wherever it comes from.
-#[test]
-fn lambda_that_nothing_uses_is_refused() {
-    let number = |key: &str| Settings {
-        lambda: (key == "lambda").then_some(5.0),
-        lambda_min: (key == "lambda-min").then_some(1.0),
-        gamma: (key == "gamma").then_some(0.1),
-        power: (key == "power").then_some(35.0),
-        factor: (key == "factor").then_some(0.9),
-        gate: (key == "gate").then_some(lsoftmax::Gate::AUTO),
-        stages: (key == "stages").then(|| vec![lsoftmax::MarginStage { step: 0, m: 2 }]),
-        annealing: (key == "annealing").then(|| "constant".to_owned()),
-        ..Settings::default()
-    };
-    let none = Settings::default;
-    for loss in [
-        "softmax",
-        "cos-face",
-        "am-softmax",
-        "arc-face",
-        "combined",
-        "softmax+center",
-        "triplet",
-    ] {
-        for key in [
-            "lambda",
-            "lambda-min",
-            "gamma",
-            "power",
-            "factor",
-            "stages",
-            "gate",
-            "annealing",
-        ] {
-            let given = number(key).or(settings(loss));
-            for [flags, file] in [[given.clone(), none()], [none(), given.clone()]] {
-                let error = Experiment::resolve(flags, file).unwrap_err().to_string();
-                assert!(
-                    error.starts_with(&format!("{key} must be left out")),
-                    "{error}"
-                );
-            }
-            // A file's schedule is for the file's loss; a flag may set another loss.
-            let file = number(key).or(Settings {
-                annealing: Some("power-law".into()),
-                ..settings("l-softmax")
-            });
-            let file = if key == "factor" || key == "annealing" {
-                settings("l-softmax")
-            } else {
-                file
-            };
-            let flags = Settings {
-                loss: Some(loss.into()),
-                ..none()
-            };
-            let found = Experiment::resolve(flags, file).unwrap();
-            assert!(matches!(found.annealing.lambda, Lambda::Auto { .. }));
-            // What an older run recorded is read without it.
-            let recorded = given.without_idle_annealing();
-            assert!(Experiment::resolve(none(), recorded).is_ok());
-        }
-    }
-    // A schedule that does not use the number.
-    for (annealing, key) in [
-        ("auto", "lambda"),
-        ("none", "lambda"),
-        ("constant", "lambda-min"),
-        ("geometric", "gamma"),
-        ("power-law", "factor"),
-    ] {
-        let given = Settings {
-            annealing: Some(annealing.into()),
-            ..number(key)
-        };
-        let given = given.or(settings("l-softmax"));
-        let error = Experiment::resolve(given, none()).unwrap_err().to_string();
-        assert!(
-            error.starts_with(&format!("{key} must be for annealing")),
-            "{error}"
-        );
-    }
-}
-
-/// TOML knows `nan` and `inf`: no setting takes them, those of later versions included.
-#[test]
-fn settings_that_are_no_finite_numbers_are_refused() {
-    for key in Settings::KEYS {
-        for number in ["nan", "inf", "-inf", "[1.0, nan, 0.0]", "{ paper = inf }"] {
-            let text = format!("{key} = {number}");
-            let Ok(file) = toml::from_str::<Settings>(&text) else {
-                continue;
-            };
-            let name = if number.contains("paper") {
-                "paper"
-            } else {
-                key
-            };
-            for [flags, file] in [
-                [file.clone(), Settings::default()],
-                [Settings::default(), file],
-            ] {
-                let error = Experiment::resolve(flags, file).unwrap_err().to_string();
-                let expected = format!("{name} must be a finite number, found ");
-                assert!(error.starts_with(&expected), "{text}: {error}");
-            }
-        }
-    }
 }
 
 /// The figures of an open set need four classes, two of them with two images.
@@ -473,25 +323,6 @@ fn an_open_set_too_small_for_its_figures_is_refused_before_the_training() {
                 assert!(matches!(error, TrainError::OpenSet { .. }), "{error}");
             }
         }
-    }
-}
-
-#[test]
-fn the_known_keys_are_those_of_the_settings() {
-    let all = toml::Table::try_from(
-        Experiment::resolve(settings("l-softmax"), Settings::default())
-            .unwrap()
-            .to_settings(),
-    )
-    .unwrap();
-    assert!(all.keys().all(|key| Settings::KEYS.contains(&key.as_str())));
-    for key in Settings::KEYS {
-        let text = format!("{key} = {{ nonsense = true }}");
-        let message = toml::from_str::<Settings>(&text).unwrap_err().to_string();
-        assert!(
-            !message.contains(&format!("unknown field `{key}`")),
-            "{key}: {message}"
-        );
     }
 }
 
