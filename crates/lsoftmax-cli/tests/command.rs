@@ -192,11 +192,11 @@ fn what_was_typed_wrong_is_named_and_nothing_is_left() {
     misuse(&["--data", "glyps"], "did you mean glyphs?");
     misuse(&["--annealing", "outo"], "did you mean auto?");
     misuse(&["--network", "mnits"], "there is no network \"mnits\"");
-    misuse(&["--margin", "0"], "a whole number from 1 to 16, found 0");
-    misuse(&["--margin", "17"], "a whole number from 1 to 16, found 17");
+    misuse(&["--margin", "0"], "a whole number from 1 to 16 for l-softmax, found 0");
+    misuse(&["--margin", "17"], "a whole number from 1 to 16 for l-softmax, found 17");
     misuse(
         &["--margin", "2.5"],
-        "a whole number from 1 to 16, found 2.5",
+        "a whole number from 1 to 16 for l-softmax, found 2.5",
     );
     misuse(
         &["--annealing", "constant", "--lambda=-1"],
@@ -251,7 +251,7 @@ fn what_was_typed_wrong_is_named_and_nothing_is_left() {
     misuse(&["--stages", "5:2,5:3"], "stages must rise in step");
     for (gate, expected) in [
         (
-            r#"{ signal = "majority", from = 0.9, to = 0.5 }"#,
+            r#"{ signal = "information", from = 0.9, to = 0.5 }"#,
             "gate.to must be above gate.from",
         ),
         (
@@ -259,7 +259,7 @@ fn what_was_typed_wrong_is_named_and_nothing_is_left() {
             "expected one of",
         ),
         (
-            r#"{ signal = "majority", from = 0.9, until = 1.0 }"#,
+            r#"{ signal = "information", from = 0.9, until = 1.0 }"#,
             "unknown field `until`",
         ),
     ] {

@@ -123,7 +123,7 @@ fn arrays_that_do_not_fit_are_named() {
     arrays(path, &four, &four, &[0, 1, 1]);
     assert!(complaint(&[]).contains("y.npy has 3 labels, but x.npy has 2 rows"));
     arrays(path, &four, &four, &[0, 1]);
-    assert!(complaint(&["--margin", "0"]).contains("from 1 to 16, found 0"));
+    assert!(complaint(&["--margin", "0"]).contains("from 1 to 16 for l-softmax, found 0"));
     assert!(complaint(&["--lambda=-2"]).contains("at least 0"));
     for loss in ["softmax", "arc-face", "cos-face", "am-softmax", "combined"] {
         let text = complaint(&["--loss", loss, "--lambda", "5"]);
