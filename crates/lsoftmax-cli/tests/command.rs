@@ -192,8 +192,14 @@ fn what_was_typed_wrong_is_named_and_nothing_is_left() {
     misuse(&["--data", "glyps"], "did you mean glyphs?");
     misuse(&["--annealing", "outo"], "did you mean auto?");
     misuse(&["--network", "mnits"], "there is no network \"mnits\"");
-    misuse(&["--margin", "0"], "a whole number from 1 to 16 for l-softmax, found 0");
-    misuse(&["--margin", "17"], "a whole number from 1 to 16 for l-softmax, found 17");
+    misuse(
+        &["--margin", "0"],
+        "a whole number from 1 to 16 for l-softmax, found 0",
+    );
+    misuse(
+        &["--margin", "17"],
+        "a whole number from 1 to 16 for l-softmax, found 17",
+    );
     misuse(
         &["--margin", "2.5"],
         "a whole number from 1 to 16 for l-softmax, found 2.5",
@@ -256,7 +262,7 @@ fn what_was_typed_wrong_is_named_and_nothing_is_left() {
         ),
         (
             r#"{ signal = "accuracy", from = 0.9, to = 1.0 }"#,
-            "expected one of",
+            "expected `confidence` or `information`",
         ),
         (
             r#"{ signal = "information", from = 0.9, until = 1.0 }"#,

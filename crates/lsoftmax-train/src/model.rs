@@ -98,7 +98,7 @@ impl Model {
     ///
     /// # Errors
     /// A file that cannot be read, is damaged, is no model of this version or before, or needs more
-    /// memory than [`NetworkSpec::check`] allows.
+    /// memory than [`NetworkSpec::check`](lsoftmax_networks::NetworkSpec::check) allows.
     pub fn load(path: &Path, device: &Device) -> Result<(Self, ModelInfo), TrainError> {
         let broken = |message: String| TrainError::Model {
             path: path.to_owned(),

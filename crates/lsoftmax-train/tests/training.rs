@@ -440,5 +440,5 @@ fn a_loss_on_distances_that_cannot_be_is_refused() {
     let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
     let split = load_data(&experiment).unwrap();
     let error = train(&experiment, &split, &Device::flex(), &mut ()).unwrap_err();
-    assert!(error.to_string().contains("16 at least"), "{error}");
+    assert!(error.to_string().contains("at least 16"), "{error}");
 }
