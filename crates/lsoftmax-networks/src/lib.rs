@@ -34,6 +34,6 @@ pub use lsoftmax_spec::network::{
     Bytes, MOST_ACTIVATIONS, NetworkSpec, NormLayer, SpecError, Stage, pooled_size,
 };
 #[cfg(feature = "_gpu")]
-pub use ops::{DRAW, Frame, render};
+pub use ops::{DRAW, RenderBatch, render};
 pub use ops::{Descent, descend};
 pub use precision::trains_in;

@@ -123,7 +123,7 @@ mod resident {
     use burn::backend::DispatchDevice;
     use burn::tensor::{Device, Int, Tensor, TensorData};
     use lsoftmax_data::{Dataset, Draw, Draws, LoadPlan, Preprocessing};
-    use lsoftmax_networks::{DRAW, Frame, render};
+    use lsoftmax_networks::{DRAW, RenderBatch, render};
 
     /// Steps whose draws go to the device together.
     const AHEAD: usize = 64;
@@ -238,7 +238,7 @@ mod resident {
             let first = chunk.first;
             chunk.first += count;
             debug_assert!(chunk.first * DRAW <= chunk.numbers.dims()[0]);
-            let frame = Frame {
+            let frame = RenderBatch {
                 first,
                 count,
                 image: self.image,

@@ -488,10 +488,10 @@ fn information_is_the_share_of_the_labels_that_is_learned() {
     let lambda = at(&gated(LEARNED));
     let open = lambda.least();
     for classes in [2, 10, 1000] {
-        // ln p is (c - 1) (ln C)² / ln 10: c of the way.
+        // ln p is (c - 1) ln C (ln C / ln 10)^(1/2): c of the way.
         let of = |c: f64| {
             let guessing = (classes as f64).ln();
-            let p = ((c - 1.0) * guessing * guessing / 10f64.ln()).exp();
+            let p = ((c - 1.0) * guessing * (guessing / 10f64.ln()).sqrt()).exp();
             lambda.of_batch(&[p; 4], &[0, 1, 1, 0], classes)
         };
         assert_eq!(of(0.0), f64::INFINITY);

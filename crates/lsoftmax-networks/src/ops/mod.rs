@@ -9,7 +9,7 @@ mod tape;
 mod update;
 
 #[cfg(feature = "_gpu")]
-pub use cube::{DRAW, Frame, render};
+pub use cube::{DRAW, RenderBatch, render};
 pub(crate) use flex::Prepared;
 use prelu::prelu_gradient;
 #[cfg(feature = "_gpu")]

@@ -40,7 +40,7 @@ pub enum Signal {
     /// earlier:
     ///
     /// ```text
-    /// c = 1 + mean(ln p) ln 10 / (ln C)^2
+    /// c = 1 + mean(ln p) / (ln C sqrt(ln C / ln 10))
     /// ```
     ///
     /// A rare class counts as much as a frequent one, and a confident wrong answer counts more than a
@@ -96,8 +96,7 @@ impl Signal {
             Self::Confidence => [1.0 / classes as f64, 1.0],
             Self::Information => {
                 let guessing = (classes as f64).ln();
-                // In this order it is exactly ln 10 for ten classes.
-                [-guessing * (guessing / std::f64::consts::LN_10), 0.0]
+                [-guessing * (guessing / std::f64::consts::LN_10).sqrt(), 0.0]
             }
         }
     }

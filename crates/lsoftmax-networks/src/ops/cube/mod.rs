@@ -10,7 +10,7 @@ mod convolution;
 mod render;
 mod update;
 
-pub use render::{DRAW, Frame, render};
+pub use render::{DRAW, RenderBatch, render};
 
 use super::tape::{Taped, no_bias};
 use super::{BlockBackend, ConvBackend, EPSILON, Geometry, Prepared, WidenBackend, conv_options};

@@ -12,21 +12,21 @@ use burn::tensor::{self, FloatDType, Int, Shape};
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
-/// Numbers that say what of an image is seen: its index, rows and columns above and left of what is
-/// seen, and whether it is mirrored.
+/// Random numbers per image: its index, the rows and columns above and to the left of the crop, and
+/// whether it is mirrored.
 pub const DRAW: usize = 4;
 
-/// Which of the draws make the batch, and what the images are.
+/// The draws that make a batch, and the size and scale of its images.
 #[derive(Clone, Copy, Debug)]
-pub struct Frame {
+pub struct RenderBatch {
     /// The first draw.
-    pub(crate) first: usize,
+    pub first: usize,
     /// Images of the batch.
-    pub(crate) count: usize,
+    pub count: usize,
     /// Channels, height, width.
-    pub(crate) image: [usize; 3],
+    pub image: [usize; 3],
     /// Factor after the mean is taken away.
-    pub(crate) scale: f32,
+    pub scale: f32,
 }
 
 #[backend_extension(Autodiff, Cube)]
@@ -42,7 +42,7 @@ pub(crate) trait RenderBackend: Backend {
         bytes: IntTensor<Self>,
         draws: IntTensor<Self>,
         mean: FloatTensor<Self>,
-        frame: Frame,
+        batch: RenderBatch,
     ) -> FloatTensor<Self>;
 }
 
@@ -96,10 +96,10 @@ impl RenderBackend for CubeBackend {
         bytes: IntTensor<Self>,
         draws: IntTensor<Self>,
         mean: FloatTensor<Self>,
-        frame: Frame,
+        batch: RenderBatch,
     ) -> FloatTensor<Self> {
-        let [channels, height, width] = frame.image;
-        let shape = Shape::new([frame.count, height, width, channels]);
+        let [channels, height, width] = batch.image;
+        let shape = Shape::new([batch.count, height, width, channels]);
         let count = grid(shape.num_elements());
         let images = Self::float_empty(shape, &mean.device, FloatDType::F32);
         render_kernel::launch(
@@ -110,8 +110,8 @@ impl RenderBackend for CubeBackend {
             draws.into_tensor_arg(),
             mean.into_tensor_arg(),
             images.clone().into_tensor_arg(),
-            frame.first,
-            frame.scale,
+            batch.first,
+            batch.scale,
         );
         images
     }
@@ -122,9 +122,9 @@ impl<B: RenderBackend, C: CheckpointStrategy> RenderBackend for Autodiff<B, C> {
         bytes: IntTensor<Self>,
         draws: IntTensor<Self>,
         mean: FloatTensor<Self>,
-        frame: Frame,
+        batch: RenderBatch,
     ) -> FloatTensor<Self> {
-        Self::from_inner(B::render(bytes, draws, mean.into_primitive(), frame))
+        Self::from_inner(B::render(bytes, draws, mean.into_primitive(), batch))
     }
 }
 
@@ -134,13 +134,13 @@ pub fn render(
     bytes: tensor::Tensor<1, Int>,
     draws: tensor::Tensor<1, Int>,
     mean: tensor::Tensor<1>,
-    frame: Frame,
+    batch: RenderBatch,
 ) -> tensor::Tensor<4> {
     let images = <Dispatch as RenderBackend>::render(
         bytes.into_dispatch(),
         draws.into_dispatch(),
         mean.into_dispatch(),
-        frame,
+        batch,
     );
     tensor::Tensor::<4>::from_dispatch(images).permute([0, 3, 1, 2])
 }
