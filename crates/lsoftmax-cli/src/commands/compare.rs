@@ -8,9 +8,27 @@ use crate::output_options::OutputOptions;
 use crate::outputs;
 use crate::pages::{self, Page, Row};
 use anyhow::bail;
+use lsoftmax::{Gate, Lambda};
 use lsoftmax_record::DataSummary;
 use lsoftmax_report::Run;
 use lsoftmax_train::{Experiment, REPORT_FILE, Settings, create_new_folder};
+
+/// The gate of the pictures. A plane has no room to learn ten classes as far as the gate of the default
+/// schedule asks for, and the pictures would all be that of softmax.
+const PICTURE_GATE: Gate = Gate {
+    from: 0.6,
+    to: 0.9,
+    ..Gate::AUTO
+};
+
+/// Sets the gate of the pictures in an experiment that has the default schedule.
+fn open_early(experiment: &mut Experiment) {
+    let annealing = &mut experiment.annealing;
+    let is_default = matches!(annealing.lambda, Lambda::Auto { .. }) && annealing.gate.is_none();
+    if is_default && experiment.loss.has_multiplier() {
+        annealing.gate = Some(PICTURE_GATE);
+    }
+}
 
 pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow::Result<()> {
     let train = &args.train;
@@ -53,7 +71,9 @@ pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow
                     feature: Some(2),
                     ..settings.clone()
                 };
-                flat.push(Experiment::resolve(settings, file.clone())?);
+                let mut experiment = Experiment::resolve(settings, file.clone())?;
+                open_early(&mut experiment);
+                flat.push(experiment);
             }
             if !args.only_pictures {
                 table.push(Experiment::resolve(settings, file.clone())?);
@@ -133,7 +153,7 @@ pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow
         }
     }
     if !pictures.is_empty() {
-        output::line("\nwith a 2-D feature, for the pictures:")?;
+        output::line("\nwith a 2-D feature, for the pictures (the margin begins earlier):")?;
         output::line(&pages::table(&pictures))?;
     }
     if !doubts.is_empty() {
