@@ -570,6 +570,8 @@ fn a_gate_with_a_memory_looks_at_the_steps_before() {
         close(after.of_steps(batch[0], 10), after.of(0.7, 10), 12);
     }
     assert!(after.of_batch(&[0.0], &[0], 10) < 1e3);
+    let earlier: RunningSignal = serde_json::from_str(r#"{"mean":0.5,"steps":0}"#).unwrap();
+    assert_eq!(earlier, RunningSignal::default());
 }
 
 #[test]

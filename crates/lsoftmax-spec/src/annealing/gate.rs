@@ -132,7 +132,9 @@ impl Gate {
 }
 
 /// The mean of a [`Gate`]'s signal over the last steps.
+// Checkpoints of earlier versions have other fields, which are left out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct RunningSignal {
     sum: f64,
     weight: f64,
