@@ -44,8 +44,8 @@ pub enum DeviceError {
 
 /// A device by its name: `cpu`, `vulkan`, `cuda:1`, or `auto`.
 ///
-/// It is no part of an experiment, as little as the number of threads is: it says where a model is
-/// trained, not which.
+/// It is not a setting of an experiment, and neither is the number of threads: both say how a model is
+/// trained, not which model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceChoice {
     kind: Kind,

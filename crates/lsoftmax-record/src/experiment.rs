@@ -4,6 +4,7 @@ use crate::divergence::OnDivergence;
 use crate::error::RecordError;
 use crate::file::read_network;
 use crate::image_choice::ImageChoice;
+use crate::names;
 use crate::objective::{self, MetricTerm};
 use crate::schedule;
 use crate::settings::{NetworkChoice, Settings};
@@ -159,7 +160,11 @@ impl Experiment {
             open_set: settings.open_set.as_deref().map(str::parse).transpose()?,
             open_set_same_names: same_names.map_or(Ok(SameNames::default()), str::parse)?,
             checkpoint_every: in_range("checkpoint-every", checkpoint_every, STEPS)?,
-            precision: precision(&settings)?,
+            precision: names::parse(
+                "precision",
+                settings.precision.as_deref(),
+                &Precision::ALL.map(Precision::name),
+            )?,
             on_divergence: on_divergence(&settings)?,
             images_per_class: match settings.images_per_class {
                 Some(images) => Some(images).filter(|&images| images > 0),
@@ -289,15 +294,6 @@ fn network(settings: &Settings, data: &str) -> Result<NetworkSpec, RecordError> 
         network.feature = feature;
     }
     Ok(network)
-}
-
-fn precision(settings: &Settings) -> Result<Precision, RecordError> {
-    let Some(name) = settings.precision.as_deref() else {
-        return Ok(Precision::default());
-    };
-    Precision::named(name).ok_or_else(|| {
-        RecordError::unknown_name("precision", &Precision::ALL.map(Precision::name), name)
-    })
 }
 
 fn on_divergence(settings: &Settings) -> Result<OnDivergence, RecordError> {

@@ -37,7 +37,7 @@ pub struct Verification {
     /// Area under the ROC.
     #[serde(deserialize_with = "number::lenient")]
     pub auc: f64,
-    /// The smallest FAR that so many pairs can measure.
+    /// The smallest FAR that can be measured with this number of different pairs.
     #[serde(deserialize_with = "number::lenient")]
     pub smallest_far: f64,
     /// TAR at some FARs, none where it is not measurable.
@@ -121,7 +121,7 @@ impl Decision {
     /// The most lenient threshold known with a FAR no larger than this.
     ///
     /// # Errors
-    /// It is no share, or below what can be measured with these pairs.
+    /// `far` is above 1, or below the smallest FAR that can be measured with these pairs.
     pub fn at_far(&self, far: f64) -> Result<OperatingPoint, RecordError> {
         let floor = 1.0 / self.different_pairs.max(1) as f64;
         if !(floor..=1.0).contains(&far) {

@@ -1,7 +1,7 @@
 //! The losses on distances between the features of a batch, as data.
 
 use crate::margin::{MarginError, check};
-use crate::names::UnknownName;
+use crate::names::{UnknownName, named};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -199,9 +199,7 @@ impl PairSelection {
     /// # Errors
     /// An unknown name.
     pub fn named(name: &str) -> Result<Self, UnknownName> {
-        let mut all = Self::ALL.into_iter();
-        let named = all.find(|selection| selection.name() == name);
-        named.ok_or_else(|| UnknownName::new("pair-selection", &Self::ALL.map(Self::name), name))
+        named("pair-selection", Self::ALL, Self::name, name)
     }
 }
 
@@ -284,9 +282,7 @@ impl TripletSelection {
     /// # Errors
     /// An unknown name.
     pub fn named(name: &str) -> Result<Self, UnknownName> {
-        let mut all = Self::ALL.into_iter();
-        let named = all.find(|selection| selection.name() == name);
-        named.ok_or_else(|| UnknownName::new("pair-selection", &Self::ALL.map(Self::name), name))
+        named("pair-selection", Self::ALL, Self::name, name)
     }
 }
 

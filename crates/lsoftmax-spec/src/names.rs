@@ -40,6 +40,18 @@ impl std::fmt::Display for UnknownName {
 
 impl std::error::Error for UnknownName {}
 
+/// The value of this name among all values of a setting.
+pub(crate) fn named<T: Copy, const N: usize>(
+    subject: &'static str,
+    all: [T; N],
+    name: impl Fn(T) -> &'static str,
+    wanted: &str,
+) -> Result<T, UnknownName> {
+    let mut values = all.into_iter();
+    let found = values.find(|&value| name(value) == wanted);
+    found.ok_or_else(|| UnknownName::new(subject, &all.map(name), wanted))
+}
+
 /// The known name that `name` is most likely a misspelling of, if any.
 pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     known

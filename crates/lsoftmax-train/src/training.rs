@@ -447,8 +447,10 @@ impl<'a> Training<'a> {
                 let (confidences, labels) = (numbers.confidences(), &numbers.labels);
                 let running = &mut self.state.running;
                 running.push(gate.signal, &confidences, labels, &self.class_counts, over);
-                let signal = gate.signal.of_batch(&confidences, labels);
-                self.state.window.push_signal(signal);
+                if gate.looks_at_batch(running) {
+                    let signal = gate.signal.of_batch(&confidences, labels);
+                    self.state.window.push_signal(signal);
+                }
             }
         }
         is_finite

@@ -86,7 +86,8 @@ impl Window {
         }
     }
 
-    /// Adds the signal of a gate in a step that was [`push`](Self::push)ed before.
+    /// Adds the signal of a gate that looks at the batch, in a step that was [`push`](Self::push)ed
+    /// before.
     pub(crate) fn push_signal(&mut self, signal: f64) {
         self.signal += signal;
     }

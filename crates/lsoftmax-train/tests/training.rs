@@ -200,8 +200,7 @@ fn an_observer_that_fails_stops_the_training() {
     assert!(error.to_string().starts_with("cannot write x"));
 }
 
-/// Where a loss normalises class weights, their lengths are no part of the classifier; where it does
-/// not, they are.
+/// The classifier uses the lengths of the class weights, unless the loss normalises them.
 #[test]
 fn an_evaluation_answers_as_the_loss_was_trained() {
     for (loss, counts_lengths) in [

@@ -65,9 +65,9 @@ impl Identification {
     /// Grother and Micheals 2011), at the smallest threshold that at most the share `fpir` of the
     /// non-mated probes reaches.
     ///
-    /// The threshold is an order statistic of the best scores of the non-mated probes, as in
-    /// [`Roc::tar_at_far`](crate::Roc::tar_at_far): there is no interpolation, and an `fpir` below
-    /// one probe is reported as not measurable.
+    /// The threshold is an order statistic of the best scores of the non-mated probes, without
+    /// interpolation, as in [`Roc::tar_at_far`](crate::Roc::tar_at_far). With `n` such probes, an
+    /// `fpir` below `1 / n` is reported as not measurable.
     ///
     /// # Errors
     /// [`Error::Rate`] if `fpir` is not from 0 to 1; [`Error::NoSamples`] without a mated or

@@ -128,9 +128,8 @@ impl Roc {
     /// TAR at the smallest threshold whose FAR does not exceed `far`.
     ///
     /// With `n` different pairs this threshold is just above their score of rank
-    /// `floor(far n) + 1`; there is no interpolation. A `far` below `1 / n` is not measurable, and
-    /// the result says so instead of giving a number: a FAR of 1e-6 needs a million different
-    /// pairs.
+    /// `floor(far n) + 1`, without interpolation. A `far` below `1 / n` cannot be measured, and the
+    /// result says so instead of giving a number: a FAR of 1e-6 needs a million different pairs.
     ///
     /// # Errors
     /// [`Error::Rate`] if `far` is not from 0 to 1.

@@ -111,6 +111,12 @@ impl Gate {
         memory: 0.025,
     };
 
+    /// Whether the signal of the batch counts, and not its mean over the steps before: there is no
+    /// memory, or nothing in it.
+    pub fn looks_at_batch(&self, running: &RunningSignal) -> bool {
+        self.memory == 0.0 || running.steps == 0
+    }
+
     pub(super) fn check(&self) -> Result<(), AnnealingError> {
         let Self {
             from, to, memory, ..
@@ -149,10 +155,6 @@ impl RunningSignal {
         } else {
             0.0
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.steps == 0
     }
 
     /// Adds a batch to a mean over about `steps` steps. A batch with a signal that is not finite is

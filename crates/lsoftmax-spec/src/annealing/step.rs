@@ -39,10 +39,9 @@ impl StepLambda {
         Self { running, ..self }
     }
 
-    /// The gate that λ waits behind, if it looks at the batch: it has no memory, or an empty one.
+    /// The gate that λ waits behind, if it [looks at the batch](Gate::looks_at_batch).
     pub fn gate_of_batch(&self) -> Option<Gate> {
-        let is_new = self.running.is_empty();
-        self.gate.filter(|gate| gate.memory == 0.0 || is_new)
+        self.gate.filter(|gate| gate.looks_at_batch(&self.running))
     }
 
     /// λ of a batch, given the probability that the plain softmax assigns to each sample's own class.
