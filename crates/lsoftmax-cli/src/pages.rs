@@ -207,6 +207,12 @@ impl<'a> Page<'a> {
         self
     }
 
+    /// Adds remarks, a paragraph each.
+    pub(crate) fn with_notes(mut self, notes: impl IntoIterator<Item = String>) -> Self {
+        self.0.notes.extend(notes);
+        self
+    }
+
     /// Adds the figures of the runs on classes that were not trained on.
     pub(crate) fn with_open_set(mut self, runs: &[&'a Run], data: Option<&Dataset>) -> Self {
         let rows = open_set_rows(runs);

@@ -53,6 +53,26 @@ fn entries(dir: &Path) -> Vec<String> {
     names
 }
 
+/// The pictures have a gate of their own only where the schedule is left to the program.
+#[test]
+fn compare_says_which_schedule_the_pictures_have() {
+    let dir = tempfile::tempdir().unwrap();
+    for (annealing, begins_earlier) in [("auto", true), ("none", false)] {
+        let args = [
+            &["compare", "--only-pictures", "--losses", "l-softmax:2"],
+            &["--annealing", annealing, "--out", annealing],
+            SMALL,
+        ]
+        .concat();
+        let output = lsoftmax(dir.path(), &args);
+        let table = String::from_utf8(output.stdout).unwrap();
+        let page = fs::read_to_string(dir.path().join(annealing).join("report.html")).unwrap();
+        assert!(table.contains("with a 2-D feature"), "{table}");
+        assert_eq!(table.contains("begins earlier"), begins_earlier, "{table}");
+        assert_eq!(page.contains("by default it begins"), begins_earlier);
+    }
+}
+
 #[test]
 fn compare_answers_with_a_row_a_loss_and_a_page() {
     let dir = tempfile::tempdir().unwrap();
@@ -81,6 +101,7 @@ fn compare_answers_with_a_row_a_loss_and_a_page() {
     }
     let page = fs::read_to_string(dir.path().join(answer["report"].as_str().unwrap())).unwrap();
     assert!(page.contains("L-Softmax m = 3") && page.contains("<svg"));
+    assert!(page.contains("by default it begins at 0.9"));
     // One seed has no spread; a margin that came too soon may be warned of.
     assert!(answer["remarks"].as_array().unwrap().len() <= 1, "{answer}");
     let runs = entries(&dir.path().join("c"));

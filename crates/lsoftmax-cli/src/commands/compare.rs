@@ -21,13 +21,26 @@ const PICTURE_GATE: Gate = Gate {
     ..Gate::AUTO
 };
 
-/// Sets the gate of the pictures in an experiment that has the default schedule.
-fn open_early(experiment: &mut Experiment) {
+/// Sets the gate of the pictures in an experiment that has the default schedule; whether it has.
+fn open_early(experiment: &mut Experiment) -> bool {
     let annealing = &mut experiment.annealing;
     let is_default = matches!(annealing.lambda, Lambda::Auto { .. }) && annealing.gate.is_none();
-    if is_default && experiment.loss.has_multiplier() {
+    let opens_early = is_default && experiment.loss.has_multiplier();
+    if opens_early {
         annealing.gate = Some(PICTURE_GATE);
     }
+    opens_early
+}
+
+/// The paragraph of the page on [`PICTURE_GATE`].
+fn about_pictures() -> String {
+    format!(
+        "The 2-D features come from networks that are trained for these pictures, with a feature of \
+         two dimensions. Their margin begins when the signal of the gate reaches {}; by default it \
+         begins at {}, which is rarely reached with so little room for the classes.",
+        PICTURE_GATE.from,
+        Gate::AUTO.from
+    )
 }
 
 pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow::Result<()> {
@@ -51,6 +64,7 @@ pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow
         settings.has_annealed_loss()
     });
     let (mut table, mut flat) = (Vec::new(), Vec::new());
+    let mut opens_early = false;
     for &seed in &args.seeds {
         for choice in &choices {
             let settings = Settings {
@@ -72,7 +86,7 @@ pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow
                     ..settings.clone()
                 };
                 let mut experiment = Experiment::resolve(settings, file.clone())?;
-                open_early(&mut experiment);
+                opens_early |= open_early(&mut experiment);
                 flat.push(experiment);
             }
             if !args.only_pictures {
@@ -133,6 +147,7 @@ pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow
         .with_runs(shown.iter().copied())
         .with_pictures(pictures.iter().copied())
         .with_open_set(&rows, split.open_set.as_ref())
+        .with_notes(opens_early.then(about_pictures))
         .write(&path)?;
     let doubts = lsoftmax_report::doubts(shown);
     if output_options.json {
@@ -153,7 +168,12 @@ pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow
         }
     }
     if !pictures.is_empty() {
-        output::line("\nwith a 2-D feature, for the pictures (the margin begins earlier):")?;
+        let earlier = if opens_early {
+            " (the margin begins earlier)"
+        } else {
+            ""
+        };
+        output::line(&format!("\nwith a 2-D feature, for the pictures{earlier}:"))?;
         output::line(&pages::table(&pictures))?;
     }
     if !doubts.is_empty() {
