@@ -4,7 +4,7 @@ use crate::worker;
 use anyhow::Context as _;
 use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
-use lsoftmax::{Annealing, Lambda, Loss, MarginHeadConfig};
+use lsoftmax::{Annealing, Labels, Lambda, Loss, MarginHeadConfig};
 
 /// Numbers without pattern that `NumPy` makes alike: see `noise` in `torch_side.py`.
 fn noise(count: usize, offset: u32, scale: f32) -> Vec<f32> {
@@ -43,7 +43,8 @@ pub(crate) fn run(
     let features = tensor(noise(batch * feature, 0, 1.0), [batch, feature]).require_grad();
     let labels: Vec<u32> = (0..batch).map(|i| (i * 7919 % classes) as u32).collect();
     worker::serve(baseline, &device, || {
-        let out = head.loss_with_host_labels(features.clone(), &labels, 0)?;
+        let out =
+            head.loss_with_targets(features.clone(), Labels::from_host(&labels, &device), 0)?;
         let loss = out.loss;
         let gradients = loss.backward();
         let of_weights = head.weight.val().grad(&gradients);

@@ -37,6 +37,7 @@ pub(crate) fn resolve(
     };
     let annealing = Annealing {
         gate: flags.gate.or(file.gate),
+        class_balance: flags.class_balance.or(file.class_balance),
         stages,
         ..lambda.into()
     };
@@ -99,6 +100,7 @@ fn check(loss: Loss, given: &Settings, schedule: &str) -> Result<(), RecordError
     for (name, is_given) in [
         ("stages", given.stages.is_some()),
         ("gate", given.gate.is_some()),
+        ("class-balance", given.class_balance.is_some()),
     ] {
         if is_given {
             return Err(RecordError::setting(name, expected, "some"));
@@ -130,4 +132,5 @@ pub(crate) fn write(annealing: &Annealing, settings: &mut Settings) {
     settings.factor = factor;
     settings.stages = (!annealing.stages.is_empty()).then(|| annealing.stages.clone());
     settings.gate = annealing.gate;
+    settings.class_balance = annealing.class_balance;
 }

@@ -9,7 +9,7 @@ use crate::tensor_file::TensorFile;
 use burn::module::ParamGroup;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData, Transaction};
-use lsoftmax::{Annealing, RunningSignal};
+use lsoftmax::{Annealing, Labels, RunningSignal};
 use lsoftmax_networks::Precision;
 use lsoftmax_record::{MetricTerm, ModelInfo};
 use std::sync::Arc;
@@ -186,9 +186,9 @@ impl Learner {
     }
 
     /// Goes on with another schedule of λ and m.
-    pub(crate) fn with_annealing(mut self, annealing: Annealing) -> Self {
-        self.model.head = self.model.head.with_annealing(annealing);
-        self
+    pub(crate) fn with_annealing(mut self, annealing: Annealing) -> Result<Self, TrainError> {
+        self.model.head = self.model.head.with_annealing(annealing)?;
+        Ok(self)
     }
 
     /// The state of the optimiser, in its own format.
@@ -237,8 +237,8 @@ impl Learner {
         } = batch;
         let features = self.model.backbone.forward_in(images, self.precision);
         let head = &self.model.head;
-        let (rows, on_device) = (features.clone(), labels.clone());
-        let out = head.loss_after(rows, on_device, &host_labels, step, running)?;
+        let known = Labels::from(labels.clone()).with_host(&host_labels);
+        let out = head.loss_after(features.clone(), known, step, running)?;
         let loss = match &self.pairs {
             None => out.loss,
             Some(pairs) => pairs.add_to(out.loss, features.clone(), labels.clone(), step)?,

@@ -191,7 +191,8 @@ impl<'a> Training<'a> {
         Ok(())
     }
 
-    fn learner_of(&self, model: Model) -> Result<Learner, TrainError> {
+    fn learner_of(&self, mut model: Model) -> Result<Learner, TrainError> {
+        model.head = model.head.with_class_counts(&self.class_counts)?;
         let experiment = self.experiment;
         Learner::new(model, experiment.momentum, experiment.weight_decay)
             .with_precision(experiment.precision)
@@ -332,7 +333,8 @@ impl<'a> Training<'a> {
         self.learner = self
             .learner
             .take()
-            .map(|learner| learner.with_annealing(self.info.annealing.clone()));
+            .map(|learner| learner.with_annealing(self.info.annealing.clone()))
+            .transpose()?;
         let message = format!(
             "{}; back from step {step} to step {from}, with λ at least {lambda} falling to 0",
             trouble.message

@@ -1,7 +1,6 @@
 //! Shapes and labels, checked before the backend sees them.
 
 use crate::error::Error;
-use crate::ops::serves;
 use burn::tensor::Tensor;
 use lsoftmax_kernels::head::HeadError;
 use std::sync::Arc;
@@ -40,9 +39,6 @@ pub(crate) fn check(features: &Tensor<2>, weights: &Tensor<2>, labels: usize) ->
         if size == 0 {
             return Err(HeadError::Empty(name).into());
         }
-    }
-    if !serves(&features.device()) {
-        return Err(Error::Device(format!("{:?}", features.device())));
     }
     Ok(())
 }

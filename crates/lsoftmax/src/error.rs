@@ -4,6 +4,7 @@ use lsoftmax_kernels::head::HeadError;
 
 /// Why the head refuses a configuration or a batch.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A loss with a parameter out of range.
     #[error(transparent)]
@@ -35,12 +36,29 @@ pub enum Error {
         /// Columns of the class weights.
         expected: usize,
     },
-    /// A device whose backend the operation has not been registered for.
-    #[error(
-        "the head is not built for the device {0}: move features and head to Device::flex(), or \
-         build lsoftmax with its feature cuda, metal, vulkan or webgpu"
-    )]
-    Device(String),
+    /// Something of each class or sample that has another length.
+    #[error("{expected} {name} expected, {found} found")]
+    Length {
+        /// What there is one of for each class or sample.
+        name: &'static str,
+        /// Number expected.
+        expected: usize,
+        /// Number found.
+        found: usize,
+    },
+    /// A weight that is negative or not finite.
+    #[error("{name}: number {index} is {found}, expected a finite number that is at least 0")]
+    Weight {
+        /// Which weights.
+        name: &'static str,
+        /// Its position, counted from 0.
+        index: usize,
+        /// The value found.
+        found: f32,
+    },
+    /// Label smoothing out of range.
+    #[error("label smoothing must be at least 0 and below 1, found {0}")]
+    LabelSmoothing(f64),
     /// Features and labels of different number.
     #[error("{features} features came with {labels} labels")]
     BatchSize {

@@ -152,7 +152,9 @@ pub mod metric;
 pub mod ops;
 
 pub use error::Error;
-pub use head::{HeadLoss, MarginHead, MarginHeadConfig, margin_cross_entropy};
+pub use head::{
+    HeadLoss, HeadOutput, Labels, MarginHead, MarginHeadConfig, Reduction, margin_cross_entropy,
+};
 pub use lsoftmax_spec::{
     Annealing, AnnealingError, Floor, Gate, Lambda, Loss, Margin, MarginError, MarginStage,
     RunningSignal, Signal, StepLambda, annealing, margin,

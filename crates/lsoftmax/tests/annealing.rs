@@ -98,6 +98,7 @@ fn stages_of_m() {
         ],
         floor: None,
         gate: None,
+        class_balance: None,
     };
     annealing.check().unwrap();
     let at = |step| {
@@ -195,6 +196,7 @@ fn stretched_stages() {
             .collect(),
         floor: None,
         gate: None,
+        class_balance: None,
     };
     let schedule = stages(&[(100, 2), (200, 3), (205, 4)]);
     assert_eq!(
@@ -273,6 +275,7 @@ fn check_names_what_is_wrong() {
                 .collect(),
             floor: None,
             gate: None,
+            class_balance: None,
         }
         .check()
     };
@@ -313,6 +316,7 @@ fn json_and_back() {
                 stages: vec![MarginStage { step: 10, m: 2 }],
                 floor: None,
                 gate: None,
+                class_balance: None,
             },
             r#"{"lambda":{"schedule":"geometric","base":100.0,"factor":0.99,"min":5.0},"stages":[{"step":10,"m":2}]}"#,
         ),
@@ -601,5 +605,34 @@ fn a_gate_may_stand_before_any_schedule_and_its_numbers_are_checked() {
     }
     for memory in [-0.1, 1.0, f64::NAN] {
         assert_eq!(wrong(Gate { memory, ..LEARNED }), "gate.memory");
+    }
+}
+
+#[test]
+fn frequent_classes_get_a_smaller_share_of_the_margin() {
+    let auto = Annealing::auto(100);
+    let shares = |annealing: &Annealing, counts: &[usize]| annealing.class_shares(counts);
+    assert_eq!(shares(&auto, &[10, 40, 20]), Some(vec![1.0, 0.25, 0.5]));
+    // A class without samples changes nothing.
+    assert_eq!(shares(&auto, &[10, 0, 20]), Some(vec![1.0, 1.0, 0.5]));
+    for even in [&[7, 7, 7][..], &[0, 0], &[3], &[]] {
+        assert_eq!(shares(&auto, even), None, "{even:?}");
+    }
+    let with = |class_balance| Annealing {
+        class_balance: Some(class_balance),
+        ..Annealing::auto(100)
+    };
+    assert_eq!(shares(&with(0.0), &[10, 40, 20]), None);
+    assert_eq!(shares(&with(0.5), &[10, 40, 10]), Some(vec![1.0, 0.5, 1.0]));
+    // Other schedules leave the classes alike, unless told otherwise.
+    assert_eq!(shares(&Annealing::none(), &[10, 40]), None);
+    let constant = Annealing {
+        class_balance: Some(1.0),
+        ..Lambda::Constant { lambda: 1.0 }.into()
+    };
+    assert_eq!(shares(&constant, &[10, 40]), Some(vec![1.0, 0.25]));
+    for wrong in [-1.0, f64::NAN, f64::INFINITY] {
+        let error = with(wrong).check().unwrap_err().to_string();
+        assert!(error.contains("class-balance"), "{error}");
     }
 }

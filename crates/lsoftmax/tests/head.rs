@@ -8,8 +8,8 @@ use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Int, Tensor};
 use common::{Problem, Random, all_losses, distance, labels_of, matrix, norm, values};
 use lsoftmax::{
-    Annealing, Error, Gate, Lambda, Loss, MarginHead, MarginHeadConfig, MarginStage, StepLambda,
-    margin_cross_entropy,
+    Annealing, Error, Gate, Labels, Lambda, Loss, MarginHead, MarginHeadConfig, MarginStage,
+    StepLambda, margin_cross_entropy,
 };
 use std::sync::Arc;
 
@@ -66,12 +66,11 @@ fn weights_are_part_of_the_models_record() {
     assert_ne!(weights_of(&fresh), expected);
     assert_eq!(trained.num_params(), 3 * 5 + 5 + 4 * 5);
     let record = trained.clone().into_record();
-    assert_eq!(record.len(), 3);
+    assert_eq!(record.len(), 4);
     let bytes = record.into_bytes().unwrap();
     let loaded = fresh.load_record(ModuleRecord::from_bytes(bytes).unwrap());
     assert_eq!(weights_of(&loaded), expected);
-    // The loss is configuration, not a weight, and stays that of the head that loads.
-    assert_eq!(loaded.head.margin_loss(), Loss::LSoftmax { m: 3 });
+    assert_eq!(loaded.head.config(), trained.head.config());
 
     let path = std::env::temp_dir().join(format!("lsoftmax-head-{}.bpk", std::process::id()));
     trained.save_file(&path).unwrap();
@@ -277,11 +276,13 @@ fn labels_of_the_host_are_those_of_the_device() {
         let tensor = labels_of(labels, &device);
         head.loss_with_targets(features(&problem, &device), tensor, 3)
     };
-    let by_host =
-        |labels: &[u32]| head.loss_with_host_labels(features(&problem, &device), labels, 3);
+    let by_host = |labels: &[u32]| {
+        let labels = Labels::from_host(labels, &device);
+        head.loss_with_targets(features(&problem, &device), labels, 3)
+    };
     let by_both = |labels: &[u32]| {
-        let tensor = labels_of(labels, &device);
-        head.loss_with_known_labels(features(&problem, &device), tensor, labels, 3)
+        let labels = Labels::from(labels_of(labels, &device)).with_host(labels);
+        head.loss_with_targets(features(&problem, &device), labels, 3)
     };
     let expected = by_tensor(&problem.labels).unwrap();
     for found in [by_host(&problem.labels), by_both(&problem.labels)] {
@@ -298,8 +299,12 @@ fn labels_of_the_host_are_those_of_the_device() {
     }
     let shorter = labels_of(&problem.labels[1..], &device);
     let features = features(&problem, &device);
-    let error = head.loss_with_known_labels(features, shorter, &problem.labels, 3);
+    let labels = Labels::from(shorter).with_host(&problem.labels);
+    let error = head.loss(features, labels, 3);
     assert!(matches!(error, Err(Error::BatchSize { .. })), "{error:?}");
+    let labels = Labels::from(labels_of(&problem.labels, &device)).with_host(&problem.labels[1..]);
+    let error = head.loss(self::features(&problem, &device), labels, 3);
+    assert!(matches!(error, Err(Error::Length { .. })), "{error:?}");
 }
 
 /// Behind a gate the loss is the one of a fixed λ, gradients and all, and
@@ -698,7 +703,7 @@ fn the_head_knows_its_schedule() {
         .with_loss(Loss::LSoftmax { m: 2 })
         .init(&Device::flex())
         .unwrap();
-    assert_eq!(head.annealing(), &annealing);
+    assert_eq!(head.config().annealing, annealing);
     let (loss, lambda) = head.at(50);
     assert_eq!(loss, Loss::LSoftmax { m: 2 });
     assert_eq!(lambda, annealing.at(50, Loss::LSoftmax { m: 2 }).1);

@@ -48,13 +48,67 @@ use stream::{Plan, Walk};
 /// become 0 in f64. No other f32 vector is this short.
 const ZERO: f64 = 1e-150;
 
-/// A rule for the target logits of a batch. Any function of a [`Target`] is one.
+/// What a loss does with the target logits and the samples of a batch. Any function of a [`Target`]
+/// is one.
 pub trait TargetLogits: Sync {
     /// λ of a batch, given the probability that plain softmax assigns to each sample's own class.
     fn lambda(&self, confidences: &[f64]) -> f64;
 
-    /// The target logit of a sample in a batch with this λ.
-    fn target_logit(&self, target: Target, lambda: f64) -> TargetLogit;
+    /// The target logit of the sample in this row of a batch with this λ.
+    fn target_logit(&self, row: usize, target: Target, lambda: f64) -> TargetLogit;
+
+    /// The weight of each sample's cross-entropy in the loss, `[batch]`. Without weights, the loss is
+    /// the mean over the batch.
+    ///
+    /// A sample with a weight of zero adds nothing to the loss, whatever its own cross-entropy is.
+    fn weights(&self) -> Option<&[f64]> {
+        None
+    }
+
+    /// A multiple of the target logit to add to the cross-entropy of each sample, for label smoothing.
+    fn target_pull(&self) -> f64 {
+        0.0
+    }
+}
+
+/// What follows from a rule, the same for every kernel.
+impl dyn TargetLogits + '_ {
+    /// The cross-entropy of a sample, given the sum over all logits of its row.
+    pub fn loss(&self, sum: &SumExp, sample: &Sample) -> f64 {
+        let pull = self.target_pull();
+        let loss = -sum.log_softmax(sample.logit);
+        if pull == 0.0 {
+            loss
+        } else {
+            loss + pull * sample.logit
+        }
+    }
+
+    /// The loss of the batch, given those of its samples.
+    pub fn reduce(&self, losses: &[f64]) -> f64 {
+        match self.weights() {
+            None => losses.iter().sum::<f64>() / losses.len() as f64,
+            Some(weights) => (weights.iter().zip(losses))
+                .filter(|&(&weight, _)| weight != 0.0)
+                .map(|(weight, loss)| weight * loss)
+                .sum(),
+        }
+    }
+
+    /// `value` times the weight of the sample in this row of a batch of so many.
+    pub fn weighted(&self, row: usize, value: f64, batch: usize) -> f64 {
+        match self.weights() {
+            None => value / batch as f64,
+            Some(weights) if weights[row] == 0.0 => 0.0,
+            Some(weights) => value * weights[row],
+        }
+    }
+
+    /// The derivative of the loss with respect to the target logit of the sample in this row.
+    pub fn d_target(&self, row: usize, sum: &SumExp, sample: &Sample, batch: usize) -> f64 {
+        let error = sum.log_softmax(sample.logit).exp_m1() + self.target_pull();
+        self.weighted(row, error, batch)
+    }
 }
 
 impl<F: Fn(Target) -> TargetLogit + Sync> TargetLogits for F {
@@ -62,7 +116,7 @@ impl<F: Fn(Target) -> TargetLogit + Sync> TargetLogits for F {
         0.0
     }
 
-    fn target_logit(&self, target: Target, _: f64) -> TargetLogit {
+    fn target_logit(&self, _: usize, target: Target, _: f64) -> TargetLogit {
         self(target)
     }
 }
@@ -192,8 +246,11 @@ impl<'a, T: Real> Batch<'a, T> {
 /// The result of the forward pass.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// The cross-entropy averaged over the batch.
+    /// The cross-entropy averaged over the batch, or summed with the
+    /// [weights](TargetLogits::weights) of the samples.
     pub loss: f64,
+    /// The cross-entropy of each sample, without weights.
+    pub losses: Vec<f64>,
     /// The probability that plain softmax, without margin, assigns to each sample's own class.
     pub confidences: Vec<f64>,
     /// The scalars of each sample: its angle, its norms and its target logit.
@@ -220,7 +277,7 @@ pub fn cross_entropy<T: Real>(
         let pairs = Pairs::new(level, batch, normalisation, &rescaled);
         let (others, _) = Walk::new(level, batch, &pairs, Plan::new(batch)).sum_exp(false);
         let resolved = Resolved::new(batch, &pairs, margin, &rescaled, others);
-        resolved.outcome(batch, &rescaled)
+        resolved.outcome(batch, margin, &rescaled)
     })
 }
 
@@ -264,12 +321,13 @@ fn with_plan<T: Real>(
         walk.gradient(
             &resolved.sums,
             &resolved.samples,
+            margin,
             kept,
             d_features,
             d_weights,
         );
         rescaled.finish(batch.features.columns(), d_features, d_weights);
-        resolved.outcome(batch, &rescaled)
+        resolved.outcome(batch, margin, &rescaled)
     }))
 }
 
@@ -420,7 +478,7 @@ impl Resolved {
             let [of_x, of_w] = rescaled.factors(row, label);
             // The margin takes the true norms; its derivatives are for the rescaled ones.
             let mut sample = Sample::new(pair, &|target| {
-                let logit = margin.target_logit(target.rescaled(of_x, of_w), lambda);
+                let logit = margin.target_logit(row, target.rescaled(of_x, of_w), lambda);
                 TargetLogit {
                     d_feature_norm: logit.d_feature_norm * of_x,
                     d_weight_norm: logit.d_weight_norm * of_w,
@@ -441,7 +499,12 @@ impl Resolved {
         }
     }
 
-    fn outcome<T: Real>(self, batch: &Batch<'_, T>, rescaled: &RescaledBatch<T>) -> Outcome {
+    fn outcome<T: Real>(
+        self,
+        batch: &Batch<'_, T>,
+        margin: &dyn TargetLogits,
+        rescaled: &RescaledBatch<T>,
+    ) -> Outcome {
         let Self {
             mut samples,
             sums,
@@ -451,12 +514,12 @@ impl Resolved {
             let [of_x, of_w] = rescaled.factors(row, label);
             sample.target = sample.target.rescaled(of_x, of_w);
         }
-        let losses = sums.iter().zip(&samples);
-        let total: f64 = losses
-            .map(|(sum, sample)| -sum.log_softmax(sample.logit))
-            .sum();
+        let losses: Vec<f64> = (sums.iter().zip(&samples))
+            .map(|(sum, sample)| margin.loss(sum, sample))
+            .collect();
         Outcome {
-            loss: total / samples.len() as f64,
+            loss: margin.reduce(&losses),
+            losses,
             confidences,
             samples,
         }

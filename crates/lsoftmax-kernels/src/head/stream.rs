@@ -5,7 +5,7 @@
 //! sizes alone, and results are merged in order, so that they do not depend on the threads.
 
 use super::sums::SumExp;
-use super::{Batch, Pairs, Real, Sample, maybe_par_map};
+use super::{Batch, Pairs, Real, Sample, TargetLogits, maybe_par_map};
 use crate::simd::Level;
 use lsoftmax_spec::margin::inverse;
 
@@ -162,13 +162,14 @@ impl<'a, T: Real> Walk<'a, T> {
         sums
     }
 
-    /// The second pass: both gradients of the mean cross-entropy.
+    /// The second pass: both gradients of the loss.
     ///
     /// `sums` includes the target logits.
     pub(super) fn gradient(
         &self,
         sums: &[SumExp],
         samples: &[Sample],
+        rule: &dyn TargetLogits,
         mut kept: Vec<T>,
         d_features: &mut [T],
         d_weights: &mut [T],
@@ -176,11 +177,13 @@ impl<'a, T: Real> Walk<'a, T> {
         let (size, columns) = (self.size(), self.batch.features.columns());
         let softmax = Softmax {
             max: sums.iter().map(|sum| T::from_f64(sum.max)).collect(),
-            factor: (self.pairs.rows.iter().zip(sums))
-                .map(|(pair, sum)| T::from_f64(pair.feature_factor / size as f64 / sum.sum))
+            factor: (self.pairs.rows.iter().zip(sums).enumerate())
+                .map(|(row, (pair, sum))| {
+                    T::from_f64(rule.weighted(row, pair.feature_factor, size) / sum.sum)
+                })
                 .collect(),
-            d_target: (samples.iter().zip(sums))
-                .map(|(sample, sum)| sum.log_softmax(sample.logit).exp_m1() / size as f64)
+            d_target: (samples.iter().zip(sums).enumerate())
+                .map(|(row, (sample, sum))| rule.d_target(row, sum, sample, size))
                 .collect(),
             samples,
         };

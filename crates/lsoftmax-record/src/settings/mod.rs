@@ -173,6 +173,9 @@ settings! {
         }
         /// Share of the margin by how well the classes are separated; only in experiment files
         gate: Gate = skip { default: "the gate of `auto`, for `auto`", }
+        /// Exponent p of the share of the margin of a class with n training images,
+        /// (smallest n / n)^p, from 0 to 4; 0 gives all classes the whole margin
+        class_balance: f64 = "P" { default: "1 for `auto`, otherwise 0", }
     }
 
     "Training" {

@@ -11,6 +11,12 @@ pub use step::StepLambda;
 use crate::margin::{Loss, MarginError, Psi};
 use crate::names::UnknownName;
 use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The largest exponent of the share of the margin by the size of a class.
+const MAX_CLASS_BALANCE: f64 = 4.0;
+/// The smallest share of the margin of a class.
+const MIN_SHARE: f64 = 1e-9;
 
 /// From `step` on, train with multiplier `m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +67,10 @@ pub struct Annealing {
     /// Keeps λ up for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<Floor>,
+    /// Exponent of the [share of the margin](Self::class_shares) by the size of a class, at least 0;
+    /// none: 0, or with [`Lambda::Auto`] 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_balance: Option<f64>,
 }
 
 /// A schedule that does not exist, or one with a number outside its range.
@@ -95,7 +105,34 @@ impl From<Lambda> for Annealing {
             gate: None,
             stages: Vec::new(),
             floor: None,
+            class_balance: None,
         }
+    }
+}
+
+impl fmt::Display for Annealing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            lambda,
+            gate,
+            stages,
+            floor,
+            class_balance,
+        } = self;
+        write!(f, "{lambda:?}")?;
+        if let Some(gate) = gate {
+            write!(f, ", {gate:?}")?;
+        }
+        for stage in stages {
+            write!(f, ", m = {} from step {}", stage.m, stage.step)?;
+        }
+        if let Some(floor) = floor {
+            write!(f, ", {floor:?}")?;
+        }
+        if let Some(balance) = class_balance {
+            write!(f, ", class balance {balance}")?;
+        }
+        Ok(())
     }
 }
 
@@ -115,6 +152,7 @@ impl Annealing {
     pub fn suits(&self, loss: Loss) -> bool {
         let is_idle = matches!(self.lambda, Lambda::None | Lambda::Auto { .. });
         let is_idle = is_idle && self.gate.is_none() && self.stages.is_empty();
+        let is_idle = is_idle && self.class_balance.is_none();
         loss.has_multiplier() || is_idle && self.floor.is_none()
     }
 
@@ -125,6 +163,9 @@ impl Annealing {
     pub fn check(&self) -> Result<(), AnnealingError> {
         self.lambda.check()?;
         self.gate.as_ref().map_or(Ok(()), Gate::check)?;
+        let balance = self.class_balance.unwrap_or(0.0);
+        let is_balance = (0.0..=MAX_CLASS_BALANCE).contains(&balance);
+        need("class-balance", balance, "from 0 to 4", is_balance)?;
         if let Some(floor) = self.floor {
             Lambda::Constant {
                 lambda: floor.lambda,
@@ -163,6 +204,28 @@ impl Annealing {
         self.gate.or(of_schedule)
     }
 
+    /// The share of the margin that each class gets, given its number of training samples, above 0
+    /// and at most 1. `None` if all get all of it.
+    ///
+    /// ```text
+    /// share = (n_min / n)^balance
+    /// 1 / (1 + λ_class) = share / (1 + λ)
+    /// ```
+    ///
+    /// A margin on a frequent class moves its boundary into the rare ones, whose few samples the
+    /// network has learned by heart. So rare classes get a larger margin than frequent ones, as in
+    /// LDAM (Cao et al., NeurIPS 2019). A class without samples does not count.
+    pub fn class_shares(&self, counts: &[usize]) -> Option<Vec<f64>> {
+        let of_schedule = f64::from(u8::from(matches!(self.lambda, Lambda::Auto { .. })));
+        let balance = self.class_balance.unwrap_or(of_schedule);
+        let smallest = counts.iter().copied().filter(|&count| count > 0).min()? as f64;
+        let shares: Vec<f64> = (counts.iter())
+            .map(|&count| smallest / (count as f64).max(smallest))
+            .map(|ratio| ratio.powf(balance).max(MIN_SHARE))
+            .collect();
+        shares.iter().any(|&share| share < 1.0).then_some(shares)
+    }
+
     /// The schedule stretched from a training of `from` steps to one of `to` steps.
     #[must_use]
     pub fn stretched(&self, from: u64, to: u64) -> Self {
@@ -185,6 +248,7 @@ impl Annealing {
             gate: self.gate,
             stages,
             floor,
+            class_balance: self.class_balance,
         }
     }
 }

@@ -6,7 +6,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend as _, TensorMetadata as _};
-use burn::tensor::FloatDType;
+use burn::tensor::{FloatDType, read_sync};
 
 #[derive(Debug)]
 struct MarginCrossEntropy;
@@ -26,6 +26,56 @@ impl<B: MarginBackend> Backward<B, 2> for MarginCrossEntropy {
         for (parent, (gradient, dtype)) in ops.parents.into_iter().zip(ops.state) {
             if let Some(node) = parent {
                 let gradient = B::scaled(gradient, grad.clone());
+                grads.register::<B>(node.id, cast::<B>(gradient, dtype));
+            }
+        }
+    }
+}
+
+/// The backward of the losses of single samples: the derivative of each is known only here, so that
+/// the gradient is computed with these as weights of the samples.
+#[derive(Debug)]
+struct MarginCrossEntropies;
+
+/// The operands.
+#[derive(Clone, Debug)]
+struct Batch<B: MarginBackend> {
+    features: FloatTensor<B>,
+    weights: FloatTensor<B>,
+    labels: IntTensor<B>,
+    rule: TargetRule,
+}
+
+impl<B: MarginBackend> Batch<B> {
+    fn losses(self) -> (FloatTensor<B>, FloatTensor<B>) {
+        B::margin_cross_entropies(self.features, self.weights, self.labels, self.rule)
+    }
+}
+
+impl<B: MarginBackend> Backward<B, 2> for MarginCrossEntropies {
+    type State = Batch<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 2>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        let grad = grads.consume::<B>(&ops.node);
+        let Batch {
+            features,
+            weights,
+            labels,
+            mut rule,
+        } = ops.state;
+        let types: [FloatDType; 2] = [features.dtype().into(), weights.dtype().into()];
+        let grad = read_sync(B::float_into_data(grad)).expect("the device answers");
+        rule.samples.weights = Some(grad.iter::<f64>().collect());
+        let (_, _, d_features, d_weights) =
+            B::margin_cross_entropy_with_gradient(features, weights, labels, rule);
+        let gradients = [d_features, d_weights].into_iter().zip(types);
+        for (parent, (gradient, dtype)) in ops.parents.into_iter().zip(gradients) {
+            if let Some(node) = parent {
                 grads.register::<B>(node.id, cast::<B>(gradient, dtype));
             }
         }
@@ -64,6 +114,40 @@ impl<B: MarginBackend, C: CheckpointStrategy> MarginBackend for Autodiff<B, C> {
                     rule,
                 );
                 (prep.finish(loss), Self::from_inner(targets))
+            }
+        }
+    }
+
+    fn margin_cross_entropies(
+        features: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        rule: TargetRule,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        match MarginCrossEntropies
+            .prepare::<C>([features.node(), weights.node()])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(prep) => {
+                let batch = Batch {
+                    features: features.into_primitive(),
+                    weights: weights.into_primitive(),
+                    labels,
+                    rule,
+                };
+                let (losses, targets) = batch.clone().losses();
+                (prep.finish(batch, losses), Self::from_inner(targets))
+            }
+            OpsKind::UnTracked(prep) => {
+                let batch = Batch::<B> {
+                    features: features.into_primitive(),
+                    weights: weights.into_primitive(),
+                    labels,
+                    rule,
+                };
+                let (losses, targets) = batch.losses();
+                (prep.finish(losses), Self::from_inner(targets))
             }
         }
     }

@@ -16,8 +16,19 @@ impl MarginBackend for Flex {
         rule: TargetRule,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let run = kernel(&features, &weights);
-        let (loss, targets, _) = run(features, weights, &rule, false);
-        (loss, targets)
+        let found = run(features, weights, &rule, false);
+        (found.loss, found.targets)
+    }
+
+    fn margin_cross_entropies(
+        features: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        _labels: IntTensor<Self>,
+        rule: TargetRule,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let run = kernel(&features, &weights);
+        let found = run(features, weights, &rule, false);
+        (found.losses, found.targets)
     }
 
     fn margin_cross_entropy_with_gradient(
@@ -32,9 +43,9 @@ impl MarginBackend for Flex {
         FloatTensor<Self>,
     ) {
         let run = kernel(&features, &weights);
-        let (loss, targets, gradient) = run(features, weights, &rule, true);
-        let (d_features, d_weights) = gradient.expect("asked for the gradient");
-        (loss, targets, d_features, d_weights)
+        let found = run(features, weights, &rule, true);
+        let (d_features, d_weights) = found.gradients.expect("asked for the gradient");
+        (found.loss, found.targets, d_features, d_weights)
     }
 
     fn scaled(gradient: FloatTensor<Self>, by: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -48,7 +59,13 @@ impl MarginBackend for Flex {
     }
 }
 
-type Outputs = (FlexTensor, FlexTensor, Option<(FlexTensor, FlexTensor)>);
+struct Outputs {
+    loss: FlexTensor,
+    losses: FlexTensor,
+    targets: FlexTensor,
+    gradients: Option<(FlexTensor, FlexTensor)>,
+}
+
 type Run = fn(FlexTensor, FlexTensor, &TargetRule, bool) -> Outputs;
 
 fn kernel(features: &FlexTensor, weights: &FlexTensor) -> Run {
@@ -100,10 +117,15 @@ where
             None,
         )
     };
-    let loss = vec![T::from_f64(outcome.loss)];
-    (
-        FlexTensor::from_data(TensorData::new(loss, [1])),
-        FlexTensor::from_data(TensorData::new(statistics(&outcome), [batch, 4])),
+    let tensor = |values: &[f64]| {
+        let values: Vec<T> = values.iter().map(|&value| T::from_f64(value)).collect();
+        let count = values.len();
+        FlexTensor::from_data(TensorData::new(values, [count]))
+    };
+    Outputs {
+        loss: tensor(&[outcome.loss]),
+        losses: tensor(&outcome.losses),
+        targets: FlexTensor::from_data(TensorData::new(statistics(&outcome), [batch, 4])),
         gradients,
-    )
+    }
 }

@@ -6,6 +6,9 @@ mod composed;
 #[cfg(feature = "_gpu")]
 mod cube;
 mod flex;
+#[cfg_attr(not(any(feature = "_gpu", test)), allow(dead_code))]
+mod table;
+mod tensors;
 
 use crate::annealing::StepLambda;
 use crate::margin::{Margin, blend};
@@ -26,20 +29,73 @@ pub struct TargetRule {
     pub labels: Arc<[u32]>,
     /// How many classes there are.
     pub classes: usize,
+    /// How the samples of the batch differ in the loss.
+    pub samples: Samples,
+}
+
+/// How the samples of a batch differ in the loss. By default they do not.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    /// Weight of the cross-entropy of each sample, `[batch]`. Without, the loss is the mean.
+    pub weights: Option<Arc<[f64]>>,
+    /// Share of the margin for each sample, `[batch]`, above 0 and at most 1. Without, each gets all
+    /// of it.
+    pub shares: Option<Arc<[f64]>>,
+    /// Multiple of the target logit to add to each cross-entropy.
+    pub target_pull: f64,
+    /// Samples that do not count in the gate of λ, `[batch]`.
+    pub ignored: Option<Arc<[bool]>>,
+}
+
+impl Samples {
+    /// Whether they do not differ, and the loss is the plain mean.
+    #[cfg_attr(not(feature = "_gpu"), allow(dead_code))]
+    pub(crate) fn are_alike(&self) -> bool {
+        let Self {
+            weights,
+            shares,
+            target_pull,
+            ignored,
+        } = self;
+        weights.is_none() && shares.is_none() && ignored.is_none() && *target_pull == 0.0
+    }
 }
 
 impl TargetLogits for TargetRule {
     fn lambda(&self, confidences: &[f64]) -> f64 {
-        self.lambda
-            .of_batch(confidences, &self.labels, self.classes)
+        let (lambda, classes) = (&self.lambda, self.classes);
+        let Some(ignored) = &self.samples.ignored else {
+            return lambda.of_batch(confidences, &self.labels, classes);
+        };
+        let counted = || (0..ignored.len()).filter(|&row| !ignored[row]);
+        let confidences: Vec<f64> = counted().map(|row| confidences[row]).collect();
+        let labels: Vec<u32> = counted().map(|row| self.labels[row]).collect();
+        lambda.of_batch(&confidences, &labels, classes)
     }
 
-    fn target_logit(&self, target: Target, lambda: f64) -> TargetLogit {
+    fn target_logit(&self, row: usize, target: Target, lambda: f64) -> TargetLogit {
+        let lambda = match &self.samples.shares {
+            Some(shares) if shares[row] < 1.0 => (1.0 + lambda) / shares[row] - 1.0,
+            _ => lambda,
+        };
         blend(&*self.margin, lambda, target)
+    }
+
+    fn weights(&self) -> Option<&[f64]> {
+        self.samples.weights.as_deref()
+    }
+
+    fn target_pull(&self) -> f64 {
+        self.samples.target_pull
     }
 }
 
 impl TargetRule {
+    /// λ of a batch with these confidences.
+    pub(crate) fn lambda_of(&self, confidences: &[f64]) -> f64 {
+        self.lambda(confidences)
+    }
+
     pub(crate) fn normalisation(&self) -> Normalisation {
         self.margin.normalisation()
     }
@@ -48,7 +104,7 @@ impl TargetRule {
 /// The margin cross-entropy as a backend operation.
 ///
 /// `flex` calls the fused kernel; graphics processors get a body made of matrix products and kernels
-/// between them.
+/// between them. Any other backend gets [`tensors`].
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "_gpu"))]
 pub trait MarginBackend: Backend {
     /// The mean cross-entropy `[1]` and, a row, cosine, feature norm, weight norm and confidence
@@ -78,6 +134,14 @@ pub trait MarginBackend: Backend {
         FloatTensor<Self>,
     );
 
+    /// The cross-entropy of each sample `[batch]`, without weights, and the statistics as above.
+    fn margin_cross_entropies(
+        features: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        rule: TargetRule,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+
     /// A gradient `[row, column]` of that operation times the gradient `[1]` of its loss, both of
     /// one type.
     fn scaled(gradient: FloatTensor<Self>, by: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -86,7 +150,7 @@ pub trait MarginBackend: Backend {
 }
 
 /// Whether the operation is registered for the backend of a device; on any other it would panic.
-pub(crate) fn serves(device: &Device) -> bool {
+fn serves(device: &Device) -> bool {
     match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
         #[cfg(feature = "_gpu")]
@@ -142,6 +206,9 @@ pub(crate) fn margin_cross_entropy(
     labels: Tensor<1, Int>,
     rule: TargetRule,
 ) -> (Tensor<1>, Tensor<2>) {
+    if !serves(&features.device()) {
+        return tensors::loss(features, weights, labels, &rule);
+    }
     let (loss, targets) = <Dispatch as MarginBackend>::margin_cross_entropy(
         features.into_dispatch(),
         weights.into_dispatch(),
@@ -149,6 +216,29 @@ pub(crate) fn margin_cross_entropy(
         rule,
     );
     (Tensor::from_dispatch(loss), Tensor::from_dispatch(targets))
+}
+
+/// The differentiable call: the cross-entropy of each sample `[batch]`, without the weights of the
+/// rule, and target statistics `[batch, 4]`.
+pub(crate) fn margin_cross_entropies(
+    features: Tensor<2>,
+    weights: Tensor<2>,
+    labels: Tensor<1, Int>,
+    rule: TargetRule,
+) -> (Tensor<1>, Tensor<2>) {
+    if !serves(&features.device()) {
+        return tensors::losses(features, weights, labels, &rule);
+    }
+    let (losses, targets) = <Dispatch as MarginBackend>::margin_cross_entropies(
+        features.into_dispatch(),
+        weights.into_dispatch(),
+        labels.into_dispatch(),
+        rule,
+    );
+    (
+        Tensor::from_dispatch(losses),
+        Tensor::from_dispatch(targets),
+    )
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 mod common;
 
 use super::composed::BLOCK;
-use super::{MarginBackend, TargetRule, composed};
+use super::{MarginBackend, Samples, TargetRule, composed, tensors};
 use crate::StepLambda;
 use burn::backend::Flex;
-use burn::tensor::{DType, TensorData};
+use burn::tensor::{DType, Device, TensorData};
 use burn_flex::FlexTensor;
 use common::{Answer, Problem, Random, Worst, all_losses, distance, golden};
+use lsoftmax_kernels::head::TargetLogits;
 
 impl composed::HeadPasses for Flex {}
 
@@ -21,6 +22,18 @@ fn rule(problem: &Problem, loss: crate::Loss, lambda: impl Into<StepLambda>) -> 
         lambda: lambda.into(),
         labels: problem.labels.as_slice().into(),
         classes: problem.classes,
+        samples: Samples::default(),
+    }
+}
+
+/// A batch whose samples differ in every way.
+fn uneven(random: &mut Random, batch: usize) -> Samples {
+    let mut column = |from, to| (0..batch).map(|_| random.real(from, to)).collect();
+    Samples {
+        weights: Some(column(0.0, 1.0)),
+        shares: Some(column(0.1, 1.0)),
+        target_pull: 0.1,
+        ignored: Some((0..batch).map(|row| row > 0 && row % 3 == 0).collect()),
     }
 }
 
@@ -66,6 +79,15 @@ fn by_operations(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer,
         composed::forward::<Flex>(x, w, FlexTensor::from_data(labels(rule)), rule, BLOCK);
     assert_eq!(values(loss)[0].to_bits(), found.0.loss.to_bits());
     assert_eq!(bits(&values(targets)), bits(&found.1));
+    // So do the losses of the samples.
+    let [x, w] = arrays(problem, dtype);
+    let labels = FlexTensor::from_data(labels(rule));
+    let (losses, _) = composed::each::<Flex>(x, w, labels, rule, BLOCK);
+    let losses = values(losses);
+    let reduced = (rule as &dyn TargetLogits).reduce(&losses);
+    if reduced.is_finite() {
+        assert!(distance(&[reduced, 1.0], &[found.0.loss, 1.0]) < 1e-6);
+    }
     found
 }
 
@@ -94,6 +116,27 @@ fn by_kernel(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer, Vec
         FlexTensor::from_data(labels(rule)),
         rule.clone(),
     ))
+}
+
+/// By Burn's tensor operations and its derivatives.
+fn by_tensors(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer, Vec<f64>) {
+    let device = Device::flex().autodiff();
+    let tensor = |values: &[f64], rows: usize| {
+        common::matrix(values, [rows, problem.features], &device, dtype).require_grad()
+    };
+    let (x, w) = (
+        tensor(&problem.x, problem.batch),
+        tensor(&problem.w, problem.classes),
+    );
+    let labels = common::labels_of(&problem.labels, &device);
+    let (loss, targets) = tensors::loss(x.clone(), w.clone(), labels, rule);
+    let gradients = loss.backward();
+    let answer = Answer {
+        loss: common::values(&loss)[0],
+        dx: common::values(&x.grad(&gradients).unwrap()),
+        dw: common::values(&w.grad(&gradients).unwrap()),
+    };
+    (answer, common::values(&targets))
 }
 
 fn golden_error(dtype: DType) -> Worst {
@@ -135,14 +178,24 @@ fn kernel_and_operations_agree_for_all_losses() {
                 let (batch, classes) = (random.whole(1, 9), random.whole(1, 12));
                 let features = random.whole(2, 10);
                 let problem = random.turned_problem(batch, classes, features);
-                let rule = rule(&problem, loss, lambda);
+                let mut rule = rule(&problem, loss, lambda);
+                if random.whole(0, 1) == 1 {
+                    rule.samples = uneven(&mut random, batch);
+                }
                 for (dtype, worst) in [(DType::F64, &mut in_f64), (DType::F32, &mut in_f32)] {
-                    let (found, targets) = by_operations(&problem, &rule, dtype);
                     let (expected, expected_targets) = by_kernel(&problem, &rule, dtype);
                     let all = |a: &Answer| [&[1.0, a.loss], &a.dx[..], &a.dw[..]].concat();
-                    let place = format!("{loss}, {lambda:?}, [{batch}, {classes}, {features}]");
-                    worst.see(distance(&all(&found), &all(&expected)), &place);
-                    worst.see(distance(&targets, &expected_targets), &place);
+                    let place = format!(
+                        "{loss}, {lambda:?}, [{batch}, {classes}, {features}], {:?}",
+                        rule.samples
+                    );
+                    for (found, targets) in [
+                        by_operations(&problem, &rule, dtype),
+                        by_tensors(&problem, &rule, dtype),
+                    ] {
+                        worst.see(distance(&all(&found), &all(&expected)), &place);
+                        worst.see(distance(&targets, &expected_targets), &place);
+                    }
                     // Blocks of three classes, of which the last may be shorter, and of one.
                     for block in [3 * batch, 1] {
                         let (found, targets) = in_blocks(&problem, &rule, dtype, block);
@@ -210,23 +263,27 @@ fn kernel_and_operations_agree_where_it_is_hard() {
         for loss in all_losses() {
             for dtype in [DType::F64, DType::F32] {
                 let rule = rule(&problem, loss, 0.0);
-                let (found, found_targets) = by_operations(&problem, &rule, dtype);
                 let (expected, expected_targets) = by_kernel(&problem, &rule, dtype);
                 let place = format!("{name}, {loss}, {dtype:?}");
-                assert!(
-                    found.is_finite() && expected.is_finite(),
-                    "{place}: {expected:?}"
-                );
-                worst.see(distance(&[found.loss, 1.0], &[expected.loss, 1.0]), &place);
-                if name.contains("tiny") {
-                    worst.see(distance(&found.dx, &expected.dx), &place);
-                    worst.see(distance(&found.dw, &expected.dw), &place);
-                } else {
-                    // The gradient of a normalised vector is 0 where it is parallel: all rounding.
-                    let all = |a: &Answer| [&[1.0], &a.dx[..], &a.dw[..]].concat();
-                    worst.see(distance(&all(&found), &all(&expected)), &place);
+                for (found, found_targets) in [
+                    by_operations(&problem, &rule, dtype),
+                    by_tensors(&problem, &rule, dtype),
+                ] {
+                    assert!(
+                        found.is_finite() && expected.is_finite(),
+                        "{place}: {expected:?}"
+                    );
+                    worst.see(distance(&[found.loss, 1.0], &[expected.loss, 1.0]), &place);
+                    if name.contains("tiny") {
+                        worst.see(distance(&found.dx, &expected.dx), &place);
+                        worst.see(distance(&found.dw, &expected.dw), &place);
+                    } else {
+                        // The gradient of a normalised vector is 0 where it is parallel: all rounding.
+                        let all = |a: &Answer| [&[1.0], &a.dx[..], &a.dw[..]].concat();
+                        worst.see(distance(&all(&found), &all(&expected)), &place);
+                    }
+                    worst.see(distance(&found_targets, &expected_targets), &place);
                 }
-                worst.see(distance(&found_targets, &expected_targets), &place);
             }
         }
     }
@@ -242,6 +299,10 @@ fn nan_reaches_the_loss() {
             let rule = rule(&problem, loss, 0.0);
             assert!(
                 by_operations(&problem, &rule, DType::F32).0.loss.is_nan(),
+                "{loss}"
+            );
+            assert!(
+                by_tensors(&problem, &rule, DType::F32).0.loss.is_nan(),
                 "{loss}"
             );
             assert!(

@@ -11,19 +11,18 @@
 
 mod passes;
 
-pub(super) use passes::{Even, HeadPasses, Margined, PAIR, Pairs};
+pub(super) use passes::{Even, HeadPasses, Margined, Pairs};
 #[cfg(feature = "_gpu")]
 pub(super) use passes::{NOTHING, matrix, pairs, sums};
 
+use super::table::{Margins, PAIR, entry};
 use super::{TargetRule, cast, precision, statistics};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata as _};
 use burn::tensor::{
     Element as _, FloatDType, IndexingUpdateOp, Shape, Slice, TensorData, read_sync,
 };
-use lsoftmax_kernels::head::{
-    Normalisation, Outcome, Pair, Sample, SumExp, TINY, TargetLogits as _, confidences,
-};
+use lsoftmax_kernels::head::{Normalisation, TINY, TargetLogits};
 use passes::{column, row_dot};
 use std::ops::Range;
 
@@ -108,6 +107,21 @@ pub(super) fn forward<B: HeadPasses>(
     let (head, table) = Head::<B>::new(features, weights, labels, rule, block);
     let (found, _) = head.forward(table, false);
     (found.loss, found.targets)
+}
+
+/// The cross-entropy of each sample, and statistics.
+pub(super) fn each<B: HeadPasses>(
+    features: FloatTensor<B>,
+    weights: FloatTensor<B>,
+    labels: IntTensor<B>,
+    rule: &TargetRule,
+    block: usize,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let (head, table) = Head::<B>::new(features, weights, labels, rule, block);
+    let (table, _) = head.sums(table, false);
+    let (found, losses) = head.ask(&host::<B>(table));
+    let size = losses.len();
+    (head.upload(losses, Shape::new([size])), found.targets)
 }
 
 /// Loss, statistics, and the gradients by features and class weights.
@@ -199,7 +213,17 @@ impl<'a, B: HeadPasses> Head<'a, B> {
         }
     }
 
-    fn forward(&self, mut table: FloatTensor<B>, keep: bool) -> (Margined<B>, Option<Block<B>>) {
+    fn forward(&self, table: FloatTensor<B>, keep: bool) -> (Margined<B>, Option<Block<B>>) {
+        let (table, kept) = self.sums(table, keep);
+        // The device knows nothing of samples that differ.
+        let curve = (self.rule.margin.curve()).filter(|_| self.rule.samples.are_alike());
+        let found = curve.and_then(|curve| B::apply(&table, curve, self.rule));
+        (found.unwrap_or_else(|| self.ask(&host::<B>(table)).0), kept)
+    }
+
+    /// The table with the sums of exponentials, and the block if there is but one and it is to be
+    /// kept.
+    fn sums(&self, mut table: FloatTensor<B>, keep: bool) -> (FloatTensor<B>, Option<Block<B>>) {
         let mut kept = None;
         for (number, classes) in self.blocks.iter().enumerate() {
             let block = self.block(classes);
@@ -209,78 +233,28 @@ impl<'a, B: HeadPasses> Head<'a, B> {
                 kept = Some(block);
             }
         }
-        let curve = self.rule.margin.curve();
-        let found = curve.and_then(|curve| B::apply(&table, curve, self.rule));
-        (found.unwrap_or_else(|| self.ask(&host::<B>(table))), kept)
+        (table, kept)
     }
 
-    /// Asks the margin on the host.
-    fn ask(&self, table: &[f64]) -> Margined<B> {
+    /// Asks the margin on the host, and for the cross-entropy of each sample.
+    fn ask(&self, table: &[f64]) -> (Margined<B>, Vec<f64>) {
         let batch = self.batch();
-        let mut pairs = Vec::with_capacity(batch);
-        // Of each feature and its own class weight.
-        let mut largest = Vec::with_capacity(batch);
-        let mut others = Vec::with_capacity(batch);
-        for row in table.chunks_exact(PAIR + 2 * self.blocks.len()) {
-            let (of_pair, of_blocks) = row.split_at(PAIR);
-            let &[inner, xx, ww, x, w] = of_pair else {
-                unreachable!("as many as were put there")
-            };
-            pairs.push(Pair::new(
-                inner * x * w,
-                xx.sqrt() * x,
-                ww.sqrt() * w,
-                self.normalisation,
-            ));
-            largest.push([x, w]);
-            let sums = of_blocks.chunks_exact(2).map(|sum| SumExp {
-                max: sum[0],
-                sum: sum[1],
-            });
-            let all = sums.reduce(SumExp::and);
-            others.push(all.expect("at least one class"));
-        }
-
-        let confidences = confidences(&others, &pairs);
-        let lambda = self.rule.lambda(&confidences);
-        let samples: Vec<Sample> = (pairs.iter())
-            .map(|pair| {
-                let margin = |target| self.rule.target_logit(target, lambda);
-                let mut sample = Sample::new(pair, &margin);
-                // As it would stand among the other logits.
-                if self.precision == FloatDType::F32 {
-                    sample.logit = f64::from(sample.logit as f32);
-                }
-                sample
-            })
-            .collect();
-        // Over all logits of a row, the target's among them.
-        let sums: Vec<SumExp> = (others.into_iter().zip(&samples))
-            .map(|(others, sample)| others.with(sample.logit))
-            .collect();
-        let logarithms: Vec<f64> = (sums.iter().zip(&samples))
-            .map(|(sum, sample)| sum.log_softmax(sample.logit))
-            .collect();
-        let size = batch as f64;
-        let loss = -logarithms.iter().sum::<f64>() / size;
+        let Margins {
+            outcome,
+            sums,
+            largest,
+        } = Margins::new(self.rule, table, self.precision);
+        let rule: &dyn TargetLogits = self.rule;
 
         // The rows here are unit vectors where the kernel has them as they came.
         let scale = self.normalisation.feature_scale;
-        let share = scale.unwrap_or(1.0) / size;
         let (mut rows, mut along) = (Vec::new(), Vec::new());
-        for (((sum, sample), logarithm), [x, w]) in
-            sums.iter().zip(&samples).zip(logarithms).zip(largest)
-        {
-            let d_target = logarithm.exp_m1() / size;
-            let target = sample.target;
-            let of_feature = scale.map_or(1.0, |_| target.feature_norm);
-            let of_weight = if self.normalisation.weights {
-                target.weight_norm
-            } else {
-                1.0
-            };
-            let entry = sample.entry * of_feature * of_weight;
-            rows.extend([sum.max, share / sum.sum, d_target * entry]);
+        let samples = sums.iter().zip(&outcome.samples).zip(largest);
+        for (at, ((sum, sample), [x, w])) in samples.enumerate() {
+            let share = rule.weighted(at, scale.unwrap_or(1.0), batch);
+            let d_target = rule.d_target(at, sum, sample, batch);
+            let entry = d_target * entry(self.rule, sample);
+            rows.extend([sum.max, share / sum.sum, entry]);
             // Times the largest entry on the host: the factor of the rows as they came may not fit
             // f32.
             along.extend([
@@ -288,18 +262,14 @@ impl<'a, B: HeadPasses> Head<'a, B> {
                 d_target * sample.along_weight * w,
             ]);
         }
-        let outcome = Outcome {
-            loss,
-            confidences,
-            samples,
-        };
         let targets = TensorData::new(statistics(&outcome), [batch, 4]);
-        Margined {
-            loss: self.upload(vec![loss], Shape::new([1])),
+        let margined = Margined {
+            loss: self.upload(vec![outcome.loss], Shape::new([1])),
             targets: B::float_from_data(targets, &self.scaled.device()),
             row: self.upload(rows, Shape::new([batch, 3])),
             along: self.upload(along, Shape::new([batch, 2])),
-        }
+        };
+        (margined, outcome.losses)
     }
 
     /// The gradients by features and class weights.

@@ -1,5 +1,7 @@
 //! The steps of the head between its matrix products, of Burn's operations.
 
+#[cfg(doc)]
+use super::super::table::PAIR;
 use super::super::{TargetRule, cast, precision};
 use crate::margin::Curve;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -65,10 +67,6 @@ pub(in crate::ops) trait HeadPasses: Backend {
         None
     }
 }
-
-/// Columns of the table before those of the blocks: of the rows with their largest entry divided out,
-/// feature times class weight, feature and class weight squared; the largest entries of both.
-pub(in crate::ops) const PAIR: usize = 5;
 
 /// What the margin made of the batch.
 pub(in crate::ops) struct Margined<B: Backend> {

@@ -166,6 +166,15 @@ impl MarginBackend for CubeBackend {
         composed::forward::<Self>(features, weights, labels, &rule, composed::BLOCK)
     }
 
+    fn margin_cross_entropies(
+        features: FloatTensor<Self>,
+        weights: FloatTensor<Self>,
+        labels: IntTensor<Self>,
+        rule: TargetRule,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        composed::each::<Self>(features, weights, labels, &rule, composed::BLOCK)
+    }
+
     fn margin_cross_entropy_with_gradient(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,

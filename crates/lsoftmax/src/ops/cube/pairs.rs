@@ -4,7 +4,8 @@
 #![allow(clippy::pedantic)]
 
 use super::{CUBES, total, units_for};
-use crate::ops::composed::{Even, PAIR, Pairs};
+use crate::ops::composed::{Even, Pairs};
+use crate::ops::table::PAIR;
 use burn::backend::TensorMetadata as _;
 use burn::backend::ops::FloatTensorOps as _;
 use burn::backend::tensor::{FloatTensor, IntTensor};

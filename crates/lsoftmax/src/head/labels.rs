@@ -1,0 +1,177 @@
+//! The labels of a batch.
+
+use super::config::{check_length, check_weights};
+use super::{MarginHeadConfig, Reduction};
+use crate::error::Error;
+use crate::ops::Samples;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use lsoftmax_kernels::head::HeadError;
+use std::sync::Arc;
+
+/// The labels of a batch, on the device, on the host, or both, and optionally a weight for each
+/// sample.
+///
+/// The head needs the labels on the host, to check them. Labels that are only on the device are read
+/// back, for which a graphics processor has to be waited for.
+///
+/// ```
+/// # use burn::tensor::{Device, Int, Tensor};
+/// # use lsoftmax::Labels;
+/// let device = Device::flex();
+/// let on_device = Tensor::<1, Int>::from_data([3, 1], &device);
+/// let labels = Labels::from(on_device.clone());
+/// let labels = Labels::from_host(&[3, 1], &device).with_weights(&[1.0, 0.5]);
+/// let labels = Labels::from(on_device).with_host(&[3, 1]); // the same numbers: nothing is copied
+/// ```
+#[derive(Clone, Debug)]
+pub struct Labels<'a> {
+    on_device: Tensor<1, Int>,
+    on_host: Option<&'a [u32]>,
+    weights: Option<&'a [f32]>,
+}
+
+impl From<Tensor<1, Int>> for Labels<'_> {
+    fn from(labels: Tensor<1, Int>) -> Self {
+        Self {
+            on_device: labels,
+            on_host: None,
+            weights: None,
+        }
+    }
+}
+
+impl<'a> Labels<'a> {
+    /// Labels that are on the host.
+    pub fn from_host(labels: &'a [u32], device: &Device) -> Self {
+        let on_device = tensor(labels.iter().copied(), device);
+        Self::from(on_device).with_host(labels)
+    }
+
+    /// Adds the same labels on the host.
+    #[must_use]
+    pub fn with_host(self, labels: &'a [u32]) -> Self {
+        let on_host = Some(labels);
+        Self { on_host, ..self }
+    }
+
+    /// Sets a weight for each sample, `[batch]`, finite and at least 0.
+    #[must_use]
+    pub fn with_weights(self, weights: &'a [f32]) -> Self {
+        let weights = Some(weights);
+        Self { weights, ..self }
+    }
+
+    /// Number of labels.
+    pub(super) fn len(&self) -> usize {
+        self.on_device.dims()[0]
+    }
+
+    /// Checks the labels, and finds what the samples count.
+    pub(super) fn resolve(self, config: &MarginHeadConfig) -> Result<Resolved, Error> {
+        let (count, classes) = (self.len(), config.classes);
+        let mut labels = Vec::with_capacity(count);
+        let mut ignored = vec![false; count];
+        let mut push = |label: i64| match u32::try_from(label) {
+            _ if config.ignore_index == Some(label) => {
+                ignored[labels.len()] = true;
+                labels.push(0);
+                Ok(())
+            }
+            Ok(class) if (class as usize) < classes => {
+                labels.push(class);
+                Ok(())
+            }
+            _ => Err(HeadError::Label {
+                row: labels.len(),
+                label,
+                classes,
+            }),
+        };
+        match self.on_host {
+            Some(on_host) => {
+                check_length("labels on the host", on_host.len(), count)?;
+                on_host.iter().try_for_each(|&label| push(label.into()))?;
+            }
+            None => (self.on_device.to_data().iter::<i64>()).try_for_each(push)?,
+        }
+        let ignores = ignored.contains(&true);
+        let on_device = if ignores {
+            tensor(labels.iter().copied(), &self.on_device.device())
+        } else {
+            self.on_device
+        };
+        let weights = match self.weights {
+            Some(weights) => {
+                check_weights("sample weights", weights, count)?;
+                Some(weights.to_vec())
+            }
+            None if ignores || config.class_weights.is_some() => Some(vec![1.0; count]),
+            None => None,
+        };
+        let weights = weights.map(|weights| {
+            let of_classes = config.class_weights.as_deref();
+            let rows = weights.iter().zip(&labels).zip(&ignored);
+            rows.map(|((&weight, &label), &ignored)| {
+                let of_class = of_classes.map_or(1.0, |of| of[label as usize]);
+                if ignored {
+                    0.0
+                } else {
+                    f64::from(weight) * f64::from(of_class)
+                }
+            })
+            .collect()
+        });
+        Ok(Resolved {
+            on_device,
+            on_host: labels.into(),
+            ignored: ignores.then(|| ignored.into()),
+            weights,
+        })
+    }
+}
+
+/// Labels that were checked.
+pub(super) struct Resolved {
+    pub(super) on_device: Tensor<1, Int>,
+    pub(super) on_host: Arc<[u32]>,
+    /// Of each sample, if there are any.
+    ignored: Option<Arc<[bool]>>,
+    /// Of each sample, with that of its class; without, all are 1.
+    weights: Option<Vec<f64>>,
+}
+
+impl Resolved {
+    /// The factor of each sample's loss in that of the batch; without, the loss is the mean.
+    pub(super) fn factors(&self, reduction: Reduction) -> Option<Vec<f64>> {
+        match (reduction, &self.weights) {
+            (Reduction::Mean, None) => None,
+            (Reduction::Mean, Some(weights)) => {
+                let sum: f64 = weights.iter().sum();
+                let by = if sum > 0.0 { sum.recip() } else { 0.0 };
+                Some(weights.iter().map(|weight| weight * by).collect())
+            }
+            (Reduction::Sum | Reduction::None, Some(weights)) => Some(weights.clone()),
+            (Reduction::Sum | Reduction::None, None) => Some(vec![1.0; self.on_host.len()]),
+        }
+    }
+
+    /// How the samples differ, for the operation.
+    pub(super) fn samples(&self, shares: Option<&[f64]>, target_pull: f64) -> Samples {
+        let shares = shares.map(|shares| {
+            let of_labels = self.on_host.iter().map(|&label| shares[label as usize]);
+            of_labels.collect()
+        });
+        Samples {
+            weights: None,
+            shares,
+            target_pull,
+            ignored: self.ignored.clone(),
+        }
+    }
+}
+
+fn tensor(labels: impl Iterator<Item = u32>, device: &Device) -> Tensor<1, Int> {
+    let data: Vec<i32> = labels.map(|label| label as i32).collect();
+    let count = data.len();
+    Tensor::from_data(TensorData::new(data, [count]), (device, DType::I32))
+}

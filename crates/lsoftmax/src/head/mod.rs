@@ -1,0 +1,413 @@
+//! The margin head.
+
+mod config;
+mod identity;
+mod labels;
+
+pub use config::{MarginHeadConfig, Reduction};
+pub use labels::Labels;
+
+use crate::annealing::{Annealing, RunningSignal, StepLambda};
+use crate::checks::{check, check_size, checked_labels};
+use crate::error::Error;
+use crate::margin::{Loss, Margin, Normalisation};
+use crate::metric::unit_rows;
+use crate::ops::{
+    Samples, TargetRule, in_precision, margin_cross_entropies, margin_cross_entropy as operation,
+    precision,
+};
+use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
+use burn::tensor::{FloatDType, Int, Tensor, TensorData};
+use identity::Identity;
+use labels::Resolved;
+use lsoftmax_kernels::head::TINY;
+use std::sync::Arc;
+
+/// The bias-free class layer of a margin loss, and the loss itself.
+///
+/// It owns the class weights `[class, feature]` (Gaussian with standard deviation
+/// `sqrt(2 / feature_size)`, He et al. 2015, as the paper's networks have them) and keeps
+/// three outputs apart:
+///
+/// - [`loss`](Self::loss) for training: with the margin and the λ of the step;
+/// - [`logits`](Self::logits) for accuracy and inference: those of the loss, without label, margin
+///   and λ;
+/// - [`cosines`](Self::cosines) for verification.
+///
+/// It is a Burn module: its weights are saved with the model that contains it. The record also names
+/// the loss and the schedule, so that loading it into a head with others is an error (`Missing
+/// tensors: ["head.trained_with.…"]`). To load only the weights, allow it with
+/// `record.allow_partial(true).allow_unused(true)`. Created with [`MarginHeadConfig`].
+#[derive(Module, Debug)]
+#[module(custom_display)]
+pub struct MarginHead {
+    /// Class weights, `[class, feature]`.
+    pub weight: Param<Tensor<2>>,
+    trained_with: Identity,
+    #[module(skip)]
+    config: MarginHeadConfig,
+    /// Share of the margin of each class, if they differ.
+    #[module(skip)]
+    shares: Option<Arc<[f64]>>,
+}
+
+/// The loss of a batch, and what a training step reads of its samples.
+#[derive(Clone, Debug)]
+pub struct HeadLoss {
+    /// The loss, differentiable: `[1]`, or `[batch]` for [`Reduction::None`]. f32 if the tensors are
+    /// of half precision.
+    pub loss: Tensor<1>,
+    /// A row per sample, `[batch, 4]`, not differentiable: the cosine between feature and
+    /// own class weight, the feature's norm, the class weight's norm, and the confidence, which
+    /// is the probability of the own class by the plain softmax, without margin.
+    pub targets: Tensor<2>,
+}
+
+/// All outputs of the head for a batch.
+#[derive(Clone, Debug)]
+pub struct HeadOutput {
+    /// As in [`HeadLoss`].
+    pub loss: Tensor<1>,
+    /// [`MarginHead::logits`], `[batch, class]`, not differentiable.
+    pub logits: Tensor<2>,
+    /// As in [`HeadLoss`].
+    pub targets: Tensor<2>,
+    /// λ of the batch; infinite while the gate is shut.
+    pub lambda: f64,
+}
+
+impl MarginHead {
+    fn new(config: MarginHeadConfig, weight: Param<Tensor<2>>) -> Self {
+        let counts = config.class_counts.as_deref();
+        let shares = counts.and_then(|counts| config.annealing.class_shares(counts));
+        Self {
+            weight,
+            trained_with: Identity::new(&config),
+            shares: shares.map(Into::into),
+            config,
+        }
+    }
+
+    /// The loss of a batch at a training step, counted from 0.
+    ///
+    /// # Shapes
+    /// - features: `[batch, feature]`
+    /// - labels: `[batch]`
+    /// - output: `[1]`, or `[batch]` for [`Reduction::None`]
+    ///
+    /// # Errors
+    /// Shapes that do not match, an empty batch, a label that is not a class (the error names its row
+    /// and value), or a weight of a sample that is negative or not finite.
+    pub fn loss<'a>(
+        &self,
+        features: Tensor<2>,
+        labels: impl Into<Labels<'a>>,
+        step: u64,
+    ) -> Result<Tensor<1>, Error> {
+        Ok(self.loss_with_targets(features, labels, step)?.loss)
+    }
+
+    /// [`loss`](Self::loss) with the cosine and the norms of each sample.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn loss_with_targets<'a>(
+        &self,
+        features: Tensor<2>,
+        labels: impl Into<Labels<'a>>,
+        step: u64,
+    ) -> Result<HeadLoss, Error> {
+        self.loss_after(features, labels, step, RunningSignal::default())
+    }
+
+    /// [`loss_with_targets`](Self::loss_with_targets) after batches with this signal, for a
+    /// [gate](crate::annealing::Gate) with a memory.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn loss_after<'a>(
+        &self,
+        features: Tensor<2>,
+        labels: impl Into<Labels<'a>>,
+        step: u64,
+        running: RunningSignal,
+    ) -> Result<HeadLoss, Error> {
+        let labels = self.resolve(&features, labels.into())?;
+        self.loss_of(features, &labels, step, running)
+    }
+
+    /// The loss with everything that is known of the batch. The logits cost one matrix product more
+    /// than [`loss`](Self::loss), and λ waits for the device.
+    ///
+    /// # Errors
+    /// As [`loss`](Self::loss).
+    pub fn forward<'a>(
+        &self,
+        features: Tensor<2>,
+        labels: impl Into<Labels<'a>>,
+        step: u64,
+    ) -> Result<HeadOutput, Error> {
+        let labels = self.resolve(&features, labels.into())?;
+        let logits = self.logits(features.clone().detach()).detach();
+        let running = RunningSignal::default();
+        let HeadLoss { loss, targets } = self.loss_of(features, &labels, step, running)?;
+        let confidences: Vec<f64> = targets.to_data().iter::<f64>().skip(3).step_by(4).collect();
+        let rule = self.rule(&labels, step, running)?;
+        Ok(HeadOutput {
+            loss,
+            logits,
+            targets,
+            lambda: rule.lambda_of(&confidences),
+        })
+    }
+
+    /// Checks a batch.
+    fn resolve(&self, features: &Tensor<2>, labels: Labels<'_>) -> Result<Resolved, Error> {
+        check(features, &self.weight.val(), labels.len())?;
+        labels.resolve(&self.config)
+    }
+
+    fn rule(
+        &self,
+        labels: &Resolved,
+        step: u64,
+        running: RunningSignal,
+    ) -> Result<TargetRule, Error> {
+        let (loss, lambda) = self.at(step);
+        let classes = self.config.classes;
+        // See `other_logits`.
+        let pull = self.config.label_smoothing * (1.0 - 1.0 / classes as f64);
+        Ok(TargetRule {
+            margin: loss.margin()?.into(),
+            lambda: lambda.after(running),
+            labels: labels.on_host.clone(),
+            classes,
+            samples: labels.samples(self.shares.as_deref(), pull),
+        })
+    }
+
+    fn loss_of(
+        &self,
+        features: Tensor<2>,
+        labels: &Resolved,
+        step: u64,
+        running: RunningSignal,
+    ) -> Result<HeadLoss, Error> {
+        let mut rule = self.rule(labels, step, running)?;
+        let factors = labels.factors(self.config.reduction);
+        let is_smooth = self.config.label_smoothing > 0.0;
+        let others = is_smooth.then(|| self.other_logits(features.clone(), labels));
+        let (weights, on_device) = (self.weight.val(), labels.on_device.clone());
+        if self.config.reduction == Reduction::None {
+            let (losses, targets) = margin_cross_entropies(features, weights, on_device, rule);
+            let losses = match others {
+                Some(others) => losses + others,
+                None => losses,
+            };
+            let loss = losses.clone() * like(&losses, factors.unwrap_or_default());
+            return Ok(HeadLoss { loss, targets });
+        }
+        let count = labels.on_host.len();
+        rule.samples.weights = factors.clone().map(Into::into);
+        let (loss, targets) = operation(features, weights, on_device, rule);
+        let loss = match others {
+            Some(others) => {
+                let even = || vec![1.0 / count as f64; count];
+                let factors = like(&others, factors.unwrap_or_else(even));
+                loss + (others * factors).sum()
+            }
+            None => loss,
+        };
+        Ok(HeadLoss { loss, targets })
+    }
+
+    /// The part of label smoothing that concerns the classes other than a sample's own.
+    ///
+    /// With smoothing, the label of class `j` is `ε / C`, and that of the own class `y` is
+    /// `1 - ε + ε / C`:
+    ///
+    /// ```text
+    /// l = lse(f) - (1 - ε + ε / C) f_y - ε / C Σ_{j ≠ y} f_j
+    ///   = cross-entropy + ε (1 - 1 / C) f_y - ε / C Σ_{j ≠ y} f_j
+    /// ```
+    ///
+    /// The second term is the operation's `target_pull`. The third is linear in the class weights, so
+    /// that no matrix of logits is needed: `ε / C (w_y - Σ_j w_j) · x`.
+    fn other_logits(&self, features: Tensor<2>, labels: &Resolved) -> Tensor<1> {
+        let (features, weights) = self.normalised(features);
+        let share = self.config.label_smoothing / self.config.classes as f64;
+        let own = weights.clone().select(0, labels.on_device.clone());
+        let difference = own - weights.sum_dim(0);
+        let inner: Tensor<1> = (features * difference).sum_dim(1).squeeze_dim(1);
+        inner.mul_scalar(share)
+    }
+
+    /// The logits of the loss without its margin, for accuracy and inference: their argmax is the
+    /// classifier that the loss trains.
+    ///
+    /// | loss | logit of class `j` |
+    /// |---|---|
+    /// | softmax, L-Softmax | `w_j · x` |
+    /// | A-Softmax | `|x| cos θ_j` |
+    /// | `CosFace`, AM-Softmax, `ArcFace`, combined | `s cos θ_j` |
+    ///
+    /// Computed in f64 if the features or the class weights are f64, and in f32 otherwise. A vector of
+    /// length zero that is to be normalised gives 0.
+    ///
+    /// # Shapes
+    /// - features: `[batch, feature]`
+    /// - output: `[batch, class]`
+    ///
+    /// # Panics
+    /// The features are not as long as the class weights.
+    pub fn logits(&self, features: Tensor<2>) -> Tensor<2> {
+        let (features, weights) = self.normalised(features);
+        features.matmul(weights.transpose())
+    }
+
+    /// The cosines between features and class weights; 0 for a vector of length zero. In f64 if the
+    /// features or the class weights are f64, and in f32 otherwise.
+    ///
+    /// # Shapes
+    /// - features: `[batch, feature]`
+    /// - output: `[batch, class]`, in [-1, 1]
+    ///
+    /// # Panics
+    /// The features are not as long as the class weights.
+    pub fn cosines(&self, features: Tensor<2>) -> Tensor<2> {
+        let (features, weights) = self.operands(features);
+        let shortest = f32::MIN_POSITIVE.into();
+        unit_rows(features, shortest)
+            .matmul(unit_rows(weights, shortest).transpose())
+            .clamp(-1.0, 1.0)
+    }
+
+    /// Features and class weights as they stand in the logits.
+    fn normalised(&self, features: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let (features, weights) = self.operands(features);
+        let margin = self.config.loss.margin();
+        let Normalisation {
+            weights: unit_weights,
+            feature_scale,
+        } = margin
+            .expect("checked when the head was made")
+            .normalisation();
+        let features = match feature_scale {
+            Some(scale) => unit_rows(features, TINY).mul_scalar(scale),
+            None => features,
+        };
+        let weights = if unit_weights {
+            unit_rows(weights, TINY)
+        } else {
+            weights
+        };
+        (features, weights)
+    }
+
+    /// Features and class weights in one precision, which is at least f32.
+    fn operands(&self, features: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
+        let weights = self.weight.val();
+        if let Err(error) = check_size(&features, &weights) {
+            panic!("{error}");
+        }
+        let precision = precision(features.dtype(), weights.dtype());
+        (
+            in_precision(features, precision),
+            in_precision(weights, precision),
+        )
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &MarginHeadConfig {
+        &self.config
+    }
+
+    /// The loss in force at a step (staged m) and its λ.
+    pub fn at(&self, step: u64) -> (Loss, StepLambda) {
+        self.config.annealing.at(step, self.config.loss)
+    }
+
+    /// This head with another schedule of λ and m.
+    ///
+    /// # Errors
+    /// A number of the schedule that is out of range, or a schedule for a loss that has no λ and no m.
+    pub fn with_annealing(self, annealing: Annealing) -> Result<Self, Error> {
+        let config = self.config.clone();
+        self.with_config(MarginHeadConfig {
+            annealing,
+            ..config
+        })
+    }
+
+    /// This head for a training set with this number of samples of each class:
+    /// [`MarginHeadConfig::class_counts`].
+    ///
+    /// # Errors
+    /// Another number of classes than the head has.
+    pub fn with_class_counts(self, counts: &[usize]) -> Result<Self, Error> {
+        let config = self.config.clone();
+        self.with_config(config.with_class_counts(Some(counts.to_vec())))
+    }
+
+    fn with_config(self, config: MarginHeadConfig) -> Result<Self, Error> {
+        config.check()?;
+        Ok(Self::new(config, self.weight))
+    }
+}
+
+impl ModuleDisplay for MarginHead {
+    fn custom_settings(&self) -> Option<DisplaySettings> {
+        DisplaySettings::new()
+            .with_new_line_after_attribute(false)
+            .optional()
+    }
+
+    fn custom_content(&self, content: Content) -> Option<Content> {
+        let [classes, feature_size] = self.weight.shape().dims();
+        content
+            .add("loss", &self.config.loss.to_string())
+            .add("feature_size", &feature_size)
+            .add("classes", &classes)
+            .optional()
+    }
+}
+
+/// The mean cross-entropy of any [`Margin`], yours included, at a given λ: a number, or what
+/// [`Annealing::at`] gives for a step.
+///
+/// # Shapes
+/// - features: `[batch, feature]`
+/// - weights: `[class, feature]`
+/// - labels: `[batch]`
+///
+/// # Errors
+/// As [`MarginHead::loss`].
+pub fn margin_cross_entropy(
+    features: Tensor<2>,
+    weights: Tensor<2>,
+    labels: Tensor<1, Int>,
+    margin: Arc<dyn Margin>,
+    lambda: impl Into<StepLambda>,
+) -> Result<HeadLoss, Error> {
+    let [count] = labels.dims();
+    check(&features, &weights, count)?;
+    let classes = weights.dims()[0];
+    let host_labels = checked_labels(labels.to_data().iter::<i64>(), classes)?;
+    let rule = TargetRule {
+        margin,
+        lambda: lambda.into(),
+        labels: host_labels,
+        classes,
+        samples: Samples::default(),
+    };
+    let (loss, targets) = operation(features, weights, labels, rule);
+    Ok(HeadLoss { loss, targets })
+}
+
+/// A column of numbers of the type of another tensor.
+fn like(tensor: &Tensor<1>, values: Vec<f64>) -> Tensor<1> {
+    let count = values.len();
+    let dtype: FloatDType = tensor.dtype().into();
+    let data = TensorData::new(values, [count]).convert_dtype(dtype.into());
+    Tensor::from_data(data, (&tensor.device(), tensor.dtype()))
+}
