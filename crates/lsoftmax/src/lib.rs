@@ -139,7 +139,8 @@
 //! (features `cuda`, `metal`, `vulkan`, `webgpu`) it is matrix products and kernels of its own, a
 //! block of logits at a time too. A [`Margin`] that says which [`Curve`](margin::Curve) it is costs no
 //! wait for the device there; any other is asked on the host. Features may be f16 or bf16: all
-//! arithmetic and the loss are f32 then.
+//! arithmetic and the loss are f32 then. On any other backend of Burn the loss consists of tensor
+//! operations, which hold all logits.
 
 // The tests in tests/ and those in here share their problems.
 #[cfg(test)]
@@ -150,6 +151,9 @@ mod error;
 mod head;
 pub mod metric;
 pub mod ops;
+mod record;
+#[cfg(feature = "train")]
+pub mod train;
 
 pub use error::Error;
 pub use head::{
@@ -159,6 +163,7 @@ pub use lsoftmax_spec::{
     Annealing, AnnealingError, Floor, Gate, Lambda, Loss, Margin, MarginError, MarginStage,
     RunningSignal, Signal, StepLambda, annealing, margin,
 };
+pub use record::StepCounter;
 
 /// The README's example is tested with the documentation's.
 #[cfg(doctest)]

@@ -214,7 +214,7 @@ impl Annealing {
     ///
     /// A margin on a frequent class moves its boundary into the rare ones, whose few samples the
     /// network has learned by heart. So rare classes get a larger margin than frequent ones, as in
-    /// LDAM (Cao et al., NeurIPS 2019). A class without samples does not count.
+    /// LDAM (Cao et al. 2019). A class without samples does not count.
     pub fn class_shares(&self, counts: &[usize]) -> Option<Vec<f64>> {
         let of_schedule = f64::from(u8::from(matches!(self.lambda, Lambda::Auto { .. })));
         let balance = self.class_balance.unwrap_or(of_schedule);

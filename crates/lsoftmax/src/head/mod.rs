@@ -1,7 +1,6 @@
 //! The margin head.
 
 mod config;
-mod identity;
 mod labels;
 
 pub use config::{MarginHeadConfig, Reduction};
@@ -16,9 +15,9 @@ use crate::ops::{
     Samples, TargetRule, in_precision, margin_cross_entropies, margin_cross_entropy as operation,
     precision,
 };
+use crate::record::Identity;
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::{FloatDType, Int, Tensor, TensorData};
-use identity::Identity;
 use labels::Resolved;
 use lsoftmax_kernels::head::TINY;
 use std::sync::Arc;
@@ -82,7 +81,7 @@ impl MarginHead {
         let shares = counts.and_then(|counts| config.annealing.class_shares(counts));
         Self {
             weight,
-            trained_with: Identity::new(&config),
+            trained_with: Identity::new(config.loss, &config.annealing),
             shares: shares.map(Into::into),
             config,
         }
