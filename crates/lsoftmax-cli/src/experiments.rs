@@ -18,7 +18,7 @@ macro_rules! table {
     ($table:literal: $($row:literal),*) => {
         ($table, &[$((
             $row,
-            include_str!(concat!("../../../experiments/", $table, "/", $row, ".toml")),
+            include_str!(concat!("../experiments/", $table, "/", $row, ".toml")),
         )),*])
     };
 }
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn every_file_is_an_experiment_and_every_file_is_carried() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("experiments");
         let all = tables(&["all".to_owned()]).unwrap();
         let mut carried = 0;
         for table in &all {
