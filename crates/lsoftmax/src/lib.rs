@@ -152,6 +152,7 @@ mod head;
 pub mod metric;
 pub mod ops;
 mod record;
+mod rows;
 #[cfg(feature = "train")]
 pub mod train;
 

@@ -10,12 +10,9 @@ use crate::annealing::{Annealing, RunningSignal, StepLambda};
 use crate::checks::{check, check_size, checked_labels};
 use crate::error::Error;
 use crate::margin::{Loss, Margin, Normalisation};
-use crate::metric::unit_rows;
-use crate::ops::{
-    Samples, TargetRule, in_precision, margin_cross_entropies, margin_cross_entropy as operation,
-    precision,
-};
+use crate::ops::{Samples, TargetRule, margin_cross_entropies, margin_cross_entropy as operation};
 use crate::record::Identity;
+use crate::rows::{in_precision, precision, unit_rows};
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
 use burn::tensor::{FloatDType, Int, Tensor, TensorData};
 use labels::Resolved;

@@ -1,7 +1,7 @@
 use crate::checks::{check_size, checked_labels};
 use crate::error::Error;
 use crate::margin::check;
-use crate::ops::{in_precision, precision};
+use crate::rows::{in_precision, precision};
 use burn::module::{Module, Param};
 use burn::tensor::{Device, IndexingUpdateOp, Int, Tensor, TensorData};
 use lsoftmax_kernels::head::HeadError;

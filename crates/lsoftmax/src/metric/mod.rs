@@ -18,7 +18,7 @@ pub use lsoftmax_spec::metric::{
 pub use triplet::TripletLoss;
 
 use crate::error::Error;
-use crate::ops::{in_precision, precision};
+use crate::rows::{in_precision, precision, unit_rows};
 use burn::tensor::{Int, Tensor, TensorData};
 use lsoftmax_kernels::head::{HeadError, TINY};
 
@@ -106,21 +106,6 @@ fn random(seed: u64, step: u64, index: u64) -> u64 {
         z ^ (z >> 31)
     };
     mix(mix(mix(seed) ^ step) ^ index)
-}
-
-/// Rows of length 1. One below `shortest` counts as zero: it becomes zeros, and its gradient is 0.
-/// The gradient is finite everywhere.
-pub(crate) fn unit_rows(rows: Tensor<2>, shortest: f64) -> Tensor<2> {
-    let shape = rows.dims();
-    // The largest entry first: squares of huge and tiny values leave f32. The result does not
-    // depend on it, so that it counts as a constant.
-    let largest = rows.clone().detach().abs().max_dim(1);
-    let is_zero = largest.clone().equal_elem(0.0);
-    let rows = rows / largest.clone().mask_fill(is_zero.clone(), 1.0);
-    let squares = rows.clone().square().sum_dim(1);
-    let norms = squares.mask_fill(is_zero, 1.0).sqrt();
-    let is_short = (norms.clone().detach() * largest).lower_elem(shortest);
-    (rows / norms).mask_fill(is_short.expand(shape), 0.0)
 }
 
 /// The loss that `look` makes of the distances between the rows of `features`.

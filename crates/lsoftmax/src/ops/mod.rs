@@ -12,9 +12,10 @@ mod tensors;
 
 use crate::annealing::StepLambda;
 use crate::margin::{Margin, blend};
+use crate::rows::precision;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, TensorMetadata as _, backend_extension};
-use burn::tensor::{DType, Device, FloatDType, Int, Shape, Tensor};
+use burn::tensor::{Device, FloatDType, Int, Shape, Tensor};
 use lsoftmax_kernels::head::{Normalisation, Outcome, Target, TargetLogit, TargetLogits};
 use std::sync::Arc;
 
@@ -172,30 +173,12 @@ fn statistics(outcome: &Outcome) -> Vec<f32> {
         .collect()
 }
 
-/// The precision of all arithmetic: at least f32.
-pub(crate) fn precision(features: DType, weights: DType) -> FloatDType {
-    if features == DType::F64 || weights == DType::F64 {
-        FloatDType::F64
-    } else {
-        FloatDType::F32
-    }
-}
-
 /// A cast that leaves a tensor alone that has the precision.
 pub(crate) fn cast<B: Backend>(tensor: FloatTensor<B>, precision: FloatDType) -> FloatTensor<B> {
     if tensor.dtype() == precision.into() {
         tensor
     } else {
         B::float_cast(tensor, precision)
-    }
-}
-
-/// The same, differentiable.
-pub(crate) fn in_precision(tensor: Tensor<2>, precision: FloatDType) -> Tensor<2> {
-    if tensor.dtype() == precision.into() {
-        tensor
-    } else {
-        tensor.cast(precision)
     }
 }
 

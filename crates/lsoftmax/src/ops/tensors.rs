@@ -2,8 +2,8 @@
 //! Burn derives the gradient. It keeps all logits, `[batch, class]`.
 
 use super::table::{Margins, entry};
-use super::{TargetRule, in_precision, precision, statistics};
-use crate::metric::unit_rows;
+use super::{TargetRule, statistics};
+use crate::rows::{in_precision, precision, unit_rows};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use lsoftmax_kernels::head::{TINY, TargetLogits as _};
