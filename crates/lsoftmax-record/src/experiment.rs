@@ -10,7 +10,7 @@ use crate::schedule;
 use crate::settings::{NetworkChoice, Settings};
 use lsoftmax_data::{OpenSet, SameNames};
 use lsoftmax_spec::annealing::PAPER_ITERATIONS;
-use lsoftmax_spec::{Annealing, Loss, NetworkSpec, Precision};
+use lsoftmax_spec::{Annealing, Loss, NetworkSpec, Precision, RateSchedule, RateShape, Sgd};
 use std::ops::RangeInclusive;
 
 /// A training with every setting decided.
@@ -50,14 +50,12 @@ pub struct Experiment {
     pub iterations: u64,
     /// Images a step.
     pub batch: usize,
-    /// Learning rate at the start.
-    pub learning_rate: f64,
-    /// Steps at which it falls to a tenth.
-    pub milestones: Vec<u64>,
-    /// Momentum.
-    pub momentum: f64,
-    /// Weight decay on weights.
-    pub weight_decay: f64,
+    /// The learning rate over the steps.
+    pub rates: RateSchedule,
+    /// The optimiser.
+    pub sgd: Sgd,
+    /// Label smoothing.
+    pub label_smoothing: f64,
     /// Seed of everything random in the training.
     pub seed: u64,
     /// Evaluations on the test set during the training.
@@ -137,13 +135,11 @@ impl Experiment {
         let iterations = in_range("iterations", iterations, STEPS)?;
         // The length that the numbers of the file refer to.
         let written_for = file.iterations.unwrap_or(iterations).max(1);
-        let milestones = milestones(&flags, &file, written_for, iterations);
+        let rates = rates(&flags, &file, written_for, iterations)?;
         let (loss, pairs) = objective::resolve(&settings)?;
         let annealing = schedule::resolve(loss, &flags, &file, written_for, iterations)?;
         let network = network(&settings, &data)?;
-        let rate = settings.learning_rate.unwrap_or(0.1);
-        let momentum = settings.momentum.unwrap_or(0.9);
-        let weight_decay = settings.weight_decay.unwrap_or(5e-4);
+        let label_smoothing = settings.label_smoothing.unwrap_or(0.0);
         let checkpoint_every = settings.checkpoint_every;
         let checkpoint_every = checkpoint_every.unwrap_or_else(|| iterations.div_ceil(CHECKPOINTS));
         let same_names = settings.open_set_same_names.as_deref();
@@ -153,9 +149,9 @@ impl Experiment {
                 settings.batch.unwrap_or(kind.batch()),
                 2.0..=65_536.0,
             )?,
-            learning_rate: in_range("learning-rate", rate, 0.0..=1e3)?,
-            momentum: in_range("momentum", momentum, 0.0..=0.9999)?,
-            weight_decay: in_range("weight-decay", weight_decay, 0.0..=1.0)?,
+            rates,
+            sgd: sgd(&settings)?,
+            label_smoothing: in_range("label-smoothing", label_smoothing, 0.0..=0.999)?,
             images: ImageChoice::resolve(&settings)?,
             open_set: settings.open_set.as_deref().map(str::parse).transpose()?,
             open_set_same_names: same_names.map_or(Ok(SameNames::default()), str::parse)?,
@@ -182,7 +178,6 @@ impl Experiment {
             pairs,
             annealing,
             iterations,
-            milestones,
             seed: settings.seed.unwrap_or(0),
             evaluations: settings.evaluations.unwrap_or(10),
             held_out: settings.held_out.unwrap_or(0),
@@ -191,12 +186,7 @@ impl Experiment {
 
     /// The learning rate of a step.
     pub fn learning_rate_at(&self, step: u64) -> f64 {
-        let passed = self
-            .milestones
-            .iter()
-            .filter(|&&milestone| step >= milestone)
-            .count();
-        self.learning_rate * 0.1f64.powi(passed as i32)
+        self.rates.at(step, self.iterations)
     }
 
     /// The loss's name in files and on the command line, such as `softmax+contrastive`.
@@ -232,10 +222,16 @@ impl Experiment {
             images_per_class: Some(self.images_per_class.unwrap_or(0)),
             iterations: Some(self.iterations),
             batch: Some(self.batch),
-            learning_rate: Some(self.learning_rate),
-            milestones: Some(self.milestones.clone()),
-            momentum: Some(self.momentum),
-            weight_decay: Some(self.weight_decay),
+            learning_rate: Some(self.rates.rate),
+            rate_schedule: (self.rates.shape != RateShape::default())
+                .then(|| self.rates.shape.name().into()),
+            warmup: Some(self.rates.warmup).filter(|&steps| steps > 0),
+            milestones: Some(self.rates.milestones.clone()),
+            momentum: Some(self.sgd.momentum),
+            nesterov: self.sgd.nesterov.then_some(true),
+            clip_norm: self.sgd.clip_norm,
+            weight_decay: Some(self.sgd.decay),
+            label_smoothing: Some(self.label_smoothing).filter(|&smoothing| smoothing > 0.0),
             seed: Some(self.seed),
             evaluations: Some(self.evaluations),
             precision: (self.precision != Precision::F32).then(|| self.precision.name().into()),
@@ -265,17 +261,69 @@ impl Experiment {
     }
 }
 
-/// The milestones of the flags, or those of the file or the paper stretched to this length.
-fn milestones(flags: &Settings, file: &Settings, written_for: u64, iterations: u64) -> Vec<u64> {
-    let stretched = |milestones: &[u64], from: u64| {
-        let stretch = |&step: &u64| (step as f64 * iterations as f64 / from as f64).round() as u64;
-        milestones.iter().map(stretch).collect()
+/// The learning rate. Steps of the file or the paper are stretched to this length, those of flags are
+/// not.
+fn rates(
+    flags: &Settings,
+    file: &Settings,
+    written_for: u64,
+    iterations: u64,
+) -> Result<RateSchedule, RecordError> {
+    let stretch = |step: u64, from: u64| {
+        let share = step as f64 / from as f64;
+        (share * iterations as f64).round() as u64
     };
-    match (&flags.milestones, &file.milestones) {
+    let stretched = |milestones: &[u64], from: u64| -> Vec<u64> {
+        milestones.iter().map(|&step| stretch(step, from)).collect()
+    };
+    let milestones = match (&flags.milestones, &file.milestones) {
         (Some(milestones), _) => milestones.clone(),
         (None, Some(milestones)) => stretched(milestones, written_for),
         (None, None) => stretched(&PAPER_MILESTONES, PAPER_ITERATIONS),
+    };
+    let of_file = file.warmup.map(|steps| stretch(steps, written_for));
+    let warmup = flags.warmup.or(of_file).unwrap_or(0);
+    let name = flags
+        .rate_schedule
+        .as_deref()
+        .or(file.rate_schedule.as_deref());
+    let shape: RateShape = name.map_or(Ok(RateShape::default()), str::parse)?;
+    if warmup > 0 && shape.rises() {
+        let expected = format!(
+            "0 for {}, which starts with a rise of its own",
+            shape.name()
+        );
+        return Err(RecordError::setting("warmup", expected, warmup));
     }
+    let rate = flags.learning_rate.or(file.learning_rate).unwrap_or(0.1);
+    Ok(RateSchedule {
+        rate: in_range("learning-rate", rate, 0.0..=1e3)?,
+        shape,
+        warmup: in_range("warmup", warmup, 0.0..=iterations as f64)?,
+        milestones,
+    })
+}
+
+fn sgd(settings: &Settings) -> Result<Sgd, RecordError> {
+    let (momentum, decay) = (settings.momentum, settings.weight_decay);
+    let momentum = in_range("momentum", momentum.unwrap_or(0.9), 0.0..=0.9999)?;
+    let nesterov = settings.nesterov.unwrap_or(false);
+    if nesterov && momentum == 0.0 {
+        return Err(RecordError::setting(
+            "momentum",
+            "above 0 for nesterov",
+            momentum,
+        ));
+    }
+    if let Some(norm) = settings.clip_norm.filter(|&norm| norm <= 0.0) {
+        return Err(RecordError::setting("clip-norm", "above 0", norm));
+    }
+    Ok(Sgd {
+        momentum,
+        nesterov,
+        decay: in_range("weight-decay", decay.unwrap_or(5e-4), 0.0..=1.0)?,
+        clip_norm: settings.clip_norm,
+    })
 }
 
 fn network(settings: &Settings, data: &str) -> Result<NetworkSpec, RecordError> {

@@ -12,7 +12,7 @@
 //!
 //! let settings = Settings { iterations: Some(600), ..Settings::default() };
 //! let experiment = Experiment::resolve(settings, Settings::default())?;
-//! assert_eq!(experiment.milestones, [400, 500]);
+//! assert_eq!(experiment.rates.milestones, [400, 500]);
 //! # Ok::<(), lsoftmax_record::RecordError>(())
 //! ```
 

@@ -285,7 +285,7 @@ fn numbers_of_a_file_are_stretched() {
         ..Settings::default()
     };
     let experiment = Experiment::resolve(flags, file).unwrap();
-    assert_eq!(experiment.milestones, [1000]);
+    assert_eq!(experiment.rates.milestones, [1000]);
     assert_eq!(experiment.annealing.stages[0].step, 200);
     let expected = Lambda::PowerLaw {
         base: 1000.0,
@@ -294,4 +294,53 @@ fn numbers_of_a_file_are_stretched() {
         min: 0.0,
     };
     assert_eq!(experiment.annealing.lambda, expected);
+}
+
+#[test]
+fn the_learning_rate_has_a_shape_and_a_warm_up() {
+    let resolve = |settings: Settings| Experiment::resolve(settings, Settings::default());
+    let cosine = Settings {
+        iterations: Some(100),
+        rate_schedule: Some("cosine".into()),
+        warmup: Some(10),
+        nesterov: Some(true),
+        clip_norm: Some(5.0),
+        label_smoothing: Some(0.1),
+        ..Settings::default()
+    };
+    let experiment = resolve(cosine.clone()).unwrap();
+    assert_eq!(experiment.learning_rate_at(0), 0.01);
+    assert_eq!(experiment.learning_rate_at(10), 0.1);
+    assert!(experiment.learning_rate_at(99) < 1e-4);
+    let written = toml::from_str(&experiment.to_toml().unwrap()).unwrap();
+    assert_eq!(resolve(written).unwrap(), experiment);
+    let longer = Settings {
+        iterations: Some(200),
+        ..Settings::default()
+    };
+    let stretched = Experiment::resolve(longer, cosine.clone()).unwrap();
+    assert_eq!(stretched.rates.warmup, 20);
+    let error = |change: fn(&mut Settings)| {
+        let mut settings = cosine.clone();
+        change(&mut settings);
+        resolve(settings).unwrap_err().to_string()
+    };
+    for (change, expected) in [
+        (
+            (|s| s.rate_schedule = Some("cosin".into())) as fn(&mut Settings),
+            "did you mean cosine?",
+        ),
+        (
+            |s| s.rate_schedule = Some("one-cycle".into()),
+            "warmup must be 0",
+        ),
+        (|s| s.warmup = Some(101), "from 0 to 100"),
+        (|s| s.momentum = Some(0.0), "above 0 for nesterov"),
+        (|s| s.clip_norm = Some(0.0), "clip-norm must be above 0"),
+        (|s| s.clip_norm = Some(f64::NAN), "finite"),
+        (|s| s.label_smoothing = Some(1.0), "from 0 to 0.999"),
+    ] {
+        let found = error(change);
+        assert!(found.contains(expected), "{found}");
+    }
 }

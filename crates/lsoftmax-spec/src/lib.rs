@@ -22,6 +22,7 @@ pub mod names;
 pub mod network;
 mod precision;
 pub mod random;
+mod rate;
 
 pub use annealing::{
     Annealing, AnnealingError, Floor, Gate, Lambda, MarginStage, RunningSignal, Signal, StepLambda,
@@ -29,3 +30,4 @@ pub use annealing::{
 pub use margin::{Loss, Margin, MarginError};
 pub use network::{NetworkSpec, NormLayer, SpecError, Stage};
 pub use precision::Precision;
+pub use rate::{RateSchedule, RateShape, Sgd};

@@ -248,7 +248,7 @@ pub(crate) mod tests {
         );
         let device = Device::flex().autodiff();
         let model = Model::new(&info, 0, &device).unwrap();
-        let learner = Learner::new(model, 0.9, 0.01);
+        let learner = Learner::new(model, lsoftmax_spec::Sgd::new(0.9, 0.01));
         let pixels = (0..144).map(|i| (i % 7) as f32).collect();
         let batch = TrainBatch::upload(pixels, vec![0, 1, 0, 1], info.image, 0, &device);
         let forward = learner.forward(batch).unwrap();

@@ -4,7 +4,7 @@ use crate::batches::TrainBatch;
 use crate::error::TrainError;
 use crate::model::Model;
 use crate::objective::Pairs;
-use crate::sgd::Sgd;
+use crate::sgd::{Descending, clip};
 use crate::tensor_file::TensorFile;
 use burn::module::ParamGroup;
 use burn::optim::{GradientsParams, ModuleOptimizer};
@@ -12,6 +12,7 @@ use burn::tensor::{Bytes, Device, Int, Tensor, TensorData, Transaction};
 use lsoftmax::{Annealing, Labels, RunningSignal};
 use lsoftmax_networks::Precision;
 use lsoftmax_record::{MetricTerm, ModelInfo};
+use lsoftmax_spec::Sgd;
 use std::sync::Arc;
 
 /// Where a checkpoint has the centres of center loss.
@@ -22,6 +23,7 @@ pub struct Learner {
     model: Model,
     optimiser: ModuleOptimizer,
     device: Device,
+    clip_norm: Option<f64>,
     pairs: Option<Pairs>,
     precision: Precision,
 }
@@ -110,22 +112,16 @@ impl Learner {
     /// `model` lives on an autodiff device.
     // The one `expect` is of a pattern written here.
     #[allow(clippy::missing_panics_doc)]
-    pub fn new(model: Model, momentum: f64, weight_decay: f64) -> Self {
-        let decaying = Sgd {
-            momentum,
-            decay: weight_decay,
-        };
-        let plain = Sgd {
-            momentum,
-            decay: 0.0,
-        };
+    pub fn new(model: Model, sgd: Sgd) -> Self {
+        let plain = Descending(Sgd { decay: 0.0, ..sgd });
         let weights = ParamGroup::from_regex(r"(^|\.)weight$").expect("a fixed pattern");
-        let optimiser = ModuleOptimizer::from(plain).with_group(weights, decaying, None);
+        let optimiser = ModuleOptimizer::from(plain).with_group(weights, Descending(sgd), None);
         let device = model.head.weight.val().device();
         Self {
             model,
             optimiser,
             device,
+            clip_norm: sgd.clip_norm,
             pairs: None,
             precision: Precision::F32,
         }
@@ -270,7 +266,10 @@ impl Learner {
             drop(features);
         }
         let gradients = loss.backward();
-        let gradients = GradientsParams::from_grads(gradients, &self.model);
+        let mut gradients = GradientsParams::from_grads(gradients, &self.model);
+        if let Some(most) = self.clip_norm {
+            gradients = clip(gradients, &self.model, most);
+        }
         self.model = self.optimiser.step(learning_rate, self.model, gradients);
         Ok(self)
     }

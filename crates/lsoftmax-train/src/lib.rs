@@ -50,6 +50,7 @@ pub use lsoftmax_record::{
     Decision, Divergence, Evaluation, Experiment, ModelInfo, OpenSetEvaluation, Outcome, Progress,
     Settings,
 };
+pub use lsoftmax_spec::Sgd;
 pub use memory::check_fit;
 pub use model::Model;
 pub use observer::{Observer, Saved, Trained};

@@ -1,18 +1,72 @@
 //! SGD with momentum.
 
-use burn::optim::{LearningRate, Optimizer, RecordState, StateSink, StateSource, join_path};
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::optim::{
+    GradientsParams, LearningRate, Optimizer, RecordState, StateSink, StateSource, join_path,
+};
 use burn::tensor::{Bytes, DType, Device, Tensor};
 use burn_pack::Reader;
 use lsoftmax_networks::{Descent, descend};
+use lsoftmax_spec::Sgd;
 use std::collections::BTreeMap;
 
 /// SGD with momentum and weight decay as Caffe and PyTorch have it: [`descend`].
 ///
 /// Burn's gives the same numbers, and keeps the same record, in five operations a parameter.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sgd {
-    pub(crate) momentum: f64,
-    pub(crate) decay: f64,
+pub(crate) struct Descending(pub(crate) Sgd);
+
+/// Scales the gradients down so that together they are not longer than `most`, as PyTorch's
+/// `clip_grad_norm_`.
+pub(crate) fn clip<M: Module>(gradients: GradientsParams, model: &M, most: f64) -> GradientsParams {
+    let mut norm = Norm {
+        gradients: &gradients,
+        squares: None,
+    };
+    model.visit(&mut norm);
+    let Some(squares) = norm.squares else {
+        return gradients;
+    };
+    let norm = squares.into_data().iter::<f64>().sum::<f64>().sqrt();
+    let by = most / (norm + 1e-6);
+    // Also with a norm that is no number, which the training notices by the loss.
+    if by >= 1.0 {
+        return gradients;
+    }
+    let mut scaled = Scaled { gradients, by };
+    model.visit(&mut scaled);
+    scaled.gradients
+}
+
+struct Norm<'a> {
+    gradients: &'a GradientsParams,
+    squares: Option<Tensor<1>>,
+}
+
+impl ModuleVisitor for Norm<'_> {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(parameter.id) {
+            let square = gradient.square().sum();
+            self.squares = Some(match self.squares.take() {
+                Some(squares) => squares + square,
+                None => square,
+            });
+        }
+    }
+}
+
+struct Scaled {
+    gradients: GradientsParams,
+    by: f64,
+}
+
+impl ModuleVisitor for Scaled {
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.remove::<D>(parameter.id) {
+            let gradient = gradient.mul_scalar(self.by);
+            self.gradients.register(parameter.id, gradient);
+        }
+    }
 }
 
 /// What a parameter keeps between steps.
@@ -108,7 +162,7 @@ pub(crate) fn are_finite(bytes: &[u8]) -> bool {
         .all(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).is_finite())
 }
 
-impl Optimizer for Sgd {
+impl Optimizer for Descending {
     type State<const D: usize> = Velocity<D>;
 
     fn step<const D: usize>(
@@ -120,8 +174,9 @@ impl Optimizer for Sgd {
     ) -> (Tensor<D>, Option<Velocity<D>>) {
         let descent = Descent {
             rate,
-            momentum: self.momentum,
-            decay: self.decay,
+            momentum: self.0.momentum,
+            decay: self.0.decay,
+            nesterov: self.0.nesterov,
         };
         let velocity = velocity.map(|Velocity(velocity)| velocity);
         let (parameter, velocity) = descend(parameter, gradient, velocity, descent);
@@ -136,17 +191,16 @@ impl Optimizer for Sgd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::module::{Module, Param};
     use burn::optim::decay::WeightDecayConfig;
     use burn::optim::momentum::MomentumConfig;
-    use burn::optim::{GradientsParams, ModuleOptimizer, SgdConfig};
+    use burn::optim::{ModuleOptimizer, SgdConfig};
 
     #[derive(Module, Debug)]
     struct Line {
         weight: Param<Tensor<2>>,
     }
 
-    fn steps(mut optimiser: ModuleOptimizer) -> (Vec<f32>, Vec<u8>) {
+    fn steps(mut optimiser: ModuleOptimizer, clip_norm: Option<f64>) -> (Vec<f32>, Vec<u8>) {
         let device = Device::flex().autodiff();
         let weight = Tensor::from_data([[0.5, -1.0, 2.0], [0.1, 0.0, -3.0]], &device);
         let mut line = Line {
@@ -155,7 +209,10 @@ mod tests {
         for step in 0..5 {
             let x = Tensor::<2>::from_data([[1.0, 2.0], [-0.5, 0.25 * f64::from(step)]], &device);
             let loss = x.matmul(line.weight.val()).powi_scalar(2).sum();
-            let gradients = GradientsParams::from_grads(loss.backward(), &line);
+            let mut gradients = GradientsParams::from_grads(loss.backward(), &line);
+            if let Some(most) = clip_norm {
+                gradients = clip(gradients, &line, most);
+            }
             line = optimiser.step(0.01, line, gradients);
         }
         let weight = line.weight.val().into_data();
@@ -165,6 +222,38 @@ mod tests {
         )
     }
 
+    #[derive(serde::Deserialize)]
+    struct Case {
+        momentum: f64,
+        decay: f64,
+        nesterov: bool,
+        clip_norm: Option<f64>,
+        weights: Vec<f32>,
+    }
+
+    /// tests/golden/sgd.py has made these.
+    #[test]
+    fn steps_are_those_of_pytorch() {
+        let cases = include_str!("../tests/golden/sgd.json");
+        let cases: Vec<Case> = serde_json::from_str(cases).unwrap();
+        assert_eq!(cases.len(), 12);
+        for case in cases {
+            let sgd = Sgd {
+                momentum: case.momentum,
+                nesterov: case.nesterov,
+                decay: case.decay,
+                clip_norm: case.clip_norm,
+            };
+            let (found, _) = steps(Descending(sgd).into(), sgd.clip_norm);
+            for (found, expected) in found.into_iter().zip(case.weights) {
+                assert!(
+                    (found - expected).abs() < 2e-6,
+                    "{sgd:?}: {found}, {expected}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn steps_and_record_are_those_of_burns_optimiser() {
         for decay in [0.0, 0.05] {
@@ -172,12 +261,9 @@ mod tests {
             let config = SgdConfig::new()
                 .with_momentum(Some(momentum))
                 .with_weight_decay((decay > 0.0).then(|| WeightDecayConfig::new(decay as f32)));
-            let ours = Sgd {
-                momentum: 0.9,
-                decay,
-            };
-            let (found, record) = steps(ModuleOptimizer::from(ours));
-            let (expected, _) = steps(config.init());
+            let ours = Descending(Sgd::new(0.9, decay));
+            let (found, record) = steps(ModuleOptimizer::from(ours), None);
+            let (expected, _) = steps(config.init(), None);
             assert_eq!(found, expected);
             // Checkpoints of the one are read by the other.
             let restored = config.init().from_bytes(Bytes::from_bytes_vec(record));

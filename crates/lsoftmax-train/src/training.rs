@@ -192,9 +192,11 @@ impl<'a> Training<'a> {
     }
 
     fn learner_of(&self, mut model: Model) -> Result<Learner, TrainError> {
-        model.head = model.head.with_class_counts(&self.class_counts)?;
         let experiment = self.experiment;
-        Learner::new(model, experiment.momentum, experiment.weight_decay)
+        model.head = (model.head)
+            .with_class_counts(&self.class_counts)?
+            .with_label_smoothing(experiment.label_smoothing)?;
+        Learner::new(model, experiment.sgd)
             .with_precision(experiment.precision)
             .with_pairs(experiment.pairs)
     }

@@ -57,6 +57,10 @@ fn stopped_between_any_two_batches_it_goes_on_to_the_same_bits() {
         feature: Some(2),
         evaluations: Some(2),
         checkpoint_every: Some(3),
+        rate_schedule: Some("one-cycle".into()),
+        nesterov: Some(true),
+        clip_norm: Some(1.0),
+        label_smoothing: Some(0.1),
         ..Settings::default()
     };
     let experiment = Experiment::resolve(settings, Settings::default()).unwrap();

@@ -13,6 +13,8 @@ pub struct Descent {
     pub momentum: f64,
     /// Weight decay.
     pub decay: f64,
+    /// Whether the step looks ahead along the velocity.
+    pub nesterov: bool,
 }
 
 /// Kernels whose outputs are constants on a tape.
@@ -35,6 +37,7 @@ pub(crate) trait UpdateBackend: Backend {
 ///
 /// ```text
 /// v = momentum v + g + decay p,   p = p - rate v
+/// p = p - rate (g + decay p + momentum v)          with `nesterov`
 /// ```
 pub fn descend<const D: usize>(
     parameter: Tensor<D>,
@@ -43,7 +46,7 @@ pub fn descend<const D: usize>(
     descent: Descent,
 ) -> (Tensor<D>, Tensor<D>) {
     #[cfg(feature = "_gpu")]
-    if crate::device::is_graphics(&parameter.device()) {
+    if crate::device::is_graphics(&parameter.device()) && !descent.nesterov {
         let velocity = velocity.unwrap_or_else(|| parameter.zeros_like());
         let (parameter, velocity) = <Dispatch as UpdateBackend>::descend(
             parameter.into_dispatch(),
@@ -58,12 +61,16 @@ pub fn descend<const D: usize>(
     if descent.decay > 0.0 {
         gradient = parameter.clone().mul_scalar(descent.decay) + gradient;
     }
+    let ahead = descent.nesterov.then(|| gradient.clone());
     let velocity = match velocity {
         Some(velocity) => gradient + velocity.mul_scalar(descent.momentum),
         None => gradient,
     };
-    let step = velocity.clone().mul_scalar(descent.rate);
-    (parameter - step, velocity)
+    let direction = match ahead {
+        Some(gradient) => gradient + velocity.clone().mul_scalar(descent.momentum),
+        None => velocity.clone(),
+    };
+    (parameter - direction.mul_scalar(descent.rate), velocity)
 }
 
 /// `(1 - share) old + share new`, of which no gradient is asked.

@@ -12,7 +12,7 @@ use declaration::settings;
 use lsoftmax_data::faces::FaceTemplate;
 use lsoftmax_data::{DataSource, SameNames};
 use lsoftmax_spec::metric::MetricLoss;
-use lsoftmax_spec::{Gate, Lambda, Loss, MarginStage, NetworkSpec, Precision};
+use lsoftmax_spec::{Gate, Lambda, Loss, MarginStage, NetworkSpec, Precision, RateShape};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -145,6 +145,9 @@ settings! {
             choices: texts::selections(),
             default: texts::metric_defaults(MetricLoss::selection),
         }
+        /// Label smoothing ε, from 0 to 0.999: the label counts 1 - ε, and each class ε over the number of
+        /// classes
+        label_smoothing: f64 = "E" { default: "0", }
         /// Draw batches with this number of images of each of a few classes; 0 draws images
         /// regardless of their class
         images_per_class: usize = "K" { default: "4 for losses on pairs or triplets, otherwise 0", }
@@ -183,14 +186,29 @@ settings! {
         iterations: u64 = "N" { default: "18000; 2000 for images; 600 for generated data", }
         /// Images per step, from 2 to 65536
         batch: usize = "N" { default: "256; 128 for images and generated data", }
-        /// Learning rate at the start, from 0 to 1000
+        /// Largest learning rate, from 0 to 1000
         learning_rate: f64 = "RATE" { default: "0.1", }
-        /// Steps at which the learning rate falls to a tenth
+        /// Learning rate over the steps: `multi-step` falls to a tenth at each milestone, `cosine` falls to
+        /// 0, `one-cycle` rises for 30 % of the steps and falls to almost 0, and so does `triangle`, along
+        /// straight lines
+        rate_schedule: String = "NAME" {
+            choices: list(&RateShape::ALL.map(RateShape::name)),
+            default: list(&[RateShape::MultiStep.name()]),
+        }
+        /// Steps of a linear rise of the learning rate at the start; not for `one-cycle` and `triangle`
+        warmup: u64 = "STEPS" { default: "0", }
+        /// Steps at which the learning rate of `multi-step` falls to a tenth
         milestones: Vec<u64> = "STEP" [value_delimiter = ','] {
             default: "at 2/3 and 5/6 of the iterations",
         }
         /// Momentum of SGD, from 0 to 0.9999
         momentum: f64 = "M" { default: "0.9", }
+        /// Nesterov momentum
+        nesterov: bool = "BOOL" [num_args = 0..=1, default_missing_value = "true"] {
+            default: "false",
+        }
+        /// Scale the gradient of a step down to this norm if it is longer; above 0
+        clip_norm: f64 = "NORM" { default: "none", }
         /// Weight decay, from 0 to 1; normalisation layers and slopes are exempt
         weight_decay: f64 = "W" { default: "0.0005", }
         /// Seed of the initial weights, the order of images and the augmentation

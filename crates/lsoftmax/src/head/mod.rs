@@ -345,6 +345,15 @@ impl MarginHead {
         self.with_config(config.with_class_counts(Some(counts.to_vec())))
     }
 
+    /// This head with [label smoothing](MarginHeadConfig::label_smoothing).
+    ///
+    /// # Errors
+    /// A number out of range.
+    pub fn with_label_smoothing(self, smoothing: f64) -> Result<Self, Error> {
+        let config = self.config.clone();
+        self.with_config(config.with_label_smoothing(smoothing))
+    }
+
     fn with_config(self, config: MarginHeadConfig) -> Result<Self, Error> {
         config.check()?;
         Ok(Self::new(config, self.weight))

@@ -39,6 +39,7 @@ fn parameters_and_statistics_move_on_the_device_as_on_the_cpu() {
         rate: 0.1,
         momentum: 0.9,
         decay: 5e-4,
+        nesterov: false,
     };
     let run = |device: &Device| {
         let mut weight = random([7, 3, 5, 4], 1, device);
