@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod answers;
 mod batches;
 mod checkpoint;
 mod error;
@@ -36,6 +37,7 @@ mod training;
 mod watch;
 mod window;
 
+pub use answers::Answers;
 pub use batches::TrainBatch;
 pub use checkpoint::{Checkpoint, Snapshot};
 pub use error::TrainError;

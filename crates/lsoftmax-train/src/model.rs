@@ -169,6 +169,32 @@ impl Model {
         Ok(file.digest())
     }
 
+    /// SHA-256 of all that stands in the model file, as its metadata has it.
+    ///
+    /// # Errors
+    /// Numbers that the format cannot hold.
+    pub fn digest(&self, info: &ModelInfo) -> Result<String, TrainError> {
+        Ok(self.to_file(info)?.digest())
+    }
+
+    /// Name, shape and values of each tensor of the model file; in a shape the last dimension is the
+    /// fastest.
+    ///
+    /// # Errors
+    /// Numbers that the format cannot hold.
+    pub fn tensors(
+        &self,
+        info: &ModelInfo,
+    ) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, TrainError> {
+        let tensors = self.to_file(info)?.tensors.into_iter();
+        let tensors = tensors.map(|(name, (_, shape, bytes))| {
+            let values = bytes.as_chunks::<4>().0.iter();
+            let values = values.map(|&bytes| f32::from_le_bytes(bytes)).collect();
+            (name, shape, values)
+        });
+        Ok(tensors.collect())
+    }
+
     pub(crate) fn from_file(
         file: &TensorFile,
         info: &ModelInfo,
