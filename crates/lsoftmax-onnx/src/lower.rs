@@ -101,56 +101,76 @@ fn pixels(graph: &mut Graph, info: &ModelInfo, input: Input) -> Result<String, O
         let to_planes = [Ints("perm", &[0, 3, 1, 2])];
         x = graph.node("Transpose", "image.planes", &[&x], &to_planes);
     }
+    match input.pixels {
+        Pixels::Bytes => {
+            if info.mirrored {
+                let mirrored = mirror(graph, &x);
+                x = views(graph, &x, &mirrored);
+            }
+            preprocess(graph, info, &x)
+        }
+        Pixels::Preprocessed if info.mirrored => {
+            let mirrored = mirror_of_preprocessed(graph, info, &x)?;
+            Ok(views(graph, &x, &mirrored))
+        }
+        Pixels::Preprocessed => Ok(x),
+    }
+}
+
+/// Images, and mirror images behind them.
+fn views(graph: &mut Graph, images: &str, mirrored: &str) -> String {
+    let by_batch = [Int("axis", 0)];
+    graph.node("Concat", "image.views", &[images, mirrored], &by_batch)
+}
+
+/// `(byte - mean) * scale`.
+fn preprocess(graph: &mut Graph, info: &ModelInfo, bytes: &str) -> Result<String, OnnxError> {
+    let to_float = [Int("to", Type::F32 as i64)];
+    let x = graph.node("Cast", "image.number", &[bytes], &to_float);
     let means = &info.preprocessing.mean;
-    let shape: &[usize] = match means.len() {
-        1 => &[1],
-        count if count == channels => &[channels, 1, 1],
-        count if count == channels * height * width => &info.image,
-        found => {
-            return Err(OnnxError::Means {
-                channels,
-                values: channels * height * width,
-                found,
-            });
-        }
-    };
-    let scale = info.preprocessing.scale;
-    if input.pixels == Pixels::Bytes {
-        if info.mirrored {
-            let mirrored = mirror(graph, &x);
-            x = graph.node("Concat", "image.views", &[&x, &mirrored], &[Int("axis", 0)]);
-        }
-        let x = graph.node(
-            "Cast",
-            "image.number",
-            &[&x],
-            &[Int("to", Type::F32 as i64)],
-        );
-        let mean = graph.floats("image.mean", shape, means)?;
-        let centred = graph.node("Sub", "image.centred", &[&x, &mean], &[]);
-        let scale = graph.floats("image.scale", &[1], &[scale])?;
-        return Ok(graph.node("Mul", "image.scaled", &[&centred, &scale], &[]));
+    let mean = graph.floats("image.mean", &shape_of_means(info)?, means)?;
+    let centred = graph.node("Sub", "image.centred", &[&x, &mean], &[]);
+    let scale = graph.floats("image.scale", &[1], &[info.preprocessing.scale])?;
+    Ok(graph.node("Mul", "image.scaled", &[&centred, &scale], &[]))
+}
+
+/// The shape in which the means stand beside `[batch, channel, height, width]`.
+fn shape_of_means(info: &ModelInfo) -> Result<Vec<usize>, OnnxError> {
+    let channels = info.image[0];
+    let values: usize = info.image.iter().product();
+    match info.preprocessing.mean.len() {
+        1 => Ok(vec![1]),
+        count if count == channels => Ok(vec![channels, 1, 1]),
+        count if count == values => Ok(info.image.to_vec()),
+        found => Err(OnnxError::Means {
+            channels,
+            values,
+            found,
+        }),
     }
-    if info.mirrored {
-        let mut mirrored = mirror(graph, &x);
-        // The mean image is not mirrored, and has been taken away: what it differs by comes back.
-        if shape.len() == 3 && means.len() > channels {
-            let rows = means.chunks_exact(width);
-            let difference: Vec<f32> = rows
-                .flat_map(|row| row.iter().rev().zip(row).map(|(left, right)| left - right))
-                .map(|difference| difference * scale)
-                .collect();
-            let difference = graph.floats("image.mean.mirrored", shape, &difference)?;
-            mirrored = graph.node(
-                "Add",
-                "image.mirrored.centred",
-                &[&mirrored, &difference],
-                &[],
-            );
-        }
-        x = graph.node("Concat", "image.views", &[&x, &mirrored], &[Int("axis", 0)]);
+}
+
+/// The mirror images of preprocessed images, as if bytes had been mirrored and then preprocessed.
+fn mirror_of_preprocessed(
+    graph: &mut Graph,
+    info: &ModelInfo,
+    x: &str,
+) -> Result<String, OnnxError> {
+    let mirrored = mirror(graph, x);
+    let shape = shape_of_means(info)?;
+    let width = info.image[2];
+    if shape[..] != info.image || width == 1 {
+        return Ok(mirrored);
     }
-    Ok(x)
+    // A mean for each pixel, which was mirrored with the image: what the two differ by comes back.
+    let rows = info.preprocessing.mean.chunks_exact(width);
+    let difference: Vec<f32> = rows
+        .flat_map(|row| row.iter().rev().zip(row).map(|(right, left)| right - left))
+        .map(|difference| difference * info.preprocessing.scale)
+        .collect();
+    let difference = graph.floats("image.mean.mirrored", &shape, &difference)?;
+    let name = "image.mirrored.centred";
+    Ok(graph.node("Add", name, &[&mirrored, &difference], &[]))
 }
 
 /// Images `[batch, channel, height, width]` mirrored left to right.

@@ -1,73 +1,13 @@
 //! What stands in a file, read back field by field.
 
+mod reader;
+
 use super::*;
 use lsoftmax_spec::network::{CONVS_OF_A_UNIT, NetworkSpec, NormLayer};
 use lsoftmax_spec::random::Rng;
 use lsoftmax_spec::{Annealing, Loss};
+use reader::{ints, messages, texts};
 use std::collections::BTreeSet;
-
-/// A field of a message: its number, and an integer or bytes.
-#[derive(Debug)]
-enum Field<'a> {
-    Int(u64),
-    Bytes(&'a [u8]),
-}
-
-fn varint(bytes: &mut &[u8]) -> u64 {
-    let (mut value, mut shift) = (0, 0);
-    loop {
-        let (first, rest) = bytes.split_first().unwrap();
-        *bytes = rest;
-        value |= u64::from(first & 0x7f) << shift;
-        shift += 7;
-        if first & 0x80 == 0 {
-            return value;
-        }
-    }
-}
-
-fn fields(mut bytes: &[u8]) -> Vec<(u64, Field<'_>)> {
-    let mut found = Vec::new();
-    while !bytes.is_empty() {
-        let tag = varint(&mut bytes);
-        let field = match tag & 7 {
-            0 => Field::Int(varint(&mut bytes)),
-            2 => {
-                let length = varint(&mut bytes) as usize;
-                let (inside, rest) = bytes.split_at(length);
-                bytes = rest;
-                Field::Bytes(inside)
-            }
-            kind => panic!("wire type {kind}"),
-        };
-        found.push((tag >> 3, field));
-    }
-    found
-}
-
-fn messages(bytes: &[u8], number: u64) -> Vec<&[u8]> {
-    let all = fields(bytes).into_iter();
-    all.filter_map(|(field, content)| match content {
-        Field::Bytes(inside) if field == number => Some(inside),
-        _ => None,
-    })
-    .collect()
-}
-
-fn ints(bytes: &[u8], number: u64) -> Vec<u64> {
-    let all = fields(bytes).into_iter();
-    all.filter_map(|(field, content)| match content {
-        Field::Int(value) if field == number => Some(value),
-        _ => None,
-    })
-    .collect()
-}
-
-fn texts(bytes: &[u8], number: u64) -> Vec<String> {
-    let all = messages(bytes, number).into_iter();
-    all.map(|text| String::from_utf8(text.to_vec()).unwrap())
-        .collect()
-}
 
 fn info(network: NetworkSpec, image: [usize; 3]) -> ModelInfo {
     let names = ["a", "b", "c"].map(str::to_owned).to_vec();

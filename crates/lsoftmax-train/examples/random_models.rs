@@ -11,12 +11,13 @@
 
 use burn::module::{Param, RunningState};
 use burn::tensor::{Device, Tensor, TensorData};
+use lsoftmax::{Annealing, Loss};
 use lsoftmax_data::npy::{self, Values};
 use lsoftmax_data::random::Rng;
 use lsoftmax_data::{Dataset, MemoryLayout, Preprocessing};
 use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
-use lsoftmax_record::MetricLoss;
-use lsoftmax_record::MetricTerm;
+use lsoftmax_record::{MetricLoss, MetricTerm};
+use lsoftmax_spec::metric::MetricParameters;
 use lsoftmax_train::{Answers, Model, ModelInfo};
 use std::error::Error;
 use std::path::Path;
@@ -40,22 +41,33 @@ struct Case {
     image: [usize; 3],
     /// How many means the preprocessing has.
     means: usize,
-    loss: lsoftmax::Loss,
+    loss: Loss,
     pairs: Option<MetricTerm>,
     mirrored: bool,
 }
 
-/// Each built-in network, and what else a network or a model may have.
 fn cases() -> Result<Vec<Case>, Box<dyn Error>> {
-    let plain = |name: &str, network: NetworkSpec, image: [usize; 3]| Case {
+    let mut cases = networks()?;
+    cases.extend(losses()?);
+    cases.extend(preprocessings()?);
+    Ok(cases)
+}
+
+/// A plain model of a network.
+fn plain(name: &str, network: NetworkSpec, image: [usize; 3]) -> Case {
+    Case {
         name: name.to_owned(),
         network,
         image,
         means: image[0],
-        loss: lsoftmax::Loss::LSoftmax { m: 4 },
+        loss: Loss::LSoftmax { m: 4 },
         pairs: None,
         mirrored: false,
-    };
+    }
+}
+
+/// Each built-in network, and two with everything that a row may have.
+fn networks() -> Result<Vec<Case>, Box<dyn Error>> {
     let mut cases = Vec::new();
     for name in NetworkSpec::names() {
         // Sizes that pools have to round up.
@@ -66,61 +78,60 @@ fn cases() -> Result<Vec<Case>, Box<dyn Error>> {
         };
         cases.push(plain(name, NetworkSpec::named(name)?, image));
     }
+    let bare = NetworkSpec {
+        normalisation: NormLayer::None,
+        ..own()
+    };
+    cases.push(plain("own", own(), [2, 9, 5]));
+    cases.push(plain("own-bare", bare, [2, 9, 5]));
+    Ok(cases)
+}
+
+/// Losses whose class layer gives something else.
+fn losses() -> Result<Vec<Case>, Box<dyn Error>> {
     let compact = NetworkSpec::named("compact")?;
-    let own = own();
-    let all = [
-        ("own", own.clone()),
-        (
-            "own-bare",
-            NetworkSpec {
-                normalisation: NormLayer::None,
-                ..own
-            },
-        ),
+    let of_loss = |loss: Loss| Case {
+        loss,
+        ..plain(loss.name(), compact.clone(), [1, 8, 8])
+    };
+    let margins = [
+        Loss::Softmax,
+        Loss::ASoftmax { m: 4 },
+        Loss::COS_FACE,
+        Loss::ARC_FACE,
     ];
-    for (name, network) in all {
-        cases.push(plain(name, network, [2, 7, 1]));
-    }
-    for loss in [
-        lsoftmax::Loss::Softmax,
-        lsoftmax::Loss::ASoftmax { m: 4 },
-        lsoftmax::Loss::COS_FACE,
-        lsoftmax::Loss::ARC_FACE,
-    ] {
-        cases.push(Case {
-            loss,
-            ..plain(loss.name(), compact.clone(), [1, 8, 8])
-        });
-    }
+    let mut cases: Vec<Case> = margins.into_iter().map(of_loss).collect();
     let pairs = MetricTerm {
-        loss: MetricLoss::from_parameters("triplet", &Default::default())?,
+        loss: MetricLoss::from_parameters("triplet", &MetricParameters::default())?,
         weight: 1.0,
         alone: true,
     };
     cases.push(Case {
-        loss: lsoftmax::Loss::Softmax,
+        name: "triplet".into(),
         pairs: Some(pairs),
-        ..plain("triplet", compact.clone(), [1, 8, 8])
+        ..of_loss(Loss::Softmax)
     });
-    for (name, means) in [("one-mean", 1), ("mean-image", 3 * 10 * 7)] {
-        cases.push(Case {
-            means,
-            ..plain(name, compact.clone(), [3, 10, 7])
-        });
-    }
-    for (name, means, loss) in [
-        ("mirrored", 3, lsoftmax::Loss::Softmax),
-        ("mirrored-mean-image", 3 * 10 * 7, lsoftmax::Loss::COS_FACE),
-    ] {
-        let case = plain(name, compact.clone(), [3, 10, 7]);
-        cases.push(Case {
-            means,
-            loss,
-            mirrored: true,
-            ..case
-        });
-    }
     Ok(cases)
+}
+
+/// What happens to images before the network, and how often they go through.
+fn preprocessings() -> Result<Vec<Case>, Box<dyn Error>> {
+    let compact = NetworkSpec::named("compact")?;
+    let image = [3, 10, 7];
+    let pixels = image.iter().product();
+    let cases = [
+        ("one-mean", 1, Loss::Softmax, false),
+        ("mean-image", pixels, Loss::Softmax, false),
+        ("mirrored", 3, Loss::Softmax, true),
+        ("mirrored-mean-image", pixels, Loss::COS_FACE, true),
+    ];
+    let case = |(name, means, loss, mirrored)| Case {
+        means,
+        loss,
+        mirrored,
+        ..plain(name, compact.clone(), image)
+    };
+    Ok(cases.map(case).into())
 }
 
 /// A network with everything that a row may have.
@@ -166,7 +177,7 @@ impl Case {
                 .collect(),
             scale: 1.0 / 128.0,
         };
-        let annealing = lsoftmax::Annealing::none();
+        let annealing = Annealing::none();
         let network = self.network.clone();
         let mut info = ModelInfo::new(
             network,

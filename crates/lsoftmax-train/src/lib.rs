@@ -62,7 +62,9 @@ pub use run_folder::{
     is_free, recorded_settings,
 };
 pub use tensorboard::EVENTS_FILE;
-pub use test_images::{Evaluated, OtherImages, TestImages, images_beside, run_images, test_images};
+pub use test_images::{
+    Evaluated, OtherImages, TestImages, images_beside, run_beside, run_images, test_images,
+};
 pub use training::{check, check_precision, resume, train};
 
 use lsoftmax_data::{DataSource, SourceOptions, Split};
