@@ -221,7 +221,7 @@ fn a_file_that_a_runtime_refuses_or_reads_otherwise_is_not_written() {
     with("silent", "exit 0")(1, "feature.npy");
     // Arrays of zeros, 33 rows where 32 images and one were asked for.
     let zeros = "for name in feature embedding logits; do
-        shape=$(head -c 128 \"$3/images.npy\" | tr -d '\\0' | sed -n \"s/.*'shape': (\\([0-9]*\\),.*/\\1/p\")
+        shape=$(head -c 128 \"$3/images.npy\" | tr -dc ' -~' | sed -n \"s/.*'shape': (\\([0-9]*\\),.*/\\1/p\")
         header=\"{'descr': '<f4', 'fortran_order': False, 'shape': ($((shape + 1)), 4), }\"
         printf '\\223NUMPY\\001\\000\\166\\000%-117s\\n' \"$header\" > \"$3/$name.npy\"
         head -c $(((shape + 1) * 16)) /dev/zero >> \"$3/$name.npy\"
