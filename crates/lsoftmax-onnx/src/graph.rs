@@ -60,8 +60,12 @@ impl Graph {
         outputs: &[&str],
     ) {
         let mut node = Message::default();
-        inputs.iter().for_each(|input| node.text(1, input));
-        outputs.iter().for_each(|output| node.text(2, output));
+        for input in inputs {
+            node.text(1, input);
+        }
+        for output in outputs {
+            node.text(2, output);
+        }
         node.text(3, name);
         node.text(4, operator);
         for attribute in attributes {
@@ -224,9 +228,9 @@ impl Attribute<'_> {
             }
             Self::Ints(name, values) => {
                 attribute.text(1, name);
-                values
-                    .iter()
-                    .for_each(|&value| attribute.int(8, value as i64));
+                for &value in values {
+                    attribute.int(8, value as i64);
+                }
                 7
             }
         };

@@ -33,7 +33,7 @@ use lsoftmax_spec::margin::Normalisation;
 /// How the images of a batch lie in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// `[batch, height, width, channel]`, as Pillow, numpy and OpenCV have images.
+    /// `[batch, height, width, channel]`, as Pillow and numpy have images.
     #[default]
     Nhwc,
     /// `[batch, channel, height, width]`, as PyTorch has them.

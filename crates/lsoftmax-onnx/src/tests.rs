@@ -9,6 +9,9 @@ use lsoftmax_spec::{Annealing, Loss};
 use reader::{ints, messages, texts};
 use std::collections::BTreeSet;
 
+/// The name, shape and values of a tensor.
+type Named = (String, Vec<usize>, Vec<f32>);
+
 fn info(network: NetworkSpec, image: [usize; 3]) -> ModelInfo {
     let names = ["a", "b", "c"].map(str::to_owned).to_vec();
     let preprocessing = serde_json::from_str(r#"{"mean": [100.0], "scale": 0.0078125}"#).unwrap();
@@ -24,8 +27,8 @@ fn info(network: NetworkSpec, image: [usize; 3]) -> ModelInfo {
 }
 
 /// Random tensors for a model's network.
-fn tensors(info: &ModelInfo) -> Vec<(String, Vec<usize>, Vec<f32>)> {
-    let mut all: Vec<(String, Vec<usize>, Vec<f32>)> = Vec::new();
+fn tensors(info: &ModelInfo) -> Vec<Named> {
+    let mut all: Vec<Named> = Vec::new();
     let mut add = |name: String, shape: &[usize]| {
         let mut rng = Rng::at(7, &[all.len() as u64]);
         let count = shape.iter().product();
@@ -69,11 +72,7 @@ fn exported(info: &ModelInfo, input: Input) -> Result<Vec<u8>, OnnxError> {
     to_onnx_of(info, tensors(info), input)
 }
 
-fn to_onnx_of(
-    info: &ModelInfo,
-    tensors: Vec<(String, Vec<usize>, Vec<f32>)>,
-    input: Input,
-) -> Result<Vec<u8>, OnnxError> {
+fn to_onnx_of(info: &ModelInfo, tensors: Vec<Named>, input: Input) -> Result<Vec<u8>, OnnxError> {
     let tensors = tensors.into_iter().collect();
     let trained = Trained {
         info,
@@ -173,12 +172,12 @@ fn shape(value: &[u8]) -> Vec<u64> {
     let tensor = messages(messages(value, 2)[0], 1)[0];
     let dimensions = messages(messages(tensor, 2)[0], 1).into_iter();
     dimensions
-        .map(|dimension| match &ints(dimension, 1)[..] {
-            [size] => *size,
-            _ => {
-                assert_eq!(texts(dimension, 2), ["batch"]);
-                0
+        .map(|dimension| {
+            if let [size] = ints(dimension, 1)[..] {
+                return size;
             }
+            assert_eq!(texts(dimension, 2), ["batch"]);
+            0
         })
         .collect()
 }
@@ -319,7 +318,7 @@ fn class_weights_have_length_1_where_the_loss_compares_angles() {
 #[test]
 fn models_that_cannot_be_exported_are_refused() {
     let info = info(small(), [1, 9, 8]);
-    let message = |info: &ModelInfo, change: fn(&mut Vec<(String, Vec<usize>, Vec<f32>)>)| {
+    let message = |info: &ModelInfo, change: fn(&mut Vec<Named>)| {
         let mut all = tensors(info);
         change(&mut all);
         to_onnx_of(info, all, Input::default())
@@ -327,7 +326,7 @@ fn models_that_cannot_be_exported_are_refused() {
             .to_string()
     };
     let missing = message(&info, |all| {
-        all.retain(|tensor| tensor.0 != "backbone.blocks.1.slope")
+        all.retain(|tensor| tensor.0 != "backbone.blocks.1.slope");
     });
     assert!(
         missing.contains("no tensor backbone.blocks.1.slope, of shape [2]"),

@@ -53,7 +53,7 @@ pub use lsoftmax_record::{
     Settings,
 };
 pub use memory::check_fit;
-pub use model::Model;
+pub use model::{Model, NamedTensor};
 pub use observer::{Observer, Saved, Trained};
 pub use open_set::{check_open_set, evaluate_open_set, worst_mistakes};
 pub use run_folder::{

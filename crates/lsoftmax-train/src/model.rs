@@ -20,6 +20,9 @@ pub struct Model {
     pub head: MarginHead,
 }
 
+/// The name, shape and values of a tensor; the last dimension is the fastest.
+pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
 /// Files of version 1 may be without a SHA-256 of themselves.
 const VERSIONS: RangeInclusive<u32> = 1..=MODEL_VERSION;
 /// Most bytes of a file beside its weights: normalisations, slopes, biases, and the optimiser's
@@ -177,15 +180,11 @@ impl Model {
         Ok(self.to_file(info)?.digest())
     }
 
-    /// Name, shape and values of each tensor of the model file; in a shape the last dimension is the
-    /// fastest.
+    /// The tensors of the model file.
     ///
     /// # Errors
     /// Numbers that the format cannot hold.
-    pub fn tensors(
-        &self,
-        info: &ModelInfo,
-    ) -> Result<Vec<(String, Vec<usize>, Vec<f32>)>, TrainError> {
+    pub fn tensors(&self, info: &ModelInfo) -> Result<Vec<NamedTensor>, TrainError> {
         let tensors = self.to_file(info)?.tensors.into_iter();
         let tensors = tensors.map(|(name, (_, shape, bytes))| {
             let values = bytes.as_chunks::<4>().0.iter();
