@@ -142,18 +142,6 @@ impl Graph {
         about: &str,
         metadata: &[(String, String)],
     ) -> Result<Vec<u8>, OnnxError> {
-        let Self {
-            nodes,
-            initialisers,
-            inputs,
-            outputs,
-        } = self;
-        let mut graph = nodes;
-        graph.text(2, name);
-        graph.append(&initialisers);
-        drop(initialisers);
-        graph.append(&inputs);
-        graph.append(&outputs);
         let mut model = start();
         model.text(3, env!("CARGO_PKG_VERSION"));
         model.text(6, about);
@@ -168,15 +156,26 @@ impl Graph {
             entry.text(2, value);
             model.message(14, &entry);
         }
-        model.message(7, &graph);
-        let bytes = model.into_bytes();
-        if bytes.len() as u64 > MOST_BYTES {
+        let mut graph_name = Message::default();
+        graph_name.text(2, name);
+        let parts = [
+            graph_name,
+            self.nodes,
+            self.initialisers,
+            self.inputs,
+            self.outputs,
+        ];
+        let graph: usize = parts.iter().map(Message::len).sum();
+        // With the tag and the length of the graph.
+        let bytes = (model.len() + graph + 16) as u64;
+        if bytes > MOST_BYTES {
             return Err(OnnxError::TooLarge {
-                bytes: bytes.len() as u64,
+                bytes,
                 most: MOST_BYTES,
             });
         }
-        Ok(bytes)
+        model.message_of(7, &parts);
+        Ok(model.into_bytes())
     }
 }
 

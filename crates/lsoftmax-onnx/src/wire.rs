@@ -32,9 +32,20 @@ impl Message {
         self.bytes(field, &message.0);
     }
 
-    /// Appends the fields of another message of the same kind.
-    pub(crate) fn append(&mut self, message: &Self) {
-        self.0.extend_from_slice(&message.0);
+    /// Adds a message that has the fields of all of these, without a copy of it in between.
+    pub(crate) fn message_of(&mut self, field: u32, parts: &[Self]) {
+        let length = parts.iter().map(|part| part.0.len()).sum();
+        self.tag(field, DELIMITED);
+        self.varint(length as u64);
+        self.0.reserve_exact(length);
+        for part in parts {
+            self.0.extend_from_slice(&part.0);
+        }
+    }
+
+    /// Bytes that it has.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     pub(crate) fn into_bytes(self) -> Vec<u8> {
@@ -76,6 +87,13 @@ mod tests {
             m.message(3, &inner);
         });
         assert_eq!(nested, [0x1a, 0x03, 0x08, 0x96, 0x01]);
+        let of_two = encoded(|m| {
+            let mut parts = [Message::default(), Message::default()];
+            parts[0].int(1, 150);
+            parts[1].int(2, 1);
+            m.message_of(3, &parts);
+        });
+        assert_eq!(of_two, [0x1a, 0x05, 0x08, 0x96, 0x01, 0x10, 0x01]);
         let minus_two = b"\x08\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01";
         assert_eq!(encoded(|m| m.int(1, -2)), minus_two);
         // A field above 15 has a tag of two bytes.
