@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Eval(Eval),
     /// Embeddings of images as an array or a table
     Embed(Embed),
+    /// A trained model as an ONNX file, for other programs and languages
+    Export(Export),
     /// Whether two images show one class, or how well that works on many pairs
     Verify(Verify),
     /// Make a gallery of images to search in
@@ -259,6 +261,40 @@ pub(crate) struct Embed {
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) overwrite: Overwrite,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// Run folder, or a model file
+    pub(crate) run: PathBuf,
+    /// ONNX file to write
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// How the images of a batch lie in memory: nhwc (batch, height, width, channel; as numpy and
+    /// Pillow have images) or nchw (batch, channel, height, width; as PyTorch has them)
+    #[arg(long, value_name = "ORDER", value_enum, default_value_t = Layout::Nhwc, hide_possible_values = true)]
+    pub(crate) layout: Layout,
+    /// Let the file take float32 images after the model's preprocessing, instead of bytes
+    #[arg(long)]
+    pub(crate) preprocessed: bool,
+    /// Write nothing where there is no ONNX Runtime to compare the file with
+    #[arg(long, conflicts_with = "no_check")]
+    pub(crate) check: bool,
+    /// Do not compare the file with the model, even where there is an ONNX Runtime
+    #[arg(long)]
+    pub(crate) no_check: bool,
+    /// Python whose package onnxruntime compares the file with the model [default:
+    /// `$LSOFTMAX_PYTHON`, or python3]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "no_check")]
+    pub(crate) python: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) overwrite: Overwrite,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Layout {
+    Nhwc,
+    Nchw,
 }
 
 #[derive(Debug, clap::Args)]

@@ -31,7 +31,7 @@ pub(crate) struct Embedded {
 }
 
 /// The file of a model, given that or its run's folder.
-fn model_file(run: &Path) -> PathBuf {
+pub(crate) fn model_file(run: &Path) -> PathBuf {
     if run.is_dir() {
         run.join(MODEL_FILE)
     } else {

@@ -7,6 +7,7 @@ mod embedder;
 mod experiments;
 mod interrupt;
 mod misuse;
+mod onnx_runtime;
 mod open_set;
 mod output;
 mod output_options;

@@ -75,6 +75,9 @@ impl Stage {
     }
 }
 
+/// What batch normalisation adds to variances, as Caffe and PyTorch have it.
+pub const BATCH_NORM_EPSILON: f64 = 1e-5;
+
 /// Convolutions of a residual unit.
 pub const CONVS_OF_A_UNIT: usize = 2;
 

@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod answers;
 mod batches;
 mod checkpoint;
 mod error;
@@ -36,6 +37,7 @@ mod training;
 mod watch;
 mod window;
 
+pub use answers::Answers;
 pub use batches::TrainBatch;
 pub use checkpoint::{Checkpoint, Snapshot};
 pub use error::TrainError;
@@ -52,7 +54,7 @@ pub use lsoftmax_record::{
 };
 pub use lsoftmax_spec::Sgd;
 pub use memory::check_fit;
-pub use model::Model;
+pub use model::{Model, NamedTensor};
 pub use observer::{Observer, Saved, Trained};
 pub use open_set::{check_open_set, evaluate_open_set, worst_mistakes};
 pub use run_folder::{
@@ -61,7 +63,9 @@ pub use run_folder::{
     is_free, recorded_settings,
 };
 pub use tensorboard::EVENTS_FILE;
-pub use test_images::{Evaluated, OtherImages, TestImages, images_beside, run_images, test_images};
+pub use test_images::{
+    Evaluated, OtherImages, TestImages, images_beside, run_beside, run_images, test_images,
+};
 pub use training::{check, check_precision, resume, train};
 
 use lsoftmax_data::{DataSource, SourceOptions, Split};

@@ -20,6 +20,9 @@ pub struct Model {
     pub head: MarginHead,
 }
 
+/// The name, shape and values of a tensor; the last dimension is the fastest.
+pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
 /// Files of version 1 may be without a SHA-256 of themselves.
 const VERSIONS: RangeInclusive<u32> = 1..=MODEL_VERSION;
 /// Most bytes of a file beside its weights: normalisations, slopes, biases, and the optimiser's
@@ -167,6 +170,28 @@ impl Model {
         })?;
         file.metadata.insert(METADATA.to_owned(), json);
         Ok(file.digest())
+    }
+
+    /// SHA-256 of all that stands in the model file, as its metadata has it.
+    ///
+    /// # Errors
+    /// Numbers that the format cannot hold.
+    pub fn digest(&self, info: &ModelInfo) -> Result<String, TrainError> {
+        Ok(self.to_file(info)?.digest())
+    }
+
+    /// The tensors of the model file.
+    ///
+    /// # Errors
+    /// Numbers that the format cannot hold.
+    pub fn tensors(&self, info: &ModelInfo) -> Result<Vec<NamedTensor>, TrainError> {
+        let tensors = self.to_file(info)?.tensors.into_iter();
+        let tensors = tensors.map(|(name, (_, shape, bytes))| {
+            let values = bytes.as_chunks::<4>().0.iter();
+            let values = values.map(|&bytes| f32::from_le_bytes(bytes)).collect();
+            (name, shape, values)
+        });
+        Ok(tensors.collect())
     }
 
     pub(crate) fn from_file(

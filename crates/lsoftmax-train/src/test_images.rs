@@ -63,23 +63,25 @@ pub fn run_images(run: &Path) -> Result<Option<RunImages>, TrainError> {
     Ok(RunImages::read(&run.join(IMAGES_FILE))?)
 }
 
-/// The images of the run that a model file belongs to: the file lies in the run's folder, or among
-/// its checkpoints. `None` where there is no run, or where it does not record its images.
-///
-/// # Errors
-/// The file is damaged.
-pub fn images_beside(model: &Path) -> Result<Option<RunImages>, TrainError> {
+/// The run that a model file belongs to, if there is one: the file lies in the run's folder, or among
+/// its checkpoints.
+pub fn run_beside(model: &Path) -> Option<&Path> {
     let folder = model.parent().unwrap_or(Path::new(""));
     let run = match folder.file_name() {
         Some(name) if name == CHECKPOINTS => folder.parent().unwrap_or(Path::new("")),
         _ => folder,
     };
+    run.join(EXPERIMENT_FILE).is_file().then_some(run)
+}
+
+/// The images of the [run that a model file belongs to](run_beside). `None` where there is no run, or
+/// where it does not record its images.
+///
+/// # Errors
+/// The file is damaged.
+pub fn images_beside(model: &Path) -> Result<Option<RunImages>, TrainError> {
     // A file of that name may be anything where there is no run.
-    if run.join(EXPERIMENT_FILE).is_file() {
-        run_images(run)
-    } else {
-        Ok(None)
-    }
+    run_beside(model).map_or(Ok(None), run_images)
 }
 
 /// The images to evaluate a model of a run on: exactly the recorded test part of its own data, also

@@ -4,6 +4,7 @@ mod compare;
 mod data;
 mod embed;
 mod eval;
+mod export;
 mod gallery;
 mod loss;
 mod plot;
@@ -69,6 +70,7 @@ fn run_command(args: Args) -> anyhow::Result<()> {
         Command::Data(args) => data::run(&args, output_options),
         Command::Eval(args) => eval::run(&args, output_options),
         Command::Embed(args) => embed::run(args, output_options),
+        Command::Export(args) => export::run(&args, output_options),
         Command::Verify(args) => verify::run(args, output_options),
         Command::Index(args) => gallery::index(args, output_options),
         Command::Search(args) => gallery::search(args, output_options),

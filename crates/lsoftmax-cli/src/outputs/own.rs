@@ -79,6 +79,17 @@ fn rows_of(table: &Path) -> Option<usize> {
     Some(rows)
 }
 
+/// A model that `export` has written.
+pub(crate) fn is_onnx(file: &Path) -> bool {
+    let mut bytes = Vec::new();
+    if file.is_file()
+        && let Ok(file) = File::open(file)
+    {
+        file.take(64).read_to_end(&mut bytes).ok();
+    }
+    lsoftmax_onnx::is_own(&bytes)
+}
+
 /// A table of embeddings.
 pub(crate) fn is_table(file: &Path) -> bool {
     is_embeddings(file)

@@ -74,6 +74,11 @@ impl Staged {
         })
     }
 
+    /// Where the content lies until it is published.
+    pub fn aside(&self) -> &Path {
+        self.part.path()
+    }
+
     /// Renames the file into place.
     ///
     /// # Errors

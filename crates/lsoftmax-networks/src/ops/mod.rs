@@ -28,12 +28,10 @@ use burn::tensor::module::{batch_norm, batch_norm_train, conv2d, max_pool2d};
 use burn::tensor::ops::{ConvOptions, MaxPoolOptions};
 use burn::tensor::{Device, Tensor};
 use lsoftmax_spec::Precision;
+pub(crate) use lsoftmax_spec::network::BATCH_NORM_EPSILON as EPSILON;
 
 /// Side and stride of the pools.
 const POOL: usize = 2;
-
-/// Added to variances, as Caffe and PyTorch have it.
-pub(crate) const EPSILON: f64 = 1e-5;
 
 /// What of a convolution is not a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
