@@ -105,7 +105,7 @@ impl TargetRule {
 /// The margin cross-entropy as a backend operation.
 ///
 /// `flex` calls the fused kernel; graphics processors get a body made of matrix products and kernels
-/// between them. Any other backend gets [`tensors`].
+/// between them. Any other backend computes it by tensor operations.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "_gpu"))]
 pub trait MarginBackend: Backend {
     /// The mean cross-entropy `[1]` and, a row, cosine, feature norm, weight norm and confidence
