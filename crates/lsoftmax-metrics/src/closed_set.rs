@@ -8,7 +8,7 @@ use crate::{ConfusionMatrix, Error, Matrix, Result};
 ///
 /// Ties go to the lowest index. A row with a NaN has no largest logit: the result is `None`, and
 /// every metric here counts that sample as wrong.
-pub(crate) fn argmax(logits: &[f32]) -> Option<usize> {
+pub fn argmax(logits: &[f32]) -> Option<usize> {
     let mut best = None;
     for (class, &logit) in logits.iter().enumerate() {
         if logit.is_nan() {

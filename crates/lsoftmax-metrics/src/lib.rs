@@ -90,7 +90,7 @@ pub use angles::{
     AngleReport, AngleStatistics, IntraAngles, IntraReport, intra_angles, target_angles_rad,
 };
 pub use centres::{Centre, ClassCentres};
-pub use closed_set::{ClosedSet, ClosedSetReport, TopKError, top1_error_percent};
+pub use closed_set::{ClosedSet, ClosedSetReport, TopKError, argmax, top1_error_percent};
 pub use clustering::{
     KMeans, adjusted_mutual_information, k_means, k_means_from, normalized_mutual_information,
 };

@@ -3,7 +3,7 @@
 #[non_exhaustive]
 pub enum OnnxError {
     /// A tensor that the network's row asks for.
-    #[error("the model has no tensor {name}, of shape {shape:?}: its network is none of rows")]
+    #[error("the model has no tensor {name}, of shape {shape:?}, which its network's row asks for")]
     Missing {
         /// Its name in the model file.
         name: String,

@@ -236,7 +236,7 @@ struct Block {
     /// Channels that come in.
     channels: usize,
     stride: usize,
-    /// Whether it has a bias where there is no normalisation.
+    /// Whether it has a bias in a network without normalisation.
     has_bias: bool,
 }
 

@@ -29,7 +29,7 @@ pub(crate) fn clip<M: Module>(gradients: GradientsParams, model: &M, most: f64) 
     };
     let norm = squares.into_data().iter::<f64>().sum::<f64>().sqrt();
     let by = most / (norm + 1e-6);
-    // Also with a norm that is no number, which the training notices by the loss.
+    // A norm of NaN makes all gradients NaN, and the training ends with an error.
     if by >= 1.0 {
         return gradients;
     }

@@ -74,8 +74,8 @@ pub fn run_beside(model: &Path) -> Option<&Path> {
     run.join(EXPERIMENT_FILE).is_file().then_some(run)
 }
 
-/// The images of the [run that a model file belongs to](run_beside). `None` where there is no run, or
-/// where it does not record its images.
+/// The recorded images of the [run that a model file belongs to](run_beside). `None` if there is no run,
+/// or if the run has no record of its images.
 ///
 /// # Errors
 /// The file is damaged.

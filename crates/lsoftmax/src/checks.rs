@@ -49,13 +49,18 @@ pub(crate) fn checked_labels(
 ) -> Result<Arc<[u32]>, HeadError> {
     labels
         .enumerate()
-        .map(|(row, label)| match u32::try_from(label) {
-            Ok(class) if (class as usize) < classes => Ok(class),
-            _ => Err(HeadError::Label {
-                row,
-                label,
-                classes,
-            }),
-        })
+        .map(|(row, label)| checked_label(row, label, classes))
         .collect()
+}
+
+/// The label of a row, if it is a class.
+pub(crate) fn checked_label(row: usize, label: i64, classes: usize) -> Result<u32, HeadError> {
+    match u32::try_from(label) {
+        Ok(class) if (class as usize) < classes => Ok(class),
+        _ => Err(HeadError::Label {
+            row,
+            label,
+            classes,
+        }),
+    }
 }

@@ -1,6 +1,6 @@
 //! Precision and length of the rows of a matrix.
 
-use burn::tensor::{DType, FloatDType, Tensor};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 
 /// The precision of all arithmetic: at least f32.
 pub(crate) fn precision(features: DType, weights: DType) -> FloatDType {
@@ -18,6 +18,16 @@ pub(crate) fn in_precision(tensor: Tensor<2>, precision: FloatDType) -> Tensor<2
     } else {
         tensor.cast(precision)
     }
+}
+
+/// Numbers as a tensor of the type and on the device of another.
+pub(crate) fn values_like<const D: usize, const E: usize>(
+    tensor: &Tensor<E>,
+    values: Vec<f64>,
+    shape: [usize; D],
+) -> Tensor<D> {
+    let data = TensorData::new(values, shape).convert_dtype(tensor.dtype());
+    Tensor::from_data(data, (&tensor.device(), tensor.dtype()))
 }
 
 /// Rows of length 1. One below `shortest` counts as zero: it becomes zeros, and its gradient is 0.

@@ -7,6 +7,7 @@ use crate::outputs::{Inputs, Outputs, own};
 use anyhow::{Context as _, bail};
 use lsoftmax_data::npy::Values;
 use lsoftmax_data::{Dataset, MemoryLayout, Staged};
+use lsoftmax_metrics::argmax;
 use lsoftmax_onnx::{Input, Layout, Pixels, Scores, Trained, to_onnx};
 use lsoftmax_spec::network::Bytes;
 use lsoftmax_spec::random::Rng;
@@ -158,7 +159,7 @@ fn check(
         .map(|((&(name, size), expected), found)| (name, difference(expected, found, size)))
         .collect();
     let classes = info.class_names.len();
-    let same = |(ours, theirs): &(&[f32], &[f32])| largest(ours) == largest(theirs);
+    let same = |(ours, theirs): &(&[f32], &[f32])| argmax(ours) == argmax(theirs);
     let both = scores
         .chunks_exact(classes)
         .zip(found[2].chunks_exact(classes));
@@ -230,12 +231,6 @@ fn difference(expected: &[f32], found: &[f32], size: usize) -> f32 {
         }
     });
     most / size
-}
-
-/// The place of the largest value; the first of several.
-fn largest(row: &[f32]) -> usize {
-    let best = (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b]).then(b.cmp(&a)));
-    best.unwrap_or_default()
 }
 
 /// Test images of the run that the model belongs to, evenly from all of them.

@@ -2,6 +2,7 @@
 
 use super::config::{check_length, check_weights};
 use super::{MarginHeadConfig, Reduction};
+use crate::checks::checked_label;
 use crate::error::Error;
 use crate::ops::Samples;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -71,21 +72,16 @@ impl<'a> Labels<'a> {
         let (count, classes) = (self.len(), config.classes);
         let mut labels = Vec::with_capacity(count);
         let mut ignored = vec![false; count];
-        let mut push = |label: i64| match u32::try_from(label) {
-            _ if config.ignore_index == Some(label) => {
-                ignored[labels.len()] = true;
-                labels.push(0);
-                Ok(())
-            }
-            Ok(class) if (class as usize) < classes => {
-                labels.push(class);
-                Ok(())
-            }
-            _ => Err(HeadError::Label {
-                row: labels.len(),
-                label,
-                classes,
-            }),
+        let mut push = |label: i64| {
+            let row = labels.len();
+            ignored[row] = config.ignore_index == Some(label);
+            let class = if ignored[row] {
+                0
+            } else {
+                checked_label(row, label, classes)?
+            };
+            labels.push(class);
+            Ok::<_, HeadError>(())
         };
         match self.on_host {
             Some(on_host) => {

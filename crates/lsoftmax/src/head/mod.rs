@@ -12,11 +12,11 @@ use crate::error::Error;
 use crate::margin::{Loss, Margin, Normalisation};
 use crate::ops::{Samples, TargetRule, margin_cross_entropies, margin_cross_entropy as operation};
 use crate::record::Identity;
-use crate::rows::{in_precision, precision, unit_rows};
+use crate::rows::{in_precision, precision, unit_rows, values_like};
 use burn::module::{Content, DisplaySettings, Module, ModuleDisplay, Param};
-use burn::tensor::{FloatDType, Int, Tensor, TensorData};
+use burn::tensor::{Int, Tensor};
 use labels::Resolved;
-use lsoftmax_kernels::head::TINY;
+use lsoftmax_kernels::head::{TINY, TargetLogits as _};
 use std::sync::Arc;
 
 /// The bias-free class layer of a margin loss, and the loss itself.
@@ -129,7 +129,8 @@ impl MarginHead {
         running: RunningSignal,
     ) -> Result<HeadLoss, Error> {
         let labels = self.resolve(&features, labels.into())?;
-        self.loss_of(features, &labels, step, running)
+        let rule = self.rule(&labels, step, running)?;
+        Ok(self.loss_of(features, &labels, rule))
     }
 
     /// The loss with everything that is known of the batch. The logits cost one matrix product more
@@ -145,15 +146,14 @@ impl MarginHead {
     ) -> Result<HeadOutput, Error> {
         let labels = self.resolve(&features, labels.into())?;
         let logits = self.logits(features.clone().detach()).detach();
-        let running = RunningSignal::default();
-        let HeadLoss { loss, targets } = self.loss_of(features, &labels, step, running)?;
+        let rule = self.rule(&labels, step, RunningSignal::default())?;
+        let HeadLoss { loss, targets } = self.loss_of(features, &labels, rule.clone());
         let confidences: Vec<f64> = targets.to_data().iter::<f64>().skip(3).step_by(4).collect();
-        let rule = self.rule(&labels, step, running)?;
         Ok(HeadOutput {
             loss,
             logits,
             targets,
-            lambda: rule.lambda_of(&confidences),
+            lambda: rule.lambda(&confidences),
         })
     }
 
@@ -182,14 +182,7 @@ impl MarginHead {
         })
     }
 
-    fn loss_of(
-        &self,
-        features: Tensor<2>,
-        labels: &Resolved,
-        step: u64,
-        running: RunningSignal,
-    ) -> Result<HeadLoss, Error> {
-        let mut rule = self.rule(labels, step, running)?;
+    fn loss_of(&self, features: Tensor<2>, labels: &Resolved, mut rule: TargetRule) -> HeadLoss {
         let factors = labels.factors(self.config.reduction);
         let is_smooth = self.config.label_smoothing > 0.0;
         let others = is_smooth.then(|| self.other_logits(features.clone(), labels));
@@ -200,8 +193,9 @@ impl MarginHead {
                 Some(others) => losses + others,
                 None => losses,
             };
-            let loss = losses.clone() * like(&losses, factors.unwrap_or_default());
-            return Ok(HeadLoss { loss, targets });
+            let factors = values_like(&losses, factors.unwrap_or_default(), losses.dims());
+            let loss = losses * factors;
+            return HeadLoss { loss, targets };
         }
         let count = labels.on_host.len();
         rule.samples.weights = factors.clone().map(Into::into);
@@ -209,12 +203,12 @@ impl MarginHead {
         let loss = match others {
             Some(others) => {
                 let even = || vec![1.0 / count as f64; count];
-                let factors = like(&others, factors.unwrap_or_else(even));
+                let factors = values_like(&others, factors.unwrap_or_else(even), [count]);
                 loss + (others * factors).sum()
             }
             None => loss,
         };
-        Ok(HeadLoss { loss, targets })
+        HeadLoss { loss, targets }
     }
 
     /// The part of label smoothing that concerns the classes other than a sample's own.
@@ -328,8 +322,7 @@ impl MarginHead {
     /// # Errors
     /// A number of the schedule that is out of range, or a schedule for a loss that has no λ and no m.
     pub fn with_annealing(self, annealing: Annealing) -> Result<Self, Error> {
-        let config = self.config.clone();
-        self.with_config(MarginHeadConfig {
+        self.configured(|config| MarginHeadConfig {
             annealing,
             ..config
         })
@@ -341,8 +334,7 @@ impl MarginHead {
     /// # Errors
     /// Another number of classes than the head has.
     pub fn with_class_counts(self, counts: &[usize]) -> Result<Self, Error> {
-        let config = self.config.clone();
-        self.with_config(config.with_class_counts(Some(counts.to_vec())))
+        self.configured(|config| config.with_class_counts(Some(counts.to_vec())))
     }
 
     /// This head with [label smoothing](MarginHeadConfig::label_smoothing).
@@ -350,11 +342,14 @@ impl MarginHead {
     /// # Errors
     /// A number out of range.
     pub fn with_label_smoothing(self, smoothing: f64) -> Result<Self, Error> {
-        let config = self.config.clone();
-        self.with_config(config.with_label_smoothing(smoothing))
+        self.configured(|config| config.with_label_smoothing(smoothing))
     }
 
-    fn with_config(self, config: MarginHeadConfig) -> Result<Self, Error> {
+    fn configured(
+        self,
+        change: impl FnOnce(MarginHeadConfig) -> MarginHeadConfig,
+    ) -> Result<Self, Error> {
+        let config = change(self.config);
         config.check()?;
         Ok(Self::new(config, self.weight))
     }
@@ -407,12 +402,4 @@ pub fn margin_cross_entropy(
     };
     let (loss, targets) = operation(features, weights, labels, rule);
     Ok(HeadLoss { loss, targets })
-}
-
-/// A column of numbers of the type of another tensor.
-fn like(tensor: &Tensor<1>, values: Vec<f64>) -> Tensor<1> {
-    let count = values.len();
-    let dtype: FloatDType = tensor.dtype().into();
-    let data = TensorData::new(values, [count]).convert_dtype(dtype.into());
-    Tensor::from_data(data, (&tensor.device(), tensor.dtype()))
 }

@@ -124,28 +124,23 @@ impl<B: MarginBackend, C: CheckpointStrategy> MarginBackend for Autodiff<B, C> {
         labels: IntTensor<Self>,
         rule: TargetRule,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let nodes = [features.node(), weights.node()];
+        let batch = Batch::<B> {
+            features: features.into_primitive(),
+            weights: weights.into_primitive(),
+            labels,
+            rule,
+        };
         match MarginCrossEntropies
-            .prepare::<C>([features.node(), weights.node()])
+            .prepare::<C>(nodes)
             .compute_bound()
             .stateful()
         {
             OpsKind::Tracked(prep) => {
-                let batch = Batch {
-                    features: features.into_primitive(),
-                    weights: weights.into_primitive(),
-                    labels,
-                    rule,
-                };
                 let (losses, targets) = batch.clone().losses();
                 (prep.finish(batch, losses), Self::from_inner(targets))
             }
             OpsKind::UnTracked(prep) => {
-                let batch = Batch::<B> {
-                    features: features.into_primitive(),
-                    weights: weights.into_primitive(),
-                    labels,
-                    rule,
-                };
                 let (losses, targets) = batch.losses();
                 (prep.finish(losses), Self::from_inner(targets))
             }

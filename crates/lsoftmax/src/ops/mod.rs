@@ -92,11 +92,6 @@ impl TargetLogits for TargetRule {
 }
 
 impl TargetRule {
-    /// λ of a batch with these confidences.
-    pub(crate) fn lambda_of(&self, confidences: &[f64]) -> f64 {
-        self.lambda(confidences)
-    }
-
     pub(crate) fn normalisation(&self) -> Normalisation {
         self.margin.normalisation()
     }

@@ -3,7 +3,7 @@
 
 use super::table::{Margins, entry};
 use super::{TargetRule, statistics};
-use crate::rows::{in_precision, precision, unit_rows};
+use crate::rows::{in_precision, precision, unit_rows, values_like};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use lsoftmax_kernels::head::{TINY, TargetLogits as _};
@@ -55,10 +55,7 @@ pub(super) fn losses(
     } = Margins::new(rule, &table, precision);
     let samples = || outcome.samples.iter().zip(&largest);
     let device = features.device();
-    let column = |values: Vec<f64>| -> Tensor<2> {
-        let data = TensorData::new(values, [batch, 1]).convert_dtype(logits.dtype());
-        Tensor::from_data(data, (&device, logits.dtype()))
-    };
+    let column = |values: Vec<f64>| values_like(&logits, values, [batch, 1]);
     // A function whose derivatives at this batch are those of the target logit. The squares of huge
     // and tiny values leave f32, so that one factor of each has its largest entry divided out.
     let product =
@@ -91,9 +88,7 @@ pub(super) fn loss(
     let loss = match rule.weights() {
         None => losses.mean(),
         Some(weights) => {
-            let data = TensorData::new(weights.to_vec(), [weights.len()]);
-            let data = data.convert_dtype(losses.dtype());
-            let weights = Tensor::<1>::from_data(data, (&losses.device(), losses.dtype()));
+            let weights = values_like(&losses, weights.to_vec(), [weights.len()]);
             // A sample that does not count may have a loss that is not finite.
             let losses = losses.mask_fill(weights.clone().equal_elem(0.0), 0.0);
             (losses * weights).sum()

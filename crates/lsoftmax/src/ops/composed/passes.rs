@@ -1,7 +1,5 @@
 //! The steps of the head between its matrix products, of Burn's operations.
 
-#[cfg(doc)]
-use super::super::table::PAIR;
 use super::super::{TargetRule, cast, precision};
 use crate::margin::Curve;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -61,7 +59,7 @@ pub(in crate::ops) trait HeadPasses: Backend {
     /// The margin of a batch, which is this curve, if the device computes it itself.
     ///
     /// # Shapes
-    /// - table: [`PAIR`] columns and then two for each block, `[batch, columns]`
+    /// - table: `table::PAIR` columns and then two for each block, `[batch, columns]`
     fn apply(table: &FloatTensor<Self>, curve: Curve, rule: &TargetRule) -> Option<Margined<Self>> {
         let _ = (table, curve, rule);
         None
@@ -83,7 +81,7 @@ pub(in crate::ops) struct Margined<B: Backend> {
 
 /// Each feature beside its own class weight.
 pub(in crate::ops) struct Pairs<B: Backend> {
-    /// `[batch, columns]`, the first [`PAIR`] of them filled.
+    /// `[batch, columns]`, the first `table::PAIR` of them filled.
     pub(in crate::ops) table: FloatTensor<B>,
     pub(in crate::ops) features: Even<B>,
     /// The weight of each sample's own class, its largest entry divided out.
