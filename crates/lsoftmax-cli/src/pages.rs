@@ -158,7 +158,7 @@ impl<'a> Page<'a> {
                 data.width,
                 data.height,
                 data.class_names.len(),
-                experiment.network.name,
+                experiment.network.name(),
                 experiment.iterations,
                 experiment.batch,
             ),

@@ -59,6 +59,12 @@ pub enum OnnxError {
     /// A network that does not suit its images.
     #[error(transparent)]
     Network(#[from] lsoftmax_spec::SpecError),
+    /// A network that is a program's own module.
+    #[error(
+        "the network {0:?} is a module of the program that trained it; only the networks of lsoftmax \
+         can be exported"
+    )]
+    OwnNetwork(String),
     /// A loss out of range.
     #[error(transparent)]
     Loss(#[from] lsoftmax_spec::MarginError),

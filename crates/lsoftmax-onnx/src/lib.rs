@@ -27,7 +27,7 @@ pub use graph::is_own;
 pub use metadata::metadata;
 pub use tensors::Tensors;
 
-use lsoftmax_record::ModelInfo;
+use lsoftmax_record::{ModelInfo, NetworkKind};
 use lsoftmax_spec::margin::Normalisation;
 
 /// How the images of a batch lie in memory.
@@ -139,8 +139,11 @@ pub struct Trained<'a> {
 /// more than 2 GiB, the limit of the format.
 pub fn to_onnx(model: Trained<'_>, input: Input) -> Result<Vec<u8>, OnnxError> {
     let info = model.info;
-    let head = info.class_names.len().saturating_mul(info.network.feature);
-    let weights = info.network.weights(info.image)?.saturating_add(head);
+    let NetworkKind::Row(network) = &info.network else {
+        return Err(OnnxError::OwnNetwork(info.network.name().to_owned()));
+    };
+    let head = info.class_names.len().saturating_mul(network.feature);
+    let weights = network.weights(info.image)?.saturating_add(head);
     let bytes = (weights as u64).saturating_mul(size_of::<f32>() as u64);
     // Before memory is taken for it.
     if bytes > graph::MOST_BYTES {
@@ -149,8 +152,8 @@ pub fn to_onnx(model: Trained<'_>, input: Input) -> Result<Vec<u8>, OnnxError> {
             most: graph::MOST_BYTES,
         });
     }
-    let graph = lower::model(info, model.tensors, input)?;
-    let about = format!("{} trained with {}", info.network.name, info.loss_label());
+    let graph = lower::model(info, network, model.tensors, input)?;
+    let about = format!("{} trained with {}", network.name, info.loss_label());
     graph.finish("lsoftmax", &about, &metadata(model, input)?)
 }
 

@@ -14,23 +14,21 @@ pub(crate) const FEATURE: &str = "feature";
 pub(crate) const EMBEDDING: &str = "embedding";
 
 /// The graph of a model: image in; feature, embedding and scores out.
-pub(crate) fn model(info: &ModelInfo, tensors: &Tensors, input: Input) -> Result<Graph, OnnxError> {
+pub(crate) fn model(
+    info: &ModelInfo,
+    row: &NetworkSpec,
+    tensors: &Tensors,
+    input: Input,
+) -> Result<Graph, OnnxError> {
     let mut graph = Graph::default();
-    let feature = info.network.feature;
+    let feature = row.feature;
     let pixels = pixels(&mut graph, info, input)?;
     let features = if info.mirrored {
         "feature.views"
     } else {
         FEATURE
     };
-    network(
-        &mut graph,
-        &info.network,
-        info.image,
-        tensors,
-        &pixels,
-        features,
-    )?;
+    network(&mut graph, row, info.image, tensors, &pixels, features)?;
     if info.mirrored {
         // Images first, their mirror images after them.
         let views = [FEATURE, "feature.mirrored"];

@@ -45,6 +45,12 @@ pub enum RecordError {
     /// A network that is not valid.
     #[error(transparent)]
     Network(#[from] SpecError),
+    /// A network that only another program can build.
+    #[error(
+        "the network {0:?} is a module of the program that trained it, and can only be built there \
+         (`Model::load_network` of lsoftmax-train)"
+    )]
+    OwnNetwork(String),
     /// A loss that is not valid.
     #[error(transparent)]
     Margin(#[from] MarginError),

@@ -5,6 +5,7 @@ use crate::error::RecordError;
 use crate::file::read_network;
 use crate::image_choice::ImageChoice;
 use crate::names;
+use crate::network::NetworkKind;
 use crate::objective::{self, MetricTerm};
 use crate::schedule;
 use crate::settings::{NetworkChoice, Settings};
@@ -37,7 +38,7 @@ pub struct Experiment {
     /// Embeddings of image and mirror image side by side.
     pub mirrored: bool,
     /// The network.
-    pub network: NetworkSpec,
+    pub network: NetworkKind,
     /// The margin loss; softmax if a metric loss is alone.
     pub loss: Loss,
     /// A metric loss beside it, or in its place.
@@ -218,7 +219,7 @@ impl Experiment {
                 .then(|| self.open_set_same_names.name().to_owned()),
             augment: Some(self.augment),
             mirrored: Some(self.mirrored),
-            network: Some(NetworkChoice::Row(self.network.clone())),
+            network: Some(self.network.clone().into()),
             images_per_class: Some(self.images_per_class.unwrap_or(0)),
             iterations: Some(self.iterations),
             batch: Some(self.batch),
@@ -326,8 +327,16 @@ fn sgd(settings: &Settings) -> Result<Sgd, RecordError> {
     })
 }
 
-fn network(settings: &Settings, data: &str) -> Result<NetworkSpec, RecordError> {
-    let mut network = match &settings.network {
+fn network(settings: &Settings, data: &str) -> Result<NetworkKind, RecordError> {
+    let mut row = match &settings.network {
+        Some(NetworkChoice::Own(own)) => {
+            own.check()?;
+            if let Some(feature) = settings.feature.filter(|&feature| feature != own.feature) {
+                let expected = format!("left out, as the module has a feature of {}", own.feature);
+                return Err(RecordError::setting("feature", expected, feature));
+            }
+            return Ok(NetworkKind::Own(own.clone()));
+        }
         Some(NetworkChoice::Row(row)) => row.clone(),
         Some(NetworkChoice::Name(name)) => read_network(name)?,
         None => NetworkSpec::named(match data {
@@ -339,9 +348,9 @@ fn network(settings: &Settings, data: &str) -> Result<NetworkSpec, RecordError> 
         })?,
     };
     if let Some(feature) = settings.feature {
-        network.feature = feature;
+        row.feature = feature;
     }
-    Ok(network)
+    Ok(NetworkKind::Row(row))
 }
 
 fn on_divergence(settings: &Settings) -> Result<OnDivergence, RecordError> {

@@ -24,6 +24,7 @@ mod file;
 mod image_choice;
 mod model_info;
 mod names;
+mod network;
 pub mod number;
 mod objective;
 mod open_set;
@@ -40,6 +41,7 @@ pub use file::{parse_settings, read_settings};
 pub use image_choice::{ImageChoice, ImageRules};
 pub use lsoftmax_spec::metric::MetricLoss;
 pub use model_info::{MODEL_VERSION, ModelInfo};
+pub use network::{NetworkKind, OwnNetwork};
 pub use objective::MetricTerm;
 pub use open_set::{
     Decision, FARS, IdentificationRates, Mistake, Neighbourhood, OpenSetEvaluation, Verification,

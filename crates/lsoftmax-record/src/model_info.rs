@@ -1,10 +1,11 @@
 //! All of a trained model that is not a tensor.
 
 use crate::image_choice::ImageRules;
+use crate::network::NetworkKind;
 use crate::objective::{self, MetricTerm};
 use crate::open_set::Decision;
 use lsoftmax_data::Preprocessing;
-use lsoftmax_spec::{Annealing, Loss, NetworkSpec};
+use lsoftmax_spec::{Annealing, Loss};
 use serde::{Deserialize, Serialize};
 
 /// Version of the layout of model files.
@@ -15,8 +16,8 @@ pub const MODEL_VERSION: u32 = 2;
 pub struct ModelInfo {
     /// Version of the file's layout.
     pub version: u32,
-    /// The network's row.
-    pub network: NetworkSpec,
+    /// The network.
+    pub network: NetworkKind,
     /// Size of an image: channels, height, width.
     pub image: [usize; 3],
     /// A name for each class.
@@ -48,7 +49,7 @@ pub struct ModelInfo {
 impl ModelInfo {
     /// Describes an untrained model.
     pub fn new(
-        network: NetworkSpec,
+        network: impl Into<NetworkKind>,
         image: [usize; 3],
         class_names: Vec<String>,
         preprocessing: Preprocessing,
@@ -59,7 +60,7 @@ impl ModelInfo {
         let lambda = annealing.at(0, loss).1.of(guessing, class_names.len());
         Self {
             version: MODEL_VERSION,
-            network,
+            network: network.into(),
             image,
             class_names,
             preprocessing,
@@ -81,6 +82,6 @@ impl ModelInfo {
 
     /// Length of an embedding.
     pub fn embedding_size(&self) -> usize {
-        self.network.feature * if self.mirrored { 2 } else { 1 }
+        self.network.feature() * if self.mirrored { 2 } else { 1 }
     }
 }

@@ -202,7 +202,7 @@ impl Case {
         let preprocessed = Values::F32(batch.pixels);
         npy::write(&folder.join("preprocessed.npy"), &shape, &preprocessed)?;
         for (name, size, values) in [
-            ("feature", info.network.feature, answers.features),
+            ("feature", info.network.feature(), answers.features),
             ("embedding", info.embedding_size(), answers.embeddings),
             ("logits", CLASSES, answers.logits),
             ("cosines", CLASSES, answers.cosines),

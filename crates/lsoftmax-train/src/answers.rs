@@ -3,6 +3,7 @@
 use crate::error::TrainError;
 use crate::evaluation::{embeddings, features, host};
 use crate::model::Model;
+use crate::network::Network;
 use crate::stop::Stop;
 use burn::module::Module as _;
 use burn::tensor::{Tensor, TensorData};
@@ -28,12 +29,16 @@ impl Answers {
     ///
     /// # Errors
     /// Images of another size than the model's, or a feature that is no finite number.
-    pub fn of(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Self, TrainError> {
+    pub fn of<N: Network>(
+        model: &Model<N>,
+        info: &ModelInfo,
+        data: &Dataset,
+    ) -> Result<Self, TrainError> {
         // It checks the size of the images.
         let embeddings = embeddings(model, info, data)?;
         let features = features(model, info, data, Stop::NEVER)?;
         let head = model.head.valid();
-        let shape = [data.len(), info.network.feature];
+        let shape = [data.len(), info.network.feature()];
         let x = TensorData::new(features.clone(), shape);
         let x = Tensor::<2>::from_data(x, &head.weight.val().device());
         Ok(Self {

@@ -1,13 +1,15 @@
 //! A training in the middle, as one file.
 
 use crate::error::TrainError;
-use crate::model::Model;
+use crate::model::{Model, read_info};
+use crate::network::Network;
 use crate::sgd::{are_finite, check_record};
 use crate::tensor_file::{Header, TensorFile};
 use crate::window::Window;
 use burn::tensor::Device;
 use lsoftmax::RunningSignal;
-use lsoftmax_record::{Best, Frame, ModelInfo, Progress};
+use lsoftmax_networks::Backbone;
+use lsoftmax_record::{Best, Frame, ModelInfo, NetworkKind, Progress};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -75,6 +77,17 @@ impl Snapshot {
     /// # Errors
     /// Its tensors do not fit its network.
     pub fn model(&self, device: &Device) -> Result<(Model, ModelInfo), TrainError> {
+        self.network_model(device)
+    }
+
+    /// [`model`](Self::model) for any network.
+    ///
+    /// # Errors
+    /// As [`model`](Self::model), and a network that is another.
+    pub fn network_model<N: Network>(
+        &self,
+        device: &Device,
+    ) -> Result<(Model<N>, ModelInfo), TrainError> {
         let path = "the checkpoint".as_ref();
         let model = Model::from_file(&self.file, &self.info, path, device)?;
         Ok((model, self.info.clone()))
@@ -94,7 +107,7 @@ impl Snapshot {
     /// As for [`Model::load`].
     pub fn load(path: &Path) -> Result<Self, TrainError> {
         let damaged = |message| damaged(path, message);
-        let check = |header: &Header| Model::info(header, path);
+        let check = |header: &Header| read_info(header, path);
         let (mut file, info) = TensorFile::read(path, damaged, check)?;
         file.tensors.remove(OPTIMISER);
         file.metadata.remove(TRAINING);
@@ -103,15 +116,21 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Whether the tensors are those of the network, and numbers.
-    fn check(&self, path: &Path) -> Result<Model, TrainError> {
+    /// Whether the tensors are numbers, and those of the network if that is a row of data.
+    fn check(&self, path: &Path) -> Result<(), TrainError> {
         for (name, (_, _, bytes)) in &self.file.tensors {
             if !are_finite(bytes) {
                 let message = format!("{name} has values that are not finite");
                 return Err(damaged(path, message));
             }
         }
-        Model::from_file(&self.file, &self.info, path, &Device::flex())
+        match self.info.network {
+            NetworkKind::Row(_) => {
+                Model::<Backbone>::from_file(&self.file, &self.info, path, &Device::flex())?;
+                Ok(())
+            }
+            NetworkKind::Own(_) => Ok(()),
+        }
     }
 }
 
@@ -184,7 +203,7 @@ impl Checkpoint {
         let damaged = |message| damaged(path, message);
         let check = |header: &Header| {
             header.sealed().map_err(damaged)?;
-            Model::info(header, path)
+            read_info(header, path)
         };
         let (mut file, info) = TensorFile::read(path, damaged, check)?;
         let json = file
@@ -195,16 +214,33 @@ impl Checkpoint {
             serde_json::from_str(&json).map_err(|error| damaged(error.to_string()))?;
         let optimiser = file.take_bytes(OPTIMISER).map_err(damaged)?;
         let snapshot = Snapshot { file, info };
-        let model = snapshot.check(path)?;
-        // Before the first step nothing has a velocity, and class weights that no loss trains never do.
-        let alone = snapshot.info.pairs.is_some_and(|pairs| pairs.alone);
-        let moves = |name: &str| state.step > 0 && !(alone && name.starts_with("head."));
-        check_record(optimiser.clone(), &model.parameters()?, moves).map_err(damaged)?;
-        Ok(Self {
+        snapshot.check(path)?;
+        let checkpoint = Self {
             snapshot,
             optimiser,
             state,
-        })
+        };
+        if let NetworkKind::Row(_) = checkpoint.snapshot.info.network {
+            checkpoint.check_network::<Backbone>(path)?;
+        }
+        Ok(checkpoint)
+    }
+
+    /// Checks that tensors and the optimiser's state are those of the network.
+    ///
+    /// # Errors
+    /// They are not: the first is named.
+    pub(crate) fn check_network<N: Network>(&self, path: &Path) -> Result<(), TrainError> {
+        let Snapshot { file, info } = &self.snapshot;
+        let model = Model::<N>::from_file(file, info, path, &Device::flex())?;
+        // Before the first step nothing has a velocity, and class weights that no loss trains never do.
+        let alone = info.pairs.is_some_and(|pairs| pairs.alone);
+        // A program's own network may have parameters that are not trained.
+        let is_row = matches!(info.network, NetworkKind::Row(_));
+        let moves =
+            |name: &str| is_row && self.state.step > 0 && !(alone && name.starts_with("head."));
+        check_record(self.optimiser.clone(), &model.parameters()?, moves)
+            .map_err(|message| damaged(path, message))
     }
 }
 

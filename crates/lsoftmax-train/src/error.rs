@@ -1,3 +1,4 @@
+use crate::network::Network;
 use lsoftmax_data::shell::quoted_path;
 use lsoftmax_networks::{DeviceError, SpecError};
 use lsoftmax_record::RecordError;
@@ -132,6 +133,35 @@ pub enum TrainError {
     /// The network does not suit the images.
     #[error(transparent)]
     Network(#[from] SpecError),
+    /// A network of a program's own that cannot be built.
+    #[error("the network {network:?}: {message}")]
+    OwnNetwork {
+        /// The network.
+        network: &'static str,
+        /// Why.
+        message: String,
+    },
+    /// An experiment or a model of another network than the program's.
+    #[error("the network is {found:?}, and this program expects {expected:?}")]
+    OtherNetwork {
+        /// The network of the program.
+        expected: &'static str,
+        /// That of the experiment or the model.
+        found: String,
+    },
+    /// A network whose features are not what it says.
+    #[error(
+        "the network {network:?} gives features {found:?} for one image, and its feature size is \
+         {expected}: [1, {expected}] expected"
+    )]
+    FeatureSize {
+        /// The network.
+        network: String,
+        /// Its feature size.
+        expected: usize,
+        /// The shape of its output.
+        found: [usize; 2],
+    },
     /// An experiment, or a file of one.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -164,6 +194,14 @@ impl TrainError {
             action,
             path: path.into(),
             source,
+        }
+    }
+
+    /// A network that cannot be built, for the reason given.
+    pub fn network<N: Network>(message: impl std::fmt::Display) -> Self {
+        Self::OwnNetwork {
+            network: N::NAME,
+            message: message.to_string(),
         }
     }
 

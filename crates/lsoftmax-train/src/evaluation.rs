@@ -3,11 +3,12 @@
 use crate::batches::images;
 use crate::error::TrainError;
 use crate::model::Model;
+use crate::network::Network;
 use crate::stop::Stop;
 use burn::tensor::Tensor;
 use lsoftmax_data::{Dataset, MemoryLayout};
 use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix, unit_rows};
-use lsoftmax_record::{Evaluation, ModelInfo};
+use lsoftmax_record::{Evaluation, ModelInfo, NetworkKind};
 use std::f64::consts::PI;
 
 /// Images at a time, if they are not large.
@@ -19,13 +20,19 @@ const BINS: usize = 90;
 
 /// How many images a model takes at a time.
 fn batch_of(info: &ModelInfo) -> Result<usize, TrainError> {
-    let image = info.network.sizes(info.image)?.largest;
-    Ok((MOST_VALUES / image).clamp(1, BATCH))
+    match &info.network {
+        NetworkKind::Row(row) => {
+            let image = row.sizes(info.image)?.largest;
+            Ok((MOST_VALUES / image).clamp(1, BATCH))
+        }
+        // Nobody knows what it takes.
+        NetworkKind::Own(_) => Ok(BATCH),
+    }
 }
 
 /// The features of all images, `[sample, feature]`.
-pub(crate) fn features(
-    model: &Model,
+pub(crate) fn features<N: Network>(
+    model: &Model<N>,
     info: &ModelInfo,
     data: &Dataset,
     stop: Stop,
@@ -49,19 +56,23 @@ pub(crate) fn features(
 ///
 /// # Errors
 /// Images of another size than the model's, or a feature that is no finite number.
-pub fn embeddings(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Vec<f32>, TrainError> {
+pub fn embeddings<N: Network>(
+    model: &Model<N>,
+    info: &ModelInfo,
+    data: &Dataset,
+) -> Result<Vec<f32>, TrainError> {
     embeddings_until(model, info, data, Stop::NEVER)
 }
 
 /// [`embeddings`] that can be stopped.
-pub(crate) fn embeddings_until(
-    model: &Model,
+pub(crate) fn embeddings_until<N: Network>(
+    model: &Model<N>,
     info: &ModelInfo,
     data: &Dataset,
     stop: Stop,
 ) -> Result<Vec<f32>, TrainError> {
     check_size(info, data)?;
-    let size = info.network.feature;
+    let size = info.network.feature();
     let mut rows = features(model, info, data, stop)?;
     if info.mirrored {
         let mirrored = features(model, info, &data.mirrored(), stop)?;
@@ -100,13 +111,17 @@ pub(crate) fn host(tensor: Tensor<2>) -> Vec<f32> {
 ///
 /// # Errors
 /// Images or classes that are not the model's.
-pub fn evaluate(model: &Model, info: &ModelInfo, data: &Dataset) -> Result<Evaluation, TrainError> {
+pub fn evaluate<N: Network>(
+    model: &Model<N>,
+    info: &ModelInfo,
+    data: &Dataset,
+) -> Result<Evaluation, TrainError> {
     evaluate_until(model, info, data, Stop::NEVER)
 }
 
 /// [`evaluate`] that can be stopped.
-pub(crate) fn evaluate_until(
-    model: &Model,
+pub(crate) fn evaluate_until<N: Network>(
+    model: &Model<N>,
     info: &ModelInfo,
     data: &Dataset,
     stop: Stop,
@@ -116,7 +131,7 @@ pub(crate) fn evaluate_until(
     let classes = info.class_names.len();
     let model = burn::module::Module::valid(model);
     let device = model.head.weight.val().device();
-    let feature = info.network.feature;
+    let feature = info.network.feature();
     let weights = host(model.head.weight.val());
     let weights = Matrix::new(&weights, classes, feature)?;
     let mut closed = ClosedSet::new(classes, &[1])?;

@@ -3,6 +3,7 @@
 use crate::batches::TrainBatch;
 use crate::error::TrainError;
 use crate::model::Model;
+use crate::network::Network;
 use crate::objective::Pairs;
 use crate::sgd::{Descending, clip};
 use crate::tensor_file::TensorFile;
@@ -10,7 +11,7 @@ use burn::module::ParamGroup;
 use burn::optim::{GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Int, Tensor, TensorData, Transaction};
 use lsoftmax::{Annealing, Labels, RunningSignal};
-use lsoftmax_networks::Precision;
+use lsoftmax_networks::{Backbone, Precision};
 use lsoftmax_record::{MetricTerm, ModelInfo};
 use lsoftmax_spec::Sgd;
 use std::sync::Arc;
@@ -19,8 +20,8 @@ use std::sync::Arc;
 const CENTERS: &str = "center.centers";
 
 /// A model while it is trained.
-pub struct Learner {
-    model: Model,
+pub struct Learner<N: Network = Backbone> {
+    model: Model<N>,
     optimiser: ModuleOptimizer,
     device: Device,
     clip_norm: Option<f64>,
@@ -97,7 +98,7 @@ impl StepNumbers {
     }
 }
 
-impl std::fmt::Debug for Learner {
+impl<N: Network> std::fmt::Debug for Learner<N> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Learner")
             .field("model", &self.model)
@@ -105,14 +106,14 @@ impl std::fmt::Debug for Learner {
     }
 }
 
-impl Learner {
+impl<N: Network> Learner<N> {
     /// SGD with momentum as Caffe and PyTorch have it, weight decay on weights only: not on
     /// the normalisations, not on `PReLU` slopes.
     ///
     /// `model` lives on an autodiff device.
     // The one `expect` is of a pattern written here.
     #[allow(clippy::missing_panics_doc)]
-    pub fn new(model: Model, sgd: Sgd) -> Self {
+    pub fn new(model: Model<N>, sgd: Sgd) -> Self {
         let plain = Descending(Sgd { decay: 0.0, ..sgd });
         let weights = ParamGroup::from_regex(r"(^|\.)weight$").expect("a fixed pattern");
         let optimiser = ModuleOptimizer::from(plain).with_group(weights, Descending(sgd), None);
@@ -275,12 +276,12 @@ impl Learner {
     }
 
     /// The model as it stands.
-    pub fn model(&self) -> &Model {
+    pub fn model(&self) -> &Model<N> {
         &self.model
     }
 
     /// The model, training ended.
-    pub fn into_model(self) -> Model {
+    pub fn into_model(self) -> Model<N> {
         self.model
     }
 }

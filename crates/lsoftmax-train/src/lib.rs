@@ -20,10 +20,12 @@ mod checkpoint;
 mod error;
 mod evaluation;
 mod gallery;
+mod generator;
 mod image_options;
 mod learner;
 mod memory;
 mod model;
+mod network;
 mod objective;
 mod observer;
 mod open_set;
@@ -55,6 +57,7 @@ pub use lsoftmax_record::{
 pub use lsoftmax_spec::Sgd;
 pub use memory::check_fit;
 pub use model::{Model, NamedTensor};
+pub use network::Network;
 pub use observer::{Observer, Saved, Trained};
 pub use open_set::{check_open_set, evaluate_open_set, worst_mistakes};
 pub use run_folder::{
@@ -66,7 +69,9 @@ pub use tensorboard::EVENTS_FILE;
 pub use test_images::{
     Evaluated, OtherImages, TestImages, images_beside, run_beside, run_images, test_images,
 };
-pub use training::{check, check_precision, resume, train};
+pub use training::{
+    check, check_network, check_precision, resume, resume_network, train, train_network,
+};
 
 use lsoftmax_data::{DataSource, SourceOptions, Split};
 

@@ -3,6 +3,8 @@
 use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::error::TrainError;
 use crate::model::Model;
+use crate::network::Network;
+use lsoftmax_networks::Backbone;
 use lsoftmax_record::{ModelInfo, Outcome, Progress};
 
 /// What a training tells while it goes on.
@@ -69,16 +71,16 @@ impl Observer for () {}
 
 /// A finished training.
 #[derive(Debug)]
-pub struct Trained {
+pub struct Trained<N: Network = Backbone> {
     /// The model after the last step.
-    pub model: Model,
+    pub model: Model<N>,
     /// All that goes with it.
     pub info: ModelInfo,
     /// Its figures.
     pub outcome: Outcome,
 }
 
-impl Trained {
+impl<N: Network> Trained<N> {
     /// Whether the model can be used: none whose features are not finite numbers can.
     pub fn is_usable(&self) -> bool {
         self.outcome.has_model()

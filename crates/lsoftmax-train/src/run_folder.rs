@@ -2,6 +2,7 @@
 
 use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::error::TrainError;
+use crate::network::Network;
 use crate::observer::{Observer, Saved, Trained};
 use crate::tensorboard::{self, EVENTS_FILE};
 use lsoftmax_data::{
@@ -319,7 +320,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn finish(&mut self, trained: &Trained) -> Result<(), TrainError> {
+    pub fn finish<N: Network>(&mut self, trained: &Trained<N>) -> Result<(), TrainError> {
         if trained.is_usable() {
             trained
                 .model

@@ -92,7 +92,7 @@ impl Signature {
             },
             scores,
             outputs: [
-                ("feature", info.network.feature),
+                ("feature", info.network.feature()),
                 ("embedding", info.embedding_size()),
                 (scores.name(), info.class_names.len()),
             ],

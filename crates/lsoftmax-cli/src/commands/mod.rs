@@ -275,7 +275,7 @@ fn short_name(experiment: &Experiment) -> String {
     format!(
         "{}{m}-f{}-seed{}",
         experiment.loss_name().replace('+', "-"),
-        experiment.network.feature,
+        experiment.network.feature(),
         experiment.seed
     )
 }
@@ -360,7 +360,11 @@ fn trained(
     command: &str,
     output_options: OutputOptions,
 ) -> anyhow::Result<Outcome> {
-    let name = format!("{} ({})", experiment.loss_label(), experiment.network.name);
+    let name = format!(
+        "{} ({})",
+        experiment.loss_label(),
+        experiment.network.name()
+    );
     let before = saved.as_ref().map_or(0, |saved| saved.last.step());
     let display = Display::new(&name, before, experiment.iterations, output_options.quiet);
     let mut watch = RunObserver {

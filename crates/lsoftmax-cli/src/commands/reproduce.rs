@@ -119,7 +119,7 @@ fn list(output_options: OutputOptions) -> anyhow::Result<()> {
             table.name,
             table.rows.len().to_string(),
             first.data,
-            first.network.name,
+            first.network.name().to_owned(),
             first.iterations.to_string(),
             first.batch.to_string(),
         ]);

@@ -8,6 +8,7 @@ pub use declaration::Declaration;
 use crate::divergence::OnDivergence;
 use crate::error::RecordError;
 use crate::names;
+use crate::network::{NetworkKind, OwnNetwork};
 use declaration::settings;
 use lsoftmax_data::faces::FaceTemplate;
 use lsoftmax_data::{DataSource, SameNames};
@@ -254,7 +255,7 @@ pub struct Published {
     pub iterations: Option<u64>,
 }
 
-/// A network by its name or as a row.
+/// A network by its name, as a row, or as a program's own module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum NetworkChoice {
@@ -262,6 +263,17 @@ pub enum NetworkChoice {
     Name(String),
     /// The row itself.
     Row(NetworkSpec),
+    /// A module of the program that runs the experiment.
+    Own(OwnNetwork),
+}
+
+impl From<NetworkKind> for NetworkChoice {
+    fn from(kind: NetworkKind) -> Self {
+        match kind {
+            NetworkKind::Row(row) => Self::Row(row),
+            NetworkKind::Own(own) => Self::Own(own),
+        }
+    }
 }
 
 impl declaration::Value for NetworkChoice {

@@ -29,8 +29,8 @@ impl Run {
             loss: experiment.loss_name(),
             m: experiment.loss.multiplier(),
             label: experiment.loss_label(),
-            network: experiment.network.name.clone(),
-            feature: experiment.network.feature,
+            network: experiment.network.name().to_owned(),
+            feature: experiment.network.feature(),
             seed: experiment.seed,
             outcome,
         }

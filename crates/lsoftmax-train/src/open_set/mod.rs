@@ -5,6 +5,7 @@ mod identification;
 use crate::error::TrainError;
 use crate::evaluation::embeddings_until;
 use crate::model::Model;
+use crate::network::Network;
 use crate::stop::Stop;
 use lsoftmax_data::Dataset;
 use lsoftmax_metrics::{
@@ -152,8 +153,8 @@ pub fn check_open_set(data: &Dataset) -> Result<(), TrainError> {
 ///
 /// # Errors
 /// Images of another size than the model's, or a set that [`check_open_set`] refuses.
-pub fn evaluate_open_set(
-    model: &Model,
+pub fn evaluate_open_set<N: Network>(
+    model: &Model<N>,
     info: &ModelInfo,
     data: &Dataset,
     seed: u64,
@@ -162,8 +163,8 @@ pub fn evaluate_open_set(
 }
 
 /// [`evaluate_open_set`] that can be stopped.
-pub(crate) fn evaluate_open_set_until(
-    model: &Model,
+pub(crate) fn evaluate_open_set_until<N: Network>(
+    model: &Model<N>,
     info: &ModelInfo,
     data: &Dataset,
     seed: u64,

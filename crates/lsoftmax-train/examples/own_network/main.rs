@@ -1,0 +1,71 @@
+//! Trains a network of your own with L-Softmax: `cargo run --release --example own_network`.
+//!
+//! `network.rs` has the network, a Burn module. This file trains it on generated images into a run
+//! folder, reads the model back, and evaluates it.
+
+// A program that prints its results.
+#![allow(clippy::print_stdout)]
+
+mod network;
+
+use burn::tensor::Device;
+use lsoftmax_train::record::Progress;
+use lsoftmax_train::{
+    Experiment, MODEL_FILE, Model, Network as _, Observer, RunFolder, Settings, TrainError,
+    evaluate, load_data, train_network,
+};
+use network::{SmallResNet, SmallResNetConfig};
+use std::path::Path;
+
+/// Prints the curve, and keeps what a run folder keeps.
+struct Watch(RunFolder);
+
+impl Observer for Watch {
+    fn progress(&mut self, progress: &Progress) -> Result<(), TrainError> {
+        if let Some(error) = progress.test_error_percent {
+            println!("step {}: test error {error:.2} %", progress.step);
+        }
+        self.0.progress(progress)
+    }
+
+    fn checkpoint(&mut self, checkpoint: &lsoftmax_train::Checkpoint) -> Result<(), TrainError> {
+        self.0.checkpoint(checkpoint)
+    }
+}
+
+fn main() -> Result<(), TrainError> {
+    let config = SmallResNetConfig {
+        widths: vec![16, 32],
+        feature: 64,
+        dropout: 0.1,
+    };
+    let settings = Settings {
+        data: Some("glyphs".into()),
+        network: Some(SmallResNet::kind(&config)?.into()),
+        loss: Some("l-softmax".into()),
+        iterations: Some(300),
+        batch: Some(64),
+        learning_rate: Some(0.1),
+        evaluations: Some(3),
+        ..Settings::default()
+    };
+    let experiment = Experiment::resolve(settings, Settings::default())?;
+    let split = load_data(&experiment)?;
+    let device = Device::flex();
+
+    let folder = std::env::args().nth(1).unwrap_or("own-network".into());
+    let folder = Path::new(&folder);
+    let mut watch = Watch(RunFolder::create(folder, &experiment, &split)?);
+    let trained = train_network::<SmallResNet>(&experiment, &split, &device, &mut watch)?;
+    watch.0.finish(&trained)?;
+
+    let (model, info) = Model::<SmallResNet>::load_network(&folder.join(MODEL_FILE), &device)?;
+    let found = evaluate(&model, &info, &split.test)?;
+    println!(
+        "{}: {:.2} % wrong, mean angle to the own class {:.1}°",
+        folder.join(MODEL_FILE).display(),
+        found.error_percent,
+        found.mean_target_angle_deg
+    );
+    Ok(())
+}

@@ -1,0 +1,349 @@
+//! Backbone and head as one module, and the one file that holds all of a trained model.
+
+mod tensors;
+
+use crate::error::TrainError;
+use crate::generator::seeded;
+use crate::network::Network;
+use crate::tensor_file::{Header, TensorFile};
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use lsoftmax::{Annealing, MarginHead, MarginHeadConfig};
+use lsoftmax_data::atomic_write;
+use lsoftmax_networks::{Backbone, class_weights};
+use lsoftmax_record::{MODEL_VERSION, ModelInfo, NetworkKind};
+use std::ops::RangeInclusive;
+use std::path::Path;
+use tensors::{CLASS_WEIGHTS, settle, tensors_of};
+
+/// A classifier: the network and its class layer.
+#[derive(Module, Debug)]
+pub struct Model<N: Network = Backbone> {
+    /// Images to features.
+    pub backbone: N,
+    /// Features to loss, logits or cosines.
+    pub head: MarginHead,
+}
+
+/// The name, shape and values of a tensor; the last dimension is the fastest.
+pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
+
+/// Files of version 1 may be without a SHA-256 of themselves.
+const VERSIONS: RangeInclusive<u32> = 1..=MODEL_VERSION;
+/// Most bytes of a file beside its weights: normalisations, slopes, biases, and the optimiser's
+/// names for them.
+const OTHER_VALUES: u64 = 256 << 20;
+/// The key of the file's metadata under which [`ModelInfo`] stands, as JSON.
+const METADATA: &str = "lsoftmax";
+
+impl Model {
+    /// A model with fresh weights, a function of `seed`.
+    ///
+    /// # Errors
+    /// A network that does not suit the images, or a loss out of range.
+    pub fn new(info: &ModelInfo, seed: u64, device: &Device) -> Result<Self, TrainError> {
+        Self::init(info, seed, device)
+    }
+
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is damaged, is no model of this version or before, or needs more
+    /// memory than [`NetworkSpec::check`](lsoftmax_networks::NetworkSpec::check) allows; a model
+    /// whose network is a program's own.
+    pub fn load(path: &Path, device: &Device) -> Result<(Self, ModelInfo), TrainError> {
+        Self::load_network(path, device)
+    }
+}
+
+/// What the header of a file says of its model.
+pub(crate) fn read_info(header: &Header, path: &Path) -> Result<ModelInfo, TrainError> {
+    let broken = |message: String| TrainError::Model {
+        path: path.to_owned(),
+        message,
+    };
+    let json = header
+        .metadata
+        .get(METADATA)
+        .ok_or_else(|| broken("its metadata has no entry \"lsoftmax\"".into()))?;
+    let mut info: ModelInfo = serde_json::from_str(json).map_err(|e| broken(e.to_string()))?;
+    if !VERSIONS.contains(&info.version) {
+        return Err(broken(format!(
+            "version {MODEL_VERSION} or before expected, {} found",
+            info.version
+        )));
+    }
+    if info.version > 1 {
+        header.sealed().map_err(broken)?;
+    }
+    info.version = MODEL_VERSION;
+    // Before memory is taken for what the metadata promises.
+    let backbone = match &info.network {
+        NetworkKind::Row(row) => Some(row.weights(info.image)?),
+        NetworkKind::Own(own) => {
+            own.check()?;
+            None
+        }
+    };
+    let head = info
+        .class_names
+        .len()
+        .saturating_mul(info.network.feature());
+    let weights = backbone.unwrap_or(0).saturating_add(head);
+    let least = (weights as u64).saturating_mul(size_of::<f32>() as u64);
+    // A checkpoint has a velocity for each weight, and perhaps centres of the classes. All else
+    // is small.
+    let most = least.saturating_mul(3).saturating_add(OTHER_VALUES);
+    let most = backbone.map_or(u64::MAX, |_| most);
+    if !(least..=most).contains(&header.bytes) {
+        return Err(broken(format!(
+            "{weights} weights expected, {} bytes found",
+            header.bytes
+        )));
+    }
+    Ok(info)
+}
+
+impl<N: Network> Model<N> {
+    /// [`new`](Model::new) for any network.
+    ///
+    /// # Errors
+    /// A network that does not suit the images or is another than the one in `info`, features of
+    /// another size than the network's, or a loss out of range.
+    pub fn init(info: &ModelInfo, seed: u64, device: &Device) -> Result<Self, TrainError> {
+        settle(Self::unsettled(info, seed, device)?, None)
+    }
+
+    fn unsettled(info: &ModelInfo, seed: u64, device: &Device) -> Result<Self, TrainError> {
+        let classes = info.class_names.len();
+        let feature = info.network.feature();
+        let backbone = fresh::<N>(info, seed, device)?;
+        // Older files may have a schedule that their loss never used.
+        let annealing = if info.annealing.suits(info.loss) {
+            info.annealing.clone()
+        } else {
+            Annealing::none()
+        };
+        let mut head = MarginHeadConfig::new(feature, classes, annealing)
+            .with_loss(info.loss)
+            .init(device)?;
+        head.weight = class_weights(seed, classes, feature, device);
+        Ok(Self { backbone, head })
+    }
+
+    /// [`load`](Model::load) for any network.
+    ///
+    /// # Errors
+    /// As for [`load`](Model::load), and a model of another network.
+    pub fn load_network(path: &Path, device: &Device) -> Result<(Self, ModelInfo), TrainError> {
+        let broken = |message: String| TrainError::Model {
+            path: path.to_owned(),
+            message,
+        };
+        let check = |header: &Header| read_info(header, path);
+        let (file, info) = TensorFile::read(path, broken, check)?;
+        Ok((Self::from_file(&file, &info, path, device)?, info))
+    }
+
+    /// The model as bytes in the safetensors format; [`ModelInfo`] stands in its metadata, and a
+    /// SHA-256 over names, shapes, values and metadata.
+    ///
+    /// # Errors
+    /// A λ that JSON cannot hold.
+    pub fn to_bytes(&self, info: &ModelInfo) -> Result<Vec<u8>, TrainError> {
+        self.to_file(info)?.to_bytes()
+    }
+
+    /// Name and shape of each parameter, in the order of their numbers.
+    pub(crate) fn parameters(&self) -> Result<Vec<(String, Vec<usize>)>, TrainError> {
+        let tensors = tensors_of(self)?.into_iter();
+        let parameters = tensors.filter(tensors::Named::is_parameter);
+        let shape = |it: tensors::Named| (it.name, it.values.shape().to_vec());
+        Ok(parameters.map(shape).collect())
+    }
+
+    pub(crate) fn to_file(&self, info: &ModelInfo) -> Result<TensorFile, TrainError> {
+        if !info.lambda.is_finite() {
+            return Err(TrainError::setting("λ", "a finite number", info.lambda));
+        }
+        let json = serde_json::to_string(info).map_err(|error| TrainError::Model {
+            path: "model".into(),
+            message: error.to_string(),
+        })?;
+        let mut file = TensorFile::default();
+        for tensor in tensors_of(self)? {
+            file.add(&tensor.name, &tensor.values);
+        }
+        file.metadata.insert(METADATA.to_owned(), json);
+        Ok(file)
+    }
+
+    /// Writes the model file, aside and then renamed.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, a full disk.
+    pub fn save(&self, info: &ModelInfo, path: &Path) -> Result<(), TrainError> {
+        Ok(atomic_write(path, &self.to_bytes(info)?)?)
+    }
+
+    /// SHA-256 of all that an embedding depends on: the backbone's tensors, the network's row and what
+    /// is done to an image first. Two models of one digest give the same embeddings.
+    ///
+    /// # Errors
+    /// Numbers that the format cannot hold.
+    pub fn embedding_digest(&self, info: &ModelInfo) -> Result<String, TrainError> {
+        let mut file = self.to_file(info)?;
+        file.tensors.retain(|name, _| name != CLASS_WEIGHTS);
+        let matters = (
+            &info.network,
+            info.image,
+            &info.preprocessing,
+            info.mirrored,
+            info.images,
+        );
+        let json = serde_json::to_string(&matters).map_err(|error| TrainError::Model {
+            path: "model".into(),
+            message: error.to_string(),
+        })?;
+        file.metadata.insert(METADATA.to_owned(), json);
+        Ok(file.digest())
+    }
+
+    /// SHA-256 of all that stands in the model file, as its metadata has it.
+    ///
+    /// # Errors
+    /// Numbers that the format cannot hold.
+    pub fn digest(&self, info: &ModelInfo) -> Result<String, TrainError> {
+        Ok(self.to_file(info)?.digest())
+    }
+
+    /// The tensors of the model file.
+    ///
+    /// # Errors
+    /// Numbers that the format cannot hold.
+    pub fn tensors(&self, info: &ModelInfo) -> Result<Vec<NamedTensor>, TrainError> {
+        let tensors = self.to_file(info)?.tensors.into_iter();
+        let tensors = tensors.map(|(name, (_, shape, bytes))| {
+            let values = bytes.as_chunks::<4>().0.iter();
+            let values = values.map(|&bytes| f32::from_le_bytes(bytes)).collect();
+            (name, shape, values)
+        });
+        Ok(tensors.collect())
+    }
+
+    pub(crate) fn from_file(
+        file: &TensorFile,
+        info: &ModelInfo,
+        path: &Path,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        settle(Self::unsettled(info, 0, device)?, Some((file, path)))
+    }
+}
+
+/// Fresh weights, a function of `seed`.
+fn fresh<N: Network>(info: &ModelInfo, seed: u64, device: &Device) -> Result<N, TrainError> {
+    let config = N::config(&info.network)?;
+    let NetworkKind::Own(own) = &info.network else {
+        return N::init(&config, info.image, seed, device);
+    };
+    let network = seeded(device, seed, || {
+        // Parameters may be drawn when they are first used.
+        N::init(&config, info.image, seed, device).map(Module::materialize)
+    })?;
+    let [channels, height, width] = info.image;
+    let blank = Tensor::zeros([1, channels, height, width], &device.clone().inner());
+    let found = network.valid().forward(blank).dims();
+    if found == [1, own.feature] {
+        return Ok(network);
+    }
+    Err(TrainError::FeatureSize {
+        network: own.module.clone(),
+        expected: own.feature,
+        found,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lsoftmax::Loss;
+    use lsoftmax_data::Preprocessing;
+    use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
+
+    /// Name and number of dimensions of each tensor, in order.
+    fn tensors(normalisation: NormLayer) -> Vec<(String, usize)> {
+        let network = NetworkSpec {
+            name: "own".into(),
+            stages: vec![Stage {
+                channels: 4,
+                convs: 1,
+                units: usize::from(normalisation == NormLayer::None),
+                kernel: 3,
+                stride: 1,
+                pool: true,
+            }],
+            feature: 3,
+            normalisation,
+        };
+        let classes = vec!["a".into(), "b".into()];
+        let loss = Loss::LSoftmax { m: 2 };
+        let annealing = Annealing::none();
+        let preprocessing = Preprocessing {
+            mean: vec![0.0],
+            scale: 1.0,
+        };
+        let info = ModelInfo::new(network, [1, 6, 6], classes, preprocessing, loss, annealing);
+        let model = Model::new(&info, 0, &Device::flex()).unwrap();
+        let tensors = tensors_of(&model).unwrap().into_iter();
+        tensors
+            .map(|it| (it.name, it.values.shape().len()))
+            .collect()
+    }
+
+    #[test]
+    fn names_and_order_of_the_tensors_are_those_of_all_files() {
+        let names = |normalisation| -> Vec<String> {
+            let tensors = tensors(normalisation).into_iter();
+            tensors.map(|(name, _)| name).collect()
+        };
+        let expected = [
+            "backbone.blocks.0.weight",
+            "backbone.blocks.0.gamma",
+            "backbone.blocks.0.beta",
+            "backbone.blocks.0.slope",
+            "backbone.blocks.0.mean",
+            "backbone.blocks.0.var",
+            "backbone.feature.weight",
+            "backbone.feature.gamma",
+            "backbone.feature.beta",
+            "backbone.feature.mean",
+            "backbone.feature.var",
+            "head.weight",
+        ];
+        assert_eq!(names(NormLayer::Batch), expected);
+        let expected = [
+            "backbone.blocks.0.weight",
+            "backbone.blocks.0.bias",
+            "backbone.blocks.0.slope",
+            "backbone.blocks.1.weight",
+            "backbone.blocks.1.slope",
+            "backbone.blocks.2.weight",
+            "backbone.blocks.2.slope",
+            "backbone.feature.weight",
+            "backbone.feature.bias",
+            "head.weight",
+        ];
+        assert_eq!(names(NormLayer::None), expected);
+    }
+
+    /// The optimiser decays what is called so.
+    #[test]
+    fn only_matrices_and_kernels_are_called_weight() {
+        for normalisation in [NormLayer::Batch, NormLayer::None] {
+            for (name, dimensions) in tensors(normalisation) {
+                assert_eq!(name.ends_with(".weight"), dimensions > 1, "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! The training loop.
+
+mod evaluation;
+mod recovery;
+mod steps;
+
+#[cfg(feature = "_gpu")]
+use crate::batches::Resident;
+use crate::checkpoint::{Checkpoint, Snapshot, TrainingState};
+use crate::error::TrainError;
+use crate::learner::{Learner, StepNumbers};
+use crate::memory::check_fit;
+use crate::model::Model;
+use crate::network::Network;
+use crate::observer::{Observer, Saved, Trained};
+use crate::open_set::check_open_set;
+use crate::watch::{Trouble, Watch};
+use burn::tensor::Device;
+use lsoftmax_data::{Dataset, Draws, Split};
+use lsoftmax_networks::{Backbone, Precision, is_graphics, trains_in};
+use lsoftmax_record::{DataSummary, Experiment, ModelInfo, NetworkKind};
+
+/// Test images whose 2-D features are kept at every evaluation.
+const FRAME_POINTS: usize = 1_500;
+
+/// Trains a model from scratch.
+///
+/// Everything random is a function of the seed, the epoch and the index: the same
+/// experiment with the same number of threads gives the same bits.
+///
+/// # Errors
+/// An experiment that does not suit the data, or an observer that fails.
+pub fn train(
+    experiment: &Experiment,
+    split: &Split,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Trained, TrainError> {
+    train_network(experiment, split, device, observer)
+}
+
+/// [`train`] with a network of your own: [`Network`] says how. The experiment has its
+/// [`kind`](Network::kind).
+///
+/// # Errors
+/// As for [`train`], an experiment with another network, and a module that does not keep what
+/// [`Network`] promises.
+pub fn train_network<N: Network>(
+    experiment: &Experiment,
+    split: &Split,
+    device: &Device,
+    observer: &mut dyn Observer,
+) -> Result<Trained<N>, TrainError> {
+    Training::new(experiment, split, device)?.run(observer)
+}
+
+/// Whether an experiment can be trained on these data: all that can be known before the first step.
+///
+/// # Errors
+/// As for [`train`].
+pub fn check(experiment: &Experiment, split: &Split, device: &Device) -> Result<(), TrainError> {
+    check_network::<Backbone>(experiment, split, device)
+}
+
+/// [`check`] with a network of your own.
+///
+/// # Errors
+/// As for [`train_network`].
+pub fn check_network<N: Network>(
+    experiment: &Experiment,
+    split: &Split,
+    device: &Device,
+) -> Result<(), TrainError> {
+    let training = Training::<N>::new(experiment, split, device)?;
+    Draws::new(training.plan())?;
+    Ok(())
+}
+
+/// Trains on from a checkpoint, to the same bits as a training that never stopped.
+///
+/// # Errors
+/// The checkpoint's model is of another kind than the experiment's, and as for [`train`].
+pub fn resume(
+    experiment: &Experiment,
+    split: &Split,
+    device: &Device,
+    saved: Saved,
+    observer: &mut dyn Observer,
+) -> Result<Trained, TrainError> {
+    resume_network(experiment, split, device, saved, observer)
+}
+
+/// [`resume`] with a network of your own.
+///
+/// # Errors
+/// As for [`resume`] and [`train_network`].
+pub fn resume_network<N: Network>(
+    experiment: &Experiment,
+    split: &Split,
+    device: &Device,
+    saved: Saved,
+    observer: &mut dyn Observer,
+) -> Result<Trained<N>, TrainError> {
+    let mut training = Training::new(experiment, split, device)?;
+    training.check(&saved.last)?;
+    let good = saved.last.good_step();
+    training.good = saved
+        .good
+        .or_else(|| (good == Some(saved.last.step())).then(|| saved.last.clone()));
+    training.best = saved.best;
+    training.restore(saved.last)?;
+    training.run(observer)
+}
+
+/// Checks that a device trains in a precision.
+///
+/// # Errors
+/// It does not.
+pub fn check_precision(precision: Precision, device: &Device) -> Result<(), TrainError> {
+    if trains_in(device, precision) {
+        return Ok(());
+    }
+    let expected = if is_graphics(device) {
+        "one that the device computes in, such as f32"
+    } else {
+        "f32 on the CPU; for others name a graphics processor with --device"
+    };
+    Err(TrainError::setting("precision", expected, precision.name()))
+}
+
+/// A training in progress.
+struct Training<'a, N: Network> {
+    experiment: &'a Experiment,
+    train: Dataset,
+    held_out: Option<Dataset>,
+    test: &'a Dataset,
+    open_set: Option<&'a Dataset>,
+    split: &'a Split,
+    frame: Option<Dataset>,
+    device: Device,
+    /// The training images on the device, if they are kept there.
+    #[cfg(feature = "_gpu")]
+    resident: Option<Resident>,
+    learner: Option<Learner<N>>,
+    /// Numbers of the last steps, which the device still has.
+    unread: Vec<StepNumbers>,
+    /// Training images of each class.
+    class_counts: Vec<usize>,
+    info: ModelInfo,
+    state: TrainingState,
+    good: Option<Checkpoint>,
+    best: Option<Snapshot>,
+    watch: Watch,
+    summary: DataSummary,
+}
+
+/// Why a stretch of steps ended.
+enum End {
+    Done,
+    Diverged(Trouble),
+    Stopped,
+}
+
+impl<'a, N: Network> Training<'a, N> {
+    fn new(
+        experiment: &'a Experiment,
+        split: &'a Split,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        check_precision(experiment.precision, device)?;
+        if let NetworkKind::Own(own) = &experiment.network
+            && experiment.precision != Precision::F32
+        {
+            let expected = format!("f32 for the network {:?}", own.module);
+            return Err(TrainError::setting(
+                "precision",
+                expected,
+                experiment.precision.name(),
+            ));
+        }
+        if let Some(open_set) = &split.open_set {
+            check_open_set(open_set)?;
+        }
+        check_fit(experiment, split, device)?;
+        let data = &split.train;
+        let (train, held_out) = match (experiment.held_out, &split.held_out) {
+            (_, Some(held_out)) => (data.clone(), Some(held_out.clone())),
+            (0, None) => (data.clone(), None),
+            (count, None) => {
+                let (train, held_out) = data.hold_out(count, experiment.data_seed)?;
+                (train, Some(held_out))
+            }
+        };
+        let mut info = ModelInfo::new(
+            experiment.network.clone(),
+            [data.channels, data.height, data.width],
+            data.class_names.clone(),
+            train.preprocessing(),
+            experiment.loss,
+            experiment.annealing.clone(),
+        );
+        info.pairs = experiment.pairs;
+        info.mirrored = experiment.mirrored;
+        info.images = experiment.images.rules;
+        let margin = experiment.loss.margin().map_err(lsoftmax::Error::from)?;
+        let mut training = Self {
+            experiment,
+            class_counts: train.class_counts(),
+            train,
+            held_out,
+            test: &split.test,
+            open_set: split.open_set.as_ref(),
+            split,
+            frame: (experiment.network.feature() == 2).then(|| split.test.subset(FRAME_POINTS)),
+            device: device.clone().autodiff(),
+            #[cfg(feature = "_gpu")]
+            resident: None,
+            learner: None,
+            unread: Vec::new(),
+            watch: Watch {
+                classes: info.class_names.len(),
+                iterations: experiment.iterations,
+                normalisation: margin.normalisation(),
+                distances: experiment.pairs.is_some_and(|pairs| pairs.alone),
+            },
+            state: TrainingState {
+                experiment: experiment.to_toml()?,
+                threads: rayon::current_num_threads(),
+                ..TrainingState::default()
+            },
+            summary: DataSummary::new(split),
+            info,
+            good: None,
+            best: None,
+        };
+        training.start_over()?;
+        Ok(training)
+    }
+
+    /// Fresh weights.
+    fn start_over(&mut self) -> Result<(), TrainError> {
+        let model = Model::init(&self.info, self.experiment.seed, &self.device)?;
+        self.learner = Some(self.learner_of(model)?);
+        Ok(())
+    }
+
+    fn learner_of(&self, mut model: Model<N>) -> Result<Learner<N>, TrainError> {
+        let experiment = self.experiment;
+        model.head = (model.head)
+            .with_class_counts(&self.class_counts)?
+            .with_label_smoothing(experiment.label_smoothing)?;
+        Learner::new(model, experiment.sgd)
+            .with_precision(experiment.precision)
+            .with_pairs(experiment.pairs)
+    }
+
+    fn learner(&self) -> &Learner<N> {
+        self.learner
+            .as_ref()
+            .expect("there always is one between steps")
+    }
+
+    /// Whether a checkpoint can be gone on from with these data.
+    fn check(&self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        let (ours, theirs) = (&self.info, &checkpoint.snapshot.info);
+        let fits = ours.image == theirs.image
+            && ours.class_names == theirs.class_names
+            && ours.preprocessing == theirs.preprocessing
+            && ours.network == theirs.network
+            && ours.loss == theirs.loss
+            && ours.pairs == theirs.pairs
+            && ours.mirrored == theirs.mirrored
+            && ours.images == theirs.images;
+        let path: std::path::PathBuf = format!("of step {}", checkpoint.step()).into();
+        if fits {
+            // That of a row was checked when it was read.
+            return match ours.network {
+                NetworkKind::Row(_) => Ok(()),
+                NetworkKind::Own(_) => checkpoint.check_network::<N>(&path),
+            };
+        }
+        Err(TrainError::Foreign {
+            path,
+            message: "it was trained on other data or with another network".into(),
+        })
+    }
+
+    /// Takes over the model, the optimiser and the state of a checkpoint.
+    fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), TrainError> {
+        let (model, info) = checkpoint.snapshot.network_model(&self.device)?;
+        self.info = info;
+        let learner = self
+            .learner_of(model)?
+            .with_centers(&checkpoint.snapshot.file)?;
+        self.learner = Some(learner.with_optimiser_state(checkpoint.optimiser)?);
+        self.state = checkpoint.state;
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> Result<Checkpoint, TrainError> {
+        Ok(Checkpoint {
+            snapshot: self.snapshot()?,
+            optimiser: self.learner().optimiser_state()?,
+            state: self.state.clone(),
+        })
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, TrainError> {
+        Ok(Snapshot {
+            file: self.learner().to_file(&self.info)?,
+            info: self.info.clone(),
+        })
+    }
+
+    fn run(mut self, observer: &mut dyn Observer) -> Result<Trained<N>, TrainError> {
+        let divergence = loop {
+            match self.stretch(observer) {
+                Ok(End::Done) => break None,
+                Ok(End::Stopped) | Err(TrainError::Stopped) => {
+                    observer.checkpoint(&self.checkpoint()?)?;
+                    return Err(self.interrupted());
+                }
+                Err(error) => return Err(error),
+                Ok(End::Diverged(trouble)) => {
+                    if !self.recover(&trouble, observer)? {
+                        break Some(trouble.divergence);
+                    }
+                }
+            }
+        };
+        self.finish(divergence, observer)
+    }
+
+    fn interrupted(&self) -> TrainError {
+        TrainError::Interrupted {
+            step: self.state.step,
+            iterations: self.experiment.iterations,
+        }
+    }
+}
