@@ -3,6 +3,7 @@
 mod reader;
 
 use super::*;
+use lsoftmax_record::{NetworkKind, OwnNetwork};
 use lsoftmax_spec::network::{CONVS_OF_A_UNIT, NetworkSpec, NormLayer};
 use lsoftmax_spec::random::Rng;
 use lsoftmax_spec::{Annealing, Loss};
@@ -35,7 +36,7 @@ fn tensors(info: &ModelInfo) -> Vec<Named> {
         let values = (0..count).map(|_| rng.between(0.5, 1.5) as f32).collect();
         all.push((name, shape.to_vec(), values));
     };
-    let row = &info.network;
+    let row = info.network.row().unwrap();
     let is_batch = row.normalisation == NormLayer::Batch;
     let mut layer = |name: String, weight: &[usize], out: usize, has_bias: bool, slope: bool| {
         add(format!("{name}.weight"), weight);
@@ -356,9 +357,23 @@ fn models_that_cannot_be_exported_are_refused() {
     let means = message(&means, |_| ());
     assert!(means.contains("1, 1 or 72 means"), "{means}");
     let mut large = info;
-    large.network.stages[1].channels = 1 << 14;
-    large.network.stages[1].convs = 1;
-    large.network.feature = 6_000;
+    let mut row = large.network.row().unwrap().clone();
+    row.stages[1].channels = 1 << 14;
+    row.stages[1].convs = 1;
+    row.feature = 6_000;
+    large.network = row.into();
     let error = to_onnx_of(&large, Vec::new(), Input::default()).unwrap_err();
     assert!(error.to_string().contains("2147483647"), "{error}");
+}
+
+#[test]
+fn a_network_of_another_program_cannot_be_exported() {
+    let mut own = info(small(), [1, 8, 9]);
+    own.network = NetworkKind::Own(OwnNetwork {
+        module: "small-resnet".into(),
+        feature: 3,
+        config: "{}".into(),
+    });
+    let error = to_onnx_of(&own, Vec::new(), Input::default()).unwrap_err();
+    assert!(error.to_string().contains("\"small-resnet\""), "{error}");
 }

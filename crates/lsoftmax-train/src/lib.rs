@@ -14,6 +14,10 @@
 //! # }
 //! ```
 
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/own-network.md")]
+struct Guide;
+
 mod answers;
 mod batches;
 mod checkpoint;

@@ -1,15 +1,20 @@
 //! The folder that a run leaves behind.
 
+mod checkpoints;
+mod curve;
+
 use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::error::TrainError;
 use crate::network::Network;
 use crate::observer::{Observer, Saved, Trained};
 use crate::tensorboard::{self, EVENTS_FILE};
+use checkpoints::{checkpoint_path, load_saved, remove_checkpoint, step_of, steps_of};
+use curve::{line_of, write_events, write_metrics};
 use lsoftmax_data::{
     DataError, RunImages, Split, atomic_folder, atomic_write, read_file, remove_stale,
 };
 use lsoftmax_record::{Experiment, Outcome, Progress, RecordError, Settings, read_settings};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -112,11 +117,6 @@ fn not_new(path: &Path, source: std::io::Error) -> TrainError {
         }
         _ => TrainError::file("make", path, source),
     }
-}
-
-fn checkpoint_path(run: &Path, step: u64) -> PathBuf {
-    run.join(CHECKPOINTS)
-        .join(format!("step-{step:09}.safetensors"))
 }
 
 impl RunFolder {
@@ -398,107 +398,6 @@ fn images_of(experiment: &Experiment, split: &Split) -> Result<RunImages, TrainE
 fn write_json(path: &Path, text: serde_json::Result<Vec<u8>>) -> Result<(), TrainError> {
     let text = text.map_err(|error| TrainError::file("write", path, error.into()))?;
     Ok(atomic_write(path, &text)?)
-}
-
-fn remove_checkpoint(run: &Path, step: u64) -> Result<(), TrainError> {
-    let path = checkpoint_path(run, step);
-    fs::remove_file(&path).map_err(|source| TrainError::file("remove", path, source))
-}
-
-/// The lines of a curve as a new file, open at its end.
-fn write_metrics(run: &Path, curve: &[Progress]) -> Result<File, TrainError> {
-    let lines: Vec<String> = curve
-        .iter()
-        .map(|progress| line_of(run, progress))
-        .collect::<Result<_, _>>()?;
-    write_and_open(run.join(METRICS_FILE), lines.concat().as_bytes())
-}
-
-/// The same for TensorBoard.
-fn write_events(run: &Path, curve: &[Progress]) -> Result<File, TrainError> {
-    let mut bytes = tensorboard::opening();
-    bytes.extend(curve.iter().flat_map(tensorboard::scalars));
-    write_and_open(run.join(EVENTS_FILE), &bytes)
-}
-
-fn write_and_open(path: PathBuf, bytes: &[u8]) -> Result<File, TrainError> {
-    atomic_write(&path, bytes)?;
-    OpenOptions::new()
-        .append(true)
-        .open(&path)
-        .map_err(|source| TrainError::file("write", path, source))
-}
-
-fn line_of(run: &Path, progress: &Progress) -> Result<String, TrainError> {
-    let line = serde_json::to_string(progress)
-        .map_err(|error| TrainError::file("write", run.join(METRICS_FILE), error.into()))?;
-    Ok(line + "\n")
-}
-
-/// The steps of the checkpoints of a run, rising.
-fn steps_of(run: &Path) -> Result<Vec<u64>, TrainError> {
-    let folder = run.join(CHECKPOINTS);
-    let failed = |source| TrainError::file("read", &folder, source);
-    let entries = match fs::read_dir(&folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut steps = Vec::new();
-    for entry in entries {
-        steps.extend(step_of(&entry.map_err(failed)?.path()));
-    }
-    steps.sort_unstable();
-    Ok(steps)
-}
-
-/// The step in the name of a checkpoint.
-fn step_of(path: &Path) -> Option<u64> {
-    let name = path.file_name()?.to_str()?;
-    let number = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
-    number.parse().ok()
-}
-
-/// A checkpoint of this experiment, and those it refers to.
-fn load_saved(run: &Path, file: &Path, own: &Experiment) -> Result<Saved, TrainError> {
-    let last = Checkpoint::load(file)?;
-    let theirs: Settings =
-        toml::from_str(last.experiment()).map_err(|error| TrainError::Checkpoint {
-            path: file.to_owned(),
-            message: error.to_string(),
-        })?;
-    let theirs = Experiment {
-        // The data may have moved.
-        data_dir: own.data_dir.clone(),
-        ..Experiment::resolve(Settings::default(), theirs.without_idle_annealing())?
-    };
-    if theirs != *own {
-        return Err(TrainError::Foreign {
-            path: file.to_owned(),
-            message: format!(
-                "its settings are not those of {}",
-                run.join(EXPERIMENT_FILE).display()
-            ),
-        });
-    }
-    if last.step() > own.iterations {
-        return Err(TrainError::Checkpoint {
-            path: file.to_owned(),
-            message: format!(
-                "at most {} steps expected, {} found",
-                own.iterations,
-                last.step()
-            ),
-        });
-    }
-    let good = match last.good_step() {
-        Some(step) if step != last.step() => Some(Checkpoint::load(&checkpoint_path(run, step))?),
-        _ => None,
-    };
-    let best = match last.best_step() {
-        Some(_) => Some(Snapshot::load(&run.join(CHECKPOINTS).join(BEST_FILE))?),
-        None => None,
-    };
-    Ok(Saved { last, good, best })
 }
 
 impl Observer for RunFolder {
