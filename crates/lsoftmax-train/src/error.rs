@@ -1,4 +1,3 @@
-use crate::network::Network;
 use lsoftmax_data::shell::quoted_path;
 use lsoftmax_networks::{DeviceError, SpecError};
 use lsoftmax_record::RecordError;
@@ -194,14 +193,6 @@ impl TrainError {
             action,
             path: path.into(),
             source,
-        }
-    }
-
-    /// A network that cannot be built, for the reason given.
-    pub fn network<N: Network>(message: impl std::fmt::Display) -> Self {
-        Self::OwnNetwork {
-            network: N::NAME,
-            message: message.to_string(),
         }
     }
 

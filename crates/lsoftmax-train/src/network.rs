@@ -190,3 +190,13 @@ impl Network for Backbone {
         path.replace(".norm.", ".")
     }
 }
+
+impl TrainError {
+    /// A network that cannot be built, for the reason given.
+    pub fn network<N: Network>(message: impl std::fmt::Display) -> Self {
+        Self::OwnNetwork {
+            network: N::NAME,
+            message: message.to_string(),
+        }
+    }
+}

@@ -28,6 +28,7 @@ mod passes;
 mod real;
 mod rescale;
 mod rows;
+mod rule;
 mod sample;
 mod single;
 mod stream;
@@ -35,6 +36,7 @@ mod sums;
 
 pub use lsoftmax_spec::margin::{Normalisation, TINY, Target, TargetLogit};
 pub use real::Real;
+pub use rule::{Samples, TargetRule};
 pub use sample::{Pair, Sample};
 pub use sums::{SumExp, confidences};
 

@@ -10,92 +10,13 @@ mod flex;
 mod table;
 mod tensors;
 
-use crate::annealing::StepLambda;
-use crate::margin::{Margin, blend};
+pub(crate) use lsoftmax_kernels::head::{Samples, TargetRule};
+
 use crate::rows::precision;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchDevice, TensorMetadata as _, backend_extension};
 use burn::tensor::{Device, FloatDType, Int, Shape, Tensor};
-use lsoftmax_kernels::head::{Normalisation, Outcome, Target, TargetLogit, TargetLogits};
-use std::sync::Arc;
-
-/// All of a margin cross-entropy that is not a tensor.
-#[derive(Clone, Debug)]
-pub struct TargetRule {
-    /// The scalar function.
-    pub margin: Arc<dyn Margin>,
-    /// Its share: see [`blend`].
-    pub lambda: StepLambda,
-    /// The class of each row, each below the number of classes.
-    pub labels: Arc<[u32]>,
-    /// How many classes there are.
-    pub classes: usize,
-    /// How the samples of the batch differ in the loss.
-    pub samples: Samples,
-}
-
-/// How the samples of a batch differ in the loss. By default they do not.
-#[derive(Clone, Debug, Default)]
-pub struct Samples {
-    /// Weight of the cross-entropy of each sample, `[batch]`. Without, the loss is the mean.
-    pub weights: Option<Arc<[f64]>>,
-    /// Share of the margin for each sample, `[batch]`, above 0 and at most 1. Without, each gets all
-    /// of it.
-    pub shares: Option<Arc<[f64]>>,
-    /// Multiple of the target logit to add to each cross-entropy.
-    pub target_pull: f64,
-    /// Samples that do not count in the gate of λ, `[batch]`.
-    pub ignored: Option<Arc<[bool]>>,
-}
-
-impl Samples {
-    /// Whether they do not differ, and the loss is the plain mean.
-    #[cfg_attr(not(feature = "_gpu"), allow(dead_code))]
-    pub(crate) fn are_alike(&self) -> bool {
-        let Self {
-            weights,
-            shares,
-            target_pull,
-            ignored,
-        } = self;
-        weights.is_none() && shares.is_none() && ignored.is_none() && *target_pull == 0.0
-    }
-}
-
-impl TargetLogits for TargetRule {
-    fn lambda(&self, confidences: &[f64]) -> f64 {
-        let (lambda, classes) = (&self.lambda, self.classes);
-        let Some(ignored) = &self.samples.ignored else {
-            return lambda.of_batch(confidences, &self.labels, classes);
-        };
-        let counted = || (0..ignored.len()).filter(|&row| !ignored[row]);
-        let confidences: Vec<f64> = counted().map(|row| confidences[row]).collect();
-        let labels: Vec<u32> = counted().map(|row| self.labels[row]).collect();
-        lambda.of_batch(&confidences, &labels, classes)
-    }
-
-    fn target_logit(&self, row: usize, target: Target, lambda: f64) -> TargetLogit {
-        let lambda = match &self.samples.shares {
-            Some(shares) if shares[row] < 1.0 => (1.0 + lambda) / shares[row] - 1.0,
-            _ => lambda,
-        };
-        blend(&*self.margin, lambda, target)
-    }
-
-    fn weights(&self) -> Option<&[f64]> {
-        self.samples.weights.as_deref()
-    }
-
-    fn target_pull(&self) -> f64 {
-        self.samples.target_pull
-    }
-}
-
-impl TargetRule {
-    pub(crate) fn normalisation(&self) -> Normalisation {
-        self.margin.normalisation()
-    }
-}
+use lsoftmax_kernels::head::Outcome;
 
 /// The margin cross-entropy as a backend operation.
 ///

@@ -1,0 +1,283 @@
+//! Metrics of embeddings. Results that are a few numbers are JSON, which the Python side turns into
+//! dataclasses.
+
+use crate::arrays::{List, Rows, labels, value_error};
+use lsoftmax_metrics::{
+    Matrix, Roc, Search, SearchOptions, adjusted_mutual_information, identify, k_fold,
+    k_fold_embeddings, k_means, normalized_mutual_information, retrieval, retrieval_leave_one_out,
+};
+use numpy::{PyArray1, PyArray2, PyArrayMethods as _};
+use pyo3::prelude::*;
+use serde_json::json;
+
+/// Gallery rows between two looks at the keyboard.
+const ROWS: usize = 8_192;
+
+type Matrix32<'py> = Bound<'py, PyArray2<f32>>;
+
+pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(unit_rows, module)?)?;
+    module.add_function(wrap_pyfunction!(cosine_scores, module)?)?;
+    module.add_function(wrap_pyfunction!(roc, module)?)?;
+    module.add_function(wrap_pyfunction!(roc_points, module)?)?;
+    module.add_function(wrap_pyfunction!(cross_validated, module)?)?;
+    module.add_function(wrap_pyfunction!(cross_validated_embeddings, module)?)?;
+    module.add_function(wrap_pyfunction!(ranked, module)?)?;
+    module.add_function(wrap_pyfunction!(ranked_in, module)?)?;
+    module.add_function(wrap_pyfunction!(identification, module)?)?;
+    module.add_function(wrap_pyfunction!(clusters, module)?)?;
+    module.add_function(wrap_pyfunction!(nmi, module)?)?;
+    module.add_function(wrap_pyfunction!(ami, module)?)?;
+    module.add_function(wrap_pyfunction!(nearest, module)?)?;
+    Ok(())
+}
+
+fn text(value: &impl serde::Serialize) -> PyResult<String> {
+    serde_json::to_string(value).map_err(value_error)
+}
+
+fn matrix(py: Python<'_>, values: Vec<f32>, shape: [usize; 2]) -> PyResult<Matrix32<'_>> {
+    PyArray1::from_vec(py, values).reshape(shape)
+}
+
+#[pyfunction]
+fn unit_rows<'py>(py: Python<'py>, rows: &Bound<'py, PyAny>) -> PyResult<Matrix32<'py>> {
+    let rows = Rows::<f32>::new(rows, "embeddings")?;
+    let input = rows.matrix()?;
+    let units = py.detach(|| lsoftmax_metrics::unit_rows(input));
+    matrix(py, units.map_err(value_error)?, rows.shape())
+}
+
+#[pyfunction]
+fn cosine_scores<'py>(
+    py: Python<'py>,
+    left: &Bound<'py, PyAny>,
+    right: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyArray1<f32>>> {
+    let left = Rows::<f32>::new(left, "left")?;
+    let right = Rows::<f32>::new(right, "right")?;
+    let (left, right) = (left.matrix()?, right.matrix()?);
+    let scores = py.detach(|| lsoftmax_metrics::cosine_scores(left, right));
+    Ok(PyArray1::from_vec(py, scores.map_err(value_error)?))
+}
+
+fn roc_of(scores: &Bound<'_, PyAny>, same: &Bound<'_, PyAny>) -> PyResult<Roc> {
+    let scores = List::<f32>::new(scores, "scores")?;
+    let same = List::<bool>::new(same, "same")?;
+    Roc::new(scores.values()?, same.values()?).map_err(value_error)
+}
+
+#[pyfunction]
+fn roc(scores: &Bound<'_, PyAny>, same: &Bound<'_, PyAny>, fars: Vec<f64>) -> PyResult<String> {
+    let roc = roc_of(scores, same)?;
+    let tars = fars.into_iter().map(|far| roc.tar_at_far(far));
+    let tars: Vec<_> = tars.collect::<Result<_, _>>().map_err(value_error)?;
+    text(&json!({
+        "auc": roc.auc(),
+        "eer": roc.eer(),
+        "best_threshold": roc.best_threshold(),
+        "tar_at_far": tars,
+        "same_pairs": roc.same_pairs(),
+        "different_pairs": roc.different_pairs(),
+    }))
+}
+
+#[pyfunction]
+fn roc_points<'py>(
+    py: Python<'py>,
+    scores: &Bound<'py, PyAny>,
+    same: &Bound<'py, PyAny>,
+    most: usize,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    let points = roc_of(scores, same)?.points(most);
+    let rows = points.len();
+    let values = points
+        .iter()
+        .flat_map(|p| [p.far, p.tar, f64::from(p.threshold)]);
+    PyArray1::from_vec(py, values.collect()).reshape([rows, 3])
+}
+
+#[pyfunction]
+fn cross_validated(
+    scores: &Bound<'_, PyAny>,
+    same: &Bound<'_, PyAny>,
+    folds: &Bound<'_, PyAny>,
+) -> PyResult<String> {
+    let scores = List::<f32>::new(scores, "scores")?;
+    let same = List::<bool>::new(same, "same")?;
+    let folds = labels(folds, "folds")?;
+    let (scores, same) = (scores.values()?, same.values()?);
+    text(&k_fold(scores, same, &folds).map_err(value_error)?)
+}
+
+#[pyfunction]
+fn cross_validated_embeddings(
+    py: Python<'_>,
+    left: &Bound<'_, PyAny>,
+    right: &Bound<'_, PyAny>,
+    same: &Bound<'_, PyAny>,
+    folds: &Bound<'_, PyAny>,
+    centred: bool,
+) -> PyResult<String> {
+    let left = Rows::<f32>::new(left, "left")?;
+    let right = Rows::<f32>::new(right, "right")?;
+    let same = List::<bool>::new(same, "same")?;
+    let folds = labels(folds, "folds")?;
+    let (left, right, same) = (left.matrix()?, right.matrix()?, same.values()?);
+    let found = py.detach(|| k_fold_embeddings(left, right, same, &folds, centred));
+    text(&found.map_err(value_error)?)
+}
+
+#[pyfunction]
+fn ranked(
+    py: Python<'_>,
+    embeddings: &Bound<'_, PyAny>,
+    classes: &Bound<'_, PyAny>,
+    recall_at: Vec<usize>,
+) -> PyResult<String> {
+    let embeddings = Rows::<f32>::new(embeddings, "embeddings")?;
+    let classes = labels(classes, "labels")?;
+    let embeddings = embeddings.matrix()?;
+    let found = py.detach(|| retrieval_leave_one_out(embeddings, &classes, &recall_at));
+    text(&found.map_err(value_error)?)
+}
+
+#[pyfunction]
+fn ranked_in(
+    py: Python<'_>,
+    queries: &Bound<'_, PyAny>,
+    query_classes: &Bound<'_, PyAny>,
+    gallery: &Bound<'_, PyAny>,
+    gallery_classes: &Bound<'_, PyAny>,
+    recall_at: Vec<usize>,
+) -> PyResult<String> {
+    let queries = Rows::<f32>::new(queries, "queries")?;
+    let query_classes = labels(query_classes, "query_labels")?;
+    let gallery = Rows::<f32>::new(gallery, "gallery")?;
+    let gallery_classes = labels(gallery_classes, "gallery_labels")?;
+    let (queries, gallery) = (queries.matrix()?, gallery.matrix()?);
+    let found = py.detach(|| {
+        retrieval(
+            queries,
+            &query_classes,
+            gallery,
+            &gallery_classes,
+            &recall_at,
+        )
+    });
+    text(&found.map_err(value_error)?)
+}
+
+#[pyfunction]
+fn identification(
+    py: Python<'_>,
+    probes: &Bound<'_, PyAny>,
+    probe_classes: &Bound<'_, PyAny>,
+    gallery: &Bound<'_, PyAny>,
+    gallery_classes: &Bound<'_, PyAny>,
+    ranks: usize,
+    fpirs: Vec<f64>,
+) -> PyResult<String> {
+    let probes = Rows::<f32>::new(probes, "probes")?;
+    let probe_classes = labels(probe_classes, "probe_labels")?;
+    let gallery = Rows::<f32>::new(gallery, "gallery")?;
+    let gallery_classes = labels(gallery_classes, "gallery_labels")?;
+    let (probes, gallery) = (probes.matrix()?, gallery.matrix()?);
+    let found = py.detach(|| identify(probes, &probe_classes, gallery, &gallery_classes));
+    let found = found.map_err(value_error)?;
+    // Without a mated probe there is no rate.
+    let cmc = if found.mated.is_empty() {
+        Vec::new()
+    } else {
+        found.cmc_curve(ranks).map_err(value_error)?
+    };
+    let is_open = !found.mated.is_empty() && !found.non_mated.is_empty();
+    let fpirs = if is_open { fpirs } else { Vec::new() };
+    let rates = fpirs.into_iter().map(|fpir| found.tpir_at_fpir(fpir));
+    let rates: Vec<_> = rates.collect::<Result<_, _>>().map_err(value_error)?;
+    text(&json!({
+        "identities": found.identities,
+        "mated": found.mated.len(),
+        "non_mated": found.non_mated.len(),
+        "cmc": cmc,
+        "tpir_at_fpir": rates,
+    }))
+}
+
+type Clusters<'py> = (Bound<'py, PyArray1<i64>>, Matrix32<'py>, f64, usize, bool);
+
+#[pyfunction]
+fn clusters<'py>(
+    py: Python<'py>,
+    embeddings: &Bound<'py, PyAny>,
+    k: usize,
+    seed: u64,
+    iterations: usize,
+) -> PyResult<Clusters<'py>> {
+    let rows = Rows::<f32>::new(embeddings, "embeddings")?;
+    let points = rows.matrix()?;
+    let found = py
+        .detach(|| k_means(points, k, seed, iterations))
+        .map_err(value_error)?;
+    let numbers = found.clusters.iter().map(|&cluster| cluster as i64);
+    let columns = rows.shape()[1];
+    Ok((
+        PyArray1::from_vec(py, numbers.collect()),
+        matrix(py, found.centroids, [k, columns])?,
+        found.inertia,
+        found.iterations,
+        found.converged,
+    ))
+}
+
+#[pyfunction]
+fn nmi(first: &Bound<'_, PyAny>, second: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let (first, second) = (labels(first, "labels")?, labels(second, "clusters")?);
+    normalized_mutual_information(&first, &second).map_err(value_error)
+}
+
+#[pyfunction]
+fn ami(first: &Bound<'_, PyAny>, second: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let (first, second) = (labels(first, "labels")?, labels(second, "clusters")?);
+    adjusted_mutual_information(&first, &second).map_err(value_error)
+}
+
+type Neighbours<'py> = (Bound<'py, PyArray2<u32>>, Matrix32<'py>);
+
+/// The search stops at a `KeyboardInterrupt` after at most [`ROWS`] rows of the gallery.
+#[pyfunction]
+#[pyo3(signature = (queries, gallery, k, leave_out=None))]
+fn nearest<'py>(
+    py: Python<'py>,
+    queries: &Bound<'py, PyAny>,
+    gallery: &Bound<'py, PyAny>,
+    k: usize,
+    leave_out: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Neighbours<'py>> {
+    let queries = Rows::<f32>::new(queries, "queries")?;
+    let gallery = Rows::<f32>::new(gallery, "gallery")?;
+    let leave_out = leave_out.map(|rows| List::<u32>::new(rows, "leave_out"));
+    let leave_out = leave_out.transpose()?;
+    let options = SearchOptions {
+        leave_out: leave_out.as_ref().map(List::values).transpose()?,
+        ..SearchOptions::default()
+    };
+    let [rows, columns] = gallery.shape();
+    let values = gallery.values()?;
+    let mut search = Search::new(queries.matrix()?, k, options).map_err(value_error)?;
+    let mut start = 0;
+    while start < rows {
+        let count = ROWS.min(rows - start);
+        let block = &values[start * columns..(start + count) * columns];
+        let block = Matrix::new(block, count, columns).map_err(value_error)?;
+        py.detach(|| search.push(block)).map_err(value_error)?;
+        py.check_signals()?;
+        start += count;
+    }
+    let found = search.finish().map_err(value_error)?;
+    let shape = [queries.shape()[0], found.k];
+    Ok((
+        PyArray1::from_vec(py, found.indices).reshape(shape)?,
+        matrix(py, found.scores, shape)?,
+    ))
+}
