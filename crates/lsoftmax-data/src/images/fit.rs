@@ -1,8 +1,9 @@
 //! Resizes images.
 
 use super::{DecodedImage, ExpectedFound, Fit};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 /// Writes the image `[channel, height, width]` into `out`, which must have that length.
 pub(crate) fn fit(
@@ -23,22 +24,16 @@ pub(crate) fn fit(
         Fit::Crop => options.fit_into_destination(Some((0.5, 0.5))),
         Fit::Stretch | Fit::Pad => options,
     };
-    let pixel = match image.channels() {
-        1 => PixelType::U8,
-        _ => PixelType::U8x3,
+    let resized = match image.channels() {
+        1 => resized::<U8>(image, inner, &options, resizer),
+        _ => resized::<U8x3>(image, inner, &options, resizer),
     };
-    let failed = |error: &dyn std::fmt::Display| {
+    let resized = resized.map_err(|error| {
         (
             format!("an image that can be resized to {height}x{width}"),
             format!("{}x{}: {error}", image.height(), image.width()),
         )
-    };
-    let size = [image.width() as u32, image.height() as u32];
-    let source = ImageRef::new(size[0], size[1], image.bytes(), pixel).map_err(|e| failed(&e))?;
-    let mut resized = Image::new(inner[1] as u32, inner[0] as u32, pixel);
-    resizer
-        .resize(&source, &mut resized, &options)
-        .map_err(|e| failed(&e))?;
+    })?;
     let (top, left) = ((height - inner[0]) / 2, (width - inner[1]) / 2);
     let channels = image.channels();
     if inner != [height, width] {
@@ -47,7 +42,7 @@ pub(crate) fn fit(
     let row_bytes = inner[1] * channels;
     for (channel, plane) in out.chunks_exact_mut(height * width).enumerate() {
         let rows = plane.chunks_exact_mut(width).skip(top);
-        for (row, from) in rows.zip(resized.buffer().chunks_exact(row_bytes)) {
+        for (row, from) in rows.zip(resized.chunks_exact(row_bytes)) {
             let values = from[channel..].iter().step_by(channels);
             for (value, &byte) in row[left..].iter_mut().zip(values) {
                 *value = byte;
@@ -55,6 +50,24 @@ pub(crate) fn fit(
         }
     }
     Ok(())
+}
+
+/// The bytes of an image with pixels of this type, resized to a height and a width.
+///
+/// `Resizer::resize` would find the type at run time, but the code for all of its types would then be
+/// compiled into this crate, which took a third of its compile time.
+fn resized<P: PixelTrait>(
+    image: &DecodedImage,
+    [height, width]: [usize; 2],
+    options: &ResizeOptions,
+    resizer: &mut Resizer,
+) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+    let (from_width, from_height) = (image.width() as u32, image.height() as u32);
+    let source = TypedImageRef::<P>::from_buffer(from_width, from_height, image.bytes())?;
+    let mut bytes = vec![0; height * width * image.channels()];
+    let mut target = TypedImage::<P>::from_buffer(width as u32, height as u32, &mut bytes)?;
+    resizer.resize_typed(&source, &mut target, options)?;
+    Ok(bytes)
 }
 
 /// The largest size of this aspect ratio within another size, at least one pixel in each direction.
