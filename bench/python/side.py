@@ -6,6 +6,8 @@ The first line of its output says that it is ready; every line that it reads is 
 peak of memory above what it held before it worked, and numbers that must agree with those of other sides.
 """
 
+import ctypes
+import gc
 import json
 import sys
 import time
@@ -18,6 +20,14 @@ def status(key: str) -> int:
     with open("/proc/self/status") as file:
         line = next(line for line in file if line.startswith(key + ":"))
     return int(line.split()[1]) * 1024
+
+
+def settle() -> None:
+    """Gives freed memory back to the system and sets the peak back to what is held now."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
 
 
 def random_rows(rows: int, columns: int, seed: int) -> np.ndarray:
@@ -136,6 +146,8 @@ class Metric:
         centres = random_rows(self.labels.max() + 1, columns, 1)
         x = centres[self.labels] + 1.5 * random_rows(rows, columns, 2)
         self.x = x / np.linalg.norm(x, axis=1, keepdims=True)
+        if self.case["metric"] != "verification":
+            return
         rng = np.random.default_rng(3)
         pairs = 100 * rows
         self.same = rng.random(pairs) < 0.1
@@ -213,6 +225,7 @@ class Metric:
 def main() -> None:
     kind, name, case = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     side = {"head": Head, "metric": Metric}[kind](name, case)
+    settle()
     before = status("VmRSS") + side.operands()
     print("ready", flush=True)
     for _ in sys.stdin:
