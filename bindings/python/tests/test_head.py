@@ -1,6 +1,8 @@
 """MarginHead against PyTorch, pytorch-metric-learning and itself on other paths, and bad input."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -169,6 +171,24 @@ def test_state_goes_back_into_an_equal_head_and_no_other():
     assert torch.equal(same.weight, ours.weight)
     with pytest.raises(Exception, match="another loss"):
         head("l-softmax", margin=4).load_state_dict(ours.state_dict())
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))])
+def test_a_copy_gives_the_same_loss(copied):
+    ours = head("l-softmax", margin=3, class_counts=[5, 9, 7, 4, 30])
+    features, labels = batch()
+    again = copied(ours)
+    assert again.weight is not ours.weight
+    assert torch.equal(again(features, labels, 7), ours(features, labels, 7))
+    again.load_state_dict(ours.state_dict())
+
+
+def test_an_average_of_the_weights_can_be_kept():
+    ours = head("arc-face")
+    averaged = torch.optim.swa_utils.AveragedModel(ours)
+    averaged.update_parameters(ours)
+    features, labels = batch()
+    assert torch.equal(averaged(features, labels), ours(features, labels))
 
 
 def test_training_learns():

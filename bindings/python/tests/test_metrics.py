@@ -180,3 +180,19 @@ def test_other_bad_input_is_refused():
         metrics.nearest(rows, rows, -1)
     with pytest.raises(ValueError):
         metrics.retrieval(np.zeros((0, 4), np.float32), [])
+
+
+@pytest.mark.parametrize(
+    ("leave_out", "error"),
+    [
+        ([0.5, 1.0, 2.0, 3.0], TypeError),
+        ([0, 1, 2, -1], ValueError),
+        ([0, 1, 2, 4], ValueError),
+        ([0, 1, 2, 2**32], ValueError),  # 0 after a cast to 32 bits
+        ([0, 1, 2], ValueError),
+    ],
+)
+def test_rows_to_leave_out_are_rows_of_the_gallery(leave_out, error):
+    rows = np.eye(4, dtype=np.float32)
+    with pytest.raises(error):
+        metrics.nearest(rows, rows, 1, leave_out=np.array(leave_out))

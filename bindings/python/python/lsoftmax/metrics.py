@@ -170,6 +170,19 @@ def _labels(values: ArrayLike) -> NDArray[np.int64]:
     return np.ascontiguousarray(array, dtype=np.int64)
 
 
+def _rows_of(values: ArrayLike, rows: int) -> NDArray[np.uint32]:
+    array = np.asarray(values)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"leave_out must be whole numbers, found an array of {array.dtype}")
+    # Before the cast, which would make other rows of numbers that do not fit.
+    outside = (array < 0) | (array >= rows)
+    if outside.any():
+        raise ValueError(
+            f"leave_out must be rows of the gallery, 0 to {rows - 1}, found {array[outside][0]}"
+        )
+    return np.ascontiguousarray(array, dtype=np.uint32)
+
+
 def _bools(values: ArrayLike) -> NDArray[np.bool_]:
     array = np.asarray(values)
     if array.dtype.kind != "b" and not np.isin(array, (0, 1)).all():
@@ -335,5 +348,5 @@ def nearest(
     itself.
     """
     if leave_out is not None:
-        leave_out = np.ascontiguousarray(leave_out, dtype=np.uint32)
+        leave_out = _rows_of(leave_out, len(gallery))
     return _lsoftmax.nearest(queries, gallery, k, leave_out)

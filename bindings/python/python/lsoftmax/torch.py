@@ -90,7 +90,8 @@ class MarginHead(torch.nn.Module):
         keys = {name.replace("_", "-"): value for name, value in settings.items()}
         keys |= {"loss": loss, "iterations": int(iterations)}
         counts = None if class_counts is None else [int(count) for count in class_counts]
-        self._rule = _lsoftmax.Rule(json.dumps(keys), classes, counts)
+        self._of_rule = (json.dumps(keys), classes, counts)
+        self._rule = _lsoftmax.Rule(*self._of_rule)
         self.feature_size = feature_size
         self.classes = classes
         self.reduction = reduction
@@ -175,11 +176,21 @@ class MarginHead(torch.nn.Module):
         features, weight = self._operands(features)
         return (_unit(features) @ _unit(weight).T).clamp(-1.0, 1.0)
 
+    def __getstate__(self) -> dict:
+        # For copies and pickles of the module, which the rule itself does not support.
+        return {name: value for name, value in self.__dict__.items() if name != "_rule"}
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        self._rule = _lsoftmax.Rule(*self._of_rule)
+
     def get_extra_state(self) -> dict[str, str]:
         loss, annealing = self._rule.describe()
         return {"loss": loss, "annealing": annealing}
 
     def set_extra_state(self, state: dict[str, str]) -> None:
+        if not isinstance(state, dict):
+            raise ValueError(f"the state of a head must be a dict, found {type(state).__name__}")
         own = self.get_extra_state()
         for name, value in own.items():
             if state.get(name) != value:
