@@ -43,6 +43,7 @@ class Side:
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.seconds: list[float] = []
+        self.processor: list[float] = []
         self.first: dict[str, float] = {}
         self.memory = 0
         self.line()
@@ -58,6 +59,7 @@ class Side:
         self.process.stdin.flush()
         found = json.loads(self.line())
         self.seconds.append(found["seconds"])
+        self.processor.append(found["processor"])
         self.first = self.first or found["agree"]
         self.memory = max(self.memory, found["memory"])
 
@@ -68,6 +70,7 @@ class Side:
     def record(self) -> dict:
         return {
             "median": statistics.median(self.seconds),
+            "processor": statistics.median(self.processor),
             "seconds": self.seconds,
             "memory": self.memory,
             "found": self.first,
@@ -99,14 +102,16 @@ def row(first: list[str], records: dict[str, dict]) -> None:
     ours = records[OURS]
     for name, record in records.items():
         milliseconds = f"{record['median'] * 1e3:,.2f}"
-        ratio = f"{record['median'] / ours['median']:.2f}"
-        print("| " + " | ".join([*first, name, milliseconds, ratio, f"{record['memory'] / 2**20:.1f}"]) + " |")
+        figures = [milliseconds, f"{record['median'] / ours['median']:.2f}"]
+        figures += [f"{record['processor'] * 1e3:,.2f}"]
+        figures += [f"{record['processor'] / ours['processor']:.2f}", f"{record['memory'] / 2**20:.1f}"]
+        print("| " + " | ".join([*first, name, *figures]) + " |")
     sys.stdout.flush()
 
 
 def title(columns: list[str]) -> None:
-    print("\n| " + " | ".join([*columns, "side", "median ms", "time over ours", "MiB"]) + " |")
-    print("|" + "---|" * (len(columns) + 4))
+    print("\n| " + " | ".join([*columns, "side", "median ms", "over ours", "CPU ms", "over ours", "MiB"]) + " |")
+    print("|" + "---|" * (len(columns) + 6))
 
 
 def heads(arguments: argparse.Namespace) -> list[dict]:

@@ -2,8 +2,8 @@
 
     side.py KIND SIDE JSON
 
-The first line of its output says that it is ready; every line that it reads is answered with seconds, the
-peak of memory above what it held before it worked, and numbers that must agree with those of other sides.
+The first line of its output says that it is ready; every line that it reads is answered with seconds, CPU
+seconds of all threads, the peak of memory above what it held before it worked, and numbers that must agree with those of other sides.
 """
 
 import ctypes
@@ -115,12 +115,14 @@ class Head:
     def work(self) -> dict:
         first = self.train()
         gradient = float(self.features.grad.norm())
-        begun, steps = time.perf_counter(), 0
+        begun, processor, steps = time.perf_counter(), time.process_time(), 0
         while steps < 1 or time.perf_counter() - begun < self.seconds:
             self.train()
             steps += 1
         seconds = (time.perf_counter() - begun) / steps
-        return {"seconds": seconds, "agree": {"loss": first, "gradient": gradient}}
+        processor = (time.process_time() - processor) / steps
+        agree = {"loss": first, "gradient": gradient}
+        return {"seconds": seconds, "processor": processor, "agree": agree}
 
 
 class Metric:
@@ -158,9 +160,10 @@ class Metric:
 
     def work(self) -> dict:
         name = f"{self.case['metric']}_{self.side}".replace("-", "_")
-        begun = time.perf_counter()
+        begun, processor = time.perf_counter(), time.process_time()
         found = getattr(self, name)()
-        return {"seconds": time.perf_counter() - begun, "agree": found}
+        seconds, processor = time.perf_counter() - begun, time.process_time() - processor
+        return {"seconds": seconds, "processor": processor, "agree": found}
 
     def retrieval_lsoftmax(self) -> dict:
         from lsoftmax import metrics
