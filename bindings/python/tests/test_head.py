@@ -191,6 +191,18 @@ def test_an_average_of_the_weights_can_be_kept():
     assert torch.equal(averaged(features, labels), ours(features, labels))
 
 
+def test_gradients_add_up_over_backward_passes():
+    ours = head("l-softmax")
+    features, labels = batch()
+    once = gradients(ours(features, labels), features, ours.weight)
+    loss = ours(features, labels)
+    loss.backward(retain_graph=True)
+    loss.backward(retain_graph=True)
+    (3 * loss).backward()
+    for found, single in zip((features.grad, ours.weight.grad), once):
+        assert torch.allclose(found, 5 * single, atol=1e-12)
+
+
 def test_training_learns():
     torch.manual_seed(0)
     labels = torch.arange(60) % 3

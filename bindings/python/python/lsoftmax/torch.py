@@ -317,7 +317,10 @@ class _Loss(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, by, _targets, _lam):
         d_features, d_weight = ctx.saved_tensors
-        return by * d_features, by * d_weight, None, None
+        # The rule, and a copy of the size of all class weights saved.
+        if float(by) != 1.0:
+            d_features, d_weight = by * d_features, by * d_weight
+        return d_features, d_weight, None, None
 
 
 class _Losses(torch.autograd.Function):
