@@ -136,6 +136,8 @@ def test_the_schedule_follows_the_step():
     torch.manual_seed(0)
     ours = MarginHead(6, 5, iterations=1000, annealing="power-law")
     features, labels = batch(torch.float32)
+    constant = MarginHead(6, 5, iterations=1000, annealing="constant", lambda_=5.0)
+    assert constant.loss_with_targets(features, labels, 7).lam == 5.0
     lambdas = [ours.loss_with_targets(features, labels, step).lam for step in (0, 100, 900)]
     assert lambdas == sorted(lambdas, reverse=True) and lambdas[0] > lambdas[-1]
 
@@ -249,7 +251,10 @@ def test_it_works_in_a_lightning_module():
     ("settings", "words"),
     [
         ({"loss": "l-softmx"}, "l-softmax"),
-        ({"margn": 3}, 'did you mean "margin"'),
+        ({"margn": 3}, "did you mean 'margin'"),
+        ({"network": "mnist"}, "no setting 'network'"),
+        ({"margin": float("nan")}, "margin must be a finite number"),
+        ({"annealing": None}, "annealing must be"),
         ({"margin": 40}, "40"),
         ({"loss": "triplet"}, "margin loss"),
         ({"annealing": "sometimes"}, "sometimes"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 from collections.abc import Sequence
@@ -21,6 +22,11 @@ except ImportError as error:
 __all__ = ["HeadOutput", "MarginHead"]
 
 _TINY = 1e-30
+# The settings of losses and of schedules in experiment files.
+_SETTINGS = (
+    "margin", "scale", "margins", "annealing", "lambda", "lambda-min", "gamma", "power", "factor",
+    "stages", "gate", "class-balance",
+)
 
 
 class HeadOutput(NamedTuple):
@@ -58,7 +64,7 @@ class MarginHead(torch.nn.Module):
     :param label_smoothing: at least 0 and below 1.
     :param ignore_index: a label that marks samples to leave out.
     :param settings: any other setting of the loss and its schedule, by the names of the experiment file
-        with ``_`` for ``-``: ``margin``, ``scale``, ``annealing``, ``stages``, ...
+        with ``_`` for ``-``: ``margin``, ``scale``, ``annealing``, ``stages``, ``lambda_``, ...
 
     :raises ValueError: a setting that does not exist or is out of range.
     """
@@ -87,8 +93,7 @@ class MarginHead(torch.nn.Module):
         if not 0.0 <= label_smoothing < 1.0:
             expected = "label_smoothing must be at least 0 and below 1"
             raise ValueError(f"{expected}, found {label_smoothing}")
-        keys = {name.replace("_", "-"): value for name, value in settings.items()}
-        keys |= {"loss": loss, "iterations": int(iterations)}
+        keys = _keys(settings) | {"loss": loss, "iterations": int(iterations)}
         counts = None if class_counts is None else [int(count) for count in class_counts]
         self._of_rule = (json.dumps(keys), classes, counts)
         self._rule = _lsoftmax.Rule(*self._of_rule)
@@ -402,6 +407,21 @@ def _composed(features, weight, batch, reduction, factors):
 def _unit(rows: torch.Tensor) -> torch.Tensor:
     norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return rows / norms.clamp_min(_TINY)
+
+
+def _keys(settings: dict[str, object]) -> dict[str, object]:
+    """The settings by their names in an experiment file."""
+    keys = {}
+    for name, value in settings.items():
+        key = name.rstrip("_").replace("_", "-")
+        if key not in _SETTINGS:
+            near = difflib.get_close_matches(key, _SETTINGS, 1)
+            hint = f"; did you mean {near[0].replace('-', '_')!r}?" if near else ""
+            raise ValueError(f"a head has no setting {name!r}{hint}")
+        if value is None or (isinstance(value, float) and not math.isfinite(value)):
+            raise ValueError(f"{name} must be a finite number, a name or a list, found {value}")
+        keys[key] = value
+    return keys
 
 
 def _check_weights(name: str, weights: torch.Tensor) -> None:
