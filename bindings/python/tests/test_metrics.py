@@ -18,15 +18,15 @@ def test_verification_is_that_of_scikit_learn(pairs):
     scores, same = pairs
     found = metrics.verification(scores, same, fars=[0.01, 0.1, 1e-9])
     assert found.auc == pytest.approx(sklearn_metrics.roc_auc_score(same, scores), abs=1e-12)
-    fpr, tpr, _ = sklearn_metrics.roc_curve(same, scores, drop_intermediate=False)
+    fars, tars, _ = sklearn_metrics.roc_curve(same, scores, drop_intermediate=False)
     for tar in found.tar_at_far[:2]:
-        assert tar.measured.tar == pytest.approx(tpr[fpr <= tar.asked].max())
+        assert tar.measured.tar == pytest.approx(tars[fars <= tar.asked].max())
     assert found.tar_at_far[2].measured is None
     accuracy = np.mean((scores >= np.float32(found.best_threshold.threshold)) == same)
     assert found.best_threshold.accuracy == pytest.approx(accuracy)
     assert (found.same_pairs, found.different_pairs) == (300, 300)
-    near = np.argmin(np.abs(fpr - (1 - tpr)))
-    assert found.eer.rate == pytest.approx(fpr[near], abs=0.01)
+    near = np.argmin(np.abs(fars - (1 - tars)))
+    assert found.eer.rate == pytest.approx(fars[near], abs=0.01)
 
 
 def test_the_curve_is_that_of_scikit_learn(pairs):
