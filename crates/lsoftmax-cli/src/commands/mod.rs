@@ -50,11 +50,33 @@ fn start_threads(count: Option<usize>) -> anyhow::Result<()> {
         }
         pool = pool.num_threads(count);
     }
-    pool.build_global().context(
+    // As rayon counts.
+    let threads = count
+        .or_else(|| std::env::var("RAYON_NUM_THREADS").ok()?.parse().ok())
+        .filter(|&threads| threads > 0)
+        .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
+        .unwrap_or(1);
+    // While threads start, any small allocation may be the one that finds no memory, and ends the
+    // program. So ask for all of it first, and give it back.
+    let room = threads.saturating_mul(STACK).saturating_add(BESIDE_STACKS);
+    let mut probe = Vec::<u8>::new();
+    let found = probe.try_reserve_exact(room);
+    // Or the compiler could leave it out.
+    drop(std::hint::black_box(probe));
+    let started = match found {
+        Ok(()) => pool.build_global().map_err(anyhow::Error::from),
+        Err(error) => Err(error.into()),
+    };
+    started.context(
         "cannot start the threads to compute with (a limit of processes or of memory; fewer with \
          --threads)",
     )
 }
+
+/// Bytes of a thread's stack, as the standard library has it.
+const STACK: usize = 2 << 20;
+/// Bytes of memory that a program needs while its threads start, beside their stacks.
+const BESIDE_STACKS: usize = 64 << 20;
 
 fn run_command(args: Args) -> anyhow::Result<()> {
     let output_options = OutputOptions {

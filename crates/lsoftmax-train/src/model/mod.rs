@@ -301,25 +301,30 @@ mod tests {
             .collect()
     }
 
+    /// Statistics stand behind the normalisation's map in the module, and files have no order. Only the
+    /// numbers of the parameters must stay.
     #[test]
-    fn names_and_order_of_the_tensors_are_those_of_all_files() {
+    fn names_of_the_tensors_and_numbers_of_the_parameters_are_those_of_all_files() {
         let names = |normalisation| -> Vec<String> {
             let tensors = tensors(normalisation).into_iter();
-            tensors.map(|(name, _)| name).collect()
+            let mut names: Vec<_> = tensors.map(|(name, _)| name).collect();
+            let is_statistic = |name: &String| name.ends_with(".mean") || name.ends_with(".var");
+            names.sort_by_key(is_statistic);
+            names
         };
         let expected = [
             "backbone.blocks.0.weight",
             "backbone.blocks.0.gamma",
             "backbone.blocks.0.beta",
             "backbone.blocks.0.slope",
-            "backbone.blocks.0.mean",
-            "backbone.blocks.0.var",
             "backbone.feature.weight",
             "backbone.feature.gamma",
             "backbone.feature.beta",
+            "head.weight",
+            "backbone.blocks.0.mean",
+            "backbone.blocks.0.var",
             "backbone.feature.mean",
             "backbone.feature.var",
-            "head.weight",
         ];
         assert_eq!(names(NormLayer::Batch), expected);
         let expected = [
