@@ -308,7 +308,8 @@ mod tests {
         let names = |normalisation| -> Vec<String> {
             let tensors = tensors(normalisation).into_iter();
             let mut names: Vec<_> = tensors.map(|(name, _)| name).collect();
-            let is_statistic = |name: &String| name.ends_with(".mean") || name.ends_with(".var");
+            let is_statistic =
+                |name: &String| matches!(name.rsplit_once('.'), Some((_, "mean" | "var")));
             names.sort_by_key(is_statistic);
             names
         };
