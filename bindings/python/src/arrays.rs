@@ -1,9 +1,9 @@
 //! Arrays of numpy as slices, without copies, or an error that says what was expected.
 
 use lsoftmax_metrics::Matrix;
+use numpy::ndarray::{Dimension, Ix1, Ix2};
 use numpy::{
-    Element, PyArrayDescrMethods as _, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArray,
-    PyUntypedArrayMethods as _,
+    Element, PyArrayDescrMethods as _, PyReadonlyArray, PyUntypedArray, PyUntypedArrayMethods as _,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -13,31 +13,45 @@ pub(crate) fn value_error(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
-/// A matrix `[row, column]` in C order.
-pub(crate) struct Rows<'py, T: Element> {
-    array: PyReadonlyArray2<'py, T>,
+/// An array in C order.
+pub(crate) struct Array<'py, T: Element, D: Dimension> {
+    array: PyReadonlyArray<'py, T, D>,
     name: &'static str,
 }
 
-impl<'py, T: Element> Rows<'py, T> {
+/// A matrix `[row, column]`.
+pub(crate) type Rows<'py, T> = Array<'py, T, Ix2>;
+/// A 1-dimensional array.
+pub(crate) type List<'py, T> = Array<'py, T, Ix1>;
+
+impl<'py, T: Element, D: Dimension> Array<'py, T, D> {
     pub(crate) fn new(array: &Bound<'py, PyAny>, name: &'static str) -> PyResult<Self> {
+        let dimensions = D::NDIM.unwrap_or_default();
         let array = array
             .extract()
-            .map_err(|_| wrong::<T>(array, name, "2-dimensional"))?;
+            .map_err(|_| wrong::<T>(array, name, dimensions))?;
         Ok(Self { array, name })
     }
 
+    pub(crate) fn values(&self) -> PyResult<&[T]> {
+        let name = self.name;
+        let not_in_order = || {
+            PyValueError::new_err(format!(
+                "{name} must be in C order without gaps: pass numpy.ascontiguousarray({name})"
+            ))
+        };
+        // `as_slice` also takes arrays in Fortran order.
+        if !self.array.is_c_contiguous() {
+            return Err(not_in_order());
+        }
+        self.array.as_slice().map_err(|_| not_in_order())
+    }
+}
+
+impl<T: Element> Rows<'_, T> {
     pub(crate) fn shape(&self) -> [usize; 2] {
         let shape = self.array.shape();
         [shape[0], shape[1]]
-    }
-
-    pub(crate) fn values(&self) -> PyResult<&[T]> {
-        // `as_slice` also takes arrays in Fortran order.
-        if !self.array.is_c_contiguous() {
-            return Err(not_in_order(self.name));
-        }
-        self.array.as_slice().map_err(|_| not_in_order(self.name))
     }
 }
 
@@ -45,25 +59,6 @@ impl Rows<'_, f32> {
     pub(crate) fn matrix(&self) -> PyResult<Matrix<'_>> {
         let [rows, columns] = self.shape();
         Matrix::new(self.values()?, rows, columns).map_err(value_error)
-    }
-}
-
-/// A 1-dimensional array in C order.
-pub(crate) struct List<'py, T: Element> {
-    array: PyReadonlyArray1<'py, T>,
-    name: &'static str,
-}
-
-impl<'py, T: Element> List<'py, T> {
-    pub(crate) fn new(array: &Bound<'py, PyAny>, name: &'static str) -> PyResult<Self> {
-        let array = array
-            .extract()
-            .map_err(|_| wrong::<T>(array, name, "1-dimensional"))?;
-        Ok(Self { array, name })
-    }
-
-    pub(crate) fn values(&self) -> PyResult<&[T]> {
-        self.array.as_slice().map_err(|_| not_in_order(self.name))
     }
 }
 
@@ -81,13 +76,7 @@ pub(crate) fn labels(array: &Bound<'_, PyAny>, name: &'static str) -> PyResult<V
     values.map(label).collect()
 }
 
-fn not_in_order(name: &str) -> PyErr {
-    PyValueError::new_err(format!(
-        "{name} must be in C order without gaps: pass numpy.ascontiguousarray({name})"
-    ))
-}
-
-fn wrong<T: Element>(found: &Bound<'_, PyAny>, name: &str, dimensions: &str) -> PyErr {
+fn wrong<T: Element>(found: &Bound<'_, PyAny>, name: &str, dimensions: usize) -> PyErr {
     let dtype = numpy::dtype::<T>(found.py());
     let Ok(array) = found.cast::<PyUntypedArray>() else {
         let kind = found.get_type().name().map(|name| name.to_string());
@@ -96,7 +85,7 @@ fn wrong<T: Element>(found: &Bound<'_, PyAny>, name: &str, dimensions: &str) -> 
             "{name} must be a numpy array of {dtype}, found {kind}"
         ));
     };
-    let expected = format!("a {dimensions} numpy array of {dtype}");
+    let expected = format!("a {dimensions}-dimensional numpy array of {dtype}");
     if array.dtype().is_equiv_to(&dtype) {
         let shape = array.shape();
         return PyValueError::new_err(format!(

@@ -2,8 +2,8 @@
 
 use crate::arrays::{List, Rows, value_error};
 use lsoftmax_kernels::head::{
-    Batch, HeadError, Outcome, Real, Samples, Target, TargetLogits as _, TargetRule, cross_entropy,
-    cross_entropy_with_gradient,
+    Batch, HeadError, Outcome, Real, Samples, Target, TargetLogits as _, TargetRule, checked_label,
+    cross_entropy, cross_entropy_with_gradient,
 };
 use lsoftmax_record::{Experiment, Settings, parse_settings};
 use lsoftmax_spec::{Annealing, Loss};
@@ -20,13 +20,6 @@ pub(crate) struct Rule {
     annealing: Annealing,
     classes: usize,
     shares: Option<Vec<f64>>,
-}
-
-/// What differs between the samples of a batch.
-struct PerSample {
-    weights: Option<Vec<f64>>,
-    ignored: Option<Vec<bool>>,
-    pull: f64,
 }
 
 /// Loss, losses `[batch]`, cosines, norms and confidences `[batch, 4]`, λ, and the gradients by features
@@ -106,7 +99,10 @@ impl Rule {
     ) -> PyResult<f64> {
         let confidences = List::<f64>::new(confidences, "confidences")?;
         let labels = self.labels(labels)?;
-        let samples = per_sample(None, ignored, 0.0, labels.len())?;
+        let samples = Samples {
+            ignored: optional(ignored, "ignored", labels.len())?,
+            ..Samples::default()
+        };
         let rule = self.rule(labels, step, samples)?;
         check_length(
             "confidences",
@@ -133,7 +129,7 @@ impl Rule {
         let labels = self.labels(labels)?;
         check_length("targets", targets.shape()[0], labels.len())?;
         check_length("a row of targets", targets.shape()[1], 3)?;
-        let rule = self.rule(labels, step, per_sample(None, None, 0.0, 0)?)?;
+        let rule = self.rule(labels, step, Samples::default())?;
         let mut found = Vec::new();
         for (row, target) in targets.values()?.chunks_exact(3).enumerate() {
             let target = Target {
@@ -172,7 +168,12 @@ impl Rule {
         gradient: bool,
     ) -> PyResult<Found<'py>> {
         let labels = self.labels(labels)?;
-        let samples = per_sample(weights, ignored, pull, labels.len())?;
+        let samples = Samples {
+            weights: optional(weights, "weights", labels.len())?,
+            ignored: optional(ignored, "ignored", labels.len())?,
+            target_pull: pull,
+            shares: None,
+        };
         let rule = self.rule(labels, step, samples)?;
         let double = numpy::dtype::<f64>(py);
         let is_double = features.cast::<PyUntypedArray>().is_ok_and(|array| {
@@ -191,34 +192,21 @@ impl Rule {
     fn labels(&self, labels: &Bound<'_, PyAny>) -> PyResult<Vec<u32>> {
         let list = List::<i64>::new(labels, "labels")?;
         let labels = list.values()?.iter().enumerate();
-        let classes = self.classes;
-        let label = |(row, &label): (usize, &i64)| match u32::try_from(label) {
-            Ok(class) if (class as usize) < classes => Ok(class),
-            _ => Err(PyValueError::new_err(format!(
-                "label {label} in row {row} is out of range: there are {classes} classes (0 to {})",
-                classes - 1
-            ))),
-        };
-        labels.map(label).collect()
+        let label = |(row, &label): (usize, &i64)| checked_label(row, label, self.classes);
+        labels
+            .map(label)
+            .collect::<Result<_, _>>()
+            .map_err(value_error)
     }
 
-    fn rule(&self, labels: Vec<u32>, step: u64, samples: PerSample) -> PyResult<TargetRule> {
+    fn rule(&self, labels: Vec<u32>, step: u64, samples: Samples) -> PyResult<TargetRule> {
         let (loss, lambda) = self.annealing.at(step, self.loss);
-        let shares = self.shares.as_ref().map(|shares| {
-            let of_labels = labels.iter().map(|&label| shares[label as usize]);
-            of_labels.collect()
-        });
         Ok(TargetRule {
             margin: loss.margin().map_err(value_error)?.into(),
             lambda,
+            samples: samples.with_class_shares(self.shares.as_deref(), &labels),
             labels: labels.into(),
             classes: self.classes,
-            samples: Samples {
-                weights: samples.weights.map(Arc::from),
-                shares,
-                target_pull: samples.pull,
-                ignored: samples.ignored.map(Arc::from),
-            },
         })
     }
 }
@@ -230,33 +218,19 @@ fn read(json: &str) -> PyResult<Settings> {
     parse_settings(&text, Path::new("settings")).map_err(value_error)
 }
 
-fn per_sample(
-    weights: Option<&Bound<'_, PyAny>>,
-    ignored: Option<&Bound<'_, PyAny>>,
-    pull: f64,
+/// A value for each sample, if there are any.
+fn optional<T: Element + Copy>(
+    array: Option<&Bound<'_, PyAny>>,
+    name: &'static str,
     batch: usize,
-) -> PyResult<PerSample> {
-    let weights = match weights {
-        None => None,
-        Some(weights) => {
-            let weights = List::<f64>::new(weights, "weights")?;
-            check_length("weights", weights.values()?.len(), batch)?;
-            Some(weights.values()?.to_vec())
-        }
+) -> PyResult<Option<Arc<[T]>>> {
+    let Some(array) = array else {
+        return Ok(None);
     };
-    let ignored = match ignored {
-        None => None,
-        Some(ignored) => {
-            let ignored = List::<bool>::new(ignored, "ignored")?;
-            check_length("ignored", ignored.values()?.len(), batch)?;
-            Some(ignored.values()?.to_vec())
-        }
-    };
-    Ok(PerSample {
-        weights,
-        ignored,
-        pull,
-    })
+    let list = List::<T>::new(array, name)?;
+    let values = list.values()?;
+    check_length(name, values.len(), batch)?;
+    Ok(Some(values.into()))
 }
 
 fn check_length(name: &str, found: usize, expected: usize) -> PyResult<()> {

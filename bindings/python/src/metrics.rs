@@ -128,6 +128,15 @@ fn cross_validated_embeddings(
     text(&found.map_err(value_error)?)
 }
 
+/// Embeddings `[row, column]` and their labels `[row]`.
+fn labelled<'py>(
+    rows: &Bound<'py, PyAny>,
+    classes: &Bound<'py, PyAny>,
+    [rows_name, classes_name]: [&'static str; 2],
+) -> PyResult<(Rows<'py, f32>, Vec<usize>)> {
+    Ok((Rows::new(rows, rows_name)?, labels(classes, classes_name)?))
+}
+
 #[pyfunction]
 fn ranked(
     py: Python<'_>,
@@ -135,8 +144,7 @@ fn ranked(
     classes: &Bound<'_, PyAny>,
     recall_at: Vec<usize>,
 ) -> PyResult<String> {
-    let embeddings = Rows::<f32>::new(embeddings, "embeddings")?;
-    let classes = labels(classes, "labels")?;
+    let (embeddings, classes) = labelled(embeddings, classes, ["embeddings", "labels"])?;
     let embeddings = embeddings.matrix()?;
     let found = py.detach(|| retrieval_leave_one_out(embeddings, &classes, &recall_at));
     text(&found.map_err(value_error)?)
@@ -151,10 +159,9 @@ fn ranked_in(
     gallery_classes: &Bound<'_, PyAny>,
     recall_at: Vec<usize>,
 ) -> PyResult<String> {
-    let queries = Rows::<f32>::new(queries, "queries")?;
-    let query_classes = labels(query_classes, "query_labels")?;
-    let gallery = Rows::<f32>::new(gallery, "gallery")?;
-    let gallery_classes = labels(gallery_classes, "gallery_labels")?;
+    let (queries, query_classes) = labelled(queries, query_classes, ["queries", "query_labels"])?;
+    let (gallery, gallery_classes) =
+        labelled(gallery, gallery_classes, ["gallery", "gallery_labels"])?;
     let (queries, gallery) = (queries.matrix()?, gallery.matrix()?);
     let found = py.detach(|| {
         retrieval(
@@ -178,14 +185,13 @@ fn identification(
     ranks: usize,
     fpirs: Vec<f64>,
 ) -> PyResult<String> {
-    let probes = Rows::<f32>::new(probes, "probes")?;
-    let probe_classes = labels(probe_classes, "probe_labels")?;
-    let gallery = Rows::<f32>::new(gallery, "gallery")?;
-    let gallery_classes = labels(gallery_classes, "gallery_labels")?;
+    let (probes, probe_classes) = labelled(probes, probe_classes, ["probes", "probe_labels"])?;
+    let (gallery, gallery_classes) =
+        labelled(gallery, gallery_classes, ["gallery", "gallery_labels"])?;
     let (probes, gallery) = (probes.matrix()?, gallery.matrix()?);
     let found = py.detach(|| identify(probes, &probe_classes, gallery, &gallery_classes));
     let found = found.map_err(value_error)?;
-    // Without a mated probe there is no rate.
+    // The rates are shares of the mated probes.
     let cmc = if found.mated.is_empty() {
         Vec::new()
     } else {

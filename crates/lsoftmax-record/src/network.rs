@@ -1,7 +1,8 @@
 //! The network of an experiment or a model: a row of data, or a program's own module.
 
 use crate::error::RecordError;
-use lsoftmax_spec::{NetworkSpec, SpecError};
+use lsoftmax_spec::NetworkSpec;
+use lsoftmax_spec::network::check_feature;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -26,9 +27,6 @@ pub struct OwnNetwork {
     /// What the module is built from, as JSON.
     pub config: String,
 }
-
-/// Longest feature of a module.
-const MOST_FEATURE: usize = 1 << 16;
 
 impl NetworkKind {
     /// The name in tables.
@@ -72,15 +70,7 @@ impl OwnNetwork {
                 "\"\"",
             ));
         }
-        if (1..=MOST_FEATURE).contains(&self.feature) {
-            return Ok(());
-        }
-        Err(RecordError::Network(SpecError::Number {
-            network: self.module.clone(),
-            name: "feature",
-            expected: "from 1 to 65536",
-            found: self.feature,
-        }))
+        Ok(check_feature(&self.module, self.feature)?)
     }
 }
 

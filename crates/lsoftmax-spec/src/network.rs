@@ -352,7 +352,7 @@ impl NetworkSpec {
                 })
             }
         };
-        range("feature", self.feature, 1, 1 << 16, "from 1 to 65536")?;
+        check_feature(&self.name, self.feature)?;
         range(
             "the number of stages",
             self.stages.len(),
@@ -448,6 +448,22 @@ impl NetworkSpec {
             found: weights,
         })
     }
+}
+
+/// Checks the length of a network's feature.
+///
+/// # Errors
+/// It is not from 1 to 65536.
+pub fn check_feature(network: &str, feature: usize) -> Result<(), SpecError> {
+    if (1..=1 << 16).contains(&feature) {
+        return Ok(());
+    }
+    Err(SpecError::Number {
+        network: network.to_owned(),
+        name: "feature",
+        expected: "from 1 to 65536",
+        found: feature,
+    })
 }
 
 /// What an image of a size takes.

@@ -112,25 +112,27 @@ impl Snapshot {
         file.tensors.remove(OPTIMISER);
         file.metadata.remove(TRAINING);
         let snapshot = Self { file, info };
-        snapshot.check(path)?;
+        snapshot.check_finite(path)?;
+        if let NetworkKind::Row(_) = snapshot.info.network {
+            snapshot.network::<Backbone>(path)?;
+        }
         Ok(snapshot)
     }
 
-    /// Whether the tensors are numbers, and those of the network if that is a row of data.
-    fn check(&self, path: &Path) -> Result<(), TrainError> {
+    /// The model, to check that the tensors are those of the network.
+    fn network<N: Network>(&self, path: &Path) -> Result<Model<N>, TrainError> {
+        Model::from_file(&self.file, &self.info, path, &Device::flex())
+    }
+
+    /// Whether all values of the tensors are finite.
+    fn check_finite(&self, path: &Path) -> Result<(), TrainError> {
         for (name, (_, _, bytes)) in &self.file.tensors {
             if !are_finite(bytes) {
                 let message = format!("{name} has values that are not finite");
                 return Err(damaged(path, message));
             }
         }
-        match self.info.network {
-            NetworkKind::Row(_) => {
-                Model::<Backbone>::from_file(&self.file, &self.info, path, &Device::flex())?;
-                Ok(())
-            }
-            NetworkKind::Own(_) => Ok(()),
-        }
+        Ok(())
     }
 }
 
@@ -214,7 +216,7 @@ impl Checkpoint {
             serde_json::from_str(&json).map_err(|error| damaged(error.to_string()))?;
         let optimiser = file.take_bytes(OPTIMISER).map_err(damaged)?;
         let snapshot = Snapshot { file, info };
-        snapshot.check(path)?;
+        snapshot.check_finite(path)?;
         let checkpoint = Self {
             snapshot,
             optimiser,
@@ -231,8 +233,8 @@ impl Checkpoint {
     /// # Errors
     /// They are not: the first is named.
     pub(crate) fn check_network<N: Network>(&self, path: &Path) -> Result<(), TrainError> {
-        let Snapshot { file, info } = &self.snapshot;
-        let model = Model::<N>::from_file(file, info, path, &Device::flex())?;
+        let model = self.snapshot.network::<N>(path)?;
+        let info = &self.snapshot.info;
         // Before the first step nothing has a velocity, and class weights that no loss trains never do.
         let alone = info.pairs.is_some_and(|pairs| pairs.alone);
         // A program's own network may have parameters that are not trained.

@@ -74,8 +74,8 @@ pub fn run_beside(model: &Path) -> Option<&Path> {
     run.join(EXPERIMENT_FILE).is_file().then_some(run)
 }
 
-/// The recorded images of the [run that a model file belongs to](run_beside). `None` if there is no run,
-/// or if the run has no record of its images.
+/// The images that a run recorded, found by its model file ([`run_beside`]). `None` if the file is in no
+/// run, or if the run recorded no images.
 ///
 /// # Errors
 /// The file is damaged.

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use burn::tensor::Tensor;
-use lsoftmax_kernels::head::HeadError;
+use lsoftmax_kernels::head::{HeadError, checked_label};
 use std::sync::Arc;
 
 /// Whether features and class weights are of one length.
@@ -51,16 +51,4 @@ pub(crate) fn checked_labels(
         .enumerate()
         .map(|(row, label)| checked_label(row, label, classes))
         .collect()
-}
-
-/// The label of a row, if it is a class.
-pub(crate) fn checked_label(row: usize, label: i64, classes: usize) -> Result<u32, HeadError> {
-    match u32::try_from(label) {
-        Ok(class) if (class as usize) < classes => Ok(class),
-        _ => Err(HeadError::Label {
-            row,
-            label,
-            classes,
-        }),
-    }
 }

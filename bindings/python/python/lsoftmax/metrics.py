@@ -163,17 +163,19 @@ class Clusters:
     converged: bool
 
 
-def _labels(values: ArrayLike) -> NDArray[np.int64]:
+def _whole(values: ArrayLike, name: str) -> NDArray[np.integer]:
     array = np.asarray(values)
     if array.dtype.kind not in "iu" and array.size:
-        raise TypeError(f"labels must be whole numbers, found an array of {array.dtype}")
-    return np.ascontiguousarray(array, dtype=np.int64)
+        raise TypeError(f"{name} must be whole numbers, found an array of {array.dtype}")
+    return array
+
+
+def _labels(values: ArrayLike) -> NDArray[np.int64]:
+    return np.ascontiguousarray(_whole(values, "labels"), dtype=np.int64)
 
 
 def _rows_of(values: ArrayLike, rows: int) -> NDArray[np.uint32]:
-    array = np.asarray(values)
-    if array.dtype.kind not in "iu" and array.size:
-        raise TypeError(f"leave_out must be whole numbers, found an array of {array.dtype}")
+    array = _whole(values, "leave_out")
     # Before the cast, which would make other rows of numbers that do not fit.
     outside = (array < 0) | (array >= rows)
     if outside.any():
@@ -194,8 +196,8 @@ def _scores(values: ArrayLike) -> NDArray[np.float32]:
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def _point(kind: type, found: dict, key: str = "measured"):
-    return None if found[key] is None else kind(**found[key])
+def _point(kind: type, found: dict):
+    return None if found["measured"] is None else kind(**found["measured"])
 
 
 def unit_rows(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -172,8 +172,7 @@ class MarginHead(torch.nn.Module):
         ``w · x`` for softmax and L-Softmax, ``|x| cos θ`` for A-Softmax, scaled cosines for the losses
         that normalise. Their argmax is the trained classifier.
         """
-        features, weight = self._operands(features)
-        features, weight = self._normalised(features, weight)
+        features, weight = _normalised(self._rule, *self._operands(features))
         return features @ weight.T
 
     def cosines(self, features: torch.Tensor) -> torch.Tensor:
@@ -259,17 +258,9 @@ class MarginHead(torch.nn.Module):
             return weights / total if total > 0 else torch.zeros_like(weights)
         return torch.ones(len(labels), dtype=torch.float64) if weights is None else weights
 
-    def _normalised(self, features, weight):
-        unit_weights, scale = self._rule.normalisation()
-        if scale is not None:
-            features = _unit(features) * scale
-        if unit_weights:
-            weight = _unit(weight)
-        return features, weight
-
     def _other_logits(self, features, weight, labels):
         """The part of label smoothing that concerns the classes other than a sample's own."""
-        features, weight = self._normalised(features, weight)
+        features, weight = _normalised(self._rule, features, weight)
         difference = weight[labels] - weight.sum(0)
         return (features * difference).sum(1) * (self.label_smoothing / self.classes)
 
@@ -302,6 +293,14 @@ def _fused(features, weight, batch, reduction, factors):
     return loss, targets, float(lam)
 
 
+def _figures(ctx, targets, lam, features):
+    """Cosines, norms, confidences and λ as outputs without a gradient."""
+    targets = torch.from_numpy(targets).to(features.dtype)
+    lam = torch.tensor(lam, dtype=torch.float64)
+    ctx.mark_non_differentiable(targets, lam)
+    return targets, lam
+
+
 class _Loss(torch.autograd.Function):
     """The loss of a batch. The gradient comes from the forward pass; backward scales it."""
 
@@ -312,11 +311,7 @@ class _Loss(torch.autograd.Function):
         loss, _, targets, lam, gradients = batch.run(features, weight, weights, needed)
         if needed:
             ctx.save_for_backward(*map(torch.from_numpy, gradients))
-        loss = torch.tensor(loss, dtype=features.dtype)
-        targets = torch.from_numpy(targets).to(features.dtype)
-        lam = torch.tensor(lam, dtype=torch.float64)
-        ctx.mark_non_differentiable(targets, lam)
-        return loss, targets, lam
+        return torch.tensor(loss, dtype=features.dtype), *_figures(ctx, targets, lam, features)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -337,12 +332,9 @@ class _Losses(torch.autograd.Function):
         ctx.save_for_backward(features, weight)
         ctx.batch, ctx.factors = batch, factors
         losses = torch.from_numpy(losses) * factors
-        targets = torch.from_numpy(targets).to(features.dtype)
-        lam = torch.tensor(lam, dtype=torch.float64)
-        ctx.mark_non_differentiable(targets, lam)
         # A sample that does not count may have any loss, NaN included.
         losses = losses.masked_fill(factors == 0.0, 0.0).to(features.dtype)
-        return losses, targets, lam
+        return losses, *_figures(ctx, targets, lam, features)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -376,12 +368,10 @@ class _TargetLogit(torch.autograd.Function):
 def _composed(features, weight, batch, reduction, factors):
     """The same loss by operations of PyTorch, on any device."""
     labels = batch.labels.to(features.device)
-    unit_weights, scale = batch.rule.normalisation()
     feature_norm = torch.linalg.vector_norm(features, dim=1)
     own = weight[labels]
     own_norm = torch.linalg.vector_norm(own, dim=1)
-    x = features if scale is None else _unit(features) * scale
-    w = _unit(weight) if unit_weights else weight
+    x, w = _normalised(batch.rule, features, weight)
     logits = x @ w.T
     plain = logits.gather(1, labels[:, None])[:, 0]
     has_angle = (feature_norm > _TINY) & (own_norm > _TINY)
@@ -402,6 +392,16 @@ def _composed(features, weight, batch, reduction, factors):
     if factors is None:
         return losses.mean(), targets, lam
     return (losses * factors.to(losses)).sum(), targets, lam
+
+
+def _normalised(rule, features, weight):
+    """Features and class weights as they stand in the logits."""
+    unit_weights, scale = rule.normalisation()
+    if scale is not None:
+        features = _unit(features) * scale
+    if unit_weights:
+        weight = _unit(weight)
+    return features, weight
 
 
 def _unit(rows: torch.Tensor) -> torch.Tensor:

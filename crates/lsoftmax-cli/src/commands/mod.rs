@@ -41,16 +41,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 /// Starts the threads that compute, here and not when they are first needed: then a system that gives
 /// none would end in a panic.
 fn start_threads(count: Option<usize>) -> anyhow::Result<()> {
-    let mut pool = rayon::ThreadPoolBuilder::new();
-    if let Some(count) = count {
-        if !(1..=1024).contains(&count) {
-            bail!(Misuse(format!(
-                "--threads must be from 1 to 1024, found {count}"
-            )));
-        }
-        pool = pool.num_threads(count);
+    if let Some(count) = count.filter(|count| !(1..=1024).contains(count)) {
+        bail!(Misuse(format!(
+            "--threads must be from 1 to 1024, found {count}"
+        )));
     }
-    // As rayon counts.
     let threads = count
         .or_else(|| std::env::var("RAYON_NUM_THREADS").ok()?.parse().ok())
         .filter(|&threads| threads > 0)
@@ -64,7 +59,10 @@ fn start_threads(count: Option<usize>) -> anyhow::Result<()> {
     // Or the compiler could leave it out.
     drop(std::hint::black_box(probe));
     let started = match found {
-        Ok(()) => pool.build_global().map_err(anyhow::Error::from),
+        Ok(()) => {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+            pool.build_global().map_err(anyhow::Error::from)
+        }
         Err(error) => Err(error.into()),
     };
     started.context(

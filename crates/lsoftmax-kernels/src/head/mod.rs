@@ -36,7 +36,7 @@ mod sums;
 
 pub use lsoftmax_spec::margin::{Normalisation, TINY, Target, TargetLogit};
 pub use real::Real;
-pub use rule::{Samples, TargetRule};
+pub use rule::{Samples, TargetRule, checked_label};
 pub use sample::{Pair, Sample};
 pub use sums::{SumExp, confidences};
 
@@ -192,16 +192,8 @@ impl<'a, T: Real> Batch<'a, T> {
                 return Err(HeadError::Empty(name));
             }
         }
-        if let Some((row, &label)) = labels
-            .iter()
-            .enumerate()
-            .find(|&(_, &label)| label as usize >= classes)
-        {
-            return Err(HeadError::Label {
-                row,
-                label: label.into(),
-                classes,
-            });
+        for (row, &label) in labels.iter().enumerate() {
+            checked_label(row, label.into(), classes)?;
         }
         Ok(Self {
             features: Rows::new("features", features, labels.len(), feature_size)?,

@@ -1,6 +1,6 @@
 //! The target logits of a margin with λ.
 
-use super::{Normalisation, Target, TargetLogit, TargetLogits};
+use super::{HeadError, Normalisation, Target, TargetLogit, TargetLogits};
 use lsoftmax_spec::StepLambda;
 use lsoftmax_spec::margin::{Margin, blend};
 use std::sync::Arc;
@@ -35,6 +35,17 @@ pub struct Samples {
 }
 
 impl Samples {
+    /// Gives each sample the share of its class, if the classes have any: `[class]`.
+    #[must_use]
+    pub fn with_class_shares(self, shares: Option<&[f64]>, labels: &[u32]) -> Self {
+        let of_labels =
+            |shares: &[f64]| labels.iter().map(|&label| shares[label as usize]).collect();
+        Self {
+            shares: shares.map(of_labels),
+            ..self
+        }
+    }
+
     /// Whether they do not differ, and the loss is the plain mean.
     pub fn are_alike(&self) -> bool {
         let Self {
@@ -44,6 +55,21 @@ impl Samples {
             ignored,
         } = self;
         weights.is_none() && shares.is_none() && ignored.is_none() && *target_pull == 0.0
+    }
+}
+
+/// The label of a row, if it is a class.
+///
+/// # Errors
+/// It is none.
+pub fn checked_label(row: usize, label: i64, classes: usize) -> Result<u32, HeadError> {
+    match u32::try_from(label) {
+        Ok(class) if (class as usize) < classes => Ok(class),
+        _ => Err(HeadError::Label {
+            row,
+            label,
+            classes,
+        }),
     }
 }
 

@@ -9,29 +9,12 @@
 mod network;
 
 use burn::tensor::Device;
-use lsoftmax_train::record::Progress;
 use lsoftmax_train::{
-    Experiment, MODEL_FILE, Model, Network as _, Observer, RunFolder, Settings, TrainError,
-    evaluate, load_data, train_network,
+    Experiment, MODEL_FILE, Model, Network as _, RunFolder, Settings, TrainError, evaluate,
+    load_data, train_network,
 };
 use network::{SmallResNet, SmallResNetConfig};
 use std::path::Path;
-
-/// Prints the curve, and keeps what a run folder keeps.
-struct Watch(RunFolder);
-
-impl Observer for Watch {
-    fn progress(&mut self, progress: &Progress) -> Result<(), TrainError> {
-        if let Some(error) = progress.test_error_percent {
-            println!("step {}: test error {error:.2} %", progress.step);
-        }
-        self.0.progress(progress)
-    }
-
-    fn checkpoint(&mut self, checkpoint: &lsoftmax_train::Checkpoint) -> Result<(), TrainError> {
-        self.0.checkpoint(checkpoint)
-    }
-}
 
 fn main() -> Result<(), TrainError> {
     let config = SmallResNetConfig {
@@ -55,9 +38,14 @@ fn main() -> Result<(), TrainError> {
 
     let folder = std::env::args().nth(1).unwrap_or("own-network".into());
     let folder = Path::new(&folder);
-    let mut watch = Watch(RunFolder::create(folder, &experiment, &split)?);
-    let trained = train_network::<SmallResNet>(&experiment, &split, &device, &mut watch)?;
-    watch.0.finish(&trained)?;
+    let mut run = RunFolder::create(folder, &experiment, &split)?;
+    let trained = train_network::<SmallResNet>(&experiment, &split, &device, &mut run)?;
+    run.finish(&trained)?;
+    for point in &trained.outcome.curve {
+        if let Some(error) = point.test_error_percent {
+            println!("step {}: test error {error:.2} %", point.step);
+        }
+    }
 
     let (model, info) = Model::<SmallResNet>::load_network(&folder.join(MODEL_FILE), &device)?;
     let found = evaluate(&model, &info, &split.test)?;

@@ -2,11 +2,10 @@
 
 use super::config::{check_length, check_weights};
 use super::{MarginHeadConfig, Reduction};
-use crate::checks::checked_label;
 use crate::error::Error;
 use crate::ops::Samples;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use lsoftmax_kernels::head::HeadError;
+use lsoftmax_kernels::head::{HeadError, checked_label};
 use std::sync::Arc;
 
 /// The labels of a batch, on the device, on the host, or both, and optionally a weight for each
@@ -153,16 +152,12 @@ impl Resolved {
 
     /// How the samples differ, for the operation.
     pub(super) fn samples(&self, shares: Option<&[f64]>, target_pull: f64) -> Samples {
-        let shares = shares.map(|shares| {
-            let of_labels = self.on_host.iter().map(|&label| shares[label as usize]);
-            of_labels.collect()
-        });
-        Samples {
-            weights: None,
-            shares,
+        let samples = Samples {
             target_pull,
             ignored: self.ignored.clone(),
-        }
+            ..Samples::default()
+        };
+        samples.with_class_shares(shares, &self.on_host)
     }
 }
 
