@@ -14,7 +14,7 @@ use lsoftmax_networks::{Backbone, class_weights};
 use lsoftmax_record::{MODEL_VERSION, ModelInfo, NetworkKind};
 use std::ops::RangeInclusive;
 use std::path::Path;
-use tensors::{CLASS_WEIGHTS, settle, tensors_of};
+use tensors::{CLASS_WEIGHTS, draw, settle, tensors_of};
 
 /// A classifier: the network and its class layer.
 #[derive(Module, Debug)]
@@ -248,8 +248,9 @@ fn fresh<N: Network>(info: &ModelInfo, seed: u64, device: &Device) -> Result<N, 
         return N::init(&config, info.image, seed, device);
     };
     let network = seeded(device, seed, || {
-        // Parameters may be drawn when they are first used.
-        N::init(&config, info.image, seed, device).map(Module::materialize)
+        let network = N::init(&config, info.image, seed, device)?;
+        draw(&network);
+        Ok::<_, TrainError>(network)
     })?;
     let [channels, height, width] = info.image;
     let blank = Tensor::zeros([1, channels, height, width], &device.clone().inner());

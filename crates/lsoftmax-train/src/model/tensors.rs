@@ -63,6 +63,19 @@ pub(super) fn settle<N: Network>(
     Ok(model)
 }
 
+/// Draws the parameters now. Burn would do so when they are first used.
+pub(super) fn draw(network: &impl Network) {
+    struct Draw;
+
+    impl ModuleVisitor for Draw {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            param.base();
+        }
+    }
+
+    network.visit(&mut Draw);
+}
+
 fn values<const D: usize>(tensor: Tensor<D>) -> TensorData {
     tensor.without_autodiff().into_data().convert::<f32>()
 }
