@@ -1,6 +1,7 @@
 """lsoftmax against PyTorch: training steps, the loss by itself, inference.
 
-    bench/against_pytorch/run [--only train|head|inference] [--quick] [--out FILE.json]
+    bench/against_pytorch/run [--only train|head|inference] [--level avx2|avx512|portable]
+                              [--classes N...] [--quick] [--out FILE.json]
 
 All workers of a case do the same steps on the same numbers, in turn (A B C A B C ...), and wait for
 input meanwhile. Times are medians over all rounds; ratios are within one run.
@@ -23,6 +24,14 @@ HERE = Path(__file__).parent
 NETWORKS = ["mnist-2d", "mnist", "cifar10", "cifar100"]
 TRAINING = ["eager", "channels-last", "compile", "compile-channels-last"]
 OURS = "lsoftmax"
+# What holds our kernels, PyTorch's own, oneDNN's and MKL's down to an instruction set. `portable` is
+# SSE2 on our side; the lowest that oneDNN and MKL know is SSE4.1 and SSE4.2. ONNX Runtime has no
+# such switch and is left out.
+LEVELS = {
+    "portable": ("default", "SSE41", "SSE4_2"),
+    "avx2": ("avx2", "AVX2", "AVX2"),
+    "avx512": ("avx512", "AVX512_CORE", "AVX512"),
+}
 # How long each worker works in a round, about.
 ROUND_SECONDS = 2.0
 
@@ -79,8 +88,37 @@ class Bench:
         self.quick = arguments.quick
         first = NETWORKS[:1] if arguments.quick else NETWORKS
         self.networks = [arguments.network] if arguments.network else first
+        few = [10, 1_000] if arguments.quick else [10, 100, 1_000, 10_000, 100_000, 1_000_000]
+        self.classes = arguments.classes or few
         threads = str(self.threads)
         self.environment = os.environ | {"OMP_NUM_THREADS": threads, "RAYON_NUM_THREADS": threads}
+        self.held = arguments.level is not None
+        if self.held:
+            aten, onednn, mkl = LEVELS[arguments.level]
+            self.environment |= {
+                "LSOFTMAX_KERNELS_LEVEL": arguments.level,
+                "ATEN_CPU_CAPABILITY": aten,
+                "ONEDNN_MAX_CPU_ISA": onednn,
+                "MKL_ENABLE_INSTRUCTIONS": mkl,
+            }
+        code = "import torch; print(torch.backends.cpu.get_cpu_capability())"
+        self.machine = machine(self.threads) | {
+            "level": self.answer(self.ours, "level"),
+            "torch_level": self.answer(sys.executable, "-c", code),
+        }
+        if self.held and self.machine["level"] != arguments.level:
+            sys.exit(f"this machine has {self.machine['level']}, and not {arguments.level}")
+
+    def title(self, what: str) -> str:
+        machine = self.machine
+        levels = f"{machine['level']} (PyTorch: {machine['torch_level']})"
+        return f"{what}; {machine['processor']}, {machine['threads']} threads, {levels}"
+
+    def answer(self, *command: str) -> str:
+        run = subprocess.run(
+            command, check=True, env=self.environment, stdout=subprocess.PIPE, text=True
+        )
+        return run.stdout.strip()
 
     def start(self, name: str, arguments: list[str]) -> Worker:
         if name == OURS:
@@ -178,27 +216,27 @@ def train(bench: Bench) -> list[dict]:
         rows.append(row)
         results.append({"network": network, "batch": batch, "workers": record(workers)})
     columns = ["network", "batch", OURS, *TRAINING, "ratio", "MiB ours", "MiB least PyTorch"]
-    table("Training steps, images a second", columns, rows)
+    table(bench.title("Training steps, images a second"), columns, rows)
     return results
 
 
 def inference(bench: Bench) -> list[dict]:
     results, rows = [], []
-    modes = [*TRAINING, "onnxruntime"]
+    modes = [*TRAINING] if bench.held else [*TRAINING, "onnxruntime"]
     for network, batch, workers in cases_of_networks(bench, "inference", modes, [1, 256]):
         millis = {name: 1e3 * worker.median() for name, worker in workers.items()}
         row = [network, str(batch)]
         row += [f"{millis[name]:.3f}" if name in millis else "-" for name in [OURS, *modes]]
         rows.append([*row, f"{fastest(workers) / workers[OURS].median():.2f}"])
         results.append({"network": network, "batch": batch, "workers": record(workers)})
-    table("Inference, milliseconds", ["network", "batch", OURS, *modes, "ratio"], rows)
+    table(bench.title("Inference, milliseconds"), ["network", "batch", OURS, *modes, "ratio"], rows)
     return results
 
 
 def head(bench: Bench) -> list[dict]:
     batch, feature = 256, 512
     results, rows = [], []
-    for classes in [10, 1_000] if bench.quick else [10, 1_000, 10_000, 100_000, 1_000_000]:
+    for classes in bench.classes:
         for m, name in [(1, "softmax"), (4, "L-Softmax m = 4, λ = 5")]:
             print(f"{name}, {classes} classes ...", file=sys.stderr)
             arguments = ["head", *map(str, [batch, feature, classes, m, 5.0])]
@@ -219,7 +257,8 @@ def head(bench: Bench) -> list[dict]:
             results.append({"loss": name, "classes": classes, "workers": record(workers)})
     columns = ["loss", "classes", OURS, "eager", "compile", "ratio"]
     columns += [f"MiB extra {side}" for side in [OURS, "eager", "compile"]]
-    table(f"Loss and both gradients, batch {batch}, feature {feature}, ms", columns, rows)
+    title = f"Loss and both gradients, batch {batch}, feature {feature}, ms"
+    table(bench.title(title), columns, rows)
     return results
 
 
@@ -240,12 +279,14 @@ def main() -> None:
     parser.add_argument("--only", choices=["train", "head", "inference"])
     parser.add_argument("--quick", action="store_true", help="one round of the small cases")
     parser.add_argument("--network", choices=NETWORKS, help="this network alone")
+    parser.add_argument("--level", choices=LEVELS, help="hold all sides to this instruction set")
+    parser.add_argument("--classes", type=int, nargs="+", help="of the loss by itself")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--out", type=Path, help="write all figures there, as JSON")
     arguments = parser.parse_args()
     bench = Bench(arguments)
-    found = {"machine": machine(bench.threads)}
+    found = {"machine": bench.machine}
     print(json.dumps(found["machine"]))
     for name, case in [("head", head), ("inference", inference), ("train", train)]:
         if arguments.only in (None, name):

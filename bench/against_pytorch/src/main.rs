@@ -9,6 +9,7 @@ mod worker;
 
 use clap::{Parser, Subcommand};
 use lsoftmax_train::{DeviceChoice, Precision};
+use std::io::Write;
 use std::path::PathBuf;
 
 #[derive(Parser)]
@@ -22,6 +23,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Case {
+    /// Prints the name of the instruction set that the kernels use.
+    Level,
     /// Writes the first weights and ten batches that both sides train on.
     Prepare {
         network: String,
@@ -57,8 +60,16 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn run(Arguments { device, case }: Arguments) -> anyhow::Result<()> {
+    if matches!(case, Case::Level) {
+        return Ok(writeln!(
+            std::io::stdout(),
+            "{}",
+            lsoftmax_kernels::level()
+        )?);
+    }
     let device = device.open()?;
     match case {
+        Case::Level => Ok(()),
         Case::Prepare {
             network,
             batch,

@@ -60,3 +60,10 @@ pub use error::KernelError;
 pub use inference::InferenceBlock;
 pub use norm::{Affine, AffineGradient, norm_backward, norm_forward, norm_inference};
 pub use pool::{PoolShape, max_pool_backward, max_pool_forward};
+
+/// Name of the instruction set that the kernels use on this machine: `avx512`, `avx2` or
+/// `portable`.
+#[must_use]
+pub fn level() -> &'static str {
+    simd::Level::get().name()
+}

@@ -1,7 +1,7 @@
 //! Max-pooling in channels-last memory.
 
-// Only `multiversion!` needs unsafe code; the loops themselves are safe.
-#![allow(unsafe_code, clippy::inline_always)]
+// The unsafe functions have the contract of `Vector`.
+#![allow(unsafe_code, unsafe_op_in_unsafe_fn, clippy::inline_always)]
 
 use crate::error::{KernelError, check_len};
 use crate::simd::{Level, Vector, multiversion};
@@ -163,7 +163,6 @@ multiversion! {
     fn forward_image = forward_body(shape: &PoolShape, x: &[f32], y: &mut [f32], argmax: &mut [u8]);
 }
 
-/// Plain loops over channels, vectorised by LLVM for the level.
 #[inline(always)]
 unsafe fn forward_body<V: Vector>(shape: &PoolShape, x: &[f32], y: &mut [f32], argmax: &mut [u8]) {
     let channels = shape.channels;
@@ -171,28 +170,90 @@ unsafe fn forward_body<V: Vector>(shape: &PoolShape, x: &[f32], y: &mut [f32], a
         .chunks_exact_mut(channels)
         .zip(argmax.chunks_exact_mut(channels));
     for (window, (y, argmax)) in windows.enumerate() {
-        let (row, column) = (window / shape.out_width(), window % shape.out_width());
-        let (top, bottom, skipped_rows) = shape.span(row, shape.height);
-        let (left, right, skipped_columns) = shape.span(column, shape.width);
-        let mut fresh = true;
-        for at_row in top..bottom {
-            for at_column in left..right {
-                let index = (at_row - top + skipped_rows) * shape.kernel + at_column - left
-                    + skipped_columns;
-                let index = index as u8; // below 16 * 16
-                let x = &x[(at_row * shape.width + at_column) * channels..][..channels];
-                if fresh {
-                    y.copy_from_slice(x);
-                    argmax.fill(index);
-                    fresh = false;
-                    continue;
-                }
-                for ((y, argmax), &x) in y.iter_mut().zip(argmax.iter_mut()).zip(x) {
-                    let wins = x > *y || x.is_nan();
-                    *argmax = if wins { index } else { *argmax };
-                    *y = if wins { x } else { *y };
-                }
+        let window = Window::new(shape, window);
+        let whole = channels - channels % V::LANES;
+        for first in (0..whole).step_by(V::LANES) {
+            window_of::<V, false>(&window, x, first, &mut y[first..], &mut argmax[first..]);
+        }
+        if whole < channels {
+            window_of::<V, true>(&window, x, whole, &mut y[whole..], &mut argmax[whole..]);
+        }
+    }
+}
+
+/// The pixels of a window that lie inside the image.
+struct Window<'a> {
+    shape: &'a PoolShape,
+    rows: (usize, usize, usize),
+    columns: (usize, usize, usize),
+}
+
+impl<'a> Window<'a> {
+    #[inline(always)]
+    fn new(shape: &'a PoolShape, at: usize) -> Self {
+        let (row, column) = (at / shape.out_width(), at % shape.out_width());
+        Self {
+            shape,
+            rows: shape.span(row, shape.height),
+            columns: shape.span(column, shape.width),
+        }
+    }
+
+    /// Calls `visit` with the start of each pixel in the image and its index in the window.
+    #[inline(always)]
+    fn for_each_pixel(&self, mut visit: impl FnMut(usize, u8)) {
+        let Self {
+            shape,
+            rows,
+            columns,
+        } = self;
+        let ((top, bottom, above), (left, right, before)) = (*rows, *columns);
+        for row in top..bottom {
+            for column in left..right {
+                let index = (row - top + above) * shape.kernel + column - left + before;
+                let pixel = (row * shape.width + column) * shape.channels;
+                visit(pixel, index as u8); // below 16 * 16
             }
+        }
+    }
+}
+
+/// One vector of channels from `first` on; `PART` if fewer than `LANES` are left.
+///
+/// # Safety
+/// `y` and `argmax` have at least the lanes.
+#[inline(always)]
+unsafe fn window_of<V: Vector, const PART: bool>(
+    window: &Window<'_>,
+    x: &[f32],
+    first: usize,
+    y: &mut [f32],
+    argmax: &mut [u8],
+) {
+    let lanes = if PART { y.len() } else { V::LANES };
+    let (mut largest, mut winner) = (V::splat(f32::NEG_INFINITY), V::zero());
+    let mut fresh = true;
+    window.for_each_pixel(|pixel, index| {
+        let x = V::load_if::<PART>(x[pixel + first..][..lanes].as_ptr(), lanes);
+        // The index travels in the bits of a float.
+        let index = V::splat(f32::from_bits(index.into()));
+        if fresh {
+            (largest, winner, fresh) = (x, index, false);
+        } else {
+            winner = x.if_greater_or_nan(largest, index, winner);
+            largest = x.if_greater_or_nan(largest, x, largest);
+        }
+    });
+    largest.store_if::<PART>(y.as_mut_ptr(), lanes);
+    let mut indices = [0.0; 16];
+    winner.store(indices.as_mut_ptr());
+    if PART {
+        for (to, from) in argmax.iter_mut().zip(&indices) {
+            *to = from.to_bits() as u8;
+        }
+    } else {
+        for lane in 0..V::LANES {
+            argmax[lane] = indices[lane].to_bits() as u8;
         }
     }
 }
@@ -230,19 +291,11 @@ unsafe fn backward_body<V: Vector>(shape: &PoolShape, dy: &[f32], argmax: &[u8],
     dx.fill(0.0);
     let windows = dy.chunks_exact(channels).zip(argmax.chunks_exact(channels));
     for (window, (dy, argmax)) in windows.enumerate() {
-        let (row, column) = (window / shape.out_width(), window % shape.out_width());
-        let (top, bottom, skipped_rows) = shape.span(row, shape.height);
-        let (left, right, skipped_columns) = shape.span(column, shape.width);
-        for at_row in top..bottom {
-            for at_column in left..right {
-                let index = (at_row - top + skipped_rows) * shape.kernel + at_column - left
-                    + skipped_columns;
-                let index = index as u8;
-                let dx = &mut dx[(at_row * shape.width + at_column) * channels..][..channels];
-                for ((dx, &dy), &argmax) in dx.iter_mut().zip(dy).zip(argmax) {
-                    *dx += if argmax == index { dy } else { 0.0 };
-                }
+        Window::new(shape, window).for_each_pixel(|pixel, index| {
+            let dx = &mut dx[pixel..][..channels];
+            for ((dx, &dy), &argmax) in dx.iter_mut().zip(dy).zip(argmax) {
+                *dx += if argmax == index { dy } else { 0.0 };
             }
-        }
+        });
     }
 }

@@ -38,7 +38,9 @@ pub(crate) struct Product<'a> {
     pub(crate) columns: usize,
     /// Adds to C instead of overwriting it.
     pub(crate) accumulate: bool,
-    /// Memory to prefetch meanwhile.
+    /// Prefetches the rows of C one register tile ahead: for a C that is not in the cache.
+    pub(crate) prefetch_c: bool,
+    /// Other memory to prefetch meanwhile.
     pub(crate) ahead: [Ahead; 2],
 }
 
@@ -202,11 +204,19 @@ unsafe fn panel<V: Vector, const H: usize, const W: usize, const PART: bool>(
     a_rows: &[usize],
     c_rows: &[usize],
 ) {
+    let all_c = c_rows;
     let tiles = a_rows.chunks_exact(H).zip(c_rows.chunks_exact(H));
     for (tile, (a_rows, c_rows)) in tiles.enumerate() {
         for ahead in call.ahead {
             let ahead = ahead.share(first + tile, call.tiles);
             prefetch(ahead.from, ahead.floats);
+        }
+        if call.product.prefetch_c
+            && let Some(next) = all_c.get((tile + 1) * H..(tile + 2) * H)
+        {
+            for &row in next {
+                prefetch(call.c.add(row), W * V::LANES);
+            }
         }
         micro::<V, H, W, PART>(call, a_rows, c_rows);
     }

@@ -74,6 +74,20 @@ impl Level {
         result
     }
 
+    /// Floats in a row of the matrix product's widest panel.
+    pub(crate) fn panel(self) -> usize {
+        const fn width<V: Vector>() -> usize {
+            V::LANES * V::PANEL
+        }
+        match self {
+            Self::Portable => width::<Portable>(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => width::<Avx2>(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => width::<Avx512>(),
+        }
+    }
+
     /// The level's name in the environment variable.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -115,6 +129,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn fma(self, factor: Self, addend: Self) -> Self;
     /// Lane by lane: `then` where `self > 0`, else `otherwise` (also where `self` is NaN).
     unsafe fn if_positive(self, then: Self, otherwise: Self) -> Self;
+    /// Lane by lane: `then` where `self > other` or `self` is NaN, else `otherwise`.
+    unsafe fn if_greater_or_nan(self, other: Self, then: Self, otherwise: Self) -> Self;
     /// `2^n` for `n` in -126..=127, given as `n` + [`WHOLE`].
     unsafe fn power_of_two(self) -> Self;
 
@@ -230,6 +246,16 @@ impl Vector for Portable {
         }))
     }
     #[inline(always)]
+    unsafe fn if_greater_or_nan(self, other: Self, then: Self, otherwise: Self) -> Self {
+        Self(std::array::from_fn(|lane| {
+            if self.0[lane] > other.0[lane] || self.0[lane].is_nan() {
+                then.0[lane]
+            } else {
+                otherwise.0[lane]
+            }
+        }))
+    }
+    #[inline(always)]
     unsafe fn power_of_two(self) -> Self {
         let one = 1f32.to_bits();
         Self(
@@ -246,14 +272,15 @@ pub(crate) use x86::{Avx2, Avx512};
 mod x86 {
     use super::Vector;
     use std::arch::x86_64::{
-        __m256, __m256i, __m512, __mmask16, _CMP_GT_OQ, _mm256_add_epi32, _mm256_add_ps,
-        _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_fmadd_ps,
-        _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskload_ps, _mm256_maskstore_ps,
-        _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_slli_epi32, _mm256_storeu_ps,
-        _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps, _mm512_castps_si512, _mm512_castsi512_ps,
-        _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_mask_blend_ps,
-        _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_mul_ps, _mm512_set1_ps,
-        _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps, _mm512_sub_ps,
+        __m256, __m256i, __m512, __mmask16, _CMP_GT_OQ, _CMP_UNORD_Q, _mm256_add_epi32,
+        _mm256_add_ps, _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
+        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_maskload_ps,
+        _mm256_maskstore_ps, _mm256_mul_ps, _mm256_or_ps, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm512_add_epi32, _mm512_add_ps,
+        _mm512_castps_si512, _mm512_castsi512_ps, _mm512_cmp_ps_mask, _mm512_fmadd_ps,
+        _mm512_loadu_ps, _mm512_mask_blend_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps,
+        _mm512_mul_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_slli_epi32, _mm512_storeu_ps,
+        _mm512_sub_ps,
     };
 
     /// Eight floats.
@@ -319,6 +346,16 @@ mod x86 {
         unsafe fn if_positive(self, then: Self, otherwise: Self) -> Self {
             let mask = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, _mm256_setzero_ps());
             Self(_mm256_blendv_ps(otherwise.0, then.0, mask))
+        }
+        #[inline(always)]
+        unsafe fn if_greater_or_nan(self, other: Self, then: Self, otherwise: Self) -> Self {
+            let greater = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, other.0);
+            let nan = _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0);
+            Self(_mm256_blendv_ps(
+                otherwise.0,
+                then.0,
+                _mm256_or_ps(greater, nan),
+            ))
         }
         #[inline(always)]
         unsafe fn power_of_two(self) -> Self {
@@ -388,6 +425,12 @@ mod x86 {
         unsafe fn if_positive(self, then: Self, otherwise: Self) -> Self {
             let mask = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, _mm512_setzero_ps());
             Self(_mm512_mask_blend_ps(mask, otherwise.0, then.0))
+        }
+        #[inline(always)]
+        unsafe fn if_greater_or_nan(self, other: Self, then: Self, otherwise: Self) -> Self {
+            let greater = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0);
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0);
+            Self(_mm512_mask_blend_ps(greater | nan, otherwise.0, then.0))
         }
         #[inline(always)]
         unsafe fn power_of_two(self) -> Self {

@@ -204,6 +204,7 @@ impl Forward {
             b_row: padded(self.outputs),
             columns: self.outputs,
             accumulate: false,
+            prefetch_c: false,
             ahead: [Ahead::NONE; 2],
         }
     }
@@ -294,6 +295,7 @@ impl WeightGradient {
                     b_row: self.outputs,
                     columns: self.outputs,
                     accumulate: true,
+                    prefetch_c: false,
                     ahead: [Ahead::NONE; 2],
                 }
                 .run(self.level, dw, &self.c_rows);

@@ -212,6 +212,7 @@ impl Forward {
                     b_row: padded(self.outputs),
                     columns: padded(self.outputs),
                     accumulate: false,
+                    prefetch_c: false,
                     ahead: [coming, going].map(|ahead| ahead.share(point, POINTS)),
                 }
                 .run(
@@ -333,6 +334,7 @@ impl WeightGradient {
             b_row: padded(self.outputs),
             columns: padded(self.outputs),
             accumulate,
+            prefetch_c: false,
             ahead: [Ahead::NONE; 2],
         }
         .run(self.level, sums, &self.sum_rows);
@@ -395,6 +397,7 @@ impl WeightGradient {
                     b_row: padded(self.outputs),
                     columns: padded(self.outputs),
                     accumulate: true,
+                    prefetch_c: false,
                     ahead: coming.map(|ahead| ahead.share(point, POINTS)),
                 }
                 .run(

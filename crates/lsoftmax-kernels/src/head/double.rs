@@ -8,7 +8,7 @@ use gemm::{Parallelism, gemm};
 impl Kernels for f64 {
     type Packed = ();
 
-    fn pack(_: &Rows<'_, Self>, _: usize) {}
+    fn pack(_: Level, _: &Rows<'_, Self>, _: usize) {}
 
     fn logits(
         _: Level,
@@ -44,11 +44,12 @@ impl Kernels for f64 {
         );
     }
 
-    fn add_feature_gradient(
+    fn feature_gradient(
         _: Level,
         block: &[Self],
         weights: &Rows<'_, Self>,
         d_features: &mut [Self],
+        accumulate: bool,
     ) {
         let (classes, columns) = (weights.rows(), weights.columns());
         let samples = block.len() / classes;
@@ -57,7 +58,7 @@ impl Kernels for f64 {
             (block, [1, samples]),
             (weights.values(), [columns, 1]),
             d_features,
-            true,
+            accumulate,
         );
     }
 
@@ -87,6 +88,10 @@ impl Kernels for f64 {
 
     fn dot(_: Level, a: &[Self], b: &[Self]) -> f64 {
         a.iter().zip(b).map(|(a, b)| a * b).sum()
+    }
+
+    fn inner_products(level: Level, a: &[Self], b: &[Self]) -> [f64; 3] {
+        [(a, b), (a, a), (b, b)].map(|(a, b)| Self::dot(level, a, b))
     }
 
     fn add_scaled(_: Level, row: &mut [Self], factor: f64, direction: &[Self]) {

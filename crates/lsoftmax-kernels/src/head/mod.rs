@@ -24,6 +24,7 @@
 //! MiB for a batch of up to 1024 features of length 512.
 
 mod double;
+mod panels;
 mod passes;
 mod real;
 mod rescale;
@@ -43,7 +44,7 @@ pub use sums::{SumExp, confidences};
 use crate::simd::Level;
 use rayon::prelude::*;
 use rescale::Rescaled;
-use rows::{Rows, norm};
+use rows::{Rows, norm_of};
 use stream::{Plan, Walk};
 
 /// A shorter vector counts as zero when it is not normalised: the product of two norms must not
@@ -427,8 +428,8 @@ impl Pairs {
             |(row, &label)| {
                 let x = batch.features.row(row);
                 let w = batch.weights.row(label as usize);
-                let inner = T::dot(level, x, w);
-                Pair::new(inner, norm(level, x), norm(level, w), normalisation)
+                let [inner, xx, ww] = T::inner_products(level, x, w);
+                Pair::new(inner, norm_of(x, xx), norm_of(w, ww), normalisation)
             },
         );
         Self {

@@ -59,6 +59,13 @@ pub(super) fn dot(level: Level, a: &[f32], b: &[f32]) -> f64 {
     sum
 }
 
+/// `a . b`, `a . a` and `b . b` in f64. The arrays have the same length.
+pub(super) fn inner_products(level: Level, a: &[f32], b: &[f32]) -> [f64; 3] {
+    let mut sums = [0.0; 3];
+    run_inner_products(level, a, b, &mut sums);
+    sums
+}
+
 /// `row += factor * direction`, each entry rounded once.
 pub(super) fn add_scaled(level: Level, row: &mut [f32], factor: f64, direction: &[f32]) {
     run_add_scaled(level, row, factor, direction);
@@ -72,6 +79,9 @@ multiversion! {
 }
 multiversion! {
     fn run_dot = dot_body(a: &[f32], b: &[f32], sum: &mut f64);
+}
+multiversion! {
+    fn run_inner_products = inner_products_body(a: &[f32], b: &[f32], sums: &mut [f64; 3]);
 }
 multiversion! {
     fn run_add_scaled = add_scaled_body(row: &mut [f32], factor: f64, direction: &[f32]);
@@ -170,6 +180,29 @@ unsafe fn dot_body<V: Vector>(a: &[f32], b: &[f32], sum: &mut f64) {
 }
 
 #[inline(always)]
+unsafe fn inner_products_body<V: Vector>(a: &[f32], b: &[f32], sums: &mut [f64; 3]) {
+    /// Three times so many sums stay in the registers of AVX2.
+    const LANES: usize = 16;
+    let [mut ab, mut aa, mut bb] = [[0.0; LANES]; 3];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            let (a, b) = (f64::from(a[lane]), f64::from(b[lane]));
+            ab[lane] += a * b;
+            aa[lane] += a * a;
+            bb[lane] += b * b;
+        }
+    }
+    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
+        let (a, b) = (f64::from(a), f64::from(b));
+        ab[lane] += a * b;
+        aa[lane] += a * a;
+        bb[lane] += b * b;
+    }
+    *sums = [ab, aa, bb].map(|lanes| lanes.iter().sum());
+}
+
+#[inline(always)]
 unsafe fn add_scaled_body<V: Vector>(row: &mut [f32], factor: f64, direction: &[f32]) {
     for (value, &d) in row.iter_mut().zip(direction) {
         *value = (f64::from(*value) + factor * f64::from(d)) as f32;
@@ -238,6 +271,11 @@ mod tests {
                 .sum();
             for level in Level::available() {
                 assert!((dot(level, &a, &b) - exact).abs() <= 1e-12 * exact.abs());
+                let found = inner_products(level, &a, &b);
+                let expected = [(&a, &b), (&a, &a), (&b, &b)].map(|(a, b)| dot(level, a, b));
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert!((found - expected).abs() <= 1e-12 * expected.abs());
+                }
                 let mut sum = a.clone();
                 add_scaled(level, &mut sum, 0.5, &b);
                 for ((&sum, &a), &b) in sum.iter().zip(&a).zip(&b) {

@@ -59,7 +59,7 @@ pub(super) mod sealed {
         type Packed: Sync;
 
         /// Packs the features for products with this many classes.
-        fn pack(features: &Rows<'_, Self>, classes: usize) -> Self::Packed;
+        fn pack(level: Level, features: &Rows<'_, Self>, classes: usize) -> Self::Packed;
 
         /// `logits = weights * features^T`
         fn logits(
@@ -79,12 +79,13 @@ pub(super) mod sealed {
             d_weights: &mut [Self],
         );
 
-        /// `d_features += block^T * weights`
-        fn add_feature_gradient(
+        /// `d_features = block^T * weights`, or `+=` if it accumulates.
+        fn feature_gradient(
             level: Level,
             block: &[Self],
             weights: &Rows<'_, Self>,
             d_features: &mut [Self],
+            accumulate: bool,
         );
 
         /// Raises `max` to the largest logit of each sample in the block and writes the sums of
@@ -96,6 +97,9 @@ pub(super) mod sealed {
 
         /// The inner product, summed in f64.
         fn dot(level: Level, a: &[Self], b: &[Self]) -> f64;
+
+        /// `a . b`, `a . a` and `b . b`, summed in f64.
+        fn inner_products(level: Level, a: &[Self], b: &[Self]) -> [f64; 3];
 
         /// `row += factor * direction`, each entry computed in f64.
         fn add_scaled(level: Level, row: &mut [Self], factor: f64, direction: &[Self]);

@@ -91,7 +91,11 @@ impl<'a, T: Real> Rows<'a, T> {
 
 /// The Euclidean norm, summed in f64 and scaled where the squares would leave its range.
 pub(super) fn norm<T: Real>(level: Level, row: &[T]) -> f64 {
-    let squares = T::dot(level, row, row);
+    norm_of(row, T::dot(level, row, row))
+}
+
+/// The Euclidean norm of a row whose sum of squares in f64 is `squares`.
+pub(super) fn norm_of<T: Real>(row: &[T], squares: f64) -> f64 {
     if (1e-280..f64::INFINITY).contains(&squares) || squares.is_nan() {
         return squares.sqrt();
     }

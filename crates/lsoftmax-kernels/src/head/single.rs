@@ -1,87 +1,70 @@
 //! The head in f32. Every product uses the register tiles of the convolutions.
 
-use super::maybe_par_map;
+use super::panels::{Panels, transpose};
 use super::passes;
 use super::real::sealed::Kernels;
 use super::rows::Rows;
 use crate::buffer;
 use crate::product::{Ahead, Product};
-use crate::scratch::Scratch;
+use crate::scratch::{LINE, Scratch};
 use crate::simd::Level;
 
-/// Columns of the packed panels: the widest register tile.
-const PANEL: usize = 64;
 /// Below this number of classes, transposing their weights is cheaper than packing the features.
 const MIN_PACKED_CLASSES: usize = 48;
-/// Terms of a sum computed at once in the logits' product: that many rows of a panel stay in the
-/// first-level cache.
-const DEPTH: usize = 128;
 
-/// `[panel][feature][sample of the panel]`, or `None` for few classes.
-pub struct Panels(Option<Scratch>);
+/// The features as right operands, or `None` for few classes.
+pub struct Features(Option<PackedFeatures>);
+
+struct PackedFeatures {
+    /// `[feature][sample]`, for the logits.
+    by_feature: Panels,
+    /// `[sample][feature]`, for the gradient of the class weights.
+    by_sample: Panels,
+}
 
 impl Kernels for f32 {
-    type Packed = Panels;
+    type Packed = Features;
 
-    fn pack(features: &Rows<'_, Self>, classes: usize) -> Panels {
+    fn pack(level: Level, features: &Rows<'_, Self>, classes: usize) -> Features {
         if classes < MIN_PACKED_CLASSES {
-            return Panels(None);
+            return Features(None);
         }
-        let (samples, columns) = (features.rows(), features.columns());
-        let mut packed = Scratch::take(samples * columns);
-        let panels = packed.chunks_mut(PANEL * columns).enumerate().collect();
-        maybe_par_map(samples * columns * classes, panels, |(panel, to)| {
-            let width = to.len() / columns;
-            transpose(features.values(), [panel * PANEL, width], columns, to);
-        });
-        Panels(Some(packed))
+        let (values, columns) = (features.values(), features.columns());
+        let work = values.len() * classes;
+        Features(Some(PackedFeatures {
+            by_feature: Panels::transposed(level, values, columns, work),
+            by_sample: Panels::new(level, values, columns, work),
+        }))
     }
 
     fn logits(
         level: Level,
         weights: &Rows<'_, Self>,
         features: &Rows<'_, Self>,
-        packed: &Panels,
+        packed: &Features,
         logits: &mut [Self],
     ) {
-        let (classes, samples, columns) = (weights.rows(), features.rows(), features.columns());
         let Some(packed) = &packed.0 else {
             return few_logits(level, weights, features, logits);
         };
-        let rows: Vec<usize> = (0..classes).map(|class| class * columns).collect();
-        let to: Vec<usize> = (0..classes).map(|class| class * samples).collect();
-        for (panel, b) in packed.chunks(PANEL * columns).enumerate() {
-            let width = b.len() / columns;
-            for depth in (0..columns).step_by(DEPTH) {
-                let product = Product {
-                    a: &weights.values()[depth..],
-                    a_rows: &rows,
-                    outer: 1,
-                    a_outer: 0,
-                    inner: DEPTH.min(columns - depth),
-                    a_inner: 1,
-                    b: &b[depth * width..],
-                    b_outer: 0,
-                    b_row: width,
-                    columns: width,
-                    accumulate: depth > 0,
-                    ahead: [Ahead::NONE; 2],
-                };
-                product.run(level, &mut logits[panel * PANEL..], &to);
-            }
-        }
+        let columns = weights.columns();
+        let rows: Vec<usize> = (0..weights.rows()).map(|class| class * columns).collect();
+        (packed.by_feature).product(level, (weights.values(), &rows, 1), logits, false);
     }
 
     fn weight_gradient(
         level: Level,
         block: &[Self],
         features: &Rows<'_, Self>,
-        _: &Panels,
+        packed: &Features,
         d_weights: &mut [Self],
     ) {
         let (samples, columns) = (features.rows(), features.columns());
         let classes = block.len() / samples;
         let rows: Vec<usize> = (0..classes).map(|class| class * samples).collect();
+        if let Some(packed) = &packed.0 {
+            return (packed.by_sample).product(level, (block, &rows, 1), d_weights, false);
+        }
         let to: Vec<usize> = (0..classes).map(|class| class * columns).collect();
         Product {
             a: block,
@@ -95,36 +78,24 @@ impl Kernels for f32 {
             b_row: columns,
             columns,
             accumulate: false,
+            prefetch_c: false,
             ahead: [Ahead::NONE; 2],
         }
         .run(level, d_weights, &to);
     }
 
-    fn add_feature_gradient(
+    fn feature_gradient(
         level: Level,
         block: &[Self],
         weights: &Rows<'_, Self>,
         d_features: &mut [Self],
+        accumulate: bool,
     ) {
-        let (classes, columns) = (weights.rows(), weights.columns());
-        let samples = block.len() / classes;
+        let samples = block.len() / weights.rows();
         let rows: Vec<usize> = (0..samples).collect();
-        let to: Vec<usize> = (0..samples).map(|sample| sample * columns).collect();
-        Product {
-            a: block,
-            a_rows: &rows,
-            outer: 1,
-            a_outer: 0,
-            inner: classes,
-            a_inner: samples,
-            b: weights.values(),
-            b_outer: 0,
-            b_row: columns,
-            columns,
-            accumulate: true,
-            ahead: [Ahead::NONE; 2],
-        }
-        .run(level, d_features, &to);
+        // Parts already run in parallel.
+        let weights = Panels::new(level, weights.values(), weights.columns(), 0);
+        weights.product(level, (block, &rows, samples), d_features, accumulate);
     }
 
     fn statistics(level: Level, block: &[Self], max: &mut [Self], sum: &mut [Self]) {
@@ -137,6 +108,10 @@ impl Kernels for f32 {
 
     fn dot(level: Level, a: &[Self], b: &[Self]) -> f64 {
         passes::dot(level, a, b)
+    }
+
+    fn inner_products(level: Level, a: &[Self], b: &[Self]) -> [f64; 3] {
+        passes::inner_products(level, a, b)
     }
 
     fn add_scaled(level: Level, row: &mut [Self], factor: f64, direction: &[Self]) {
@@ -155,11 +130,13 @@ impl Kernels for f32 {
 /// The logits of few classes, as `features * weights^T`.
 fn few_logits(level: Level, weights: &Rows<'_, f32>, features: &Rows<'_, f32>, logits: &mut [f32]) {
     let (classes, samples, columns) = (weights.rows(), features.rows(), features.columns());
-    let mut transposed = Scratch::take(classes * columns);
-    transpose(weights.values(), [0, classes], columns, &mut transposed);
-    let mut by_sample = Scratch::take(classes * samples);
+    // Rows of whole cache lines, so that no vector of a register tile is partial.
+    let width = classes.next_multiple_of(LINE);
+    let mut transposed = Scratch::zeros(width * columns);
+    transpose(weights.values(), columns, &mut transposed, width);
+    let mut by_sample = Scratch::take(width * samples);
     let rows: Vec<usize> = (0..samples).map(|sample| sample * columns).collect();
-    let to: Vec<usize> = (0..samples).map(|sample| sample * classes).collect();
+    let to: Vec<usize> = (0..samples).map(|sample| sample * width).collect();
     Product {
         a: features.values(),
         a_rows: &rows,
@@ -169,26 +146,16 @@ fn few_logits(level: Level, weights: &Rows<'_, f32>, features: &Rows<'_, f32>, l
         a_inner: 1,
         b: &transposed,
         b_outer: 0,
-        b_row: classes,
-        columns: classes,
+        b_row: width,
+        columns: width,
         accumulate: false,
+        prefetch_c: false,
         ahead: [Ahead::NONE; 2],
     }
     .run(level, &mut by_sample, &to);
-    transpose(&by_sample, [0, samples], classes, logits);
-}
-
-/// `to[column][row] = from[first + row][column]` for `count` rows of `columns`.
-fn transpose(from: &[f32], [first, count]: [usize; 2], columns: usize, to: &mut [f32]) {
-    /// Side of the squares copied at once, so that both sides use whole cache lines.
-    const SIDE: usize = 16;
-    for at in (0..columns).step_by(SIDE) {
-        for row in (0..count).step_by(SIDE) {
-            for column in at..columns.min(at + SIDE) {
-                for row in row..count.min(row + SIDE) {
-                    to[column * count + row] = from[(first + row) * columns + column];
-                }
-            }
+    for (class, row) in logits.chunks_exact_mut(samples).enumerate() {
+        for (logit, of_sample) in row.iter_mut().zip(by_sample.chunks_exact(width)) {
+            *logit = of_sample[class];
         }
     }
 }

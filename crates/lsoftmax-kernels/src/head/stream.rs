@@ -11,11 +11,20 @@ use lsoftmax_spec::margin::inverse;
 
 /// Bytes of logits kept between the two passes. Beyond this, the second pass computes them again.
 const MAX_KEPT_BYTES: usize = 32 << 20;
-/// Bytes of the partial feature gradients, one per part, of all parts together (but at least eight
-/// parts): when the logits are kept, and when they are not for lack of memory.
-const MAX_PARTIAL_BYTES: [usize; 2] = [16 << 20, 4 << 20];
+/// Bytes of the partial feature gradients, one per part, of all parts together (but at least
+/// [`MIN_PARTS`]): when the logits are kept, and when they are not for lack of memory.
+const MAX_PARTIAL_BYTES: [usize; 2] = [8 << 20, 4 << 20];
+/// Parts of a head that has [`MIN_BLOCK`] classes for each.
+const MIN_PARTS: usize = 8;
+/// More parts than this are never needed.
+const MAX_PARTS: usize = 64;
 /// Logits of a block: they fit the second-level cache of most machines together with the operands.
 const BLOCK: usize = 1 << 16;
+/// Classes of a block, if there are as many: from so many on, the products reuse what they load,
+/// and up to so many, the class weights stay in the cache.
+const MIN_BLOCK: usize = 48;
+/// See [`MIN_BLOCK`].
+const MAX_BLOCK: usize = 96;
 
 /// The split of the classes.
 #[derive(Clone, Copy, Debug)]
@@ -32,16 +41,19 @@ impl Plan {
     pub(super) fn new<T: Real>(batch: &Batch<'_, T>) -> Self {
         let (samples, classes) = (batch.features.rows(), batch.weights.rows());
         let bytes = samples * batch.features.columns() * size_of::<T>();
-        // Multiples of the register tile's rows.
-        let mut block = (BLOCK / samples / 12 * 12).clamp(48, 96);
-        if classes < 32 * block {
-            block = 48;
-        }
         let keep = classes.saturating_mul(samples) <= MAX_KEPT_BYTES / size_of::<T>();
-        let parts = (MAX_PARTIAL_BYTES[usize::from(!keep)] / bytes.max(1)).clamp(8, 64);
+        let most = MAX_PARTIAL_BYTES[usize::from(!keep)] / bytes.max(1);
+        // Powers of two are equal shares for the usual numbers of threads.
+        let parts_of = |classes_each: usize| 1 << (classes / classes_each).max(1).ilog2();
+        // A part has a partial gradient, which costs as much as some more classes.
+        let parts = parts_of(2 * MIN_BLOCK).max(parts_of(MIN_BLOCK).min(MIN_PARTS));
+        let share = classes.div_ceil(parts.min(most.clamp(MIN_PARTS, MAX_PARTS)));
+        let largest = (BLOCK / samples).clamp(MIN_BLOCK, MAX_BLOCK);
+        let blocks = share.div_ceil(largest);
+        let block = share.div_ceil(blocks);
         Self {
             block,
-            part: classes.div_ceil(block).div_ceil(parts) * block,
+            part: block * blocks,
             keep,
         }
     }
@@ -67,7 +79,7 @@ impl<'a, T: Real> Walk<'a, T> {
             level,
             batch,
             pairs,
-            packed: T::pack(&batch.features, batch.weights.rows()),
+            packed: T::pack(level, &batch.features, batch.weights.rows()),
             plan,
             targets,
         }
@@ -268,7 +280,6 @@ impl<'a, T: Real> Walk<'a, T> {
         let start = part * self.plan.part;
         let own = if kept.is_some() { 0 } else { self.plan.block };
         let mut own = T::take(own * size);
-        d_features.fill(T::ZERO);
         for (first, end) in self.blocks(part) {
             let block = if let Some(kept) = &mut kept {
                 &mut kept[(first - start) * size..][..(end - first) * size]
@@ -294,7 +305,7 @@ impl<'a, T: Real> Walk<'a, T> {
             let weights = batch.weights.range(first, end - first);
             let d_weights = &mut d_weights[(first - start) * columns..][..(end - first) * columns];
             T::weight_gradient(level, block, &batch.features, &self.packed, d_weights);
-            T::add_feature_gradient(level, block, &weights, d_features);
+            T::feature_gradient(level, block, &weights, d_features, first > start);
             self.finish_weights(first, targets, softmax, d_weights);
         }
         T::give(own);

@@ -1,4 +1,5 @@
 use super::real::sealed::Kernels;
+use super::rows::norm;
 use super::*;
 
 /// The plain target logit of raw vectors.
