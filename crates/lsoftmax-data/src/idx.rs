@@ -181,26 +181,13 @@ fn parse<const D: usize>(
         ));
     }
     let dims: [usize; D] = std::array::from_fn(|i| word(i + 1) as usize);
-    let promised = dims
-        .iter()
-        .try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
     let sizes = dims.map(|dim| dim.to_string()).join(" x ");
+    let promised = (dims.iter()).try_fold(1u64, |product, &dim| product.checked_mul(dim as u64));
+    let implausible = |expected: &str| DataError::format(path, expected, format!("sizes {sizes}"));
     let promised = match promised {
         Some(bytes @ 1..) => bytes,
-        Some(0) => {
-            return Err(DataError::format(
-                path,
-                "at least one value",
-                format!("sizes {sizes}"),
-            ));
-        }
-        None => {
-            return Err(DataError::format(
-                path,
-                "plausible sizes",
-                format!("sizes {sizes}"),
-            ));
-        }
+        Some(0) => return Err(implausible("at least one value")),
+        None => return Err(implausible("plausible sizes")),
     };
     let wrong = |found: String| {
         DataError::format(

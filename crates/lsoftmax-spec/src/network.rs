@@ -338,47 +338,67 @@ impl NetworkSpec {
         Ok(self.sizes(image)?.flat)
     }
 
+    /// A number of the row that is out of its range.
+    fn number(&self, name: &'static str, found: usize, expected: &'static str) -> SpecError {
+        SpecError::Number {
+            network: self.name.clone(),
+            name,
+            expected,
+            found,
+        }
+    }
+
+    fn check_numbers(&self, stage: &Stage) -> Result<(), SpecError> {
+        let most = 1 << 14;
+        for (name, found, fits, expected) in [
+            (
+                "channels",
+                stage.channels,
+                (1..=most).contains(&stage.channels),
+                "from 1 to 16384",
+            ),
+            (
+                "convs",
+                stage.convs,
+                (1..=64).contains(&stage.convs),
+                "from 1 to 64",
+            ),
+            ("units", stage.units, stage.units <= 64, "at most 64"),
+            (
+                "kernel",
+                stage.kernel,
+                stage.kernel % 2 == 1 && stage.kernel <= 15,
+                "odd and from 1 to 15",
+            ),
+            (
+                "stride",
+                stage.stride,
+                (1..=2).contains(&stage.stride),
+                "1 or 2",
+            ),
+        ] {
+            if !fits {
+                return Err(self.number(name, found, expected));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks the row, and adds up what an image takes.
     pub fn sizes(&self, image: [usize; 3]) -> Result<Sizes, SpecError> {
-        let range = |name, found: usize, low: usize, high: usize, expected| {
-            if (low..=high).contains(&found) {
-                Ok(())
-            } else {
-                Err(SpecError::Number {
-                    network: self.name.clone(),
-                    name,
-                    expected,
-                    found,
-                })
-            }
-        };
         check_feature(&self.name, self.feature)?;
-        range(
-            "the number of stages",
-            self.stages.len(),
-            1,
-            64,
-            "from 1 to 64",
-        )?;
+        let stages = self.stages.len();
+        if !(1..=64).contains(&stages) {
+            return Err(self.number("the number of stages", stages, "from 1 to 64"));
+        }
         let [mut channels, mut height, mut width] = image;
-        range(
-            "the number of an image's channels",
-            channels,
-            1,
-            1 << 14,
-            "from 1 to 16384",
-        )?;
+        if !(1..=1 << 14).contains(&channels) {
+            let name = "the number of an image's channels";
+            return Err(self.number(name, channels, "from 1 to 16384"));
+        }
         let (mut largest, mut kept) = (0, 0_usize);
         for (index, stage) in self.stages.iter().enumerate() {
-            range("channels", stage.channels, 1, 1 << 14, "from 1 to 16384")?;
-            range("convs", stage.convs, 1, 64, "from 1 to 64")?;
-            range("units", stage.units, 0, 64, "at most 64")?;
-            let kernel = "odd and from 1 to 15";
-            range("kernel", stage.kernel, 1, 15, kernel)?;
-            if stage.kernel % 2 == 0 {
-                range("kernel", stage.kernel, 1, 0, kernel)?;
-            }
-            range("stride", stage.stride, 1, 2, "1 or 2")?;
+            self.check_numbers(stage)?;
             if height < stage.stride || width < stage.stride {
                 return Err(SpecError::TooSmall {
                     network: self.name.clone(),

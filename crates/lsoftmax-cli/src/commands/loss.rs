@@ -11,7 +11,7 @@ use lsoftmax_data::Staged;
 use lsoftmax_data::npy::{self, Array, Values};
 use lsoftmax_kernels::head::{Batch, HeadError, Real, cross_entropy_with_gradient};
 use lsoftmax_record::RecordError;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The files of the logits, of the gradients by features and by class weights, and of the loss.
 const FILES: [&str; 4] = [
@@ -43,42 +43,9 @@ pub(super) fn run(args: &args::Loss, output_options: OutputOptions) -> anyhow::R
     Outputs::new(&inputs, args.overwrite.force).folder(&args.out, &FILES, || {
         own::are_arrays_of_loss([&files[0], &files[1], &files[2], &files[3]])
     })?;
-    let features = npy::read(&args.features)?;
-    let weights = npy::read(&args.weights)?;
-    let labels = npy::read(&args.labels)?;
-    let [batch, size] = matrix(&args.features, &features)?;
-    let [classes, _] = matrix(&args.weights, &weights)?;
-    let labels = labels_of(&args.labels, &labels, classes)?;
-    if labels.len() != batch {
-        bail!(
-            "{} has {} labels, but {} has {batch} rows",
-            args.labels.display(),
-            labels.len(),
-            args.features.display()
-        );
-    }
-    if features.shape[1] != weights.shape[1] {
-        bail!(
-            "{} is [{batch}, {size}] and {} is [{classes}, {}]: both need the same feature size",
-            args.features.display(),
-            args.weights.display(),
-            weights.shape[1]
-        );
-    }
-    check_finite(&args.features, &features)?;
-    check_finite(&args.weights, &weights)?;
-    let shape = [classes, size];
-    // Computed as precisely as the more precise of the two.
-    let outcome = match (features.values, weights.values) {
-        (Values::F32(x), Values::F32(w)) => {
-            evaluate::<f32>(&x, &w, &labels, shape, &*margin, args.lambda)?.map(Values::F32)
-        }
-        (x, w) => {
-            let x = widen(&args.features, x)?;
-            let w = widen(&args.weights, w)?;
-            evaluate::<f64>(&x, &w, &labels, shape, &*margin, args.lambda)?.map(Values::F64)
-        }
-    };
+    let arrays = Arrays::read(args)?;
+    let [batch, classes, size] = [arrays.labels.len(), arrays.classes, arrays.size];
+    let outcome = arrays.evaluate(args, &*margin)?;
     for (name, columns, values) in [
         ("logits", classes, &outcome.logits),
         ("grad_features", size, &outcome.d_features),
@@ -94,9 +61,86 @@ pub(super) fn run(args: &args::Loss, output_options: OutputOptions) -> anyhow::R
             );
         }
     }
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make the folder {}", args.out.display()))?;
     let shapes: [&[usize]; 4] = [&[batch, classes], &[batch, size], &[classes, size], &[]];
+    write(&args.out, &files, shapes, &outcome)?;
+    let value = outcome.value;
+    if output_options.json {
+        let answer = output::Answer::new(serde_json::json!({ "loss": value }));
+        answer.path("out", &args.out).print()
+    } else {
+        output::line(&format!("{loss}, λ = {}: loss {value}", args.lambda))?;
+        output::line(&format!("written to {}", args.out.display()))
+    }
+}
+
+/// Features and class weights that fit each other, and the labels.
+struct Arrays {
+    features: Values,
+    weights: Values,
+    labels: Vec<u32>,
+    classes: usize,
+    size: usize,
+}
+
+impl Arrays {
+    fn read(args: &args::Loss) -> anyhow::Result<Self> {
+        let features = npy::read(&args.features)?;
+        let weights = npy::read(&args.weights)?;
+        let labels = npy::read(&args.labels)?;
+        let [batch, size] = matrix(&args.features, &features)?;
+        let [classes, columns] = matrix(&args.weights, &weights)?;
+        let labels = labels_of(&args.labels, &labels, classes)?;
+        if labels.len() != batch {
+            bail!(
+                "{} has {} labels, but {} has {batch} rows",
+                args.labels.display(),
+                labels.len(),
+                args.features.display()
+            );
+        }
+        if size != columns {
+            bail!(
+                "{} is [{batch}, {size}] and {} is [{classes}, {columns}]: both need the same feature size",
+                args.features.display(),
+                args.weights.display(),
+            );
+        }
+        check_finite(&args.features, &features)?;
+        check_finite(&args.weights, &weights)?;
+        Ok(Self {
+            features: features.values,
+            weights: weights.values,
+            labels,
+            classes,
+            size,
+        })
+    }
+
+    /// Computes as precisely as the more precise of the two.
+    fn evaluate(self, args: &args::Loss, margin: &dyn Margin) -> anyhow::Result<Outcome<Values>> {
+        let (labels, shape) = (&self.labels, [self.classes, self.size]);
+        Ok(match (self.features, self.weights) {
+            (Values::F32(x), Values::F32(w)) => {
+                evaluate::<f32>(&x, &w, labels, shape, margin, args.lambda)?.map(Values::F32)
+            }
+            (x, w) => {
+                let x = widen(&args.features, x)?;
+                let w = widen(&args.weights, w)?;
+                evaluate::<f64>(&x, &w, labels, shape, margin, args.lambda)?.map(Values::F64)
+            }
+        })
+    }
+}
+
+/// Writes the four arrays, so that all appear together.
+fn write(
+    folder: &Path,
+    files: &[PathBuf; 4],
+    shapes: [&[usize]; 4],
+    outcome: &Outcome<Values>,
+) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let arrays = [
         &outcome.logits,
         &outcome.d_features,
@@ -107,15 +151,7 @@ pub(super) fn run(args: &args::Loss, output_options: OutputOptions) -> anyhow::R
     let staged: Vec<Staged> = staged
         .map(|((file, shape), values)| npy::stage(file, shape, values))
         .collect::<Result<_, _>>()?;
-    staged.into_iter().try_for_each(Staged::publish)?;
-    let value = outcome.value;
-    if output_options.json {
-        let answer = output::Answer::new(serde_json::json!({ "loss": value }));
-        answer.path("out", &args.out).print()
-    } else {
-        output::line(&format!("{loss}, λ = {}: loss {value}", args.lambda))?;
-        output::line(&format!("written to {}", args.out.display()))
-    }
+    Ok(staged.into_iter().try_for_each(Staged::publish)?)
 }
 
 /// The four arrays, and the loss as a number to print.

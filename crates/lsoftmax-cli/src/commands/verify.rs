@@ -7,9 +7,10 @@ use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs};
 use crate::pages::{Page, print_page_path};
 use anyhow::{Context as _, bail};
-use lsoftmax_data::faces::PairsFile;
+use lsoftmax_data::Dataset;
+use lsoftmax_data::faces::{PairImages, PairsFile};
 use lsoftmax_data::images::base;
-use lsoftmax_metrics::{Matrix, Roc, cosine_scores, k_fold_embeddings};
+use lsoftmax_metrics::{KFold, Matrix, Roc, cosine_scores, k_fold_embeddings};
 use lsoftmax_record::Verification;
 use lsoftmax_report::{ImageStrip, OpenSetRow, OpenSetSection};
 use lsoftmax_train::worst_mistakes;
@@ -137,112 +138,152 @@ fn many(
     out: Option<&Path>,
     output_options: OutputOptions,
 ) -> anyhow::Result<()> {
-    let pairs = PairsFile::read(file)?;
-    let images = pairs.resolve(root)?;
-    let size = embedder.info.embedding_size();
-    let (rows, data) = embedder.embed_files(&images.images, root)?;
-    let trained_on = (embedder.trained_images()?).map(|trained| {
-        let (count, first) = trained.trained_on(&data);
-        (count, first.map(str::to_owned))
-    });
-    if let Some((count @ 1.., Some(first))) = &trained_on {
-        output::note(&format!(
-            "warning: {count} of {} images were trained on, such as {first}: pairs of them say \
-             nothing about new images",
-            data.len()
-        ));
-    }
-    let side = |which: usize| -> Vec<f32> {
-        let places = images.pairs.iter().map(|pair| pair[which]);
-        places
-            .flat_map(|at| &rows[at * size..][..size])
-            .copied()
-            .collect()
-    };
-    let (left, right) = (side(0), side(1));
-    let count = pairs.pairs.len();
-    let left = Matrix::new(&left, count, size)?;
-    let right = Matrix::new(&right, count, size)?;
-    let same: Vec<bool> = pairs.pairs.iter().map(|pair| pair.same).collect();
-    let folds: Vec<usize> = pairs.pairs.iter().map(|pair| pair.fold).collect();
-    let scores = cosine_scores(left, right)?;
-    let roc = Roc::new(&scores, &same).with_context(|| file.display().to_string())?;
-    let k_fold = if pairs.folds > 1 {
-        Some(k_fold_embeddings(left, right, &same, &folds, centred)?)
-    } else {
-        None
-    };
-    let verification = Verification::new(&roc, k_fold.as_ref())?;
+    let scored = Scored::new(embedder, file, root, centred)?;
     if let Some(folder) = out {
-        let label = embedder.info.loss_label();
-        let place = |at: usize| images.pairs[at].map(|image| image as u32);
-        let worst = worst_mistakes(&scores, &same, place);
-        let mut about = format!("{count} pairs of {} images.", images.images.len());
-        if let Some((trained @ 1.., _)) = &trained_on {
-            write!(about, " {trained} of the images were trained on.").ok();
-        }
-        let part = OpenSetSection {
-            about,
-            rows: vec![OpenSetRow::of_pairs(&label, &verification)],
-            strips: vec![ImageStrip::mistakes(&label, &worst, &data)],
-        };
-        Page::of_model(PAGE, format!("{label} on {}", file.display()), part).write(folder)?;
+        let part = scored.section(embedder);
+        let title = format!("{} on {}", embedder.info.loss_label(), file.display());
+        Page::of_model(PAGE, title, part).write(folder)?;
     }
-    let best = roc.best_threshold();
-    let own = embedder.info.decision.as_ref();
-    let own = own.map(|own| (own.best.threshold, roc.accuracy_at(own.best.threshold)));
     if output_options.json {
-        let answer = serde_json::json!({
-            "pairs": count,
-            "images": images.images.len(),
-            "trained_on": trained_on.map(|(count, _)| count),
-            "k_fold": k_fold,
-            "accuracy_percent_at_models_threshold": own.map(|(_, accuracy)| 100.0 * accuracy),
-            "models_threshold": own.map(|(threshold, _)| threshold),
-            "best_threshold": best,
-            "eer_percent": verification.eer_percent,
-            "auc": verification.auc,
-            "smallest_far": verification.smallest_far,
-            "tar_at_far": verification.tar_at_far,
-        });
-        return output::json(&answer);
+        return output::json(&scored.json(embedder));
     }
-    let mut rows = vec![[
-        "pairs".to_owned(),
-        format!("{count} of {} images", images.images.len()),
-    ]];
-    if let Some(k_fold) = &k_fold {
-        let name = format!("accuracy over {} folds", k_fold.folds.len());
-        let (mean, error) = (k_fold.accuracy_percent, k_fold.standard_error_percent);
-        rows.push([name, format!("{mean:.2} ± {error:.2} %")]);
-    }
-    if let Some((threshold, accuracy)) = own {
-        let name = format!("accuracy at the model's threshold ({threshold:.4})");
-        rows.push([name, format!("{:.2} %", 100.0 * accuracy)]);
-    }
-    let name = format!("accuracy at the best threshold ({:.4})", best.threshold);
-    rows.push([name, format!("{:.2} %", 100.0 * best.accuracy)]);
-    rows.push([
-        "equal error rate".into(),
-        format!("{:.2} %", verification.eer_percent),
-    ]);
-    rows.push([
-        "area under the ROC".into(),
-        format!("{:.5}", verification.auc),
-    ]);
-    for tar in &verification.tar_at_far {
-        let value = tar.measured.map_or_else(
-            || {
-                format!(
-                    "not measurable with {} different pairs",
-                    roc.different_pairs()
-                )
-            },
-            |point| format!("{:.2} %", 100.0 * point.tar),
-        );
-        rows.push([format!("TAR at FAR {:e}", tar.asked), value]);
-    }
-    let rows: Vec<Vec<String>> = rows.into_iter().map(Vec::from).collect();
+    let rows: Vec<Vec<String>> = scored.rows(embedder).into_iter().map(Vec::from).collect();
     output::line(&output::table(&["verification", "value"], &rows))?;
     print_page_path(out, output_options)
+}
+
+/// A list of pairs, each with its cosine.
+struct Scored {
+    images: PairImages,
+    data: Dataset,
+    /// How many of the images were trained on, where the run has a record of its images.
+    trained_on: Option<usize>,
+    same: Vec<bool>,
+    scores: Vec<f32>,
+    roc: Roc,
+    k_fold: Option<KFold>,
+    verification: Verification,
+}
+
+impl Scored {
+    fn new(embedder: &Embedder, file: &Path, root: &Path, centred: bool) -> anyhow::Result<Self> {
+        let pairs = PairsFile::read(file)?;
+        let images = pairs.resolve(root)?;
+        let size = embedder.info.embedding_size();
+        let (rows, data) = embedder.embed_files(&images.images, root)?;
+        let trained_on = embedder.trained_images()?.map(|trained| {
+            let (count, first) = trained.trained_on(&data);
+            if let (1.., Some(first)) = (count, first) {
+                output::note(&format!(
+                    "warning: {count} of {} images were trained on, such as {first}: pairs of them \
+                     say nothing about new images",
+                    data.len()
+                ));
+            }
+            count
+        });
+        let side = |which: usize| -> Vec<f32> {
+            let places = images.pairs.iter().map(|pair| pair[which]);
+            places
+                .flat_map(|at| &rows[at * size..][..size])
+                .copied()
+                .collect()
+        };
+        let (left, right) = (side(0), side(1));
+        let left = Matrix::new(&left, pairs.pairs.len(), size)?;
+        let right = Matrix::new(&right, pairs.pairs.len(), size)?;
+        let same: Vec<bool> = pairs.pairs.iter().map(|pair| pair.same).collect();
+        let folds: Vec<usize> = pairs.pairs.iter().map(|pair| pair.fold).collect();
+        let scores = cosine_scores(left, right)?;
+        let roc = Roc::new(&scores, &same).with_context(|| file.display().to_string())?;
+        let k_fold = if pairs.folds > 1 {
+            Some(k_fold_embeddings(left, right, &same, &folds, centred)?)
+        } else {
+            None
+        };
+        let verification = Verification::new(&roc, k_fold.as_ref())?;
+        Ok(Self {
+            images,
+            data,
+            trained_on,
+            same,
+            scores,
+            roc,
+            k_fold,
+            verification,
+        })
+    }
+
+    /// The threshold of the model, and the accuracy there.
+    fn at_own_threshold(&self, embedder: &Embedder) -> Option<(f32, f64)> {
+        let own = embedder.info.decision.as_ref()?.best.threshold;
+        Some((own, self.roc.accuracy_at(own)))
+    }
+
+    /// The page's part: the figures and the worst mistakes.
+    fn section(&self, embedder: &Embedder) -> OpenSetSection {
+        let label = embedder.info.loss_label();
+        let place = |at: usize| self.images.pairs[at].map(|image| image as u32);
+        let worst = worst_mistakes(&self.scores, &self.same, place);
+        let (count, images) = (self.same.len(), self.images.images.len());
+        let mut about = format!("{count} pairs of {images} images.");
+        if let Some(trained @ 1..) = self.trained_on {
+            write!(about, " {trained} of the images were trained on.").ok();
+        }
+        OpenSetSection {
+            about,
+            rows: vec![OpenSetRow::of_pairs(&label, &self.verification)],
+            strips: vec![ImageStrip::mistakes(&label, &worst, &self.data)],
+        }
+    }
+
+    fn json(&self, embedder: &Embedder) -> serde_json::Value {
+        let own = self.at_own_threshold(embedder);
+        serde_json::json!({
+            "pairs": self.same.len(),
+            "images": self.images.images.len(),
+            "trained_on": self.trained_on,
+            "k_fold": self.k_fold,
+            "accuracy_percent_at_models_threshold": own.map(|(_, accuracy)| 100.0 * accuracy),
+            "models_threshold": own.map(|(threshold, _)| threshold),
+            "best_threshold": self.roc.best_threshold(),
+            "eer_percent": self.verification.eer_percent,
+            "auc": self.verification.auc,
+            "smallest_far": self.verification.smallest_far,
+            "tar_at_far": self.verification.tar_at_far,
+        })
+    }
+
+    /// Name and value of each figure.
+    fn rows(&self, embedder: &Embedder) -> Vec<[String; 2]> {
+        let percent = |value: f64| format!("{value:.2} %");
+        let (count, images) = (self.same.len(), self.images.images.len());
+        let mut rows = vec![["pairs".to_owned(), format!("{count} of {images} images")]];
+        if let Some(k_fold) = &self.k_fold {
+            let name = format!("accuracy over {} folds", k_fold.folds.len());
+            let (mean, error) = (k_fold.accuracy_percent, k_fold.standard_error_percent);
+            rows.push([name, format!("{mean:.2} ± {error:.2} %")]);
+        }
+        if let Some((threshold, accuracy)) = self.at_own_threshold(embedder) {
+            let name = format!("accuracy at the model's threshold ({threshold:.4})");
+            rows.push([name, percent(100.0 * accuracy)]);
+        }
+        let best = self.roc.best_threshold();
+        let name = format!("accuracy at the best threshold ({:.4})", best.threshold);
+        rows.push([name, percent(100.0 * best.accuracy)]);
+        let Verification {
+            eer_percent, auc, ..
+        } = self.verification;
+        rows.push(["equal error rate".into(), percent(eer_percent)]);
+        rows.push(["area under the ROC".into(), format!("{auc:.5}")]);
+        for tar in &self.verification.tar_at_far {
+            let different = self.roc.different_pairs();
+            let value = tar.measured.map_or_else(
+                || format!("not measurable with {different} different pairs"),
+                |point| percent(100.0 * point.tar),
+            );
+            rows.push([format!("TAR at FAR {:e}", tar.asked), value]);
+        }
+        rows
+    }
 }

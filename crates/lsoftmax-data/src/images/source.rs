@@ -40,26 +40,7 @@ pub(crate) fn divide(
     let [train, test, open_set, held_out] = [Part::Train, Part::Test, Part::OpenSet, Part::HeldOut]
         .map(|wanted| part(&all, &parts, wanted));
     if let Some(open_set) = &open_set {
-        if options.open_set.is_some() {
-            return Err(DataError::format(
-                path,
-                "no images of the split open-set when --open-set is given",
-                format!("{} of them", open_set.len()),
-            ));
-        }
-        let trained = train.as_ref().map(has_images).unwrap_or_default();
-        let both: Vec<bool> = trained
-            .iter()
-            .zip(has_images(open_set))
-            .map(|(&trained, there)| trained && there)
-            .collect();
-        if let Some(name) = names(open_set, &both).next() {
-            return Err(DataError::format(
-                path,
-                "other classes in the split open-set than in train",
-                format!("{name:?} in both"),
-            ));
-        }
+        check_open_set(path, open_set, train.as_ref(), options)?;
     }
     let mut split = match train {
         // The source defines no parts.
@@ -108,6 +89,36 @@ pub(crate) fn divide(
         ));
     }
     Ok(split)
+}
+
+/// Checks that the open set of a list has classes of its own, and is the only one.
+fn check_open_set(
+    path: &Path,
+    open_set: &Dataset,
+    train: Option<&Dataset>,
+    options: &SourceOptions,
+) -> Result<(), DataError> {
+    if options.open_set.is_some() {
+        return Err(DataError::format(
+            path,
+            "no images of the split open-set when --open-set is given",
+            format!("{} of them", open_set.len()),
+        ));
+    }
+    let trained = train.map(has_images).unwrap_or_default();
+    let both: Vec<bool> = trained
+        .iter()
+        .zip(has_images(open_set))
+        .map(|(&trained, there)| trained && there)
+        .collect();
+    match names(open_set, &both).next() {
+        Some(name) => Err(DataError::format(
+            path,
+            "other classes in the split open-set than in train",
+            format!("{name:?} in both"),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Decodes all images of a folder or list as the open set.
