@@ -1,15 +1,17 @@
 //! A training in the middle, as one file.
 
 use crate::error::TrainError;
+use crate::learner::AVERAGE;
 use crate::model::{Model, read_info};
 use crate::network::Network;
-use crate::sgd::{are_finite, check_record};
+use crate::optimiser::{are_finite, check_record};
 use crate::tensor_file::{Header, TensorFile};
 use crate::window::Window;
 use burn::tensor::Device;
 use lsoftmax::RunningSignal;
 use lsoftmax_networks::Backbone;
-use lsoftmax_record::{Best, Frame, ModelInfo, NetworkKind, Progress};
+use lsoftmax_record::{Best, Frame, ModelInfo, NetworkKind, Progress, Settings};
+use lsoftmax_spec::Optimiser;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -70,6 +72,8 @@ pub(crate) struct TrainingState {
 /// Names in the file.
 const OPTIMISER: &str = "optimiser";
 const TRAINING: &str = "training";
+/// The name after all that begin with [`AVERAGE`].
+const AFTER_AVERAGE: &str = "average/";
 
 impl Snapshot {
     /// The model as it was, and what goes with it.
@@ -111,12 +115,43 @@ impl Snapshot {
         let (mut file, info) = TensorFile::read(path, damaged, check)?;
         file.tensors.remove(OPTIMISER);
         file.metadata.remove(TRAINING);
+        file.tensors.retain(|name, _| !name.starts_with(AVERAGE));
         let snapshot = Self { file, info };
         snapshot.check_finite(path)?;
         if let NetworkKind::Row(_) = snapshot.info.network {
             snapshot.network::<Backbone>(path)?;
         }
         Ok(snapshot)
+    }
+
+    /// The model with the average of the weights, if the file has one.
+    pub(crate) fn averaged<N: Network>(
+        &self,
+        path: &Path,
+        device: &Device,
+    ) -> Result<Option<Model<N>>, TrainError> {
+        let mut file = self.file.clone();
+        let mut averages = file.tensors.split_off(AVERAGE);
+        let mut others = averages.split_off(AFTER_AVERAGE);
+        file.tensors.append(&mut others);
+        if averages.is_empty() {
+            return Ok(None);
+        }
+        let parameters =
+            Model::<N>::from_file(&file, &self.info, path, &Device::flex())?.parameters()?;
+        for (parameter, _) in parameters {
+            let name = format!("{AVERAGE}{parameter}");
+            let average = averages.remove(&name);
+            let average = average.ok_or_else(|| damaged(path, format!("it has no {name}")))?;
+            file.tensors.insert(parameter, average);
+        }
+        if let Some(name) = averages.keys().next() {
+            return Err(damaged(
+                path,
+                format!("{name} is the average of no parameter"),
+            ));
+        }
+        Ok(Some(Model::from_file(&file, &self.info, path, device)?))
     }
 
     /// The model, to check that the tensors are those of the network.
@@ -228,12 +263,22 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// The optimiser of its experiment.
+    pub(crate) fn optimiser(&self, path: &Path) -> Result<Optimiser, TrainError> {
+        let damaged = |error: String| damaged(path, error);
+        let settings: Settings =
+            toml::from_str(&self.state.experiment).map_err(|error| damaged(error.to_string()))?;
+        let optimiser = settings.without_idle_annealing().optimiser();
+        optimiser.map_err(|error| damaged(error.to_string()))
+    }
+
     /// Checks that tensors and the optimiser's state are those of the network.
     ///
     /// # Errors
     /// They are not: the first is named.
     pub(crate) fn check_network<N: Network>(&self, path: &Path) -> Result<(), TrainError> {
         let model = self.snapshot.network::<N>(path)?;
+        self.snapshot.averaged::<N>(path, &Device::flex())?;
         let info = &self.snapshot.info;
         // Before the first step nothing has a velocity, and class weights that no loss trains never do.
         let alone = info.pairs.is_some_and(|pairs| pairs.alone);
@@ -241,8 +286,15 @@ impl Checkpoint {
         let is_row = matches!(info.network, NetworkKind::Row(_));
         let moves =
             |name: &str| is_row && self.state.step > 0 && !(alone && name.starts_with("head."));
-        check_record(self.optimiser.clone(), &model.parameters()?, moves)
-            .map_err(|message| damaged(path, message))
+        let (state, optimiser) = (self.optimiser.clone(), self.optimiser(path)?);
+        check_record(
+            state,
+            &optimiser,
+            &model.parameters()?,
+            self.state.step,
+            moves,
+        )
+        .map_err(|message| damaged(path, message))
     }
 }
 
@@ -286,7 +338,7 @@ pub(crate) mod tests {
         );
         let device = Device::flex().autodiff();
         let model = Model::new(&info, 0, &device).unwrap();
-        let learner = Learner::new(model, lsoftmax_spec::Sgd::new(0.9, 0.01));
+        let learner = Learner::new(model, Optimiser::sgd(0.9, 0.01));
         let pixels = (0..144).map(|i| (i % 7) as f32).collect();
         let batch = TrainBatch::upload(pixels, vec![0, 1, 0, 1], info.image, 0, &device);
         let forward = learner.forward(batch).unwrap();
