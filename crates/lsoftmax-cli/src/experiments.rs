@@ -33,6 +33,8 @@ const TABLES: &[(&str, &[File])] = &[
     table!("mnist-2d-small": "softmax", "m2", "m3", "m4"),
     table!("cifar10-small": "softmax", "m2", "m3", "m4"),
     table!("mnist-fast": "softmax", "m2", "m3", "m4"),
+    table!("cifar10-fast": "softmax", "m2", "m3", "m4"),
+    table!("cifar10-plus-fast": "softmax", "m2", "m3", "m4"),
     table!("glyphs": "softmax", "m2", "m3", "m4"),
     table!("authors-mnist": "m4"),
     table!("authors-cifar10": "m2"),

@@ -381,38 +381,6 @@ fn losses_on_distances_resume_to_the_same_bits() {
 }
 
 #[test]
-fn every_recipe_resumes_to_the_same_bits() {
-    let list = |entries: &[&str]| Some(entries.iter().map(ToString::to_string).collect());
-    let adamw = Settings {
-        optimizer: Some("adamw".into()),
-        head_rate: Some(5.0),
-        norm_rate: Some(2.0),
-        norm_decay: Some(0.01),
-        ema_decay: Some(0.9),
-        augmentation: list(&[
-            "rand-augment:2:5",
-            "alternating-mirror",
-            "random-erasing:0.5",
-        ]),
-        ..settings("l-softmax")
-    };
-    let sgd = Settings {
-        backbone_rate: Some(0.5),
-        head_decay: Some(0.0),
-        nesterov: Some(true),
-        ema_decay: Some(1.0),
-        ema_start: Some(0.8),
-        augmentation: list(&["crop:2", "colour-jitter:0.2:0.2:0", "cutout:4"]),
-        ..settings("triplet")
-    };
-    for settings in [adamw, sgd] {
-        let trained = resumes_to_the_same_bits(settings);
-        let error = trained.outcome.evaluation.error_percent;
-        assert!(error < 80.0, "{error}");
-    }
-}
-
-#[test]
 fn a_gate_with_a_memory_opens_slowly_and_resumes_to_the_same_bits() {
     let lambdas = |memory: f64| {
         let gate = lsoftmax::Gate {

@@ -1,4 +1,4 @@
-//! The average of the weights: what it is, and that a resumed training has the same.
+//! The average of the weights, and recipes that resume to the same bits.
 
 use burn::tensor::Device;
 use lsoftmax_train::{
@@ -137,15 +137,17 @@ fn the_training_itself_is_that_without_an_average() {
     }
 }
 
-#[test]
-fn a_resumed_training_has_the_same_average() {
+/// Goes on from the checkpoint of each step, and compares with the training that never stopped.
+fn resumes_to_the_same_bits(settings: &Settings) {
     let mut keeper = Keeper::default();
-    let whole = run(settings(), &mut keeper).unwrap();
+    let whole = run(settings.clone(), &mut keeper).unwrap();
+    assert_eq!(keeper.checkpoints.len() as u64, ITERATIONS);
+    let bytes = |trained: &Trained| trained.model.to_bytes(&trained.info).unwrap();
     let dir = tempfile::tempdir().unwrap();
     for checkpoint in &keeper.checkpoints {
         let path = dir.path().join("c");
         std::fs::write(&path, checkpoint.to_bytes().unwrap()).unwrap();
-        let experiment = experiment(settings());
+        let experiment = experiment(settings.clone());
         let split = load_data(&experiment).unwrap();
         let saved = Saved {
             last: Checkpoint::load(&path).unwrap(),
@@ -154,9 +156,40 @@ fn a_resumed_training_has_the_same_average() {
         };
         let step = saved.last.step();
         let resumed = resume(&experiment, &split, &Device::flex(), saved, &mut ()).unwrap();
-        let bytes = |trained: &Trained| trained.model.to_bytes(&trained.info).unwrap();
         assert!(bytes(&resumed) == bytes(&whole), "{step}");
     }
+}
+
+#[test]
+fn a_resumed_training_has_the_same_average() {
+    resumes_to_the_same_bits(&settings());
+}
+
+#[test]
+fn adamw_groups_and_augmentation_resume_to_the_same_bits() {
+    let list = |entries: &[&str]| Some(entries.iter().map(ToString::to_string).collect());
+    resumes_to_the_same_bits(&Settings {
+        optimizer: Some("adamw".into()),
+        head_rate: Some(5.0),
+        norm_rate: Some(2.0),
+        norm_decay: Some(0.01),
+        augmentation: list(&[
+            "rand-augment:2:5",
+            "alternating-mirror",
+            "random-erasing:0.5",
+        ]),
+        ..settings()
+    });
+    // A loss that trains no class weights: the average's are fitted to its features.
+    resumes_to_the_same_bits(&Settings {
+        loss: Some("triplet".into()),
+        batch: Some(16),
+        backbone_rate: Some(0.5),
+        nesterov: Some(true),
+        ema_decay: Some(1.0),
+        augmentation: list(&["crop:2", "colour-jitter:0.2:0.2:0"]),
+        ..settings()
+    });
 }
 
 #[test]
