@@ -8,7 +8,9 @@ use lsoftmax_data::Preprocessing;
 use lsoftmax_data::npy::{self, Values};
 use lsoftmax_data::random::Rng;
 use lsoftmax_networks::NetworkSpec;
-use lsoftmax_train::{Learner, Model, ModelInfo, Precision, Sgd, TrainBatch, check_precision};
+use lsoftmax_train::{
+    Learner, Model, ModelInfo, Optimiser, Precision, TrainBatch, check_precision,
+};
 use std::path::Path;
 
 const BATCHES: usize = 10;
@@ -86,7 +88,8 @@ pub(crate) fn run(dir: &Path, precision: Precision, device: &Device) -> anyhow::
     let batches = Batches::read(dir)?;
     let device = device.clone().autodiff();
     let (model, info) = Model::load(&dir.join("model.safetensors"), &device)?;
-    let mut learner = Some(Learner::new(model, Sgd::new(0.9, 5e-4)).with_precision(precision));
+    let mut learner =
+        Some(Learner::new(model, Optimiser::sgd(0.9, 5e-4)).with_precision(precision));
     let on_device: Vec<TrainBatch> = (0..BATCHES)
         .map(|at| {
             let (pixels, labels) = batches.at(at);

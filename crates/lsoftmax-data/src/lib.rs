@@ -60,7 +60,7 @@ mod source;
 mod splits;
 mod table;
 
-pub use augmentation::Augmentation;
+pub use augmentation::{Augmentation, ColourJitter, Mirror, RandAugment};
 pub use cifar::{load_cifar10, load_cifar100};
 pub use dataset::{Batch, Dataset, MemoryLayout, Preprocessing, View};
 pub use digest::Digest;

@@ -1,4 +1,4 @@
-use crate::augmentation::Augmentation;
+use crate::augmentation::{Augmentation, Mirror};
 use crate::dataset::{Batch, Dataset};
 use crate::dataset::{MemoryLayout, Preprocessing, View};
 use crate::error::DataError;
@@ -41,6 +41,9 @@ pub struct Draw {
     pub step: u64,
     /// The index of each image in its data set.
     pub indices: Vec<u32>,
+    /// The pass over the images in which each is drawn. With the index it is the key of all random changes of an
+    /// image.
+    pub epochs: Vec<u64>,
     /// The view of each image.
     pub views: Vec<View>,
     /// The label of each image.
@@ -73,12 +76,16 @@ impl LoadPlan {
     fn batch(&self, draw: Draw) -> Batch {
         let data = &self.data;
         let size = data.image(0).len();
+        let shape = [data.channels, data.height, data.width];
         let mut pixels = vec![0.0; draw.indices.len() * size];
-        let images = draw.indices.iter().zip(&draw.views);
-        for (out, (&index, &view)) in pixels.chunks_exact_mut(size).zip(images) {
-            let index = index as usize;
+        let mean = self.preprocessing.mean_bytes(shape[0], shape[1] * shape[2]);
+        let images = draw.indices.iter().zip(&draw.epochs).zip(&draw.views);
+        for (out, ((&index, &epoch), &view)) in pixels.chunks_exact_mut(size).zip(images) {
+            let change = self.augmentation.change(self.seed, epoch, index);
+            let image = change.bytes(data.image(index as usize), shape, &mean);
             self.preprocessing
-                .apply(data, index, view, self.layout, out);
+                .apply_to(&image, shape, view, self.layout, out);
+            change.erase(out, shape, self.layout);
         }
         Batch {
             step: draw.step,
@@ -100,6 +107,13 @@ impl Draws {
         let shape = [plan.data.channels, plan.data.height, plan.data.width];
         plan.preprocessing.check(shape)?;
         plan.augmentation.check(shape)?;
+        if plan.augmentation.mirror == Mirror::Alternating && plan.images_per_class.is_some() {
+            return Err(DataError::out_of_range(
+                "augmentation",
+                "mirror for batches with images of each class, which have no epochs",
+                "alternating-mirror",
+            ));
+        }
         let most = MAX_VALUES / plan.data.image(0).len();
         if !(1..=most).contains(&plan.batch) {
             return Err(DataError::out_of_range(
@@ -121,6 +135,7 @@ impl Draws {
         let indices = order.iter().map(|&(_, index)| index);
         Draw {
             step,
+            epochs: order.iter().map(|&(epoch, _)| epoch).collect(),
             views: (order.iter())
                 .map(|&(epoch, index)| plan.augmentation.view(plan.seed, epoch, index))
                 .collect(),
@@ -231,7 +246,8 @@ mod tests {
             data,
             augmentation: Augmentation {
                 pad_crop: 1,
-                mirror: true,
+                mirror: Mirror::Random,
+                ..Augmentation::none()
             },
             layout: MemoryLayout::Nhwc,
             batch: 6,
@@ -309,7 +325,23 @@ mod tests {
         let means = refused(|plan| plan.preprocessing.mean.truncate(2));
         assert!(means.contains("must be 1, 3 or 27"), "{means}");
         let crop = refused(|plan| plan.augmentation.pad_crop = usize::MAX);
-        assert!(crop.contains("pad_crop must be below 3"), "{crop}");
+        assert!(
+            crop.contains("crop of the augmentation must be below 3"),
+            "{crop}"
+        );
+        let cutout = refused(|plan| plan.augmentation.cutout = 4);
+        assert!(
+            cutout.contains("cutout of the augmentation must be at most 3"),
+            "{cutout}"
+        );
+        let alternating = refused(|plan| {
+            plan.augmentation.mirror = Mirror::Alternating;
+            plan.images_per_class = Some(2);
+        });
+        assert!(
+            alternating.contains("found alternating-mirror"),
+            "{alternating}"
+        );
         assert!(refused(|plan| plan.batch = 0).contains("batch must be from 1"));
         assert!(refused(|plan| plan.batch = usize::MAX).contains("batch must be from 1"));
         let mut nothing = Loader::start(plan(3..3)).unwrap();

@@ -105,6 +105,18 @@ impl Backbone {
         })
     }
 
+    /// The same with another share of a batch in the running statistics. With a share of 1, 1/2, 1/3 and so on
+    /// they become the mean over the batches.
+    #[must_use]
+    pub fn with_statistics_momentum(mut self, momentum: f64) -> Self {
+        let norms =
+            (self.blocks.iter_mut().map(|block| &mut block.norm)).chain([&mut self.feature.norm]);
+        for norm in norms.flatten() {
+            norm.momentum = momentum;
+        }
+        self
+    }
+
     /// Images to features.
     ///
     /// On an autodiff device the normalisations use the batch's statistics and update the

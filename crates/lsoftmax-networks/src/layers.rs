@@ -51,6 +51,9 @@ pub struct BatchNorm {
     pub mean: RunningState<Tensor<1>>,
     /// Running variance, `[out]`.
     pub var: RunningState<Tensor<1>>,
+    /// Share of a batch in the running statistics.
+    #[module(skip)]
+    pub(super) momentum: f64,
 }
 
 impl Block {
@@ -103,6 +106,7 @@ impl BatchNorm {
             beta: init.filled(len, 0.0),
             mean: init.running(len, 0.0),
             var: init.running(len, 1.0),
+            momentum: MOMENTUM,
         }
     }
 
@@ -119,7 +123,7 @@ impl BatchNorm {
     fn update(&self, mean: Tensor<1>, var: Tensor<1>) {
         for (running, batch) in [(&self.mean, mean), (&self.var, var)] {
             let old = running.value_sync();
-            running.update(ops::blend(old, batch.detach(), MOMENTUM));
+            running.update(ops::blend(old, batch.detach(), self.momentum));
         }
     }
 }

@@ -7,11 +7,13 @@ use crate::image_choice::ImageChoice;
 use crate::names;
 use crate::network::NetworkKind;
 use crate::objective::{self, MetricTerm};
+use crate::optimiser;
+use crate::range::in_range;
 use crate::schedule;
 use crate::settings::{NetworkChoice, Settings};
-use lsoftmax_data::{OpenSet, SameNames};
+use lsoftmax_data::{Augmentation, OpenSet, SameNames};
 use lsoftmax_spec::annealing::PAPER_ITERATIONS;
-use lsoftmax_spec::{Annealing, Loss, NetworkSpec, Precision, RateSchedule, RateShape, Sgd};
+use lsoftmax_spec::{Annealing, Averaging, Loss, NetworkSpec, Optimiser, Precision, RateSchedule};
 use std::ops::RangeInclusive;
 
 /// A training with every setting decided.
@@ -33,8 +35,8 @@ pub struct Experiment {
     pub open_set: Option<OpenSet>,
     /// The treatment of such classes that have the names of trained ones.
     pub open_set_same_names: SameNames,
-    /// CIFAR10+ augmentation.
-    pub augment: bool,
+    /// Random changes of the training images.
+    pub augmentation: Augmentation,
     /// Embeddings of image and mirror image side by side.
     pub mirrored: bool,
     /// The network.
@@ -54,7 +56,9 @@ pub struct Experiment {
     /// The learning rate over the steps.
     pub rates: RateSchedule,
     /// The optimiser.
-    pub sgd: Sgd,
+    pub optimiser: Optimiser,
+    /// The average of the weights that is evaluated and saved.
+    pub averaging: Option<Averaging>,
     /// Label smoothing.
     pub label_smoothing: f64,
     /// Seed of everything random in the training.
@@ -73,8 +77,6 @@ pub struct Experiment {
 
 /// Checkpoints of a training, unless set.
 const CHECKPOINTS: u64 = 20;
-/// The milestones of the paper's training.
-const PAPER_MILESTONES: [u64; 2] = [12_000, 15_000];
 const STEPS: RangeInclusive<f64> = 1.0..=1e9;
 
 /// Data that defaults depend on.
@@ -129,6 +131,7 @@ impl Experiment {
     pub fn resolve(flags: Settings, file: Settings) -> Result<Self, RecordError> {
         flags.check_numbers()?;
         file.check_numbers()?;
+        let file = optimiser::suited(&flags, file);
         let settings = flags.clone().or(file.clone());
         let data = settings.data.clone().unwrap_or("glyphs".into());
         let kind = DataKind::of(&data);
@@ -136,7 +139,7 @@ impl Experiment {
         let iterations = in_range("iterations", iterations, STEPS)?;
         // The length that the numbers of the file refer to.
         let written_for = file.iterations.unwrap_or(iterations).max(1);
-        let rates = rates(&flags, &file, written_for, iterations)?;
+        let rates = optimiser::rates(&flags, &file, written_for, iterations)?;
         let (loss, pairs) = objective::resolve(&settings)?;
         let annealing = schedule::resolve(loss, &flags, &file, written_for, iterations)?;
         let network = network(&settings, &data)?;
@@ -151,7 +154,8 @@ impl Experiment {
                 2.0..=65_536.0,
             )?,
             rates,
-            sgd: sgd(&settings)?,
+            optimiser: settings.optimiser()?,
+            averaging: optimiser::averaging(&settings)?,
             label_smoothing: in_range("label-smoothing", label_smoothing, 0.0..=0.999)?,
             images: ImageChoice::resolve(&settings)?,
             open_set: settings.open_set.as_deref().map(str::parse).transpose()?,
@@ -172,7 +176,7 @@ impl Experiment {
             data_seed: settings.data_seed.unwrap_or(0),
             train_samples: settings.train_samples,
             test_samples: settings.test_samples,
-            augment: settings.augment.unwrap_or(false),
+            augmentation: augmentation_of(&flags, &file)?,
             mirrored: settings.mirrored.unwrap_or(false),
             network,
             loss,
@@ -217,21 +221,11 @@ impl Experiment {
             open_set: self.open_set.as_ref().map(ToString::to_string),
             open_set_same_names: (self.open_set_same_names != SameNames::default())
                 .then(|| self.open_set_same_names.name().to_owned()),
-            augment: Some(self.augment),
             mirrored: Some(self.mirrored),
             network: Some(self.network.clone().into()),
             images_per_class: Some(self.images_per_class.unwrap_or(0)),
             iterations: Some(self.iterations),
             batch: Some(self.batch),
-            learning_rate: Some(self.rates.rate),
-            rate_schedule: (self.rates.shape != RateShape::default())
-                .then(|| self.rates.shape.name().into()),
-            warmup: Some(self.rates.warmup).filter(|&steps| steps > 0),
-            milestones: Some(self.rates.milestones.clone()),
-            momentum: Some(self.sgd.momentum),
-            nesterov: self.sgd.nesterov.then_some(true),
-            clip_norm: self.sgd.clip_norm,
-            weight_decay: Some(self.sgd.decay),
             label_smoothing: Some(self.label_smoothing).filter(|&smoothing| smoothing > 0.0),
             seed: Some(self.seed),
             evaluations: Some(self.evaluations),
@@ -244,6 +238,8 @@ impl Experiment {
         if self.reads_images() {
             self.images.write(&mut settings);
         }
+        optimiser::write(&self.rates, &self.optimiser, self.averaging, &mut settings);
+        write_augmentation(self.augmentation, &mut settings);
         objective::write(self.loss, self.pairs.as_ref(), &mut settings);
         schedule::write(&self.annealing, &mut settings);
         settings
@@ -262,69 +258,30 @@ impl Experiment {
     }
 }
 
-/// The learning rate. Steps of the file or the paper are stretched to this length, those of flags are
-/// not.
-fn rates(
-    flags: &Settings,
-    file: &Settings,
-    written_for: u64,
-    iterations: u64,
-) -> Result<RateSchedule, RecordError> {
-    let stretch = |step: u64, from: u64| {
-        let share = step as f64 / from as f64;
-        (share * iterations as f64).round() as u64
-    };
-    let stretched = |milestones: &[u64], from: u64| -> Vec<u64> {
-        milestones.iter().map(|&step| stretch(step, from)).collect()
-    };
-    let milestones = match (&flags.milestones, &file.milestones) {
-        (Some(milestones), _) => milestones.clone(),
-        (None, Some(milestones)) => stretched(milestones, written_for),
-        (None, None) => stretched(&PAPER_MILESTONES, PAPER_ITERATIONS),
-    };
-    let of_file = file.warmup.map(|steps| stretch(steps, written_for));
-    let warmup = flags.warmup.or(of_file).unwrap_or(0);
-    let name = flags
-        .rate_schedule
-        .as_deref()
-        .or(file.rate_schedule.as_deref());
-    let shape: RateShape = name.map_or(Ok(RateShape::default()), str::parse)?;
-    if warmup > 0 && shape.rises() {
-        let expected = format!(
-            "0 for {}, which starts with a rise of its own",
-            shape.name()
-        );
-        return Err(RecordError::setting("warmup", expected, warmup));
+/// The augmentation: `augment` is short for that of CIFAR10+. Either flag wins over either key of the file.
+fn augmentation_of(flags: &Settings, file: &Settings) -> Result<Augmentation, RecordError> {
+    for settings in [flags, file] {
+        match (&settings.augmentation, settings.augment) {
+            (None, None) => {}
+            (None, Some(true)) => return Ok(Augmentation::cifar_plus()),
+            (None, Some(false)) => return Ok(Augmentation::none()),
+            (Some(_), Some(true)) => {
+                let expected = "left out beside augmentation, which says it all";
+                return Err(RecordError::setting("augment", expected, true));
+            }
+            (Some(list), _) => return Ok(Augmentation::parse(list)?),
+        }
     }
-    let rate = flags.learning_rate.or(file.learning_rate).unwrap_or(0.1);
-    Ok(RateSchedule {
-        rate: in_range("learning-rate", rate, 0.0..=1e3)?,
-        shape,
-        warmup: in_range("warmup", warmup, 0.0..=iterations as f64)?,
-        milestones,
-    })
+    Ok(Augmentation::none())
 }
 
-fn sgd(settings: &Settings) -> Result<Sgd, RecordError> {
-    let (momentum, decay) = (settings.momentum, settings.weight_decay);
-    let momentum = in_range("momentum", momentum.unwrap_or(0.9), 0.0..=0.9999)?;
-    let nesterov = settings.nesterov.unwrap_or(false);
-    if nesterov && momentum == 0.0 {
-        return Err(RecordError::setting(
-            "momentum",
-            "above 0 for nesterov",
-            momentum,
-        ));
+fn write_augmentation(augmentation: Augmentation, settings: &mut Settings) {
+    let plus = Augmentation::cifar_plus();
+    if augmentation == Augmentation::none() || augmentation == plus {
+        settings.augment = Some(augmentation == plus);
+    } else {
+        settings.augmentation = Some(augmentation.names());
     }
-    if let Some(norm) = settings.clip_norm.filter(|&norm| norm <= 0.0) {
-        return Err(RecordError::setting("clip-norm", "above 0", norm));
-    }
-    Ok(Sgd {
-        momentum,
-        nesterov,
-        decay: in_range("weight-decay", decay.unwrap_or(5e-4), 0.0..=1.0)?,
-        clip_norm: settings.clip_norm,
-    })
 }
 
 fn network(settings: &Settings, data: &str) -> Result<NetworkKind, RecordError> {
@@ -359,41 +316,4 @@ fn on_divergence(settings: &Settings) -> Result<OnDivergence, RecordError> {
     };
     OnDivergence::named(name, settings.recoveries)
         .ok_or_else(|| RecordError::unknown_name("on-divergence", OnDivergence::NAMES, name))
-}
-
-/// A number as the limits of its setting are given.
-trait Number: Copy + std::fmt::Display {
-    fn as_f64(self) -> f64;
-}
-
-impl Number for f64 {
-    fn as_f64(self) -> f64 {
-        self
-    }
-}
-
-impl Number for u64 {
-    fn as_f64(self) -> f64 {
-        self as f64
-    }
-}
-
-impl Number for usize {
-    fn as_f64(self) -> f64 {
-        self as f64
-    }
-}
-
-/// The number, if it is in the range of its setting.
-fn in_range<T: Number>(
-    name: &'static str,
-    found: T,
-    range: RangeInclusive<f64>,
-) -> Result<T, RecordError> {
-    if range.contains(&found.as_f64()) {
-        Ok(found)
-    } else {
-        let expected = format!("from {} to {}", range.start(), range.end());
-        Err(RecordError::setting(name, expected, found))
-    }
 }

@@ -28,8 +28,10 @@ mod network;
 pub mod number;
 mod objective;
 mod open_set;
+mod optimiser;
 mod outcome;
 mod progress;
+mod range;
 mod schedule;
 mod settings;
 

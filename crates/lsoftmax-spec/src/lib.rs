@@ -16,10 +16,12 @@
 //! ```
 
 pub mod annealing;
+mod averaging;
 pub mod margin;
 pub mod metric;
 pub mod names;
 pub mod network;
+mod optimiser;
 mod precision;
 pub mod random;
 mod rate;
@@ -27,7 +29,9 @@ mod rate;
 pub use annealing::{
     Annealing, AnnealingError, Floor, Gate, Lambda, MarginStage, RunningSignal, Signal, StepLambda,
 };
+pub use averaging::Averaging;
 pub use margin::{Loss, Margin, MarginError};
 pub use network::{NetworkSpec, NormLayer, SpecError, Stage};
+pub use optimiser::{Method, Optimiser, ParameterGroup};
 pub use precision::Precision;
-pub use rate::{RateSchedule, RateShape, Sgd};
+pub use rate::{RateSchedule, RateShape};

@@ -1,33 +1,8 @@
-//! The optimiser's numbers, and the learning rate over the steps of a training.
+//! The learning rate over the steps of a training.
 
 use crate::names::{UnknownName, named};
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
-
-/// Stochastic gradient descent with momentum, as Caffe and PyTorch have it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Sgd {
-    /// Share of the velocity that is kept from step to step.
-    pub momentum: f64,
-    /// Whether the step looks ahead along the velocity (Nesterov, as in PyTorch).
-    pub nesterov: bool,
-    /// Weight decay on weights; normalisations and slopes have none.
-    pub decay: f64,
-    /// The norm of the gradient of all parameters together to which a longer one is scaled down.
-    pub clip_norm: Option<f64>,
-}
-
-impl Sgd {
-    /// With momentum and weight decay.
-    pub const fn new(momentum: f64, decay: f64) -> Self {
-        Self {
-            momentum,
-            nesterov: false,
-            decay,
-            clip_norm: None,
-        }
-    }
-}
 
 /// The shape of a [`RateSchedule`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,23 +1,26 @@
 //! A model and its optimiser: one training step.
 
+use crate::average::Average;
 use crate::batches::TrainBatch;
 use crate::error::TrainError;
 use crate::model::Model;
 use crate::network::Network;
 use crate::objective::Pairs;
-use crate::sgd::{Descending, clip};
+use crate::optimiser::module_optimiser;
+use crate::sgd::clip;
 use crate::tensor_file::TensorFile;
-use burn::module::ParamGroup;
 use burn::optim::{GradientsParams, ModuleOptimizer};
-use burn::tensor::{Bytes, Device, Int, Tensor, TensorData, Transaction};
+use burn::tensor::{Bytes, Device, Int, Tensor, Transaction};
 use lsoftmax::{Annealing, Labels, RunningSignal};
 use lsoftmax_networks::{Backbone, Precision};
 use lsoftmax_record::{MetricTerm, ModelInfo};
-use lsoftmax_spec::Sgd;
+use lsoftmax_spec::Optimiser;
 use std::sync::Arc;
 
 /// Where a checkpoint has the centres of center loss.
 const CENTERS: &str = "center.centers";
+/// What stands before the names of the averaged parameters in a checkpoint.
+pub(crate) const AVERAGE: &str = "average.";
 
 /// A model while it is trained.
 pub struct Learner<N: Network = Backbone> {
@@ -27,6 +30,7 @@ pub struct Learner<N: Network = Backbone> {
     clip_norm: Option<f64>,
     pairs: Option<Pairs>,
     precision: Precision,
+    average: Option<Average>,
 }
 
 /// What the forward pass of a step found; [`Learner::update`] goes on from it.
@@ -107,24 +111,17 @@ impl<N: Network> std::fmt::Debug for Learner<N> {
 }
 
 impl<N: Network> Learner<N> {
-    /// SGD with momentum as Caffe and PyTorch have it, weight decay on weights only: not on
-    /// the normalisations, not on `PReLU` slopes.
-    ///
-    /// `model` lives on an autodiff device.
-    // The one `expect` is of a pattern written here.
-    #[allow(clippy::missing_panics_doc)]
-    pub fn new(model: Model<N>, sgd: Sgd) -> Self {
-        let plain = Descending(Sgd { decay: 0.0, ..sgd });
-        let weights = ParamGroup::from_regex(r"(^|\.)weight$").expect("a fixed pattern");
-        let optimiser = ModuleOptimizer::from(plain).with_group(weights, Descending(sgd), None);
+    /// A model with fresh state of its optimiser. `model` lives on an autodiff device.
+    pub fn new(model: Model<N>, optimiser: Optimiser) -> Self {
         let device = model.head.weight.val().device();
         Self {
             model,
-            optimiser,
+            optimiser: module_optimiser(optimiser),
             device,
-            clip_norm: sgd.clip_norm,
+            clip_norm: optimiser.clip_norm,
             pairs: None,
             precision: Precision::F32,
+            average: None,
         }
     }
 
@@ -153,7 +150,30 @@ impl<N: Network> Learner<N> {
         if let Some(centers) = self.pairs.as_ref().and_then(Pairs::centers) {
             file.add(CENTERS, &centers);
         }
+        if let Some(average) = self.averaged() {
+            average.add_parameters(AVERAGE, &mut file)?;
+        }
         Ok(file)
+    }
+
+    /// Goes on with the average of a checkpoint.
+    pub(crate) fn with_average(mut self, model: Option<&Model<N>>) -> Self {
+        self.average = model.map(Average::of);
+        self
+    }
+
+    /// Counts the weights of this step in their average, with a share of it: that of
+    /// [`Averaging`](lsoftmax_spec::Averaging).
+    pub fn average(&mut self, share: f64) {
+        let average = self.average.get_or_insert_default();
+        average.add(&self.model, share);
+    }
+
+    /// The model with the average of the weights, if there is one. The statistics of its normalisations are still
+    /// those of the model.
+    pub fn averaged(&self) -> Option<Model<N>> {
+        let average = self.average.as_ref()?;
+        Some(average.model(&self.model))
     }
 
     /// Goes on with the centres of center loss that a file has, where this training has any.
@@ -176,10 +196,7 @@ impl<N: Network> Learner<N> {
 
     /// Puts other class weights in the place of those there are.
     pub(crate) fn set_class_weights(&mut self, weights: Vec<f32>) {
-        let shape = self.model.head.weight.dims();
-        let weights = Tensor::from_data(TensorData::new(weights, shape), &self.device);
-        let old = self.model.head.weight.clone();
-        self.model.head.weight = old.map(|_| weights);
+        self.model.set_class_weights(weights);
     }
 
     /// Goes on with another schedule of λ and m.

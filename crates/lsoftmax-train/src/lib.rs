@@ -19,6 +19,7 @@
 struct Guide;
 
 mod answers;
+mod average;
 mod batches;
 mod checkpoint;
 mod error;
@@ -33,6 +34,7 @@ mod network;
 mod objective;
 mod observer;
 mod open_set;
+mod optimiser;
 mod run_folder;
 mod sgd;
 mod stop;
@@ -58,7 +60,7 @@ pub use lsoftmax_record::{
     Decision, Divergence, Evaluation, Experiment, ModelInfo, OpenSetEvaluation, Outcome, Progress,
     Settings,
 };
-pub use lsoftmax_spec::Sgd;
+pub use lsoftmax_spec::{Averaging, Method, Optimiser};
 pub use memory::check_fit;
 pub use model::{Model, NamedTensor};
 pub use network::Network;

@@ -6,6 +6,7 @@ use lsoftmax_data::Split;
 use lsoftmax_networks::is_graphics;
 use lsoftmax_networks::{Bytes, NetworkSpec, SpecError};
 use lsoftmax_record::{Experiment, NetworkKind};
+use lsoftmax_spec::Method;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// Checks that an experiment suits its images and, on the CPU, this machine's memory; so that nothing
@@ -24,7 +25,12 @@ pub fn check_fit(
         // Nobody knows what a program's own network takes.
         return Ok(());
     };
-    let bytes = step_bytes(network, image, experiment.batch)?;
+    let state = match experiment.optimiser.method {
+        Method::Sgd { .. } => 1,
+        Method::AdamW { .. } => 2,
+    };
+    let average = u64::from(experiment.averaging.is_some());
+    let bytes = step_bytes(network, image, experiment.batch, state + average)?;
     let memory = Bytes(total());
     if is_graphics(device) || bytes.0 <= memory.0 {
         return Ok(());
@@ -38,14 +44,19 @@ pub fn check_fit(
 }
 
 /// What a step takes: activations, with their gradients where the backward pass is; weights, their
-/// gradients and velocities.
-fn step_bytes(network: &NetworkSpec, image: [usize; 3], batch: usize) -> Result<Bytes, SpecError> {
+/// gradients, and what else is kept for each weight.
+fn step_bytes(
+    network: &NetworkSpec,
+    image: [usize; 3],
+    batch: usize,
+    kept_beside: u64,
+) -> Result<Bytes, SpecError> {
     let weights = network.weights(image)? as u64;
     let sizes = network.sizes(image)?;
     let kept = (sizes.kept as u64).saturating_add(sizes.largest as u64);
     let values = kept
         .saturating_mul(batch as u64)
-        .saturating_add(3 * weights);
+        .saturating_add((2 + kept_beside) * weights);
     Ok(Bytes(values.saturating_mul(size_of::<f32>() as u64)))
 }
 
@@ -67,7 +78,7 @@ mod tests {
     #[test]
     fn a_step_grows_with_the_batch_and_never_overflows() {
         let network = NetworkSpec::named("cifar10").unwrap();
-        let bytes = |batch| step_bytes(&network, [3, 32, 32], batch).unwrap().0;
+        let bytes = |batch| step_bytes(&network, [3, 32, 32], batch, 1).unwrap().0;
         let image = bytes(2) - bytes(1);
         assert_eq!(bytes(256), bytes(1) + 255 * image);
         assert_eq!(bytes(usize::MAX), u64::MAX);

@@ -115,6 +115,16 @@ pub trait Network: Module + ModuleDisplay + Debug {
         self.forward(images)
     }
 
+    /// The same with another share of a batch in the running statistics of its normalisations.
+    ///
+    /// An average of the weights needs statistics of its own. They are computed over batches of training images
+    /// with shares of 1, 1/2, 1/3 and so on, which makes them the mean over the batches. A network that does not
+    /// implement this keeps its own share, and gets the running average over the same batches.
+    #[must_use]
+    fn with_statistics_momentum(self, _momentum: f64) -> Self {
+        self
+    }
+
     /// The network as experiments and model files have it.
     ///
     /// # Errors
@@ -175,6 +185,10 @@ impl Network for Backbone {
 
     fn forward_in(&self, images: Tensor<4>, precision: Precision) -> Tensor<2> {
         self.forward_in(images, precision)
+    }
+
+    fn with_statistics_momentum(self, momentum: f64) -> Self {
+        self.with_statistics_momentum(momentum)
     }
 
     fn kind(row: &NetworkSpec) -> Result<NetworkKind, TrainError> {

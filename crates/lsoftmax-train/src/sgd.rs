@@ -4,17 +4,18 @@ use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{
     GradientsParams, LearningRate, Optimizer, RecordState, StateSink, StateSource, join_path,
 };
-use burn::tensor::{Bytes, DType, Device, Tensor};
-use burn_pack::Reader;
+use burn::tensor::{Device, Tensor};
 use lsoftmax_networks::{Descent, descend};
-use lsoftmax_spec::Sgd;
-use std::collections::BTreeMap;
 
 /// SGD with momentum and weight decay as Caffe and PyTorch have it: [`descend`].
 ///
 /// Burn's gives the same numbers, and keeps the same record, in five operations a parameter.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Descending(pub(crate) Sgd);
+pub(crate) struct Descending {
+    pub(crate) momentum: f64,
+    pub(crate) nesterov: bool,
+    pub(crate) decay: f64,
+}
 
 /// Scales the gradients down so that together they are not longer than `most`, as PyTorch's
 /// `clip_grad_norm_`.
@@ -76,7 +77,6 @@ pub(crate) struct Velocity<const D: usize>(Tensor<D>);
 /// Where Burn's record has it.
 const MOMENTUM: &str = "momentum";
 const VELOCITY: &str = "velocity";
-const RANK: &str = "__rank";
 
 impl<const D: usize> RecordState for Velocity<D> {
     fn state_flatten(&self, prefix: &str, out: &mut StateSink) {
@@ -88,78 +88,6 @@ impl<const D: usize> RecordState for Velocity<D> {
         // A damaged record may have another rank.
         (data.shape().num_dims() == D).then(|| Self(Tensor::from_data(data, device)))
     }
-}
-
-/// Checks a record of Burn's optimiser before that gets it. Burn panics at a tensor that belongs to no
-/// parameter, and leaves out without a word what does not fit.
-///
-/// `parameters` are names and shapes in the order of their numbers, from 1; `moves` says whose velocity
-/// must be there.
-pub(crate) fn check_record(
-    record: Vec<u8>,
-    parameters: &[(String, Vec<usize>)],
-    moves: impl Fn(&str) -> bool,
-) -> Result<(), String> {
-    let unreadable = |error: burn_pack::Error| format!("the optimiser's state: {error}");
-    let reader = Reader::from_bytes(Bytes::from_bytes_vec(record)).map_err(unreadable)?;
-    let ranks = reader.scalars().clone();
-    let paths = reader.metadata().clone();
-    let mut found = BTreeMap::new();
-    for tensor in reader.into_tensors().map_err(unreadable)? {
-        let (name, kind, shape, number, bytes) = tensor.into_parts().map_err(unreadable)?;
-        let Some(number) = number else {
-            return Err(format!(
-                "{name} of the optimiser's state belongs to no parameter"
-            ));
-        };
-        found.insert(name, (kind, shape, number, bytes));
-    }
-    for (number, (parameter, shape)) in (1_u64..).zip(parameters) {
-        let wrong = |what: &str| Err(format!("the optimiser's {what} of {parameter} is wrong"));
-        let prefix = number.to_string();
-        let Some(velocity) = found.remove(&format!("{prefix}.{MOMENTUM}.{VELOCITY}")) else {
-            if moves(parameter) {
-                return Err(format!(
-                    "the optimiser's velocity of {parameter} is missing"
-                ));
-            }
-            continue;
-        };
-        let (kind, size, of, bytes) = velocity;
-        if of != number || kind != DType::F32 || size.to_vec() != *shape {
-            return wrong("velocity");
-        }
-        if !are_finite(&bytes) {
-            return Err(format!(
-                "the optimiser's velocity of {parameter} has values that are not finite"
-            ));
-        }
-        let rank = ranks.get(&format!("{prefix}.{RANK}")).copied();
-        if rank.and_then(|rank| usize::try_from(rank).ok()) != Some(shape.len()) {
-            return wrong("number of dimensions");
-        }
-        // It tells whether the parameter decays.
-        let decays = |name: &str| name.ends_with(".weight");
-        if paths
-            .get(&prefix)
-            .is_none_or(|path| decays(path) != decays(parameter))
-        {
-            return wrong("path");
-        }
-    }
-    match found.keys().next() {
-        Some(name) => Err(format!(
-            "{name} of the optimiser's state belongs to no parameter"
-        )),
-        None => Ok(()),
-    }
-}
-
-/// Whether the bytes of f32 are all finite numbers.
-pub(crate) fn are_finite(bytes: &[u8]) -> bool {
-    bytes
-        .chunks_exact(size_of::<f32>())
-        .all(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]).is_finite())
 }
 
 impl Optimizer for Descending {
@@ -174,9 +102,9 @@ impl Optimizer for Descending {
     ) -> (Tensor<D>, Option<Velocity<D>>) {
         let descent = Descent {
             rate,
-            momentum: self.0.momentum,
-            decay: self.0.decay,
-            nesterov: self.0.nesterov,
+            momentum: self.momentum,
+            decay: self.decay,
+            nesterov: self.nesterov,
         };
         let velocity = velocity.map(|Velocity(velocity)| velocity);
         let (parameter, velocity) = descend(parameter, gradient, velocity, descent);
@@ -189,18 +117,23 @@ impl Optimizer for Descending {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use burn::optim::decay::WeightDecayConfig;
     use burn::optim::momentum::MomentumConfig;
     use burn::optim::{ModuleOptimizer, SgdConfig};
+    use burn::tensor::Bytes;
 
     #[derive(Module, Debug)]
     struct Line {
         weight: Param<Tensor<2>>,
     }
 
-    fn steps(mut optimiser: ModuleOptimizer, clip_norm: Option<f64>) -> (Vec<f32>, Vec<u8>) {
+    /// The weights after five steps on a small problem, and the optimiser's record.
+    pub(crate) fn steps(
+        mut optimiser: ModuleOptimizer,
+        clip_norm: Option<f64>,
+    ) -> (Vec<f32>, Vec<u8>) {
         let device = Device::flex().autodiff();
         let weight = Tensor::from_data([[0.5, -1.0, 2.0], [0.1, 0.0, -3.0]], &device);
         let mut line = Line {
@@ -238,13 +171,12 @@ mod tests {
         let cases: Vec<Case> = serde_json::from_str(cases).unwrap();
         assert_eq!(cases.len(), 12);
         for case in cases {
-            let sgd = Sgd {
+            let sgd = Descending {
                 momentum: case.momentum,
                 nesterov: case.nesterov,
                 decay: case.decay,
-                clip_norm: case.clip_norm,
             };
-            let (found, _) = steps(Descending(sgd).into(), sgd.clip_norm);
+            let (found, _) = steps(sgd.into(), case.clip_norm);
             for (found, expected) in found.into_iter().zip(case.weights) {
                 assert!(
                     (found - expected).abs() < 2e-6,
@@ -261,7 +193,11 @@ mod tests {
             let config = SgdConfig::new()
                 .with_momentum(Some(momentum))
                 .with_weight_decay((decay > 0.0).then(|| WeightDecayConfig::new(decay as f32)));
-            let ours = Descending(Sgd::new(0.9, decay));
+            let ours = Descending {
+                momentum: 0.9,
+                nesterov: false,
+                decay,
+            };
             let (found, record) = steps(ModuleOptimizer::from(ours), None);
             let (expected, _) = steps(config.init(), None);
             assert_eq!(found, expected);

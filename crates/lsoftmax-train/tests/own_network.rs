@@ -330,7 +330,7 @@ fn frozen_parameters_stay_frozen() {
     let info = trained.info.clone();
     trained.model.backbone = trained.model.backbone.no_grad();
     let before = trained.model.tensors(&info).unwrap();
-    let learner = Learner::new(trained.model, lsoftmax_train::Sgd::new(0.9, 0.0));
+    let learner = Learner::new(trained.model, lsoftmax_train::Optimiser::sgd(0.9, 0.0));
     let [channels, height, width] = info.image;
     let pixels = vec![0.5; 4 * channels * height * width];
     let batch = TrainBatch::upload(pixels, vec![0, 1, 2, 3], info.image, 0, &device);

@@ -61,6 +61,8 @@ fn stopped_between_any_two_batches_it_goes_on_to_the_same_bits() {
         nesterov: Some(true),
         clip_norm: Some(1.0),
         label_smoothing: Some(0.1),
+        ema_decay: Some(0.9),
+        ema_start: Some(0.3),
         ..Settings::default()
     };
     let experiment = Experiment::resolve(settings, Settings::default()).unwrap();

@@ -24,6 +24,7 @@ use anyhow::{Context as _, bail};
 use lsoftmax_data::images::ClassFolders;
 use lsoftmax_data::shell::quoted_path;
 use lsoftmax_data::{DataError, Split};
+use lsoftmax_networks::is_graphics;
 use lsoftmax_record::{DataSummary, RecordError};
 use lsoftmax_report::Run;
 use lsoftmax_train::{
@@ -260,6 +261,10 @@ fn data_of(experiment: &Experiment, output_options: OutputOptions) -> anyhow::Re
     lsoftmax_train::check_fit(experiment, &split, &output_options.device.open()?)?;
     if !output_options.quiet {
         split.remarks.iter().for_each(|remark| output::note(remark));
+    }
+    let device = output_options.device.open()?;
+    if !output_options.quiet && is_graphics(&device) && !experiment.augmentation.is_view() {
+        output::note("the CPU augments the images: the device only crops and mirrors");
     }
     for warning in &split.warnings {
         output::note(&format!("warning: {warning}"));

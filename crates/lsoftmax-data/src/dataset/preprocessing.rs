@@ -21,6 +21,22 @@ pub struct View {
     pub left: isize,
     /// Mirrors left to right.
     pub mirror: bool,
+    /// Rows and columns outside the image show its mirror image, and not the mean.
+    pub reflect: bool,
+}
+
+impl View {
+    /// The row or column of an image that a place shows; `None` outside.
+    fn source(self, place: isize, size: usize) -> Option<usize> {
+        let last = size as isize - 1;
+        let place = match place {
+            _ if !self.reflect => place,
+            ..0 => -place,
+            _ if place > last => 2 * last - place,
+            _ => place,
+        };
+        usize::try_from(place).ok().filter(|&place| place < size)
+    }
 }
 
 /// Preprocessing of image bytes for a network: subtracts the mean of the training set, as in the
@@ -93,6 +109,17 @@ impl Preprocessing {
         Ok(())
     }
 
+    /// The mean byte of each channel.
+    pub(crate) fn mean_bytes(&self, channels: usize, area: usize) -> Vec<u8> {
+        let mean = |channel| {
+            let means = self.means(channel, channels, area);
+            means.iter().sum::<f32>() / means.len() as f32
+        };
+        (0..channels)
+            .map(|channel| mean(channel).round() as u8)
+            .collect()
+    }
+
     /// The means of a channel: one, or one per pixel.
     fn means(&self, channel: usize, channels: usize, area: usize) -> &[f32] {
         match self.mean.len() {
@@ -111,9 +138,21 @@ impl Preprocessing {
         layout: MemoryLayout,
         out: &mut [f32],
     ) {
-        let (channels, height, width) = (data.channels, data.height, data.width);
+        let shape = [data.channels, data.height, data.width];
+        self.apply_to(data.image(index), shape, view, layout, out);
+    }
+
+    /// [`apply`](Self::apply) for the bytes of an image `[channel, height, width]`.
+    pub(crate) fn apply_to(
+        &self,
+        image: &[u8],
+        [channels, height, width]: [usize; 3],
+        view: View,
+        layout: MemoryLayout,
+        out: &mut [f32],
+    ) {
         let area = height * width;
-        for (channel, bytes) in data.image(index).chunks_exact(area).enumerate() {
+        for (channel, bytes) in image.chunks_exact(area).enumerate() {
             let means = self.means(channel, channels, area);
             let (start, step) = match layout {
                 MemoryLayout::Nchw => (channel * area, 1),
@@ -122,7 +161,7 @@ impl Preprocessing {
             for y in 0..height {
                 let row = &mut out[start + y * width * step..];
                 let row = row.iter_mut().step_by(step).take(width);
-                let Some(y) = y.checked_add_signed(view.top).filter(|&y| y < height) else {
+                let Some(y) = view.source(y as isize + view.top, height) else {
                     row.for_each(|value| *value = 0.0);
                     continue;
                 };
@@ -134,11 +173,12 @@ impl Preprocessing {
                 };
                 for (x, value) in row.enumerate() {
                     let x = if view.mirror { width - 1 - x } else { x };
-                    let x = x.wrapping_add_signed(view.left);
-                    let mean = means.get(x).or(means.first());
-                    *value = match (bytes.get(x), mean) {
-                        (Some(&byte), Some(mean)) => (f32::from(byte) - mean) * self.scale,
-                        _ => 0.0,
+                    *value = match view.source(x as isize + view.left, width) {
+                        Some(x) => {
+                            let mean = if means.len() == 1 { means[0] } else { means[x] };
+                            (f32::from(bytes[x]) - mean) * self.scale
+                        }
+                        None => 0.0,
                     };
                 }
             }
@@ -184,7 +224,7 @@ mod tests {
         let view = View {
             top: 0,
             left: 1,
-            mirror: false,
+            ..View::default()
         };
         one.apply(&data, 0, view, MemoryLayout::Nchw, &mut out);
         assert_eq!(out, [-5.0, 0.0, 0.0, 10.0, 20.0, 0.0]);
@@ -194,6 +234,18 @@ mod tests {
         };
         one.apply(&data, 0, mirrored, MemoryLayout::Nchw, &mut out);
         assert_eq!(out, [0.0, 0.0, -5.0, 0.0, 20.0, 10.0]);
+        for (left, expected) in [
+            (1, [-5.0, 0.0, -5.0, 10.0, 20.0, 10.0]),
+            (-2, [0.0, -5.0, -10.0, 20.0, 10.0, 5.0]),
+        ] {
+            let reflected = View {
+                left,
+                reflect: true,
+                ..View::default()
+            };
+            one.apply(&data, 0, reflected, MemoryLayout::Nchw, &mut out);
+            assert_eq!(out, expected);
+        }
     }
 
     #[test]

@@ -66,6 +66,47 @@ fn training_moves_the_running_statistics_and_evaluation_uses_them() {
     assert_eq!(before, var());
 }
 
+#[test]
+fn statistics_with_falling_momentum_are_the_mean_over_batches() {
+    let spec = NetworkSpec::named("compact-2d").unwrap();
+    let device = Device::flex().autodiff();
+    let batches: Vec<Tensor<4>> = (0..3)
+        .map(|at| {
+            let values = (0..4 * 28 * 28).map(|i| ((i * 37 + at * 11) % (19 + at)) as f32);
+            let values: Vec<f32> = values.collect();
+            Tensor::from_data(TensorData::new(values, [4, 1, 28, 28]), &device)
+        })
+        .collect();
+    let statistics = |momenta: &[f64], batches: &[Tensor<4>]| {
+        let mut backbone = Backbone::new(&spec, [1, 28, 28], 0, &device).unwrap();
+        for (&momentum, batch) in momenta.iter().zip(batches) {
+            backbone = backbone.with_statistics_momentum(momentum);
+            backbone.forward(batch.clone());
+        }
+        let valid = Module::valid(&backbone);
+        let mut all = Vec::new();
+        for norm in [&valid.blocks[1].norm, &valid.feature.norm] {
+            let norm = norm.as_ref().unwrap();
+            for running in [&norm.mean, &norm.var] {
+                all.extend(running.value().into_data().iter::<f64>());
+            }
+        }
+        all
+    };
+    let found = statistics(&[1.0, 1.0 / 2.0, 1.0 / 3.0], &batches);
+    let each: Vec<_> = (0..3)
+        .map(|at| statistics(&[1.0], &batches[at..=at]))
+        .collect();
+    for (at, found) in found.into_iter().enumerate() {
+        let expected = each.iter().map(|one| one[at]).sum::<f64>() / 3.0;
+        let error = (found - expected).abs();
+        assert!(
+            error <= 1e-5 * expected.abs().max(1.0),
+            "{found}, {expected}"
+        );
+    }
+}
+
 /// Sizes that no memory holds, or none at all, are errors before anything is made of them.
 #[test]
 fn images_that_no_network_can_take_are_refused() {

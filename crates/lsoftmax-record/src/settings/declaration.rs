@@ -120,6 +120,10 @@ impl Value for Vec<f64> {
     }
 }
 
+impl Value for Vec<String> {
+    const KIND: &'static str = "array of strings";
+}
+
 impl Value for Vec<u64> {
     const KIND: &'static str = "array of integers";
 }

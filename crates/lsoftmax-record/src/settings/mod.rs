@@ -13,7 +13,7 @@ use declaration::settings;
 use lsoftmax_data::faces::FaceTemplate;
 use lsoftmax_data::{DataSource, SameNames};
 use lsoftmax_spec::metric::MetricLoss;
-use lsoftmax_spec::{Gate, Lambda, Loss, MarginStage, NetworkSpec, Precision, RateShape};
+use lsoftmax_spec::{Gate, Lambda, Loss, MarginStage, Method, NetworkSpec, Precision, RateShape};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -59,10 +59,16 @@ settings! {
             choices: list(SameNames::NAMES),
             default: "`refuse`",
         }
-        /// Pad by 4 pixels, crop at random and mirror at random (CIFAR10+)
+        /// Pad by 4 pixels, crop at random and mirror at random (CIFAR10+); short for
+        /// `augmentation` = `crop:4,mirror`
         augment: bool = "BOOL" [num_args = 0..=1, default_missing_value = "true"] {
             default: "false",
         }
+        /// Random changes of the training images, as `crop:4,mirror`:
+        /// `crop:N` (or `crop:N:reflect`), `mirror`, `alternating-mirror`, `rand-augment:OPERATIONS:MAGNITUDE`,
+        /// `colour-jitter:BRIGHTNESS:CONTRAST:SATURATION`, `cutout:N`, `random-erasing:PROBABILITY`;
+        /// in experiment files an array of strings
+        augmentation: Vec<String> = "LIST" [value_delimiter = ','] { default: "none", }
         /// Embed each image together with its mirror image, for faces
         mirrored: bool = "BOOL" [num_args = 0..=1, default_missing_value = "true"] {
             default: "false",
@@ -188,7 +194,7 @@ settings! {
         /// Images per step, from 2 to 65536
         batch: usize = "N" { default: "256; 128 for images and generated data", }
         /// Largest learning rate, from 0 to 1000
-        learning_rate: f64 = "RATE" { default: "0.1", }
+        learning_rate: f64 = "RATE" { default: "0.1; 0.001 for `adamw`", }
         /// Learning rate over the steps: `multi-step` falls to a tenth at each milestone, `cosine` falls to
         /// 0, `one-cycle` rises for 30 % of the steps and falls to almost 0, and so does `triangle`, along
         /// straight lines
@@ -202,16 +208,42 @@ settings! {
         milestones: Vec<u64> = "STEP" [value_delimiter = ','] {
             default: "at 2/3 and 5/6 of the iterations",
         }
+        /// Optimiser: SGD with momentum, or AdamW
+        optimizer: String = "NAME" {
+            choices: list(&Method::NAMES),
+            default: list(&[Method::NAMES[0]]),
+        }
         /// Momentum of SGD, from 0 to 0.9999
         momentum: f64 = "M" { default: "0.9", }
         /// Nesterov momentum
         nesterov: bool = "BOOL" [num_args = 0..=1, default_missing_value = "true"] {
             default: "false",
         }
+        /// Share of AdamW's mean of the gradient that is kept from step to step, below 1
+        beta1: f64 = "B" { default: "0.9 for `adamw`", }
+        /// The same for the mean of its square
+        beta2: f64 = "B" { default: "0.999 for `adamw`", }
+        /// Added to the root of that mean; above 0
+        epsilon: f64 = "E" { default: "1e-8 for `adamw`", }
         /// Scale the gradient of a step down to this norm if it is longer; above 0
         clip_norm: f64 = "NORM" { default: "none", }
-        /// Weight decay, from 0 to 1; normalisation layers and slopes are exempt
-        weight_decay: f64 = "W" { default: "0.0005", }
+        /// Weight decay, from 0 to 1; normalisations, biases and slopes are exempt
+        weight_decay: f64 = "W" { default: "0.0005; 0.01 for `adamw`", }
+        /// Factor of the learning rate for the weights of convolutions and linear layers, from 0 to 1000
+        backbone_rate: f64 = "F" { default: "1", }
+        /// The same for normalisations, biases and slopes
+        norm_rate: f64 = "F" { default: "1", }
+        /// Weight decay of normalisations, biases and slopes
+        norm_decay: f64 = "W" { default: "0", }
+        /// Factor of the learning rate for the class weights, from 0 to 1000
+        head_rate: f64 = "F" { default: "1", }
+        /// Weight decay of the class weights
+        head_decay: f64 = "W" { default: "`weight-decay`", }
+        /// Evaluate and save an exponential moving average of the weights: the share that it keeps from step
+        /// to step, above 0; 1 is the plain mean
+        ema_decay: f64 = "D" { default: "none", }
+        /// Share of the steps after which the average begins, from 0 and below 1
+        ema_start: f64 = "SHARE" { default: "0", }
         /// Seed of the initial weights, the order of images and the augmentation
         seed: u64 = "N" { default: "0", }
         /// Number of evaluations on the test set during the training, for the curves

@@ -7,7 +7,7 @@ use crate::generator::seeded;
 use crate::network::Network;
 use crate::tensor_file::{Header, TensorFile};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use lsoftmax::{Annealing, MarginHead, MarginHeadConfig};
 use lsoftmax_data::atomic_write;
 use lsoftmax_networks::{Backbone, class_weights};
@@ -91,9 +91,9 @@ pub(crate) fn read_info(header: &Header, path: &Path) -> Result<ModelInfo, Train
         .saturating_mul(info.network.feature());
     let weights = backbone.unwrap_or(0).saturating_add(head);
     let least = (weights as u64).saturating_mul(size_of::<f32>() as u64);
-    // A checkpoint has a velocity for each weight, and perhaps centres of the classes. All else
-    // is small.
-    let most = least.saturating_mul(3).saturating_add(OTHER_VALUES);
+    // A checkpoint has up to two numbers of the optimiser for each weight, and perhaps the average of the
+    // weights and centres of the classes. All else is small.
+    let most = least.saturating_mul(5).saturating_add(OTHER_VALUES);
     let most = backbone.map_or(u64::MAX, |_| most);
     if !(least..=most).contains(&header.bytes) {
         return Err(broken(format!(
@@ -152,6 +152,32 @@ impl<N: Network> Model<N> {
     /// A λ that JSON cannot hold.
     pub fn to_bytes(&self, info: &ModelInfo) -> Result<Vec<u8>, TrainError> {
         self.to_file(info)?.to_bytes()
+    }
+
+    /// Puts other class weights in the place of those there are.
+    pub(crate) fn set_class_weights(&mut self, weights: Vec<f32>) {
+        let old = &self.head.weight;
+        let weights = TensorData::new(weights, old.dims());
+        let weights = Tensor::from_data(weights, &old.val().device());
+        self.head.weight = old.clone().map(|_| weights);
+    }
+
+    /// Whether it has running statistics.
+    pub(crate) fn has_statistics(&self) -> Result<bool, TrainError> {
+        let tensors = tensors_of(self)?;
+        Ok(!tensors.iter().all(tensors::Named::is_parameter))
+    }
+
+    /// Adds the parameters to a file, under other names.
+    pub(crate) fn add_parameters(
+        &self,
+        prefix: &str,
+        file: &mut TensorFile,
+    ) -> Result<(), TrainError> {
+        for tensor in tensors_of(self)?.iter().filter(|it| it.is_parameter()) {
+            file.add(&format!("{prefix}{}", tensor.name), &tensor.values);
+        }
+        Ok(())
     }
 
     /// Name and shape of each parameter, in the order of their numbers.

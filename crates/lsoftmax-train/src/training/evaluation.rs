@@ -1,6 +1,7 @@
 //! The evaluations of a training, and what it returns.
 
 use super::Training;
+use crate::checkpoint::Snapshot;
 use crate::error::TrainError;
 use crate::evaluation::{embeddings_until, evaluate_until, features, host};
 use crate::model::Model;
@@ -25,8 +26,9 @@ impl<N: Network> Training<'_, N> {
     ) -> Result<Evaluation, TrainError> {
         let stops = || observer.stops();
         let stop = Stop::when(&stops);
+        self.averaged = self.average(stop)?;
         self.fit_class_weights(stop)?;
-        let model = self.learner().model();
+        let model = self.evaluated();
         let found = evaluate_until(model, &self.info, self.test, stop)?;
         let frame = match &self.frame {
             Some(frame) => Some(Frame {
@@ -54,7 +56,7 @@ impl<N: Network> Training<'_, N> {
                     held_out_error_percent: error,
                     test_error_percent: None,
                 });
-                let best = self.snapshot()?;
+                let best = self.evaluated_snapshot()?;
                 observer.best(&best)?;
                 self.best = Some(best);
             }
@@ -64,8 +66,18 @@ impl<N: Network> Training<'_, N> {
 
     /// Whether the model, with these figures, can be used.
     fn is_usable(&self, found: &Evaluation) -> bool {
-        let file = self.learner().to_file(&self.info);
-        found.mean_feature_norm.is_finite() && file.is_ok_and(|file| file.is_finite())
+        let snapshot = self.evaluated_snapshot();
+        found.mean_feature_norm.is_finite() && snapshot.is_ok_and(|it| it.file.is_finite())
+    }
+
+    fn evaluated_snapshot(&self) -> Result<Snapshot, TrainError> {
+        let Some(model) = &self.averaged else {
+            return self.snapshot();
+        };
+        Ok(Snapshot {
+            file: model.to_file(&self.info)?,
+            info: self.info.clone(),
+        })
     }
 
     /// The figures on classes that were not trained on, and the threshold from their pairs; without
@@ -99,7 +111,7 @@ impl<N: Network> Training<'_, N> {
         }
         let some = self.train.subset(TRAIN_SAMPLES);
         let size = self.info.network.feature();
-        let features = features(self.learner().model(), &self.info, &some, stop)?;
+        let features = features(self.evaluated(), &self.info, &some, stop)?;
         // A dead model keeps the weights it had.
         if features.iter().any(|value| !value.is_finite()) {
             return Ok(());
@@ -114,7 +126,9 @@ impl<N: Network> Training<'_, N> {
             }
         }
         let weights = unit_rows(Matrix::new(&sums, classes, size)?)?;
-        if let Some(learner) = &mut self.learner {
+        if let Some(model) = &mut self.averaged {
+            model.set_class_weights(weights);
+        } else if let Some(learner) = &mut self.learner {
             learner.set_class_weights(weights);
         }
         Ok(())
@@ -166,7 +180,7 @@ impl<N: Network> Training<'_, N> {
             .learner
             .take()
             .expect("there always is one between steps");
-        let model = learner.into_model();
+        let model = (self.averaged.take()).unwrap_or_else(|| learner.into_model());
         let some = self.train.subset(TRAIN_SAMPLES);
         let train_evaluation = evaluate_until(&model, &self.info, &some, stop)?;
         let mut best = self.state.best.take();

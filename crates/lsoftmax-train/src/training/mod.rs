@@ -1,5 +1,6 @@
 //! The training loop.
 
+mod average;
 mod evaluation;
 mod recovery;
 mod steps;
@@ -19,6 +20,7 @@ use burn::tensor::Device;
 use lsoftmax_data::{Dataset, Draws, Split};
 use lsoftmax_networks::{Backbone, Precision, is_graphics, trains_in};
 use lsoftmax_record::{DataSummary, Experiment, ModelInfo, NetworkKind};
+use std::path::PathBuf;
 
 /// Test images whose 2-D features are kept at every evaluation.
 const FRAME_POINTS: usize = 1_500;
@@ -142,6 +144,8 @@ struct Training<'a, N: Network> {
     #[cfg(feature = "_gpu")]
     resident: Option<Resident>,
     learner: Option<Learner<N>>,
+    /// The average of the weights as it was last evaluated.
+    averaged: Option<Model<N>>,
     /// Numbers of the last steps, which the device still has.
     unread: Vec<StepNumbers>,
     /// Training images of each class.
@@ -216,6 +220,7 @@ impl<'a, N: Network> Training<'a, N> {
             #[cfg(feature = "_gpu")]
             resident: None,
             learner: None,
+            averaged: None,
             unread: Vec::new(),
             watch: Watch {
                 classes: info.class_names.len(),
@@ -249,7 +254,7 @@ impl<'a, N: Network> Training<'a, N> {
         model.head = (model.head)
             .with_class_counts(&self.class_counts)?
             .with_label_smoothing(experiment.label_smoothing)?;
-        Learner::new(model, experiment.sgd)
+        Learner::new(model, experiment.optimiser)
             .with_precision(experiment.precision)
             .with_pairs(experiment.pairs)
     }
@@ -271,7 +276,7 @@ impl<'a, N: Network> Training<'a, N> {
             && ours.pairs == theirs.pairs
             && ours.mirrored == theirs.mirrored
             && ours.images == theirs.images;
-        let path: std::path::PathBuf = format!("of step {}", checkpoint.step()).into();
+        let path = path_of(checkpoint);
         if fits {
             // That of a row was checked when it was read.
             return match ours.network {
@@ -285,13 +290,39 @@ impl<'a, N: Network> Training<'a, N> {
         })
     }
 
+    /// The share of the weights after a step in their average.
+    fn share(&self, step: u64) -> Option<f64> {
+        let averaging = self.experiment.averaging?;
+        averaging.share(step, self.experiment.iterations)
+    }
+
     /// Takes over the model, the optimiser and the state of a checkpoint.
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), TrainError> {
+        let path = path_of(&checkpoint);
+        let method = checkpoint.optimiser(&path)?.method;
+        let own = self.experiment.optimiser.method;
+        if method.name() != own.name() {
+            let (own, found) = (own.name(), method.name());
+            let message = format!("optimizer {own} expected, {found} found");
+            return Err(TrainError::Checkpoint { path, message });
+        }
         let (model, info) = checkpoint.snapshot.network_model(&self.device)?;
+        let average = checkpoint.snapshot.averaged(&path, &self.device)?;
+        let last = checkpoint.step().checked_sub(1);
+        let is_averaged = last.and_then(|step| self.share(step)).is_some();
+        if average.is_some() != is_averaged {
+            let has = if is_averaged { "no" } else { "an" };
+            return Err(TrainError::Checkpoint {
+                path,
+                message: format!("it has {has} average of the weights, unlike its experiment"),
+            });
+        }
+        self.averaged = None;
         self.info = info;
         let learner = self
             .learner_of(model)?
-            .with_centers(&checkpoint.snapshot.file)?;
+            .with_centers(&checkpoint.snapshot.file)?
+            .with_average(average.as_ref());
         self.learner = Some(learner.with_optimiser_state(checkpoint.optimiser)?);
         self.state = checkpoint.state;
         Ok(())
@@ -337,4 +368,9 @@ impl<'a, N: Network> Training<'a, N> {
             iterations: self.experiment.iterations,
         }
     }
+}
+
+/// A checkpoint in errors.
+fn path_of(checkpoint: &Checkpoint) -> PathBuf {
+    format!("of step {}", checkpoint.step()).into()
 }

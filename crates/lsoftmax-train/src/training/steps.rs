@@ -12,7 +12,7 @@ use crate::network::Network;
 use crate::observer::Observer;
 use crate::watch::Trouble;
 use crate::window::Clock;
-use lsoftmax_data::{Augmentation, LoadPlan, MemoryLayout};
+use lsoftmax_data::{LoadPlan, MemoryLayout};
 use lsoftmax_metrics::{Matrix, top1_error_percent};
 use lsoftmax_networks::is_graphics;
 use lsoftmax_record::{NetworkKind, OnDivergence, Progress};
@@ -88,11 +88,7 @@ impl<N: Network> Training<'_, N> {
         LoadPlan {
             data: self.train.clone(),
             preprocessing: self.info.preprocessing.clone(),
-            augmentation: if experiment.augment {
-                Augmentation::cifar_plus()
-            } else {
-                Augmentation::none()
-            },
+            augmentation: experiment.augmentation,
             layout: MemoryLayout::Nhwc,
             batch: experiment.batch,
             images_per_class: experiment.images_per_class,
@@ -101,9 +97,10 @@ impl<N: Network> Training<'_, N> {
         }
     }
 
-    fn batches(&mut self, plan: LoadPlan) -> Result<Batches, TrainError> {
+    pub(super) fn batches(&mut self, plan: LoadPlan) -> Result<Batches, TrainError> {
+        // Images that stay on a device are only cropped and mirrored there.
         #[cfg(feature = "_gpu")]
-        {
+        if plan.augmentation.is_view() {
             self.resident =
                 (self.resident.take()).or_else(|| Resident::new(&plan.data, &self.device));
             if let Some(resident) = &self.resident {
@@ -178,7 +175,11 @@ impl<N: Network> Training<'_, N> {
         }
         let learning_rate = experiment.learning_rate_at(step);
         self.learner = Some(if is_finite {
-            learner.update(forward, learning_rate)?
+            let mut learner = learner.update(forward, learning_rate)?;
+            if let Some(share) = self.share(step) {
+                learner.average(share);
+            }
+            learner
         } else {
             learner
         });

@@ -1,15 +1,17 @@
 //! A training in the middle, as one file.
 
 use crate::error::TrainError;
+use crate::learner::AVERAGE;
 use crate::model::{Model, read_info};
 use crate::network::Network;
-use crate::sgd::{are_finite, check_record};
+use crate::optimiser::{are_finite, check_record};
 use crate::tensor_file::{Header, TensorFile};
 use crate::window::Window;
 use burn::tensor::Device;
 use lsoftmax::RunningSignal;
 use lsoftmax_networks::Backbone;
-use lsoftmax_record::{Best, Frame, ModelInfo, NetworkKind, Progress};
+use lsoftmax_record::{Best, Frame, ModelInfo, NetworkKind, Progress, Settings};
+use lsoftmax_spec::Optimiser;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -70,6 +72,8 @@ pub(crate) struct TrainingState {
 /// Names in the file.
 const OPTIMISER: &str = "optimiser";
 const TRAINING: &str = "training";
+/// The name after all that begin with [`AVERAGE`].
+const AFTER_AVERAGE: &str = "average/";
 
 impl Snapshot {
     /// The model as it was, and what goes with it.
@@ -111,12 +115,43 @@ impl Snapshot {
         let (mut file, info) = TensorFile::read(path, damaged, check)?;
         file.tensors.remove(OPTIMISER);
         file.metadata.remove(TRAINING);
+        file.tensors.retain(|name, _| !name.starts_with(AVERAGE));
         let snapshot = Self { file, info };
         snapshot.check_finite(path)?;
         if let NetworkKind::Row(_) = snapshot.info.network {
             snapshot.network::<Backbone>(path)?;
         }
         Ok(snapshot)
+    }
+
+    /// The model with the average of the weights, if the file has one.
+    pub(crate) fn averaged<N: Network>(
+        &self,
+        path: &Path,
+        device: &Device,
+    ) -> Result<Option<Model<N>>, TrainError> {
+        let mut file = self.file.clone();
+        let mut averages = file.tensors.split_off(AVERAGE);
+        let mut others = averages.split_off(AFTER_AVERAGE);
+        file.tensors.append(&mut others);
+        if averages.is_empty() {
+            return Ok(None);
+        }
+        let parameters =
+            Model::<N>::from_file(&file, &self.info, path, &Device::flex())?.parameters()?;
+        for (parameter, _) in parameters {
+            let name = format!("{AVERAGE}{parameter}");
+            let average = averages.remove(&name);
+            let average = average.ok_or_else(|| damaged(path, format!("it has no {name}")))?;
+            file.tensors.insert(parameter, average);
+        }
+        if let Some(name) = averages.keys().next() {
+            return Err(damaged(
+                path,
+                format!("{name} is the average of no parameter"),
+            ));
+        }
+        Ok(Some(Model::from_file(&file, &self.info, path, device)?))
     }
 
     /// The model, to check that the tensors are those of the network.
@@ -228,12 +263,22 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// The optimiser of its experiment.
+    pub(crate) fn optimiser(&self, path: &Path) -> Result<Optimiser, TrainError> {
+        let damaged = |error: String| damaged(path, error);
+        let settings: Settings =
+            toml::from_str(&self.state.experiment).map_err(|error| damaged(error.to_string()))?;
+        let optimiser = settings.without_idle_annealing().optimiser();
+        optimiser.map_err(|error| damaged(error.to_string()))
+    }
+
     /// Checks that tensors and the optimiser's state are those of the network.
     ///
     /// # Errors
     /// They are not: the first is named.
     pub(crate) fn check_network<N: Network>(&self, path: &Path) -> Result<(), TrainError> {
         let model = self.snapshot.network::<N>(path)?;
+        self.snapshot.averaged::<N>(path, &Device::flex())?;
         let info = &self.snapshot.info;
         // Before the first step nothing has a velocity, and class weights that no loss trains never do.
         let alone = info.pairs.is_some_and(|pairs| pairs.alone);
@@ -241,228 +286,17 @@ impl Checkpoint {
         let is_row = matches!(info.network, NetworkKind::Row(_));
         let moves =
             |name: &str| is_row && self.state.step > 0 && !(alone && name.starts_with("head."));
-        check_record(self.optimiser.clone(), &model.parameters()?, moves)
-            .map_err(|message| damaged(path, message))
+        let (state, optimiser) = (self.optimiser.clone(), self.optimiser(path)?);
+        check_record(
+            state,
+            &optimiser,
+            &model.parameters()?,
+            self.state.step,
+            moves,
+        )
+        .map_err(|message| damaged(path, message))
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use crate::batches::TrainBatch;
-    use crate::learner::Learner;
-    use burn::tensor::{Bytes, DType};
-    use burn_pack::{Reader, Scalar, Tensor, Writer};
-    use lsoftmax::{Annealing, Loss};
-    use lsoftmax_data::Preprocessing;
-    use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
-    use std::collections::BTreeMap;
-
-    /// A checkpoint after one step of a small model.
-    pub(crate) fn checkpoint() -> Checkpoint {
-        let network = NetworkSpec {
-            name: "own".into(),
-            stages: vec![Stage {
-                channels: 4,
-                convs: 1,
-                units: 0,
-                kernel: 3,
-                stride: 1,
-                pool: true,
-            }],
-            feature: 3,
-            normalisation: NormLayer::Batch,
-        };
-        let info = ModelInfo::new(
-            network,
-            [1, 6, 6],
-            vec!["a".into(), "b".into()],
-            Preprocessing {
-                mean: vec![0.0],
-                scale: 1.0,
-            },
-            Loss::LSoftmax { m: 2 },
-            Annealing::none(),
-        );
-        let device = Device::flex().autodiff();
-        let model = Model::new(&info, 0, &device).unwrap();
-        let learner = Learner::new(model, lsoftmax_spec::Sgd::new(0.9, 0.01));
-        let pixels = (0..144).map(|i| (i % 7) as f32).collect();
-        let batch = TrainBatch::upload(pixels, vec![0, 1, 0, 1], info.image, 0, &device);
-        let forward = learner.forward(batch).unwrap();
-        let learner = learner.update(forward, 0.01).unwrap();
-        Checkpoint {
-            snapshot: Snapshot {
-                file: learner.to_file(&info).unwrap(),
-                info,
-            },
-            optimiser: learner.optimiser_state().unwrap(),
-            state: TrainingState {
-                step: 1,
-                threads: 1,
-                ..TrainingState::default()
-            },
-        }
-    }
-
-    fn reload(checkpoint: &Checkpoint) -> Result<Checkpoint, TrainError> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("step-1.safetensors");
-        std::fs::write(&path, checkpoint.to_bytes().unwrap()).unwrap();
-        Checkpoint::load(&path)
-    }
-
-    fn complaint(checkpoint: &Checkpoint) -> String {
-        let message = reload(checkpoint).unwrap_err().to_string();
-        assert!(message.contains("step-1.safetensors"), "{message}");
-        message
-    }
-
-    /// Name, type, shape, number of the parameter, bytes.
-    type Entry = (String, DType, Vec<usize>, Option<u64>, Vec<u8>);
-
-    /// The content of an optimiser's record.
-    struct Record {
-        tensors: Vec<Entry>,
-        scalars: BTreeMap<String, Scalar>,
-        paths: BTreeMap<String, String>,
-    }
-
-    fn with_record(change: impl FnOnce(&mut Record)) -> Checkpoint {
-        let mut checkpoint = checkpoint();
-        let reader = Reader::from_bytes(Bytes::from_bytes_vec(checkpoint.optimiser)).unwrap();
-        let mut record = Record {
-            scalars: reader.scalars().clone(),
-            paths: reader.metadata().clone(),
-            tensors: Vec::new(),
-        };
-        for tensor in reader.into_tensors().unwrap() {
-            let (name, kind, shape, id, bytes) = tensor.into_parts().unwrap();
-            let tensor = (name, kind, shape.to_vec(), id, bytes.to_vec());
-            record.tensors.push(tensor);
-        }
-        change(&mut record);
-        let tensors = record
-            .tensors
-            .into_iter()
-            .map(|(name, kind, shape, id, bytes)| {
-                Tensor::new(name, kind, shape, id, Bytes::from_bytes_vec(bytes))
-            });
-        let mut writer = Writer::new(tensors.collect());
-        for (key, value) in &record.scalars {
-            writer = writer.with_scalar(key, *value);
-        }
-        for (key, value) in &record.paths {
-            writer = writer.with_metadata(key, value);
-        }
-        checkpoint.optimiser = writer.into_bytes().unwrap().to_vec();
-        checkpoint
-    }
-
-    #[test]
-    fn what_was_written_is_read() {
-        let checkpoint = with_record(|_| ());
-        let read = reload(&checkpoint).unwrap();
-        assert_eq!(read.snapshot.file, checkpoint.snapshot.file);
-        assert_eq!(read.optimiser, checkpoint.optimiser);
-        assert_eq!(read.state, checkpoint.state);
-    }
-
-    #[test]
-    fn a_forged_state_of_the_optimiser_is_refused_by_name() {
-        type Change = fn(&mut Record);
-        let cases: [(Change, &str); 11] = [
-            (|r| r.tensors[0].3 = None, "belongs to no parameter"),
-            (|r| r.tensors[0].3 = Some(99), "is wrong"),
-            (|r| r.tensors[1].0 += "x", "is missing"),
-            (|r| drop(r.tensors.pop()), "is missing"),
-            (|r| r.tensors.clear(), "is missing"),
-            (|r| r.tensors[2].2.push(1), "is wrong"),
-            (|r| r.tensors[0].1 = DType::I32, "is wrong"),
-            (
-                |r| r.tensors[3].4[..4].copy_from_slice(&f32::NAN.to_le_bytes()),
-                "not finite",
-            ),
-            (
-                |r| {
-                    r.tensors.push((
-                        "9.momentum.velocity".into(),
-                        DType::F32,
-                        vec![0],
-                        Some(9),
-                        vec![],
-                    ));
-                },
-                "belongs to no parameter",
-            ),
-            (
-                |r| {
-                    r.scalars.insert("1.__rank".into(), Scalar::UInt(99));
-                },
-                "number of dimensions",
-            ),
-            (|r| drop(r.paths.remove("1")), "path"),
-        ];
-        for (number, (change, expected)) in cases.into_iter().enumerate() {
-            let message = complaint(&with_record(change));
-            assert!(message.contains(expected), "{number}: {message}");
-        }
-        for bytes in [vec![], vec![0; 100], checkpoint().optimiser[..300].to_vec()] {
-            let mut forged = checkpoint();
-            forged.optimiser = bytes;
-            assert!(complaint(&forged).contains("the optimiser's state"));
-        }
-    }
-
-    #[test]
-    fn a_forged_model_is_refused_by_name() {
-        type Change = fn(&mut TensorFile);
-        let cases: [(Change, &str); 3] = [
-            (|f| drop(f.tensors.remove("head.weight")), "head.weight"),
-            (
-                |f| {
-                    let slope = f.tensors.get_mut("backbone.blocks.0.slope").unwrap();
-                    slope.2[..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
-                },
-                "slope has values that are not finite",
-            ),
-            (
-                |f| {
-                    let weight = f.tensors.get_mut("backbone.feature.weight").unwrap();
-                    weight.1.reverse();
-                },
-                "must be F32 [36, 3]",
-            ),
-        ];
-        for (change, expected) in cases {
-            let mut forged = checkpoint();
-            change(&mut forged.snapshot.file);
-            let message = complaint(&forged);
-            assert!(message.contains(expected), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_snapshot_is_the_model_of_a_checkpoint() {
-        let checkpoint = checkpoint();
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("best.safetensors");
-        for bytes in [
-            checkpoint.snapshot.to_bytes().unwrap(),
-            checkpoint.to_bytes().unwrap(),
-        ] {
-            std::fs::write(&path, bytes).unwrap();
-            let read = Snapshot::load(&path).unwrap();
-            assert_eq!(read.file, checkpoint.snapshot.file);
-            assert!(Model::load(&path, &Device::flex()).is_ok());
-        }
-        let message = Checkpoint::load(&path);
-        assert!(message.is_ok());
-        std::fs::write(&path, checkpoint.snapshot.to_bytes().unwrap()).unwrap();
-        let message = Checkpoint::load(&path).unwrap_err().to_string();
-        assert!(
-            message.contains("it is a model, and no checkpoint"),
-            "{message}"
-        );
-    }
-}
+pub(crate) mod tests;
