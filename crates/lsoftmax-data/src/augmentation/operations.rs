@@ -80,9 +80,9 @@ impl Image {
         let area = self.area();
         for plane in self.bytes.chunks_exact_mut(area) {
             let table = table(plane);
-            plane
-                .iter_mut()
-                .for_each(|byte| *byte = table[usize::from(*byte)]);
+            for byte in plane {
+                *byte = table[usize::from(*byte)];
+            }
         }
     }
 
@@ -182,9 +182,9 @@ fn auto_contrast(image: &mut Image) {
 fn equalize(image: &mut Image) {
     image.look_up(|plane| {
         let mut counts = [0_usize; 256];
-        plane
-            .iter()
-            .for_each(|&byte| counts[usize::from(byte)] += 1);
+        for &byte in plane {
+            counts[usize::from(byte)] += 1;
+        }
         let last = counts
             .iter()
             .rev()

@@ -185,9 +185,9 @@ fn a_forged_state_of_the_optimiser_is_refused_by_name() {
 
 #[test]
 fn a_forged_state_of_adamw_is_refused_by_name() {
+    type Change = fn(&mut Record);
     let adamw = || averaged_checkpoint("optimizer = \"adamw\"");
     reload(&adamw()).unwrap();
-    type Change = fn(&mut Record);
     let time = "1.momentum.time";
     assert!(with_record_of(adamw(), |r| assert!(r.scalars.contains_key(time))).step() == 1);
     let cases: [(Change, &str); 5] = [
@@ -225,8 +225,8 @@ fn a_forged_state_of_adamw_is_refused_by_name() {
 
 #[test]
 fn a_forged_average_is_refused_by_name() {
-    let average = "average.backbone.blocks.0.slope";
     type Change = fn(&mut TensorFile);
+    let average = "average.backbone.blocks.0.slope";
     let cases: [(Change, &str); 4] = [
         (
             |f| drop(f.tensors.remove("average.head.weight")),
