@@ -140,9 +140,9 @@ fn many(
 ) -> anyhow::Result<()> {
     let scored = Scored::new(embedder, file, root, centred)?;
     if let Some(folder) = out {
-        let part = scored.section(embedder);
-        let title = format!("{} on {}", embedder.info.loss_label(), file.display());
-        Page::of_model(PAGE, title, part).write(folder)?;
+        let label = embedder.info.loss_label();
+        let title = format!("{label} on {}", file.display());
+        Page::of_model(PAGE, title, scored.section(&label)).write(folder)?;
     }
     if output_options.json {
         return output::json(&scored.json(embedder));
@@ -221,8 +221,7 @@ impl Scored {
     }
 
     /// The page's part: the figures and the worst mistakes.
-    fn section(&self, embedder: &Embedder) -> OpenSetSection {
-        let label = embedder.info.loss_label();
+    fn section<'a>(&'a self, label: &'a str) -> OpenSetSection<'a> {
         let place = |at: usize| self.images.pairs[at].map(|image| image as u32);
         let worst = worst_mistakes(&self.scores, &self.same, place);
         let (count, images) = (self.same.len(), self.images.images.len());
@@ -232,8 +231,8 @@ impl Scored {
         }
         OpenSetSection {
             about,
-            rows: vec![OpenSetRow::of_pairs(&label, &self.verification)],
-            strips: vec![ImageStrip::mistakes(&label, &worst, &self.data)],
+            rows: vec![OpenSetRow::of_pairs(label, &self.verification)],
+            strips: vec![ImageStrip::mistakes(label, &worst, &self.data)],
         }
     }
 
