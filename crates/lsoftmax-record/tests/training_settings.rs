@@ -24,8 +24,8 @@ fn adamw() -> Settings {
     }
 }
 
-fn list(entries: &[&str]) -> Option<Vec<String>> {
-    Some(entries.iter().map(ToString::to_string).collect())
+fn list(entries: &[&str]) -> Vec<String> {
+    entries.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn augment_is_short_for_a_list() {
         ..none()
     };
     let long = |entries: &[&str]| Settings {
-        augmentation: list(entries),
+        augmentation: Some(list(entries)),
         ..none()
     };
     let plus = Augmentation::cifar_plus();

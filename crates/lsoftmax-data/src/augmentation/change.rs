@@ -211,9 +211,9 @@ mod tests {
             let (rows, columns) = size(&places);
             assert!((3..=5).contains(&rows) && (3..=5).contains(&columns));
             whole += u32::from(places.len() == 25);
-            places
-                .iter()
-                .for_each(|&(row, column)| seen[row][column] = true);
+            for (row, column) in places {
+                seen[row][column] = true;
+            }
         }
         assert!(seen.iter().flatten().all(|&seen| seen));
         // 8 of 12 rows and 6 of 10 columns leave it whole.

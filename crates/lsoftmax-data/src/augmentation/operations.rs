@@ -350,7 +350,7 @@ mod tests {
         }
         // Half way between two columns.
         let half = changed(|it| it.warp(identity, [0.5, 0.0], &[0, 0, 0]));
-        let between = (f64::from(old[0]) + f64::from(old[1])) / 2.0;
+        let between = f64::midpoint(f64::from(old[0]), f64::from(old[1]));
         assert_eq!(half[0], rounded(between));
     }
 
