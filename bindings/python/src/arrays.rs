@@ -1,17 +1,13 @@
 //! Arrays of numpy as slices, without copies, or an error that says what was expected.
 
+use crate::errors::value_error;
 use lsoftmax_metrics::Matrix;
-use numpy::ndarray::{Dimension, Ix1, Ix2};
+use numpy::ndarray::{Dimension, Ix1, Ix2, Ix4};
 use numpy::{
     Element, PyArrayDescrMethods as _, PyReadonlyArray, PyUntypedArray, PyUntypedArrayMethods as _,
 };
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
-
-/// Any error as a `ValueError` with its message.
-pub(crate) fn value_error(error: impl std::fmt::Display) -> PyErr {
-    PyValueError::new_err(error.to_string())
-}
 
 /// An array in C order.
 pub(crate) struct Array<'py, T: Element, D: Dimension> {
@@ -52,6 +48,13 @@ impl<T: Element> Rows<'_, T> {
     pub(crate) fn shape(&self) -> [usize; 2] {
         let shape = self.array.shape();
         [shape[0], shape[1]]
+    }
+}
+
+impl<T: Element> Array<'_, T, Ix4> {
+    pub(crate) fn shape4(&self) -> [usize; 4] {
+        let shape = self.array.shape();
+        [shape[0], shape[1], shape[2], shape[3]]
     }
 }
 

@@ -1,16 +1,18 @@
 //! The margin cross-entropy, with the loss and the schedule of a head.
 
-use crate::arrays::{List, Rows, value_error};
+use crate::arrays::{List, Rows};
+use crate::errors::value_error;
+use crate::settings::read;
+use crate::work::detached;
 use lsoftmax_kernels::head::{
     Batch, HeadError, Outcome, Real, Samples, Target, TargetLogits as _, TargetRule, checked_label,
     cross_entropy, cross_entropy_with_gradient,
 };
-use lsoftmax_record::{Experiment, Settings, parse_settings};
+use lsoftmax_record::{Experiment, Settings};
 use lsoftmax_spec::{Annealing, Loss};
 use numpy::{Element, PyArray1, PyArray2, PyArrayMethods as _, PyUntypedArray};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use std::path::Path;
 use std::sync::Arc;
 
 /// A loss with its schedule of λ and m.
@@ -211,13 +213,6 @@ impl Rule {
     }
 }
 
-/// The settings in a JSON object, whose keys are checked as those of a file.
-fn read(json: &str) -> PyResult<Settings> {
-    let table: toml::Table = serde_json::from_str(json).map_err(value_error)?;
-    let text = toml::to_string(&table).map_err(value_error)?;
-    parse_settings(&text, Path::new("settings")).map_err(value_error)
-}
-
 /// A value for each sample, if there are any.
 fn optional<T: Element + Copy>(
     array: Option<&Bound<'_, PyAny>>,
@@ -269,7 +264,7 @@ fn run<'py, T: Real + Element>(
         cross_entropy_with_gradient(&batch, normalisation, rule, &mut dx, &mut dw)
             .map(|outcome| (outcome, Some((dx, dw))))
     };
-    let (outcome, gradients) = py.detach(work).map_err(value_error)?;
+    let (outcome, gradients) = detached(py, work)?.map_err(value_error)?;
     let lambda = rule.lambda(&outcome.confidences);
     let rows_of_targets = outcome.samples.iter().zip(&outcome.confidences);
     let targets: Vec<f64> = rows_of_targets

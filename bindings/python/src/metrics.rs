@@ -1,17 +1,23 @@
 //! Metrics of embeddings. Results that are a few numbers are JSON, which the Python side turns into
 //! dataclasses.
 
-use crate::arrays::{List, Rows, labels, value_error};
+use crate::arrays::{List, Rows, labels};
+use crate::errors::value_error;
+use crate::work::{beside, detached};
 use lsoftmax_metrics::{
-    Matrix, Roc, Search, SearchOptions, adjusted_mutual_information, identify, k_fold,
-    k_fold_embeddings, k_means, normalized_mutual_information, retrieval, retrieval_leave_one_out,
+    Error, Matrix, Roc, Search, SearchOptions, adjusted_mutual_information, identify_until,
+    k_fold_embeddings_until, k_fold_until, k_means_until, normalized_mutual_information,
+    retrieval_leave_one_out_until, retrieval_until,
 };
 use numpy::{PyArray1, PyArray2, PyArrayMethods as _};
 use pyo3::prelude::*;
 use serde_json::json;
+use std::sync::atomic::AtomicBool;
 
-/// Gallery rows between two looks at the keyboard.
-const ROWS: usize = 8_192;
+/// Multiplications between two looks at the keyboard: less than a second of work. Fewer than the least number
+/// of gallery rows at a time would cost more than it gives.
+const MULTIPLICATIONS: usize = 1 << 35;
+const LEAST_ROWS: usize = 1_024;
 
 type Matrix32<'py> = Bound<'py, PyArray2<f32>>;
 
@@ -32,6 +38,17 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
+/// Long work that Ctrl-C stops.
+fn stoppable<T: Send>(
+    py: Python<'_>,
+    work: impl FnOnce(&AtomicBool) -> Result<T, Error> + Send,
+) -> PyResult<T> {
+    let stop = AtomicBool::new(false);
+    let (found, failed) = beside(py, &stop, || work(&stop), |_| Ok(()))?;
+    failed.map_or(Ok(()), Err)?;
+    found.map_err(value_error)
+}
+
 fn text(value: &impl serde::Serialize) -> PyResult<String> {
     serde_json::to_string(value).map_err(value_error)
 }
@@ -44,7 +61,7 @@ fn matrix(py: Python<'_>, values: Vec<f32>, shape: [usize; 2]) -> PyResult<Matri
 fn unit_rows<'py>(py: Python<'py>, rows: &Bound<'py, PyAny>) -> PyResult<Matrix32<'py>> {
     let rows = Rows::<f32>::new(rows, "embeddings")?;
     let input = rows.matrix()?;
-    let units = py.detach(|| lsoftmax_metrics::unit_rows(input));
+    let units = detached(py, || lsoftmax_metrics::unit_rows(input))?;
     matrix(py, units.map_err(value_error)?, rows.shape())
 }
 
@@ -57,7 +74,7 @@ fn cosine_scores<'py>(
     let left = Rows::<f32>::new(left, "left")?;
     let right = Rows::<f32>::new(right, "right")?;
     let (left, right) = (left.matrix()?, right.matrix()?);
-    let scores = py.detach(|| lsoftmax_metrics::cosine_scores(left, right));
+    let scores = detached(py, || lsoftmax_metrics::cosine_scores(left, right))?;
     Ok(PyArray1::from_vec(py, scores.map_err(value_error)?))
 }
 
@@ -99,6 +116,7 @@ fn roc_points<'py>(
 
 #[pyfunction]
 fn cross_validated(
+    py: Python<'_>,
     scores: &Bound<'_, PyAny>,
     same: &Bound<'_, PyAny>,
     folds: &Bound<'_, PyAny>,
@@ -107,7 +125,8 @@ fn cross_validated(
     let same = List::<bool>::new(same, "same")?;
     let folds = labels(folds, "folds")?;
     let (scores, same) = (scores.values()?, same.values()?);
-    text(&k_fold(scores, same, &folds).map_err(value_error)?)
+    let found = stoppable(py, |stop| k_fold_until(scores, same, &folds, stop))?;
+    text(&found)
 }
 
 #[pyfunction]
@@ -124,8 +143,10 @@ fn cross_validated_embeddings(
     let same = List::<bool>::new(same, "same")?;
     let folds = labels(folds, "folds")?;
     let (left, right, same) = (left.matrix()?, right.matrix()?, same.values()?);
-    let found = py.detach(|| k_fold_embeddings(left, right, same, &folds, centred));
-    text(&found.map_err(value_error)?)
+    let found = stoppable(py, |stop| {
+        k_fold_embeddings_until(left, right, same, &folds, centred, stop)
+    })?;
+    text(&found)
 }
 
 /// Embeddings `[row, column]` and their labels `[row]`.
@@ -146,8 +167,10 @@ fn ranked(
 ) -> PyResult<String> {
     let (embeddings, classes) = labelled(embeddings, classes, ["embeddings", "labels"])?;
     let embeddings = embeddings.matrix()?;
-    let found = py.detach(|| retrieval_leave_one_out(embeddings, &classes, &recall_at));
-    text(&found.map_err(value_error)?)
+    let found = stoppable(py, |stop| {
+        retrieval_leave_one_out_until(embeddings, &classes, &recall_at, stop)
+    })?;
+    text(&found)
 }
 
 #[pyfunction]
@@ -163,16 +186,17 @@ fn ranked_in(
     let (gallery, gallery_classes) =
         labelled(gallery, gallery_classes, ["gallery", "gallery_labels"])?;
     let (queries, gallery) = (queries.matrix()?, gallery.matrix()?);
-    let found = py.detach(|| {
-        retrieval(
+    let found = stoppable(py, |stop| {
+        retrieval_until(
             queries,
             &query_classes,
             gallery,
             &gallery_classes,
             &recall_at,
+            stop,
         )
-    });
-    text(&found.map_err(value_error)?)
+    })?;
+    text(&found)
 }
 
 #[pyfunction]
@@ -189,8 +213,9 @@ fn identification(
     let (gallery, gallery_classes) =
         labelled(gallery, gallery_classes, ["gallery", "gallery_labels"])?;
     let (probes, gallery) = (probes.matrix()?, gallery.matrix()?);
-    let found = py.detach(|| identify(probes, &probe_classes, gallery, &gallery_classes));
-    let found = found.map_err(value_error)?;
+    let found = stoppable(py, |stop| {
+        identify_until(probes, &probe_classes, gallery, &gallery_classes, stop)
+    })?;
     // The rates are shares of the mated probes.
     let cmc = if found.mated.is_empty() {
         Vec::new()
@@ -222,9 +247,7 @@ fn clusters<'py>(
 ) -> PyResult<Clusters<'py>> {
     let rows = Rows::<f32>::new(embeddings, "embeddings")?;
     let points = rows.matrix()?;
-    let found = py
-        .detach(|| k_means(points, k, seed, iterations))
-        .map_err(value_error)?;
+    let found = stoppable(py, |stop| k_means_until(points, k, seed, iterations, stop))?;
     let numbers = found.clusters.iter().map(|&cluster| cluster as i64);
     let columns = rows.shape()[1];
     Ok((
@@ -250,7 +273,7 @@ fn ami(first: &Bound<'_, PyAny>, second: &Bound<'_, PyAny>) -> PyResult<f64> {
 
 type Neighbours<'py> = (Bound<'py, PyArray2<u32>>, Matrix32<'py>);
 
-/// The search stops at a `KeyboardInterrupt` after at most [`ROWS`] rows of the gallery.
+/// The search stops at a `KeyboardInterrupt` between blocks of the gallery.
 #[pyfunction]
 #[pyo3(signature = (queries, gallery, k, leave_out=None))]
 fn nearest<'py>(
@@ -271,12 +294,14 @@ fn nearest<'py>(
     let [rows, columns] = gallery.shape();
     let values = gallery.values()?;
     let mut search = Search::new(queries.matrix()?, k, options).map_err(value_error)?;
+    let row = queries.shape()[0].saturating_mul(columns).max(1);
+    let most = (MULTIPLICATIONS / row).max(LEAST_ROWS);
     let mut start = 0;
     while start < rows {
-        let count = ROWS.min(rows - start);
+        let count = most.min(rows - start);
         let block = &values[start * columns..(start + count) * columns];
         let block = Matrix::new(block, count, columns).map_err(value_error)?;
-        py.detach(|| search.push(block)).map_err(value_error)?;
+        detached(py, || search.push(block))?.map_err(value_error)?;
         py.check_signals()?;
         start += count;
     }

@@ -1,5 +1,11 @@
 """The metrics against scikit-learn, pytorch-metric-learning and numpy, and bad input."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 from lsoftmax import metrics
@@ -196,3 +202,38 @@ def test_rows_to_leave_out_are_rows_of_the_gallery(leave_out, error):
     rows = np.eye(4, dtype=np.float32)
     with pytest.raises(error):
         metrics.nearest(rows, rows, 1, leave_out=np.array(leave_out))
+
+
+# Each takes minutes.
+WORK = {
+    "retrieval": "metrics.retrieval(rows, labels)",
+    "retrieval_in": "metrics.retrieval_in(rows, labels, rows, labels)",
+    "identification": "metrics.identification(rows, labels, rows, labels)",
+    "k_means": "metrics.k_means(rows, 20_000)",
+    "nearest": "metrics.nearest(rows, rows, 10)",
+    "k_fold": "metrics.k_fold(np.tile(rows[:, 0], 50), np.tile(labels < 90, 50), np.tile(labels, 50))",
+}
+CHILD = """
+import numpy as np
+from lsoftmax import metrics
+rows = np.random.default_rng(0).standard_normal((200_000, 256), dtype=np.float32)
+labels = np.arange(200_000) % 100
+print("begins", flush=True)
+{work}
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("name", WORK)
+def test_ctrl_c_ends_long_work(name):
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD.format(work=WORK[name])],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    assert child.stdout.readline() == "begins\n"
+    time.sleep(0.5)
+    start = time.monotonic()
+    child.send_signal(signal.SIGINT)
+    errors = child.communicate(timeout=600)[1]
+    assert errors.rstrip().endswith("KeyboardInterrupt"), errors
+    assert time.monotonic() - start < 15

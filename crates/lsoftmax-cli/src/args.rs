@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lsoftmax_data::SameNames;
-use lsoftmax_record::{RecordError, Settings, read_settings};
+use lsoftmax_record::{Comparison, ComparisonParts, RecordError, Settings, read_settings};
 use lsoftmax_train::DeviceChoice;
 use std::path::PathBuf;
 
@@ -117,7 +117,7 @@ pub(crate) struct Compare {
         long,
         value_name = "LOSS",
         value_delimiter = ',',
-        default_value = "softmax,l-softmax:2,l-softmax:3,l-softmax:4"
+        default_value = Comparison::LOSSES
     )]
     pub(crate) losses: Vec<String>,
     /// Train each loss with each of these seeds
@@ -131,6 +131,17 @@ pub(crate) struct Compare {
     pub(crate) only_pictures: bool,
     #[command(flatten)]
     pub(crate) train: Train,
+}
+
+impl Compare {
+    /// Which of its networks are trained.
+    pub(crate) fn parts(&self) -> ComparisonParts {
+        match (self.no_pictures, self.only_pictures) {
+            (true, _) => ComparisonParts::Table,
+            (false, true) => ComparisonParts::Pictures,
+            (false, false) => ComparisonParts::All,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]

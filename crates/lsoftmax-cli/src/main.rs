@@ -1,9 +1,7 @@
 //! The command `lsoftmax`: every verb is a call into the crates.
 
 mod args;
-mod boundary;
 mod commands;
-mod embedder;
 mod experiments;
 mod interrupt;
 mod misuse;

@@ -55,44 +55,6 @@ fn cell(column: TerminalColumn, stat: Option<MeanStd>) -> String {
     }
 }
 
-/// The test data of the figures, in a sentence without a full stop.
-pub(crate) fn about(found: &OpenSetEvaluation) -> String {
-    let verification = &found.verification;
-    let mut text = format!(
-        "{} images of {} classes never trained on; {} same and {} different pairs in {} folds",
-        found.images,
-        found.classes,
-        verification.same_pairs,
-        verification.different_pairs,
-        verification.folds
-    );
-    if let Some(label) = label(found) {
-        write!(text, "; {label}").ok();
-    }
-    text
-}
-
-/// Caveats about classes never trained on: shared names, and images that were not compared.
-pub(crate) fn label(found: &OpenSetEvaluation) -> Option<String> {
-    let names = (found.same_names > 0).then(|| same_names(found.same_names));
-    let images = (!found.images_compared).then(|| {
-        "only the names of the classes were compared with those of the training: the list of its \
-         images is not beside the model"
-            .to_owned()
-    });
-    let both: Vec<String> = [names, images].into_iter().flatten().collect();
-    (!both.is_empty()).then(|| both.join("; "))
-}
-
-/// A clause on classes that share their names with trained ones.
-pub(crate) fn same_names(count: usize) -> String {
-    let which = match count {
-        1 => "1 of the classes has the name of a trained class and is",
-        _ => &format!("{count} of the classes have names of trained classes and are"),
-    };
-    format!("{which} said to be different")
-}
-
 /// Identification in a sentence, where it was measured.
 pub(crate) fn identification(found: &OpenSetEvaluation) -> Option<String> {
     let rates = found.identification.as_ref()?;

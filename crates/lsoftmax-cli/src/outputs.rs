@@ -6,10 +6,10 @@ mod identity;
 pub(crate) mod own;
 
 use crate::misuse::Misuse;
-use crate::pages::{FIGURES, RUN};
 use anyhow::{Context as _, bail};
 use identity::Identity;
 use lsoftmax_data::images::ImageList;
+use lsoftmax_report::{FIGURES, RUN};
 use lsoftmax_train::{CHECKPOINTS, EXPERIMENT_FILE, REPORT_FILE, RUN_FILES, TrainError, is_free};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
-//! The observer of a training: keeps the run folder, shows progress, and stops on Ctrl-C.
+//! The observer of a training: shows progress, and stops on Ctrl-C.
 
 use crate::interrupt;
 use crate::output::{note, printable};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use lsoftmax_train::{Checkpoint, Observer, Progress, RunFolder, Snapshot, TrainError};
+use lsoftmax_train::{Observer, Progress, TrainError};
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Display {
     name: String,
     iterations: u64,
+    /// Goes on with the training.
+    command: String,
     bar: Option<ProgressBar>,
     quiet: bool,
     last_line: Instant,
@@ -23,7 +25,13 @@ pub(crate) struct Display {
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Display {
-    pub(crate) fn new(name: &str, before: u64, iterations: u64, quiet: bool) -> Self {
+    pub(crate) fn new(
+        name: &str,
+        before: u64,
+        iterations: u64,
+        command: &str,
+        quiet: bool,
+    ) -> Self {
         let name = printable::one_line(name);
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::with_draw_target(Some(iterations), ProgressDrawTarget::stderr());
@@ -38,6 +46,7 @@ impl Display {
         Self {
             name,
             iterations,
+            command: command.to_owned(),
             bar,
             quiet,
             last_line: now,
@@ -53,64 +62,38 @@ impl Display {
     }
 }
 
-/// A training that is shown and written down.
-pub(crate) struct RunObserver<'a> {
-    pub(crate) display: Display,
-    pub(crate) folder: &'a mut RunFolder,
-    /// Goes on with the training.
-    pub(crate) command: &'a str,
-}
-
-impl Observer for RunObserver<'_> {
+impl Observer for Display {
     fn step(&mut self, step: u64, images_per_second: f64) {
-        let display = &mut self.display;
-        if let Some(bar) = &display.bar {
+        if let Some(bar) = &self.bar {
             bar.set_position(step);
             bar.set_message(format!("{images_per_second:.0} images/s"));
-        } else if !display.quiet
-            && (step == display.iterations || display.last_line.elapsed() >= LINE_EVERY)
+        } else if !self.quiet && (step == self.iterations || self.last_line.elapsed() >= LINE_EVERY)
         {
-            display.last_line = Instant::now();
+            self.last_line = Instant::now();
             // A recovery may go back beyond where we came in.
-            let done = step.saturating_sub(display.before).max(1);
-            let left = display.started.elapsed().as_secs_f64() / done as f64
-                * (display.iterations - step) as f64;
+            let done = step.saturating_sub(self.before).max(1);
+            let left = self.started.elapsed().as_secs_f64() / done as f64
+                * (self.iterations - step) as f64;
             note(&format!(
                 "{}: step {step} of {}, {images_per_second:.0} images/s, {left:.0} s left",
-                display.name, display.iterations
+                self.name, self.iterations
             ));
         }
     }
 
-    fn progress(&mut self, progress: &Progress) -> Result<(), TrainError> {
-        self.folder.progress(progress)
-    }
-
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
-        self.folder.checkpoint(checkpoint)
-    }
-
-    fn best(&mut self, model: &Snapshot) -> Result<(), TrainError> {
-        self.folder.best(model)
-    }
-
-    fn rewind(&mut self, message: &str, step: u64, curve: &[Progress]) -> Result<(), TrainError> {
-        let text = format!("{}: {message}", self.display.name);
-        match &self.display.bar {
+    fn rewind(&mut self, message: &str, _: u64, _: &[Progress]) -> Result<(), TrainError> {
+        let text = format!("{}: {message}", self.name);
+        match &self.bar {
             Some(bar) => bar.suspend(|| note(&text)),
             None => note(&text),
         }
-        self.folder.rewind(message, step, curve)
-    }
-
-    fn dies(&mut self, message: &str, step: u64, curve: &[Progress]) -> Result<(), TrainError> {
-        self.folder.dies(message, step, curve)
+        Ok(())
     }
 
     fn evaluates(&mut self, step: u64) {
         interrupt::leave_with(Some(format!(
             "lsoftmax: stopped after step {step} of {}, in the last evaluation; go on with `{}`",
-            self.display.iterations, self.command
+            self.iterations, self.command
         )));
     }
 

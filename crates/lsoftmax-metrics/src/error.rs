@@ -2,6 +2,10 @@
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// Somebody asked the work to stop.
+    #[error("stopped before the end")]
+    Stopped,
+
     /// The values do not fill the shape.
     #[error("a matrix of {rows} rows and {columns} columns does not hold {found} values")]
     MatrixShape {

@@ -81,6 +81,7 @@ mod nearest;
 mod pairs;
 mod pairwise;
 mod retrieval;
+mod stop;
 mod summary;
 mod unit;
 mod vector;
@@ -92,21 +93,25 @@ pub use angles::{
 pub use centres::{Centre, ClassCentres};
 pub use closed_set::{ClosedSet, ClosedSetReport, TopKError, argmax, top1_error_percent};
 pub use clustering::{
-    KMeans, adjusted_mutual_information, k_means, k_means_from, normalized_mutual_information,
+    KMeans, adjusted_mutual_information, k_means, k_means_from, k_means_until,
+    normalized_mutual_information,
 };
 pub use confusion::ConfusionMatrix;
 pub use error::{Error, Result};
 pub use histogram::Histogram;
 pub use identification::{
-    Identification, MatedProbe, NonMatedProbe, OpenSetPoint, TpirAtFpir, identify,
+    Identification, MatedProbe, NonMatedProbe, OpenSetPoint, TpirAtFpir, identify, identify_until,
 };
 pub use matrix::Matrix;
 pub use nearest::{Neighbours, Search, SearchOptions, nearest, unit_rows};
 pub use pairs::VerificationPairs;
 pub use pairwise::PairwiseAngles;
-pub use retrieval::{RetrievalReport, retrieval, retrieval_leave_one_out};
+pub use retrieval::{
+    RetrievalReport, retrieval, retrieval_leave_one_out, retrieval_leave_one_out_until,
+    retrieval_until,
+};
 pub use summary::Summary;
 pub use verification::{
     BestThreshold, EqualErrorRate, Fold, KFold, OperatingPoint, Roc, TarAtFar, cosine_scores,
-    k_fold, k_fold_embeddings, probit,
+    k_fold, k_fold_embeddings, k_fold_embeddings_until, k_fold_until, probit,
 };

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::verification::{KFold, PairRows, k_fold_rows, scores_of};
-use crate::{Error, Matrix, Result};
+use crate::{Error, Matrix, Result, stop};
 use lsoftmax_spec::random::Rng;
 
 /// Streams of random numbers, so that no two draws share keys.
@@ -115,7 +115,8 @@ impl VerificationPairs {
     /// # Errors
     /// As [`cosine_scores`](Self::cosine_scores) and [`k_fold`](crate::k_fold).
     pub fn k_fold(&self, embeddings: Matrix<'_>, centred: bool) -> Result<KFold> {
-        k_fold_rows(&self.rows(embeddings)?, &self.same, &self.folds, centred)
+        let rows = self.rows(embeddings)?;
+        k_fold_rows(&rows, &self.same, &self.folds, centred, &stop::NEVER)
     }
 
     fn rows<'a>(&'a self, embeddings: Matrix<'a>) -> Result<PairRows<'a>> {

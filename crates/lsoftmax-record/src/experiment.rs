@@ -204,6 +204,16 @@ impl Experiment {
         objective::label(self.loss, self.pairs.as_ref())
     }
 
+    /// A short name for a folder: the loss, its m, the feature, the seed.
+    pub fn short_name(&self) -> String {
+        let m = match self.loss.multiplier() {
+            0 | 1 => String::new(),
+            m => format!("-m{m}"),
+        };
+        let (loss, feature) = (self.loss_name().replace('+', "-"), self.network.feature());
+        format!("{loss}{m}-f{feature}-seed{}", self.seed)
+    }
+
     /// Whether images come from folders or lists.
     fn reads_images(&self) -> bool {
         self.data == "images" || matches!(self.open_set, Some(OpenSet::Folder(_)))

@@ -16,6 +16,7 @@
 //! # Ok::<(), lsoftmax_record::RecordError>(())
 //! ```
 
+mod comparison;
 mod divergence;
 mod error;
 mod evaluation;
@@ -35,6 +36,10 @@ mod range;
 mod schedule;
 mod settings;
 
+/// The name of a run's page in its folder.
+pub const REPORT_FILE: &str = "report.html";
+
+pub use comparison::{Comparison, ComparisonParts};
 pub use divergence::{Divergence, OnDivergence};
 pub use error::RecordError;
 pub use evaluation::Evaluation;

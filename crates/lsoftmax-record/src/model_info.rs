@@ -1,10 +1,12 @@
 //! All of a trained model that is not a tensor.
 
+use crate::error::RecordError;
 use crate::image_choice::ImageRules;
 use crate::network::NetworkKind;
 use crate::objective::{self, MetricTerm};
 use crate::open_set::Decision;
 use lsoftmax_data::Preprocessing;
+use lsoftmax_metrics::OperatingPoint;
 use lsoftmax_spec::{Annealing, Loss};
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +80,30 @@ impl ModelInfo {
     /// The loss it was trained with, for people.
     pub fn loss_label(&self) -> String {
         objective::label(self.loss, self.pairs.as_ref())
+    }
+
+    /// The cosine from which on two images count as one class: the one given, the most lenient with a
+    /// false accept rate of at most `far`, or else the model's own; with its rates, where these were
+    /// measured.
+    ///
+    /// # Errors
+    /// The model has no threshold of its own, or `far` cannot be measured on its pairs.
+    pub fn threshold(
+        &self,
+        given: Option<f32>,
+        far: Option<f64>,
+    ) -> Result<(f32, Option<OperatingPoint>), RecordError> {
+        if let Some(threshold) = given {
+            return Ok((threshold, None));
+        }
+        let Some(decision) = &self.decision else {
+            let expected = "given: this model has none of its own, since it was not tested on enough \
+                            pairs (that takes 4 classes, 2 of them with two images or more, in a \
+                            test part or an open set)";
+            return Err(RecordError::setting("threshold", expected, "none"));
+        };
+        let point = far.map_or(Ok(decision.best), |far| decision.at_far(far))?;
+        Ok((point.threshold, Some(point)))
     }
 
     /// Length of an embedding.

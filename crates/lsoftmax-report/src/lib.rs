@@ -38,10 +38,12 @@
 //! Numbers that are not finite are shown as "–" or "not finite", never drawn. A part that was not
 //! measured is left out, or the page says so.
 
+mod boundaries;
 mod boundary;
 mod chart;
 mod class_name;
 mod column;
+mod compose;
 mod confusion;
 mod curves;
 mod distinct;
@@ -57,6 +59,7 @@ mod model;
 mod number;
 mod open_set;
 mod page;
+mod row;
 mod scale;
 mod slug;
 mod standalone;
@@ -65,8 +68,10 @@ mod svg;
 mod testing;
 mod theme;
 
+pub use boundaries::boundaries;
 pub use boundary::boundary_plot;
 pub use column::{COLUMNS, Column, OPEN_SET_COLUMNS, OpenSetColumn, TerminalColumn};
+pub use compose::{COMPARISON, FIGURES, RUN, open_set_rows};
 pub use curves::Quantity;
 pub use doubt::doubts;
 pub use headline::headline;
@@ -77,6 +82,8 @@ pub use model::{
     AnnealingCurve, Boundary, ImageStrip, MarginCurve, OpenSetRow, OpenSetSection, Report, Run,
     StripRow, Thumbnail, by_label,
 };
+pub use open_set::{open_set_about, open_set_caveats, same_names_clause};
 pub use page::{KIND_META, figure_page, kind_mark, page};
+pub use row::Row;
 pub use slug::slug;
 pub use standalone::{confusion_svg, curve_svg, feature_svg, histogram_svg, pictures};

@@ -102,6 +102,12 @@ pub enum TrainError {
         /// Which class.
         error: lsoftmax_data::DataError,
     },
+    /// An image whose name cannot be written to a table.
+    #[error("the name of {0} is not UTF-8, as that of an image has to be: rename it")]
+    ImageName(String),
+    /// What is to be gone on with is no run.
+    #[error("{} is neither a run nor a checkpoint of one", .0.display())]
+    NoRun(PathBuf),
     /// Somebody else writes to the folder.
     #[error("the run {} is being trained by another process", .0.display())]
     Running(PathBuf),

@@ -22,6 +22,7 @@ mod answers;
 mod average;
 mod batches;
 mod checkpoint;
+mod embedder;
 mod error;
 mod evaluation;
 mod gallery;
@@ -35,6 +36,7 @@ mod objective;
 mod observer;
 mod open_set;
 mod optimiser;
+mod recorded;
 mod run_folder;
 mod sgd;
 mod stop;
@@ -48,6 +50,7 @@ mod window;
 pub use answers::Answers;
 pub use batches::TrainBatch;
 pub use checkpoint::{Checkpoint, Snapshot};
+pub use embedder::{Embedded, Embedder, Picture, Predictions, ScoreKind, model_file};
 pub use error::TrainError;
 pub use evaluation::{embeddings, evaluate};
 #[cfg(feature = "usearch")]
@@ -58,7 +61,7 @@ pub use lsoftmax_networks::{Backbone, DeviceChoice, DeviceError, Precision};
 pub use lsoftmax_record as record;
 pub use lsoftmax_record::{
     Decision, Divergence, Evaluation, Experiment, ModelInfo, OpenSetEvaluation, Outcome, Progress,
-    Settings,
+    REPORT_FILE, Settings,
 };
 pub use lsoftmax_spec::{Averaging, Method, Optimiser};
 pub use memory::check_fit;
@@ -66,10 +69,11 @@ pub use model::{Model, NamedTensor};
 pub use network::Network;
 pub use observer::{Observer, Saved, Trained};
 pub use open_set::{check_open_set, evaluate_open_set, worst_mistakes};
+pub use recorded::train_recorded;
 pub use run_folder::{
     BEST_FILE, CHECKPOINTS, EVALUATION_FILE, EXPERIMENT_FILE, IMAGES_FILE, METRICS_FILE,
-    MODEL_FILE, OUTCOME_FILE, REPORT_FILE, RUN_FILES, RunFolder, check_images, create_new_folder,
-    is_free, recorded_settings,
+    MODEL_FILE, OUTCOME_FILE, RUN_FILES, RunFolder, check_images, create_new_folder, is_free,
+    recorded_settings,
 };
 pub use tensorboard::EVENTS_FILE;
 pub use test_images::{

@@ -1,9 +1,24 @@
 """The native part, which the modules around it wrap."""
 
+import os
+import pathlib
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
+DEFAULT_LOSSES: str
+
+_Path: TypeAlias = str | os.PathLike[str]
+_Images: TypeAlias = list[str | NDArray[np.uint8]]
+_Page: TypeAlias = tuple[str, list[tuple[str, str]]]
+_Run: TypeAlias = tuple[pathlib.Path | None, str, str, str, Model | None, _Page]
+_Answer: TypeAlias = tuple[
+    list[_Run], _Page, list[str], list[str], list[str], list[str]
+]
+_Callback: TypeAlias = Callable[[int, int, str, int, int, float, str | None, str | None], object]
 
 class Rule:
     def __new__(
@@ -44,6 +59,51 @@ class Rule:
         tuple[NDArray[np.floating], NDArray[np.floating]] | None,
     ]: ...
 
+class Model:
+    @staticmethod
+    def load(path: _Path, landmarks: _Path | None = None, device: str = "cpu") -> Model: ...
+    def info(self) -> tuple[str, str, int, str]: ...
+    def embed(self, images: _Images) -> NDArray[np.float32]: ...
+    def embed_folder(
+        self, place: _Path
+    ) -> tuple[
+        NDArray[np.float32], list[str], list[str], list[tuple[pathlib.Path, str]], list[str]
+    ]: ...
+    def predict(
+        self, images: _Images
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], str]: ...
+    def verify(
+        self,
+        left: str | NDArray[np.uint8],
+        right: str | NDArray[np.uint8],
+        threshold: float | None = None,
+        far: float | None = None,
+    ) -> tuple[float, float, tuple[float, float] | None]: ...
+
+def setting_keys() -> list[str]: ...
+def train_run(
+    settings: str,
+    command: str,
+    config: _Path | None = None,
+    out: _Path | None = None,
+    resume: _Path | None = None,
+    device: str = "cpu",
+    tensorboard: bool = False,
+    callback: _Callback | None = None,
+) -> _Answer: ...
+def compare_losses(
+    settings: str,
+    command: str,
+    losses: list[str],
+    seeds: list[int],
+    parts: str,
+    config: _Path | None = None,
+    out: _Path | None = None,
+    device: str = "cpu",
+    tensorboard: bool = False,
+    callback: _Callback | None = None,
+) -> tuple[_Answer, int]: ...
+def load_run(path: _Path, device: str = "cpu") -> _Run: ...
 def unit_rows(rows: NDArray[np.float32]) -> NDArray[np.float32]: ...
 def cosine_scores(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]: ...
 def roc(scores: NDArray[np.float32], same: NDArray[np.bool_], fars: list[float]) -> str: ...

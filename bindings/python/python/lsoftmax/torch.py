@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from lsoftmax import _lsoftmax
+from lsoftmax import _lsoftmax, _settings
 
 try:
     import torch
@@ -93,9 +91,10 @@ class MarginHead(torch.nn.Module):
         if not 0.0 <= label_smoothing < 1.0:
             expected = "label_smoothing must be at least 0 and below 1"
             raise ValueError(f"{expected}, found {label_smoothing}")
-        keys = _keys(settings) | {"loss": loss, "iterations": int(iterations)}
+        keys = _settings.keys(settings, _SETTINGS, "a head")
+        keys |= {"loss": loss, "iterations": int(iterations)}
         counts = None if class_counts is None else [int(count) for count in class_counts]
-        self._of_rule = (json.dumps(keys), classes, counts)
+        self._of_rule = (_settings.to_json(keys), classes, counts)
         self._rule = _lsoftmax.Rule(*self._of_rule)
         self.feature_size = feature_size
         self.classes = classes
@@ -407,21 +406,6 @@ def _normalised(rule, features, weight):
 def _unit(rows: torch.Tensor) -> torch.Tensor:
     norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     return rows / norms.clamp_min(_TINY)
-
-
-def _keys(settings: dict[str, object]) -> dict[str, object]:
-    """The settings by their names in an experiment file."""
-    keys = {}
-    for name, value in settings.items():
-        key = name.rstrip("_").replace("_", "-")
-        if key not in _SETTINGS:
-            near = difflib.get_close_matches(key, _SETTINGS, 1)
-            hint = f"; did you mean {near[0].replace('-', '_')!r}?" if near else ""
-            raise ValueError(f"a head has no setting {name!r}{hint}")
-        if value is None or (isinstance(value, float) and not math.isfinite(value)):
-            raise ValueError(f"{name} must be a finite number, a name or a list, found {value}")
-        keys[key] = value
-    return keys
 
 
 def _check_weights(name: str, weights: torch.Tensor) -> None:

@@ -1,12 +1,13 @@
 use crate::args;
-use crate::embedder::{Embedded, Embedder};
 use crate::misuse::Misuse;
 use crate::output;
 use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs, own};
+use crate::pages::note_skipped;
 use anyhow::bail;
 use lsoftmax_data::npy::{self, Values};
 use lsoftmax_data::{Staged, parquet_file};
+use lsoftmax_train::{Embedded, Embedder};
 use std::path::Path;
 
 pub(super) fn run(args: args::Embed, output_options: OutputOptions) -> anyhow::Result<()> {
@@ -35,11 +36,11 @@ pub(super) fn run(args: args::Embed, output_options: OutputOptions) -> anyhow::R
     let embedder = Embedder::open(
         &trained.run,
         trained.landmarks.as_deref(),
-        output_options.device,
+        &output_options.device.open()?,
     )?
     .refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
-    found.note(output_options.quiet);
+    note_skipped(&found, output_options.quiet);
     let size = embedder.info.embedding_size();
     let mut files = vec![args.out.clone()];
     if let Some(names) = names {

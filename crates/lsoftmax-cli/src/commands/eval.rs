@@ -1,15 +1,14 @@
 use super::class_folders_of;
 use crate::args;
-use crate::embedder::Embedder;
 use crate::open_set;
 use crate::output;
 use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs};
-use crate::pages::{Page, print_page_path};
-use lsoftmax_report::{OpenSetRow, OpenSetSection};
+use crate::pages::{command, print_page_path};
+use lsoftmax_report::{OpenSetRow, OpenSetSection, Report, open_set_about, open_set_caveats};
 use lsoftmax_train::{
-    Evaluated, Evaluation, MODEL_FILE, Model, OtherImages, TestImages, evaluate, evaluate_open_set,
-    recorded_settings, test_images,
+    Embedder, Evaluated, Evaluation, MODEL_FILE, Model, OtherImages, TestImages, evaluate,
+    evaluate_open_set, recorded_settings, test_images,
 };
 use serde::Serialize;
 use std::borrow::Cow;
@@ -186,7 +185,8 @@ fn open_set(args: &args::Eval, images: &Path, output_options: OutputOptions) -> 
             .images(&[images.to_owned()]);
         Outputs::new(&inputs, args.overwrite.force).page(folder, PAGE)?;
     }
-    let embedder = Embedder::open(run, args.landmarks.as_deref(), output_options.device)?;
+    let device = output_options.device.open()?;
+    let embedder = Embedder::open(run, args.landmarks.as_deref(), &device)?;
     let folders = class_folders_of(args.class_folders.as_deref());
     let decoded = embedder.decode_classes(images, folders)?;
     for warning in &decoded.warnings {
@@ -207,7 +207,7 @@ fn open_set(args: &args::Eval, images: &Path, output_options: OutputOptions) -> 
     found.images_compared = trained.is_some();
     // Otherwise a part of what the figures are of.
     if (output_options.json || output_options.quiet)
-        && let Some(label) = open_set::label(&found)
+        && let Some(label) = open_set_caveats(&found)
     {
         output::note(&format!("warning: {label}"));
     }
@@ -215,9 +215,9 @@ fn open_set(args: &args::Eval, images: &Path, output_options: OutputOptions) -> 
     let rows = [OpenSetRow::of_classes(&label, &found)];
     if let Some(folder) = &args.out {
         let title = format!("{label} on {}", images.display());
-        let about = format!("{}.", open_set::about(&found));
+        let about = format!("{}.", open_set_about(&found));
         let part = OpenSetSection::new(about, rows.to_vec(), Some(&decoded.dataset));
-        Page::of_model(PAGE, title, part).write(folder)?;
+        Report::of_model(PAGE, title, command(), part).write(folder)?;
     }
     if output_options.json {
         return output::json(&found);
@@ -226,7 +226,7 @@ fn open_set(args: &args::Eval, images: &Path, output_options: OutputOptions) -> 
         for remark in &decoded.remarks {
             output::note(remark);
         }
-        output::note(&open_set::about(&found));
+        output::note(&open_set_about(&found));
     }
     output::line(&open_set::table(&rows))?;
     if let Some(sentence) = open_set::identification(&found) {

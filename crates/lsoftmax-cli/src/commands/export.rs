@@ -1,5 +1,4 @@
 use crate::args;
-use crate::embedder::model_file;
 use crate::onnx_runtime::{PYTHON, Runtime};
 use crate::output;
 use crate::output_options::OutputOptions;
@@ -12,7 +11,8 @@ use lsoftmax_onnx::{Input, Layout, Pixels, Scores, Trained, to_onnx};
 use lsoftmax_spec::network::Bytes;
 use lsoftmax_spec::random::Rng;
 use lsoftmax_train::{
-    Answers, MODEL_FILE, Model, ModelInfo, OtherImages, recorded_settings, run_beside, test_images,
+    Answers, MODEL_FILE, Model, ModelInfo, OtherImages, model_file, recorded_settings, run_beside,
+    test_images,
 };
 use serde_json::{Value, json};
 use std::path::Path;

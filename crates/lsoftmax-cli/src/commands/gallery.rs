@@ -1,14 +1,14 @@
 //! Making a gallery, and searching in it.
 
 use crate::args::{self, Approximate};
-use crate::embedder::Embedder;
 use crate::misuse::Misuse;
 use crate::output;
 use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs};
+use crate::pages::note_skipped;
 use anyhow::{Context as _, bail};
 use lsoftmax_metrics::Matrix;
-use lsoftmax_train::{Gallery, Hit, INDEX_FROM, IndexPart};
+use lsoftmax_train::{Embedder, Gallery, Hit, INDEX_FROM, IndexPart};
 
 pub(super) fn index(args: args::Index, output_options: OutputOptions) -> anyhow::Result<()> {
     let trained = args.trained;
@@ -21,11 +21,11 @@ pub(super) fn index(args: args::Index, output_options: OutputOptions) -> anyhow:
     let embedder = Embedder::open(
         &trained.run,
         trained.landmarks.as_deref(),
-        output_options.device,
+        &output_options.device.open()?,
     )?
     .refusing(trained.refuse_broken);
     let found = embedder.embed(&args.images)?;
-    found.note(output_options.quiet);
+    note_skipped(&found, output_options.quiet);
     let whole = embedder.file.canonicalize().unwrap_or(embedder.file);
     let gallery = Gallery::new(
         embedder.model.embedding_digest(&embedder.info)?,
@@ -128,7 +128,8 @@ pub(super) fn search(args: args::Search, output_options: OutputOptions) -> anyho
     }
     let gallery = Gallery::load(&args.gallery)?;
     let run = args.run.unwrap_or_else(|| gallery.model_file().into());
-    let embedder = Embedder::open(&run, args.landmarks.as_deref(), output_options.device)
+    let device = output_options.device.open()?;
+    let embedder = Embedder::open(&run, args.landmarks.as_deref(), &device)
         .with_context(|| "cannot open the gallery's model (--run says where it is now)")?
         .refusing(true);
     let found = embedder.embed(&args.images)?;

@@ -18,17 +18,18 @@ use crate::interrupt;
 use crate::misuse::Misuse;
 use crate::output;
 use crate::output_options::OutputOptions;
-use crate::pages::Page;
-use crate::run_observer::{Display, RunObserver};
+use crate::pages;
+use crate::run_observer::Display;
 use anyhow::{Context as _, bail};
 use lsoftmax_data::images::ClassFolders;
 use lsoftmax_data::shell::quoted_path;
 use lsoftmax_data::{DataError, Split};
 use lsoftmax_networks::is_graphics;
 use lsoftmax_record::{DataSummary, RecordError};
-use lsoftmax_report::Run;
+use lsoftmax_report::{Report, Run};
 use lsoftmax_train::{
     DeviceChoice, DeviceError, Experiment, Outcome, RunFolder, Saved, TrainError, check_precision,
+    train_recorded,
 };
 use std::path::{Path, PathBuf};
 
@@ -289,22 +290,6 @@ fn class_folders_of(flag: Option<&str>) -> ClassFolders {
     }
 }
 
-/// A short name for a folder: the loss, its m, the seed.
-fn short_name(experiment: &Experiment) -> String {
-    let loss = experiment.loss;
-    let m = if loss.multiplier() > 1 {
-        format!("-m{}", loss.multiplier())
-    } else {
-        String::new()
-    };
-    format!(
-        "{}{m}-f{}-seed{}",
-        experiment.loss_name().replace('+', "-"),
-        experiment.network.feature(),
-        experiment.seed
-    )
-}
-
 /// Whether a run can be trained, before anything is made for it.
 fn check(
     experiment: &Experiment,
@@ -365,14 +350,10 @@ fn complete(
     let outcome = trained(folder, experiment, split, saved, command, output_options)
         .map_err(|error| Unfinished::run(error, &path, command))?;
     let run = Run::new(experiment, outcome);
-    Page::of_run(
-        experiment,
-        &run,
-        &DataSummary::new(split),
-        split.open_set.as_ref(),
-    )
-    .write(&path)
-    .map_err(|error| Unfinished::page(error, &path))?;
+    let (summary, unseen) = (DataSummary::new(split), split.open_set.as_ref());
+    Report::of_run(pages::command(), experiment, &run, &summary, unseen)
+        .write(&path)
+        .map_err(|error| Unfinished::page(error.into(), &path))?;
     Ok(run)
 }
 
@@ -391,20 +372,11 @@ fn trained(
         experiment.network.name()
     );
     let before = saved.as_ref().map_or(0, |saved| saved.last.step());
-    let display = Display::new(&name, before, experiment.iterations, output_options.quiet);
-    let mut watch = RunObserver {
-        display,
-        folder: &mut folder,
-        command,
-    };
+    let iterations = experiment.iterations;
+    let mut display = Display::new(&name, before, iterations, command, output_options.quiet);
     let device = output_options.device.open()?;
-    let trained = match saved {
-        None => lsoftmax_train::train(experiment, split, &device, &mut watch),
-        Some(saved) => lsoftmax_train::resume(experiment, split, &device, saved, &mut watch),
-    };
-    watch.display.finish();
+    let trained = train_recorded(&mut folder, experiment, split, saved, &device, &mut display);
+    display.finish();
     interrupt::leave_with(None);
-    let trained = trained?;
-    folder.finish(&trained)?;
-    Ok(trained.outcome)
+    Ok(trained?.outcome)
 }

@@ -1,6 +1,5 @@
 use super::check_lambda;
 use crate::args;
-use crate::boundary::boundaries;
 use crate::output;
 use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs, own};
@@ -9,7 +8,8 @@ use lsoftmax::margin::{Psi, Softmax, blend};
 use lsoftmax::{Loss, Margin};
 use lsoftmax_data::atomic_write;
 use lsoftmax_report::{
-    AnnealingCurve, MarginCurve, annealing_plot, boundary_plot, figure_page, margin_plot,
+    AnnealingCurve, MarginCurve, annealing_plot, boundaries, boundary_plot, figure_page,
+    margin_plot,
 };
 use lsoftmax_train::{Experiment, Settings};
 use serde::Serialize;

@@ -5,11 +5,11 @@ use crate::args;
 use crate::output::{self, Answer};
 use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs};
-use crate::pages::Page;
+use crate::pages::command;
 use anyhow::Context as _;
 use lsoftmax_data::{Dataset, Split};
 use lsoftmax_record::DataSummary;
-use lsoftmax_report::Run;
+use lsoftmax_report::{Report, Run};
 use lsoftmax_train::{Experiment, OUTCOME_FILE, Outcome, REPORT_FILE, RunFolder, load_data};
 use std::path::{Path, PathBuf};
 
@@ -61,9 +61,9 @@ fn write(
     }
     let unseen = unseen.ok().flatten();
     let run = Run::new(&experiment, outcome);
-    Page::of_run(&experiment, &run, &summary, unseen.as_ref())
+    Report::of_run(command(), &experiment, &run, &summary, unseen.as_ref())
         .write(path)
-        .map_err(|error| Unfinished::page(error, path))?;
+        .map_err(|error| Unfinished::page(error.into(), path))?;
     Ok(run)
 }
 

@@ -1,18 +1,17 @@
 use super::{check, complete, data_of, death, report, say_what_is_trained_on};
 use crate::args;
-use crate::boundary::boundaries;
 use crate::experiments::{self, Table};
 use crate::interrupt;
 use crate::misuse::Misuse;
 use crate::output;
 use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs, own};
-use crate::pages::{self, FIGURES, Page, create_folder};
+use crate::pages;
 use crate::results::{self, Cell, Line, Section};
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use lsoftmax_data::{Split, atomic_write};
 use lsoftmax_record::{DataSummary, RecordError};
-use lsoftmax_report::Run;
+use lsoftmax_report::{FIGURES, Report, Run, boundaries};
 use lsoftmax_train::{
     Experiment, OUTCOME_FILE, Outcome, RunFolder, Settings, TrainError, check_images,
 };
@@ -198,13 +197,18 @@ impl Plan {
         }
         let losses: Vec<_> = self.jobs.iter().map(|row| row[0].experiment.loss).collect();
         let title = format!("{}: softmax against L-Softmax", self.table.name);
-        let page = Page::new(PAGE, title, &first.experiment, &DataSummary::new(&split))
-            .with_boundaries(boundaries(&losses))
-            .with_runs(&runs)
-            .with_pictures(&runs);
+        let summary = DataSummary::new(&split);
+        let command = pages::command();
+        let page = Report {
+            runs: runs.iter().collect(),
+            pictures: runs.iter().collect(),
+            boundaries: boundaries(&losses),
+            ..Report::of_experiment(PAGE, title, command, &first.experiment, &summary)
+        };
         page.write(&args.out.join(&self.table.name))?;
         let folder = args.out.join(FIGURES);
-        create_folder(&folder)?;
+        let failed = || format!("cannot make the folder {}", folder.display());
+        std::fs::create_dir_all(&folder).with_context(failed)?;
         for (name, title, svg) in page.figures() {
             let file = format!("{}-{name}.svg", self.table.name);
             atomic_write(&folder.join(&file), svg.as_bytes())?;

@@ -1,18 +1,17 @@
 use super::{
     check, complete, data_of, death, report, resume_command, run_path, say_what_is_trained_on,
-    short_name,
 };
 use crate::args;
 use crate::interrupt;
 use crate::output;
 use crate::output_options::OutputOptions;
 use crate::outputs::{self, Inputs, Outputs};
-use crate::pages::{self, Row};
-use anyhow::{Context as _, bail};
+use crate::pages;
+use anyhow::bail;
 use lsoftmax_data::Split;
-use lsoftmax_report::Run;
+use lsoftmax_report::{Row, Run};
 use lsoftmax_train::{Experiment, REPORT_FILE, RunFolder, Saved, Settings};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub(super) fn run(args: args::TrainOrResume, output_options: OutputOptions) -> anyhow::Result<()> {
     if let Some(run) = &args.resume
@@ -77,7 +76,7 @@ fn start(args: args::Train, output_options: OutputOptions) -> anyhow::Result<Sta
     let name = format!(
         "{}-{}",
         experiment.data.replace(':', "-"),
-        short_name(&experiment)
+        experiment.short_name()
     );
     let path = run_path(args.out, &name);
     // Before a folder is made for it.
@@ -105,15 +104,7 @@ fn open(
                 .into()
         ));
     }
-    let (folder, file) = if run.is_dir() {
-        (run.to_owned(), None)
-    } else {
-        let folder = run.parent().and_then(Path::parent).map(PathBuf::from);
-        let folder = folder.with_context(|| {
-            format!("{} is neither a run nor a checkpoint of one", run.display())
-        })?;
-        (folder, Some(run))
-    };
+    let (folder, file) = RunFolder::locate(run)?;
     let inputs = Inputs::default();
     Outputs::new(&inputs, false).run_page(&folder)?;
     let (mut folder, experiment, saved) = RunFolder::open(&folder, file, data_dir)?;

@@ -1,19 +1,17 @@
 use crate::args;
-use crate::embedder::Embedder;
 use crate::misuse::Misuse;
-use crate::open_set;
 use crate::output;
 use crate::output_options::OutputOptions;
 use crate::outputs::{Inputs, Outputs};
-use crate::pages::{Page, print_page_path};
+use crate::pages::{command, print_page_path};
 use anyhow::{Context as _, bail};
 use lsoftmax_data::Dataset;
 use lsoftmax_data::faces::{PairImages, PairsFile};
 use lsoftmax_data::images::base;
 use lsoftmax_metrics::{KFold, Matrix, Roc, cosine_scores, k_fold_embeddings};
 use lsoftmax_record::Verification;
-use lsoftmax_report::{ImageStrip, OpenSetRow, OpenSetSection};
-use lsoftmax_train::worst_mistakes;
+use lsoftmax_report::{ImageStrip, OpenSetRow, OpenSetSection, Report, same_names_clause};
+use lsoftmax_train::{Embedder, worst_mistakes};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -32,7 +30,7 @@ pub(super) fn run(args: args::Verify, output_options: OutputOptions) -> anyhow::
     let embedder = Embedder::open(
         &trained.run,
         trained.landmarks.as_deref(),
-        output_options.device,
+        &output_options.device.open()?,
     )?
     .refusing(true);
     match (&args.pairs, &args.images[..]) {
@@ -76,20 +74,8 @@ fn one(
     }
     let (left, right) = found.rows.split_at(size);
     let score = cosine_scores(Matrix::new(left, 1, size)?, Matrix::new(right, 1, size)?)?[0];
-    let decision = embedder.info.decision.as_ref();
-    let (threshold, rates) = match (threshold, decision) {
-        (Some(threshold), _) => (threshold, None),
-        (None, None) => bail!(Misuse(
-            "this model has no threshold of its own, since it was not tested on enough pairs (that takes \
-             4 classes, 2 of them with two images or more): give one with --threshold, or train with \
-             a larger test part or --open-set"
-                .into()
-        )),
-        (None, Some(decision)) => {
-            let point = far.map_or(Ok(decision.best), |far| decision.at_far(far))?;
-            (point.threshold, Some((point, decision)))
-        }
-    };
+    let (threshold, point) = embedder.info.threshold(threshold, far)?;
+    let rates = point.zip(embedder.info.decision.as_ref());
     let same = score >= threshold;
     if output_options.json {
         let answer = serde_json::json!({
@@ -121,7 +107,7 @@ fn one(
         if !decision.unseen_classes {
             "their classes were trained on: expect more errors on others".to_owned()
         } else if decision.same_names > 0 {
-            let names = open_set::same_names(decision.same_names);
+            let names = same_names_clause(decision.same_names);
             format!("their classes were never trained on; {names}")
         } else {
             "their classes were never trained on".to_owned()
@@ -142,7 +128,7 @@ fn many(
     if let Some(folder) = out {
         let label = embedder.info.loss_label();
         let title = format!("{label} on {}", file.display());
-        Page::of_model(PAGE, title, scored.section(&label)).write(folder)?;
+        Report::of_model(PAGE, title, command(), scored.section(&label)).write(folder)?;
     }
     if output_options.json {
         return output::json(&scored.json(embedder));

@@ -46,14 +46,44 @@ pub fn decode_image(path: &Path, options: &ImageOptions) -> Result<Vec<u8>, Data
     let wrong = |(expected, found): ExpectedFound| DataError::format(path, expected, found);
     let bytes = decode::read(path).map_err(wrong)?;
     let image = aligned(path, &bytes, options).map_err(wrong)?;
-    let channels = match options.channels {
-        Channels::Grey => 1,
-        Channels::Colour => 3,
-        Channels::Auto => 3 - 2 * usize::from(image.is_grey()),
-    };
+    let channels = channels_of(&image, options);
     let mut out = vec![0; channels * options.size[0] * options.size[1]];
     finish(image, channels, options, &mut Resizer::new(), &mut out).map_err(wrong)?;
     Ok(out)
+}
+
+/// Brings a decoded image to `[channel, height, width]`, exactly like the images of a data set, without an
+/// alignment. `out` has that length; its number of channels is what the options say, or the image's own.
+///
+/// # Errors
+/// The size is out of range, `out` has another length, or the image cannot be resized.
+pub fn prepare_image(
+    image: DecodedImage,
+    options: &ImageOptions,
+    out: &mut [u8],
+) -> Result<(), DataError> {
+    options.check()?;
+    let channels = channels_of(&image, options);
+    let [height, width] = options.size;
+    if out.len() != channels * height * width {
+        let expected = format!("that of {channels}x{height}x{width}");
+        return Err(DataError::out_of_range(
+            "the number of bytes",
+            expected,
+            out.len(),
+        ));
+    }
+    let wrong = |(expected, found)| DataError::out_of_range("the image", expected, found);
+    finish(image, channels, options, &mut Resizer::new(), out).map_err(wrong)
+}
+
+/// The number of channels of a single image.
+fn channels_of(image: &DecodedImage, options: &ImageOptions) -> usize {
+    match options.channels {
+        Channels::Grey => 1,
+        Channels::Colour => 3,
+        Channels::Auto => 3 - 2 * usize::from(image.is_grey()),
+    }
 }
 
 /// Decodes the bytes of a file and aligns the image.

@@ -40,7 +40,7 @@ pub use check::{
 pub(crate) use kinds::ENDINGS;
 pub use kinds::OtherFiles;
 pub use list::{ImageEntry, ImageList, Part, Reading, base};
-pub use load::{Decoded, decode_image};
+pub use load::{Decoded, decode_image, prepare_image};
 pub use options::SourceOptions;
 pub use pixels::DecodedImage;
 

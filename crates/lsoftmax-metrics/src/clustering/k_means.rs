@@ -5,8 +5,9 @@ use super::points::Points;
 use crate::matrix::check_columns;
 use crate::unit::{check_embeddings, dot_f32, squared_distance_f32};
 use crate::vector::add_scaled;
-use crate::{Error, Matrix, Result};
+use crate::{Error, Matrix, Result, stop};
 use lsoftmax_spec::random::Rng;
+use std::sync::atomic::AtomicBool;
 
 /// Points per task, and centroids that stay in the cache meanwhile. Neither affects the result.
 const POINTS: usize = 64;
@@ -44,10 +45,24 @@ pub struct KMeans {
 /// [`Error::Clusters`] if `k` is 0 or exceeds the number of points, [`Error::NotFinite`] if a row
 /// holds a NaN or an infinity.
 pub fn k_means(embeddings: Matrix<'_>, k: usize, seed: u64, iterations: usize) -> Result<KMeans> {
+    k_means_until(embeddings, k, seed, iterations, &stop::NEVER)
+}
+
+/// [`k_means`] that ends soon after `stop` is set.
+///
+/// # Errors
+/// As [`k_means`], and [`Error::Stopped`].
+pub fn k_means_until(
+    embeddings: Matrix<'_>,
+    k: usize,
+    seed: u64,
+    iterations: usize,
+    stop: &AtomicBool,
+) -> Result<KMeans> {
     check_k(k, embeddings)?;
     let points = Points::new(embeddings)?;
-    let seeds = seeds(&points, k, seed);
-    Ok(lloyd(&points, seeds, k, iterations))
+    let seeds = seeds(&points, k, seed, stop)?;
+    lloyd(&points, seeds, k, iterations, stop)
 }
 
 /// The iterations of [`k_means`] from given centroids.
@@ -69,7 +84,7 @@ pub fn k_means_from(
     check_embeddings("centroids", centroids)?;
     let points = Points::new(embeddings)?;
     let centroids = points.moved(centroids);
-    Ok(lloyd(&points, centroids, k, iterations))
+    lloyd(&points, centroids, k, iterations, &stop::NEVER)
 }
 
 fn check_k(k: usize, embeddings: Matrix<'_>) -> Result<()> {
@@ -83,11 +98,12 @@ fn check_k(k: usize, embeddings: Matrix<'_>) -> Result<()> {
 
 /// k-means++ seeding: each seed is a point, drawn in proportion to its squared distance to the
 /// previous seeds.
-fn seeds(points: &Points, k: usize, seed: u64) -> Vec<f32> {
+fn seeds(points: &Points, k: usize, seed: u64, stop: &AtomicBool) -> Result<Vec<f32>> {
     let mut centroids = Vec::with_capacity(k * points.columns);
     let mut squared = vec![f32::INFINITY; points.rows];
     let mut drawn = Rng::at(seed, &[0]).below(points.rows as u64) as usize;
     for index in 1..=k {
+        stop::check(stop)?;
         let centroid = points.row(drawn);
         centroids.extend_from_slice(centroid);
         squared
@@ -112,30 +128,36 @@ fn seeds(points: &Points, k: usize, seed: u64) -> Vec<f32> {
             }
         }
     }
-    centroids
+    Ok(centroids)
 }
 
-fn lloyd(points: &Points, mut centroids: Vec<f32>, k: usize, most: usize) -> KMeans {
-    let mut clusters = assign(points, &centroids, k);
+fn lloyd(
+    points: &Points,
+    mut centroids: Vec<f32>,
+    k: usize,
+    most: usize,
+    stop: &AtomicBool,
+) -> Result<KMeans> {
+    let mut clusters = assign(points, &centroids, k, stop)?;
     let mut iterations = 0;
     let mut converged = false;
     while !converged && iterations < most {
         fill_empty(points, &centroids, &mut clusters, k);
         update(points, &clusters, &mut centroids, k);
-        let next = assign(points, &centroids, k);
+        let next = assign(points, &centroids, k, stop)?;
         converged = next == clusters;
         clusters = next;
         iterations += 1;
     }
     let squared = distances(points, &centroids, &clusters);
     let inertia = squared.iter().map(|&squared| f64::from(squared)).sum();
-    KMeans {
+    Ok(KMeans {
         clusters,
         centroids: points.back(&centroids),
         inertia: points.squared_back(inertia),
         iterations,
         converged,
-    }
+    })
 }
 
 fn centroid(centroids: &[f32], columns: usize, cluster: usize) -> &[f32] {
@@ -143,7 +165,7 @@ fn centroid(centroids: &[f32], columns: usize, cluster: usize) -> &[f32] {
 }
 
 /// The nearest centroid of each point; ties go to the first.
-fn assign(points: &Points, centroids: &[f32], k: usize) -> Vec<usize> {
+fn assign(points: &Points, centroids: &[f32], k: usize, stop: &AtomicBool) -> Result<Vec<usize>> {
     let of = |cluster| centroid(centroids, points.columns, cluster);
     // |x - c|² = |x|² - 2 (x c - |c|² / 2): the largest bracket is nearest.
     let halves: Vec<f32> = (0..k)
@@ -154,6 +176,9 @@ fn assign(points: &Points, centroids: &[f32], k: usize) -> Vec<usize> {
         .par_chunks_mut(POINTS)
         .enumerate()
         .for_each(|(block, nearest)| {
+            if stop::is_set(stop) {
+                return;
+            }
             for first in (0..k).step_by(CENTROIDS) {
                 for (number, nearest) in nearest.iter_mut().enumerate() {
                     let point = points.row(block * POINTS + number);
@@ -167,7 +192,8 @@ fn assign(points: &Points, centroids: &[f32], k: usize) -> Vec<usize> {
                 }
             }
         });
-    nearest.into_iter().map(|(_, cluster)| cluster).collect()
+    stop::check(stop)?;
+    Ok(nearest.into_iter().map(|(_, cluster)| cluster).collect())
 }
 
 /// The squared distance of each point to the centroid of its cluster.

@@ -8,5 +8,5 @@ mod k_means;
 mod mutual_information;
 mod points;
 
-pub use k_means::{KMeans, k_means, k_means_from};
+pub use k_means::{KMeans, k_means, k_means_from, k_means_until};
 pub use mutual_information::{adjusted_mutual_information, normalized_mutual_information};

@@ -1,11 +1,12 @@
 use std::ops::Range;
+use std::sync::atomic::AtomicBool;
 
 use rayon::prelude::*;
 
 use super::{Identification, MatedProbe, NonMatedProbe};
 use crate::matrix::check_columns;
 use crate::unit::{check_embeddings, dot_f32, push_unit};
-use crate::{Error, Matrix, Result};
+use crate::{Error, Matrix, Result, stop};
 
 /// Probes compared with the gallery together, and gallery images that stay in the cache meanwhile.
 /// Neither affects the result.
@@ -31,6 +32,20 @@ pub fn identify(
     gallery: Matrix<'_>,
     gallery_labels: &[usize],
 ) -> Result<Identification> {
+    identify_until(probes, probe_labels, gallery, gallery_labels, &stop::NEVER)
+}
+
+/// [`identify`] that ends soon after `stop` is set.
+///
+/// # Errors
+/// As [`identify`], and [`Error::Stopped`].
+pub fn identify_until(
+    probes: Matrix<'_>,
+    probe_labels: &[usize],
+    gallery: Matrix<'_>,
+    gallery_labels: &[usize],
+    stop: &AtomicBool,
+) -> Result<Identification> {
     check_columns("probes", probes, gallery.columns())?;
     check_set("probes", "probe labels", probes, probe_labels)?;
     check_set("gallery", "gallery labels", gallery, gallery_labels)?;
@@ -39,8 +54,11 @@ pub fn identify(
     let blocks: Vec<Vec<ProbeResult>> = probe_labels
         .par_chunks(PROBES)
         .enumerate()
-        .map(|(block, labels)| gallery.search(probes, block * PROBES, labels))
-        .collect();
+        .map(|(block, labels)| {
+            stop::check(stop)?;
+            Ok(gallery.search(probes, block * PROBES, labels))
+        })
+        .collect::<Result<_>>()?;
 
     let mut found = Identification {
         identities: gallery.identities.len(),

@@ -8,7 +8,7 @@
 mod gallery;
 mod rates;
 
-pub use gallery::identify;
+pub use gallery::{identify, identify_until};
 pub use rates::{OpenSetPoint, TpirAtFpir};
 
 use serde::{Deserialize, Serialize};

@@ -3,10 +3,11 @@
 mod ranks;
 
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::AtomicBool;
 
 use crate::matrix::check_columns;
 use crate::nearest::check_rows;
-use crate::{Error, Matrix, Result};
+use crate::{Error, Matrix, Result, stop};
 use ranks::{References, each_query};
 
 /// Retrieval metrics averaged over queries, as shares from 0 to 1.
@@ -63,16 +64,33 @@ pub fn retrieval(
     gallery_labels: &[usize],
     recall_at: &[usize],
 ) -> Result<RetrievalReport> {
-    check_labelled("query labels", queries, query_labels)?;
-    check_rows("queries", queries)?;
-    report(
+    let stop = &stop::NEVER;
+    retrieval_until(
         queries,
         query_labels,
         gallery,
         gallery_labels,
         recall_at,
-        false,
+        stop,
     )
+}
+
+/// [`retrieval`] that ends soon after `stop` is set.
+///
+/// # Errors
+/// Those of [`retrieval`], and [`Error::Stopped`].
+pub fn retrieval_until(
+    queries: Matrix<'_>,
+    query_labels: &[usize],
+    gallery: Matrix<'_>,
+    gallery_labels: &[usize],
+    recall_at: &[usize],
+    stop: &AtomicBool,
+) -> Result<RetrievalReport> {
+    check_labelled("query labels", queries, query_labels)?;
+    check_rows("queries", queries)?;
+    let (queries, gallery) = ((queries, query_labels), (gallery, gallery_labels));
+    report(queries, gallery, recall_at, false, stop)
 }
 
 /// Retrieval of each row of `embeddings` `[row, column]` among all others. Like [`retrieval`] with
@@ -99,16 +117,32 @@ pub fn retrieval_leave_one_out(
     labels: &[usize],
     recall_at: &[usize],
 ) -> Result<RetrievalReport> {
-    report(embeddings, labels, embeddings, labels, recall_at, true)
+    retrieval_leave_one_out_until(embeddings, labels, recall_at, &stop::NEVER)
 }
 
+/// [`retrieval_leave_one_out`] that ends soon after `stop` is set.
+///
+/// # Errors
+/// Those of [`retrieval`], and [`Error::Stopped`].
+pub fn retrieval_leave_one_out_until(
+    embeddings: Matrix<'_>,
+    labels: &[usize],
+    recall_at: &[usize],
+    stop: &AtomicBool,
+) -> Result<RetrievalReport> {
+    let rows = (embeddings, labels);
+    report(rows, rows, recall_at, true, stop)
+}
+
+/// Rows and their labels.
+type Labelled<'a> = (Matrix<'a>, &'a [usize]);
+
 fn report(
-    queries: Matrix<'_>,
-    query_labels: &[usize],
-    gallery: Matrix<'_>,
-    gallery_labels: &[usize],
+    (queries, query_labels): Labelled<'_>,
+    (gallery, gallery_labels): Labelled<'_>,
     recall_at: &[usize],
     leave_one_out: bool,
+    stop: &AtomicBool,
 ) -> Result<RetrievalReport> {
     check_labelled("labels", gallery, gallery_labels)?;
     check_columns("gallery", gallery, queries.columns())?;
@@ -117,7 +151,7 @@ fn report(
         return Err(Error::RecallAt);
     }
     let references = References::new(gallery_labels, leave_one_out);
-    let ranked = each_query(queries, query_labels, gallery, &references);
+    let ranked = each_query(queries, query_labels, gallery, &references, stop)?;
     if ranked.is_empty() {
         return Err(Error::NoSamples { what: "retrieval" });
     }

@@ -6,8 +6,9 @@
 
 use rayon::prelude::*;
 
-use crate::Matrix;
 use crate::nearest::{Machine, Panel, key, score};
+use crate::{Matrix, Result, stop};
+use std::sync::atomic::AtomicBool;
 
 /// Maximum number of references of a panel's queries together, unless one query has more.
 const MAX_REFERENCES: usize = 4 << 20;
@@ -86,18 +87,23 @@ pub(super) fn each_query(
     labels: &[usize],
     gallery: Matrix<'_>,
     references: &References,
-) -> Vec<Ranked> {
+    stop: &AtomicBool,
+) -> Result<Vec<Ranked>> {
     let machine = Machine::detect();
     // Sorted by class, so that a panel's queries have few distinct classes.
     let mut order: Vec<(usize, usize)> = labels.iter().copied().zip(0..).collect();
     order.retain(|&(label, _)| references.count(label) > 0);
     order.par_sort_unstable();
-    let mut ranked: Vec<(usize, Ranked)> = panels(&order, machine.width(), references)
+    let ranked: Vec<Vec<(usize, Ranked)>> = panels(&order, machine.width(), references)
         .into_par_iter()
-        .flat_map_iter(|part| rank(machine, queries, gallery, part, references))
-        .collect();
+        .map(|part| {
+            stop::check(stop)?;
+            Ok(rank(machine, queries, gallery, part, references))
+        })
+        .collect::<Result<_>>()?;
+    let mut ranked: Vec<(usize, Ranked)> = ranked.into_iter().flatten().collect();
     ranked.par_sort_unstable_by_key(|&(query, _)| query);
-    ranked.into_iter().map(|(_, ranked)| ranked).collect()
+    Ok(ranked.into_iter().map(|(_, ranked)| ranked).collect())
 }
 
 /// Splits the queries into panels of limited width and number of references.

@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::AtomicBool;
 
 use super::roc::check_pairs;
 use super::{PairRows, Roc, accepts, scores_of, share};
 use crate::vector::add_scaled;
-use crate::{Error, Matrix, Result};
+use crate::{Error, Matrix, Result, stop};
 
 /// Verification accuracy by cross-validation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,8 +44,24 @@ pub struct Fold {
 /// # Errors
 /// As [`Roc::new`]; or there are fewer than two folds, or all pairs outside a fold are of one kind.
 pub fn k_fold(scores: &[f32], same: &[bool], folds: &[usize]) -> Result<KFold> {
+    k_fold_until(scores, same, folds, &stop::NEVER)
+}
+
+/// [`k_fold`] that ends soon after `stop` is set: between two folds.
+///
+/// # Errors
+/// As [`k_fold`], and [`Error::Stopped`].
+pub fn k_fold_until(
+    scores: &[f32],
+    same: &[bool],
+    folds: &[usize],
+    stop: &AtomicBool,
+) -> Result<KFold> {
     check_pairs(scores, same)?;
-    over_folds(folds, same, |fold| judge(scores, same, folds, fold))
+    over_folds(folds, same, |fold| {
+        stop::check(stop)?;
+        judge(scores, same, folds, fold)
+    })
 }
 
 /// [`k_fold`] from the embeddings of both sides, scored by cosine.
@@ -66,7 +83,23 @@ pub fn k_fold_embeddings(
     folds: &[usize],
     centred: bool,
 ) -> Result<KFold> {
-    k_fold_rows(&PairRows::side_by_side(left, right)?, same, folds, centred)
+    k_fold_embeddings_until(left, right, same, folds, centred, &stop::NEVER)
+}
+
+/// [`k_fold_embeddings`] that ends soon after `stop` is set: between two folds.
+///
+/// # Errors
+/// As [`k_fold_embeddings`], and [`Error::Stopped`].
+pub fn k_fold_embeddings_until(
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    same: &[bool],
+    folds: &[usize],
+    centred: bool,
+    stop: &AtomicBool,
+) -> Result<KFold> {
+    let rows = PairRows::side_by_side(left, right)?;
+    k_fold_rows(&rows, same, folds, centred, stop)
 }
 
 pub(crate) fn k_fold_rows(
@@ -74,6 +107,7 @@ pub(crate) fn k_fold_rows(
     same: &[bool],
     folds: &[usize],
     centred: bool,
+    stop: &AtomicBool,
 ) -> Result<KFold> {
     if same.len() != rows.len() {
         return Err(Error::RowCount {
@@ -83,9 +117,10 @@ pub(crate) fn k_fold_rows(
         });
     }
     if !centred {
-        return k_fold(&scores_of(rows, None), same, folds);
+        return k_fold_until(&scores_of(rows, None), same, folds, stop);
     }
     over_folds(folds, same, |fold| {
+        stop::check(stop)?;
         let centre = mean_outside(rows, folds, fold);
         let scores = scores_of(rows, Some(&centre));
         judge(&scores, same, folds, fold)

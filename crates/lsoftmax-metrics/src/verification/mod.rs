@@ -14,7 +14,7 @@ mod similarity;
 mod strict;
 
 pub use best_threshold::BestThreshold;
-pub use k_fold::{Fold, KFold, k_fold, k_fold_embeddings};
+pub use k_fold::{Fold, KFold, k_fold, k_fold_embeddings, k_fold_embeddings_until, k_fold_until};
 pub use probit::probit;
 pub use roc::{EqualErrorRate, OperatingPoint, Roc, TarAtFar};
 pub use similarity::cosine_scores;

@@ -1,5 +1,6 @@
 //! The part of the page on classes that were never trained on.
 
+mod about;
 mod curve;
 mod headline;
 mod scores;
@@ -8,6 +9,7 @@ mod strip;
 
 use crate::model::Report;
 use crate::slug::slug;
+pub use about::{open_set_about, open_set_caveats, same_names_clause};
 pub(crate) use headline::headline;
 pub(crate) use section::section;
 

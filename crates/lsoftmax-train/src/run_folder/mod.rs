@@ -13,7 +13,9 @@ use curve::{line_of, write_events, write_metrics};
 use lsoftmax_data::{
     DataError, RunImages, Split, atomic_folder, atomic_write, read_file, remove_stale,
 };
-use lsoftmax_record::{Experiment, Outcome, Progress, RecordError, Settings, read_settings};
+use lsoftmax_record::{
+    Experiment, Outcome, Progress, REPORT_FILE, RecordError, Settings, read_settings,
+};
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -44,8 +46,6 @@ pub const MODEL_FILE: &str = "model.safetensors";
 pub const EVALUATION_FILE: &str = "evaluation.json";
 /// All figures.
 pub const OUTCOME_FILE: &str = "outcome.json";
-/// The page.
-pub const REPORT_FILE: &str = "report.html";
 /// The folder of the checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
 /// The best model on the held-out part, among the checkpoints.
@@ -146,6 +146,20 @@ impl RunFolder {
             error => error.into(),
         })?;
         Self::at(path, &[])
+    }
+
+    /// The folder of a run that is named by its folder or by one of its checkpoints, and that checkpoint.
+    ///
+    /// # Errors
+    /// It can be neither.
+    pub fn locate(run: &Path) -> Result<(PathBuf, Option<&Path>), TrainError> {
+        if run.is_dir() {
+            return Ok((run.to_owned(), None));
+        }
+        match run.parent().and_then(Path::parent) {
+            Some(folder) if run.is_file() => Ok((folder.to_owned(), Some(run))),
+            _ => Err(TrainError::NoRun(run.to_owned())),
+        }
     }
 
     /// Opens a run that was stopped or killed, to go on with it: from its last checkpoint, from the

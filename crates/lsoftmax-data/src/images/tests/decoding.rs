@@ -48,6 +48,30 @@ fn claiming_bmp(side: u32) -> Vec<u8> {
     file
 }
 
+/// Pixels that a program has decoded give the bytes of their file.
+#[test]
+fn a_decoded_image_is_prepared_like_its_file() {
+    for (colour, depth) in [(ExtendedColorType::L8, 1), (ExtendedColorType::Rgb8, 3)] {
+        let bytes: Vec<u8> = (0..20 * 30 * depth).map(|i| (i * i % 251) as u8).collect();
+        let file = encoded(&bytes, [20, 30], colour, ImageFormat::Png);
+        for fit in [Fit::Crop, Fit::Stretch, Fit::Pad] {
+            for channels in [Channels::Grey, Channels::Colour, Channels::Auto] {
+                let options = ImageOptions {
+                    fit,
+                    ..exactly([9, 14], channels)
+                };
+                let expected = decode(&file, &options).unwrap();
+                let image = || DecodedImage::new(bytes.clone(), [20, 30, depth]).unwrap();
+                let mut found = vec![0; expected.len()];
+                prepare_image(image(), &options, &mut found).unwrap();
+                assert_eq!(found, expected, "{depth} {options:?}");
+                let short = prepare_image(image(), &options, &mut found[1..]);
+                says(short, &["the number of bytes must be that of"]);
+            }
+        }
+    }
+}
+
 #[test]
 fn image_bombs_are_rejected_by_their_headers() {
     let pgm = b"P5 60000 60000 255\n".to_vec();

@@ -1,14 +1,15 @@
 //! Where a margin puts the boundary between two classes in their plane.
 
-use lsoftmax::Loss;
-use lsoftmax_report::Boundary;
+use crate::model::Boundary;
+use lsoftmax_spec::Loss;
+use lsoftmax_spec::margin::Target;
 
 /// The two class weights are so far apart, as five classes in the plane are.
 const BETWEEN_DEG: f64 = 72.0;
 
 /// The boundaries of losses for equal norms, and for one norm of twice the other; each m once. A loss
 /// that brings class weights to one length has none.
-pub(crate) fn boundaries(losses: &[Loss]) -> Vec<Boundary> {
+pub fn boundaries(losses: &[Loss]) -> Vec<Boundary> {
     let mut panels: Vec<Boundary> = Vec::new();
     for loss in losses {
         for (norms, words) in [([1.0, 1.0], "equal norms"), ([1.0, 2.0], "|w₂| = 2 |w₁|")] {
@@ -29,7 +30,7 @@ fn boundary(label: &str, m: u32, norms: [f64; 2]) -> Boundary {
     let own = |own: f64, other: f64, m: u32| {
         let margin = (Loss::LSoftmax { m }).margin();
         let target = |angle: f64| {
-            let target = lsoftmax::margin::Target {
+            let target = Target {
                 cosine: angle.cos(),
                 feature_norm: 1.0,
                 weight_norm: own,

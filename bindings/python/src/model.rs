@@ -1,0 +1,223 @@
+//! A trained model on images.
+
+use crate::arrays::Array;
+use crate::errors::{exception, value_error};
+use crate::work::detached;
+use lsoftmax_data::Dataset;
+use lsoftmax_metrics::{Matrix, argmax, cosine_scores};
+use lsoftmax_train::{
+    DeviceChoice, Embedder, ModelInfo, Picture, ScoreKind, TrainError, embeddings,
+};
+use numpy::ndarray::Ix4;
+use numpy::{PyArray1, PyArray2, PyArrayMethods as _};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use std::path::PathBuf;
+
+/// The device of a name.
+pub(crate) fn device_of(name: &str) -> PyResult<DeviceChoice> {
+    let device: Result<DeviceChoice, _> = name.parse();
+    Ok(device.map_err(|error| exception(&error))?.resolve())
+}
+
+fn failed(error: &TrainError) -> PyErr {
+    exception(error)
+}
+
+/// A trained model, and how it wants its images.
+#[pyclass(frozen, module = "lsoftmax._lsoftmax")]
+pub(crate) struct Model {
+    embedder: Embedder,
+}
+
+/// A path, or images `[image, height, width, channel]`.
+enum Input<'py> {
+    File(PathBuf),
+    Pixels(Array<'py, u8, Ix4>),
+}
+
+impl<'py> Input<'py> {
+    fn new(input: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if let Ok(path) = input.extract() {
+            return Ok(Self::File(path));
+        }
+        Array::new(input, "images").map(Self::Pixels)
+    }
+
+    fn pictures(&self) -> PyResult<Vec<Picture<'_>>> {
+        let array = match self {
+            Self::File(path) => return Ok(vec![Picture::File(path)]),
+            Self::Pixels(array) => array,
+        };
+        let [images, height, width, channels] = array.shape4();
+        let size = [height, width, channels];
+        let length = size.iter().product();
+        if images == 0 || length == 0 {
+            return Ok(Vec::new());
+        }
+        let chunks = array.values()?.chunks_exact(length);
+        Ok(chunks
+            .map(|bytes| Picture::Pixels { bytes, size })
+            .collect())
+    }
+}
+
+type Matrix32<'py> = Bound<'py, PyArray2<f32>>;
+/// Rows, paths, labels, and what was left out and why.
+type Embedded<'py> = (
+    Matrix32<'py>,
+    Vec<String>,
+    Vec<String>,
+    Vec<(PathBuf, String)>,
+    Vec<String>,
+);
+/// The largest score's class of each image, all scores, and what they are.
+type Predicted<'py> = (Bound<'py, PyArray1<i64>>, Matrix32<'py>, &'static str);
+/// Cosine, threshold, and the rates at the threshold.
+type Verdict = (f32, f32, Option<(f64, f64)>);
+
+impl Model {
+    /// A model that was just trained.
+    pub(crate) fn of(embedder: Embedder) -> Self {
+        Self { embedder }
+    }
+
+    pub(crate) fn info_of(&self) -> &ModelInfo {
+        &self.embedder.info
+    }
+
+    /// What `answer` says of images.
+    fn ask<T: Send>(
+        &self,
+        py: Python<'_>,
+        images: &[Bound<'_, PyAny>],
+        answer: impl FnOnce(&Embedder, &Dataset) -> Result<T, TrainError> + Send,
+    ) -> PyResult<(usize, T)> {
+        let inputs: Vec<Input> = images.iter().map(Input::new).collect::<PyResult<_>>()?;
+        let mut pictures = Vec::new();
+        for input in &inputs {
+            pictures.extend(input.pictures()?);
+        }
+        let embedder = &self.embedder;
+        let found = detached(py, || {
+            rayon::scope(|_| -> Result<(usize, T), TrainError> {
+                let data = embedder.read(&pictures)?;
+                Ok((data.len(), answer(embedder, &data)?))
+            })
+        })?;
+        found.map_err(|error| failed(&error))
+    }
+
+    fn matrix<'py>(
+        py: Python<'py>,
+        values: Vec<f32>,
+        shape: [usize; 2],
+    ) -> PyResult<Matrix32<'py>> {
+        PyArray1::from_vec(py, values).reshape(shape)
+    }
+}
+
+#[pymethods]
+impl Model {
+    /// A model by its file or by its run's folder.
+    #[staticmethod]
+    #[pyo3(signature = (path, landmarks=None, device="cpu"))]
+    fn load(
+        py: Python<'_>,
+        path: PathBuf,
+        landmarks: Option<PathBuf>,
+        device: &str,
+    ) -> PyResult<Self> {
+        let device = device_of(device)?;
+        let open = || Embedder::open(&path, landmarks.as_deref(), &device.open()?);
+        let embedder = detached(py, open)?;
+        Ok(Self::of(embedder.map_err(|error| failed(&error))?))
+    }
+
+    /// All of the model that is not a tensor, as JSON; the loss for people; the length of an
+    /// embedding; SHA-256 of the model file.
+    fn info(&self) -> PyResult<(String, String, usize, String)> {
+        let info = self.info_of();
+        let digest = self.embedder.model.digest(info);
+        Ok((
+            serde_json::to_string(info).map_err(value_error)?,
+            info.loss_label(),
+            info.embedding_size(),
+            digest.map_err(|error| failed(&error))?,
+        ))
+    }
+
+    /// Embeddings `[image, column]` of length 1.
+    fn embed<'py>(
+        &self,
+        py: Python<'py>,
+        images: Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Matrix32<'py>> {
+        let (count, rows) = self.ask(py, &images, |embedder, data| {
+            embeddings(&embedder.model, &embedder.info, data)
+        })?;
+        Self::matrix(py, rows, [count, self.info_of().embedding_size()])
+    }
+
+    /// Embeddings of a folder or a list of images.
+    fn embed_folder<'py>(&self, py: Python<'py>, place: PathBuf) -> PyResult<Embedded<'py>> {
+        let embedder = &self.embedder;
+        let found = detached(py, || rayon::scope(|_| embedder.embed(&[place])))?;
+        let found = found.map_err(|error| failed(&error))?;
+        let shape = [found.paths.len(), self.info_of().embedding_size()];
+        Ok((
+            Self::matrix(py, found.rows, shape)?,
+            found.paths,
+            found.labels,
+            found.skipped,
+            found.warnings,
+        ))
+    }
+
+    /// Classes `[image]` and scores `[image, class]`.
+    fn predict<'py>(
+        &self,
+        py: Python<'py>,
+        images: Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<Predicted<'py>> {
+        let (count, found) = self.ask(py, &images, Embedder::predict)?;
+        let classes = self.info_of().class_names.len();
+        let answers = found.scores.chunks_exact(classes);
+        let answers = answers.map(|scores| argmax(scores).unwrap_or_default() as i64);
+        Ok((
+            PyArray1::from_vec(py, answers.collect()),
+            Self::matrix(py, found.scores, [count, classes])?,
+            match found.kind {
+                ScoreKind::Probabilities => "probabilities",
+                ScoreKind::Cosines => "cosines",
+            },
+        ))
+    }
+
+    /// Whether two images are of one class.
+    #[pyo3(signature = (left, right, threshold=None, far=None))]
+    fn verify<'py>(
+        &self,
+        py: Python<'py>,
+        left: Bound<'py, PyAny>,
+        right: Bound<'py, PyAny>,
+        threshold: Option<f32>,
+        far: Option<f64>,
+    ) -> PyResult<Verdict> {
+        let chosen = self.info_of().threshold(threshold, far);
+        let (threshold, rates) = chosen.map_err(|error| exception(&error))?;
+        let (count, rows) = self.ask(py, &[left, right], |embedder, data| {
+            embeddings(&embedder.model, &embedder.info, data)
+        })?;
+        if count != 2 {
+            let message = format!("verify compares two images, found {count}");
+            return Err(PyTypeError::new_err(message));
+        }
+        let size = self.info_of().embedding_size();
+        let (left, right) = rows.split_at(size);
+        let row = |values| Matrix::new(values, 1, size).map_err(value_error);
+        let scores = cosine_scores(row(left)?, row(right)?).map_err(value_error)?;
+        let rates = rates.map(|point| (point.far, point.tar));
+        Ok((scores[0], threshold, rates))
+    }
+}
