@@ -1,8 +1,10 @@
 //! Errors of the crates as exceptions with their messages.
 
+use lsoftmax_train::{EXPERIMENT_FILE, TrainError};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use std::error::Error;
+use std::path::Path;
 
 /// Any error as a `ValueError` with its message.
 pub(crate) fn value_error(error: impl std::fmt::Display) -> PyErr {
@@ -26,14 +28,17 @@ pub(crate) fn exception(error: &(dyn Error + 'static)) -> PyErr {
     PyValueError::new_err(message)
 }
 
-/// An error of a training, which may have been asked to stop.
-pub(crate) fn of_training(error: &lsoftmax_train::TrainError, resume: Option<&str>) -> PyErr {
-    use lsoftmax_train::TrainError;
-    match (error, resume) {
-        (TrainError::Interrupted { .. }, Some(run)) => PyKeyboardInterrupt::new_err(format!(
-            "{error}; go on with lsoftmax.train(resume={run:?})"
-        )),
-        (TrainError::Interrupted { .. }, None) => PyKeyboardInterrupt::new_err(error.to_string()),
-        _ => exception(error),
+/// An error of a training, which may have been asked to stop; `run` is the folder that it trains in.
+pub(crate) fn of_training(error: &TrainError, run: Option<&Path>) -> PyErr {
+    if !matches!(error, TrainError::Interrupted { .. }) {
+        return exception(error);
     }
+    let has_begun = |run: &&Path| run.join(EXPERIMENT_FILE).is_file();
+    PyKeyboardInterrupt::new_err(match run.filter(has_begun) {
+        Some(run) => format!(
+            "{error}; go on with lsoftmax.train(resume={:?})",
+            run.to_string_lossy()
+        ),
+        None => error.to_string(),
+    })
 }

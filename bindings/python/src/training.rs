@@ -165,6 +165,7 @@ fn train_one(start: Start, place: &Place, watch: &mut Watch<'_>) -> Result<Work,
     let (folder, experiment, saved, split, remark) = match start {
         Start::Anew(experiment) => {
             let split = load_data(&experiment)?;
+            watch.check(0, &experiment)?;
             check(&experiment, &split, &device)?;
             let out = place.out.as_deref();
             let folder = out.map(|out| RunFolder::create(out, &experiment, &split));
@@ -176,6 +177,7 @@ fn train_one(start: Start, place: &Place, watch: &mut Watch<'_>) -> Result<Work,
             let split = load_data(&experiment)?;
             check(&experiment, &split, &device)?;
             let step = saved.as_ref().map_or(0, |saved| saved.last.step());
+            watch.check(step, &experiment)?;
             let remark = folder.check_images(&experiment, &split, step)?;
             (Some(folder), experiment, saved, split, remark)
         }
@@ -197,6 +199,7 @@ fn compare_all(
     for experiment in comparison.all() {
         check(experiment, &split, &device)?;
     }
+    watch.check(0, comparison.first())?;
     if let Some(out) = &place.out {
         create_new_folder(out)?;
     }
@@ -223,11 +226,12 @@ fn compare_all(
     })
 }
 
-/// Does the work beside Python, with the callback told of its progress.
+/// Does the work beside Python, with the callback told of its progress. A run that is stopped goes on in
+/// its `folder`.
 fn run(
     py: Python<'_>,
     callback: Option<&Bound<'_, PyAny>>,
-    resume: Option<&Path>,
+    folder: Option<&Path>,
     work: impl FnOnce(&mut Watch<'_>) -> Result<Work, TrainError> + Send,
 ) -> PyResult<Answer> {
     let stop = AtomicBool::new(false);
@@ -235,8 +239,7 @@ fn run(
     let mut watch = Watch::new(&stop, sender);
     let work = || work(&mut watch);
     let (found, failed) = beside(py, &stop, work, |_| tell(callback, &news))?;
-    let resume = resume.map(Path::to_string_lossy);
-    let interrupted = |error: &TrainError| of_training(error, resume.as_deref());
+    let interrupted = |error: &TrainError| of_training(error, folder);
     match (found, failed) {
         // What stopped it says more than that it was stopped, unless that was Ctrl-C.
         (Err(error), Some(failed)) if failed.is_instance_of::<PyKeyboardInterrupt>(py) => {
@@ -341,17 +344,18 @@ fn compare_losses(
     Ok((answer, comparison.table.len()))
 }
 
-/// A run that is finished, by its folder.
+/// A run that is finished, by its folder; and the file of landmarks for want of which its model is left out.
 #[pyfunction]
 #[pyo3(signature = (path, device="cpu"))]
-fn load_run(py: Python<'_>, path: PathBuf, device: &str) -> PyResult<PythonRun> {
+fn load_run(py: Python<'_>, path: PathBuf, device: &str) -> PyResult<(PythonRun, Option<PathBuf>)> {
     let device = device_of(device)?;
-    let load = || -> Result<Finished, TrainError> {
+    let load = || -> Result<(Finished, Option<PathBuf>), TrainError> {
         let (experiment, outcome) = RunFolder::outcome(&path)?;
         let file = path.join(MODEL_FILE);
         let landmarks = experiment.images.landmarks.as_deref();
-        let model = file
-            .exists()
+        let missing = landmarks.filter(|file| !file.exists());
+        let missing = missing.map(Path::to_owned);
+        let model = (missing.is_none() && file.exists())
             .then(|| Embedder::open(&file, landmarks, &device.open()?));
         let run = Run::new(&experiment, outcome);
         let summary = match &run.outcome.data {
@@ -362,14 +366,15 @@ fn load_run(py: Python<'_>, path: PathBuf, device: &str) -> PyResult<PythonRun> 
         let command = format!("lsoftmax.Outcome.load({:?})", path.to_string_lossy());
         let report = Report::of_run(command, &experiment, &run, &summary, None);
         let page = published(&report, None)?;
-        Ok(Finished {
+        let finished = Finished {
             page,
             path: Some(path.clone()),
             model: model.transpose()?,
             experiment,
             run,
-        })
+        };
+        Ok((finished, missing))
     };
-    let finished = detached(py, load)?.map_err(|error| exception(&error))?;
-    finished.into_python()
+    let (finished, missing) = detached(py, load)?.map_err(|error| exception(&error))?;
+    Ok((finished.into_python()?, missing))
 }

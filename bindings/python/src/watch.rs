@@ -57,6 +57,18 @@ impl<'a> Watch<'a> {
         self.last = None;
     }
 
+    /// Checks between the parts of the work that look at no signal, such as reading the data.
+    ///
+    /// # Errors
+    /// [`TrainError::Interrupted`], if the work is to stop.
+    pub(crate) fn check(&self, step: u64, experiment: &Experiment) -> Result<(), TrainError> {
+        if self.stops() {
+            let iterations = experiment.iterations;
+            return Err(TrainError::Interrupted { step, iterations });
+        }
+        Ok(())
+    }
+
     fn send(&self, point: Option<Progress>, message: Option<String>) {
         let news = News {
             run: self.run,

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import csv
+import math
 import os
 import sys
 
@@ -122,6 +123,9 @@ def test_pairs_are_judged_as_by_the_command(command, outcome, model, files):
     assert given.same and given.false_accept_rate is None
     with pytest.raises(ValueError, match="far must be"):
         model.verify(files[0], files[1], far=1e-12)
+    for threshold in (math.nan, math.inf, 1.5):
+        with pytest.raises(ValueError, match="threshold must be a cosine"):
+            model.verify(files[0], files[1], threshold=threshold)
 
 
 def test_predictions_have_the_error_of_the_test(shapes, tmp_path):

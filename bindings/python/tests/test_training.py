@@ -140,6 +140,24 @@ def test_a_damaged_outcome_is_refused(tmp_path, outcome):
         lsoftmax.Outcome.load(tmp_path / "none")
 
 
+def test_without_its_landmarks_a_run_has_no_model(shapes, tmp_path):
+    points = tmp_path / "points.csv"
+    names = [path.relative_to(shapes).as_posix() for path in sorted(shapes.rglob("*.png"))]
+    header = "path,x1,y1,x2,y2,x3,y3,x4,y4,x5,y5"
+    points.write_text("\n".join([header] + [f"{name},9,12,19,12,14,17,10,21,18,21" for name in names]))
+    trained = lsoftmax.train(
+        data="images", data_dir=shapes, align="112x96", image_size="28x28", landmarks=points,
+        network="compact", iterations=2, batch=8, out=tmp_path / "run",
+    )
+    assert lsoftmax.Outcome.load(trained.path).model.digest == trained.model.digest
+    points.rename(tmp_path / "moved.csv")
+    with pytest.warns(RuntimeWarning, match="points.csv does not exist: open it with"):
+        loaded = lsoftmax.Outcome.load(trained.path)
+    assert loaded.model is None and loaded.data == trained.data
+    model = lsoftmax.Model.load(trained.path, landmarks=tmp_path / "moved.csv")
+    assert model.digest == trained.model.digest
+
+
 def test_progress_is_told_and_can_stop(tmp_path, outcome):
     told = []
 
@@ -186,6 +204,23 @@ def test_ctrl_c_saves_and_a_resume_goes_on_to_the_bit(tmp_path):
     resumed = lsoftmax.train(resume=out)
     whole = lsoftmax.train(**settings)
     assert resumed.model.digest == whole.model.digest
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+def test_ctrl_c_while_data_are_read_leaves_nothing(tmp_path):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    try:
+        # Images that take far longer to draw than the signal to come.
+        with pytest.raises(KeyboardInterrupt):
+            lsoftmax.train(**SMALL | {"train_samples": 100_000}, out=tmp_path / "run")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_training_that_dies_warns():

@@ -94,6 +94,10 @@ impl ModelInfo {
         far: Option<f64>,
     ) -> Result<(f32, Option<OperatingPoint>), RecordError> {
         if let Some(threshold) = given {
+            if !(-1.0..=1.0).contains(&threshold) {
+                let expected = "a cosine, from -1 to 1";
+                return Err(RecordError::setting("threshold", expected, threshold));
+            }
             return Ok((threshold, None));
         }
         let Some(decision) = &self.decision else {

@@ -90,10 +90,21 @@ class Outcome:
     def load(cls, path: str | os.PathLike[str], *, device: str = "cpu") -> Outcome:
         """A finished run by its folder, also one of the command.
 
+        Where the run's file of landmarks has moved, the model is left out with a warning:
+        :meth:`Model.load` takes the file's new place.
+
         :raises OSError: a file that cannot be read.
         :raises ValueError: no run, one that is not finished, or a damaged file.
         """
-        return cls._of(_lsoftmax.load_run(path, device))
+        run, missing = _lsoftmax.load_run(path, device)
+        if missing is not None:
+            warnings.warn(
+                f"the model is left out, as {missing} does not exist: open it with "
+                f"lsoftmax.Model.load({os.fspath(path)!r}, landmarks=...)",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return cls._of(run)
 
     @classmethod
     def _of(cls, run: tuple) -> Outcome:
