@@ -38,7 +38,26 @@ pub(crate) fn model(
     } else {
         unit(&mut graph, FEATURE, EMBEDDING)?;
     }
-    let classes = info.class_names.len();
+    let scores = class_scores(&mut graph, info, tensors)?;
+    graph.output(
+        FEATURE,
+        feature,
+        "the output of the network, before any normalisation",
+    );
+    let embedding = "the feature at length 1; of image and mirror image side by side where the model \
+                     was trained so";
+    graph.output(EMBEDDING, info.embedding_size(), embedding);
+    graph.output(scores.name(), info.class_names.len(), scores.about());
+    Ok(graph)
+}
+
+/// Adds the scores of the classes, behind the feature and the embedding.
+fn class_scores(
+    graph: &mut Graph,
+    info: &ModelInfo,
+    tensors: &Tensors,
+) -> Result<Scores, OnnxError> {
+    let (classes, feature) = (info.class_names.len(), info.network.feature());
     let weights = tensors.get("head.weight", &[classes, feature])?;
     let scores = Scores::of(info)?;
     let (weights, from) = match scores {
@@ -48,7 +67,7 @@ pub(crate) fn model(
         Scores::Logits { unit_weights: true } => (unit_rows(weights, feature), FEATURE.to_owned()),
         Scores::Cosines { .. } => {
             let from = if info.mirrored {
-                unit(&mut graph, FEATURE, "feature.unit")?
+                unit(graph, FEATURE, "feature.unit")?
             } else {
                 EMBEDDING.to_owned()
             };
@@ -69,16 +88,7 @@ pub(crate) fn model(
             graph.node("Clip", scores.name(), &[&product, &least, &most], &[]);
         }
     }
-    graph.output(
-        FEATURE,
-        feature,
-        "the output of the network, before any normalisation",
-    );
-    let embedding = "the feature at length 1; of image and mirror image side by side where the model \
-                     was trained so";
-    graph.output(EMBEDDING, info.embedding_size(), embedding);
-    graph.output(scores.name(), classes, scores.about());
-    Ok(graph)
+    Ok(scores)
 }
 
 /// The input, brought to preprocessed pixels `[batch, channel, height, width]`; those of the mirror

@@ -6,8 +6,9 @@ use crate::output_options::OutputOptions;
 use crate::outputs;
 use crate::pages;
 use lsoftmax_record::{Comparison, DataSummary};
-use lsoftmax_report::{Report, Row, Run};
+use lsoftmax_report::{Report, Row, Run, doubts};
 use lsoftmax_train::{REPORT_FILE, create_new_folder};
+use std::path::Path;
 
 pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow::Result<()> {
     let train = &args.train;
@@ -42,11 +43,27 @@ pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow
     let (summary, unseen) = (DataSummary::new(&split), split.open_set.as_ref());
     let page = Report::of_comparison(pages::command(), &comparison, &runs, &summary, unseen);
     page.write(&path)?;
-    let doubts = lsoftmax_report::doubts(&page.runs);
+    let doubts = doubts(&page.runs);
+    print(
+        &comparison,
+        &runs,
+        &doubts,
+        &path.join(REPORT_FILE),
+        output_options,
+    )
+}
+
+/// Prints the tables, or all of them as JSON.
+fn print(
+    comparison: &Comparison,
+    runs: &[Run],
+    doubts: &[String],
+    report: &Path,
+    output_options: OutputOptions,
+) -> anyhow::Result<()> {
     let (rows, pictures) = runs.split_at(comparison.table.len());
     let (rows, pictures): (Vec<&Run>, Vec<&Run>) =
         (rows.iter().collect(), pictures.iter().collect());
-    let report = path.join(REPORT_FILE);
     if output_options.json {
         let json = |runs: &[&Run]| -> serde_json::Value {
             runs.iter()
@@ -56,7 +73,7 @@ pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow
         let answer = serde_json::json!({
             "rows": json(&rows), "pictures": json(&pictures), "remarks": doubts
         });
-        return output::Answer::new(answer).path("report", &report).print();
+        return output::Answer::new(answer).path("report", report).print();
     }
     if !rows.is_empty() {
         output::line(&pages::table(&rows))?;

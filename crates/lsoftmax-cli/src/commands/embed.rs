@@ -42,40 +42,43 @@ pub(super) fn run(args: args::Embed, output_options: OutputOptions) -> anyhow::R
     let found = embedder.embed(&args.images)?;
     note_skipped(&found, output_options.quiet);
     let size = embedder.info.embedding_size();
-    let mut files = vec![args.out.clone()];
-    if let Some(names) = names {
-        let shape = [found.paths.len(), size];
-        let table = stage_names(&names, &found)?;
-        let array = npy::stage(&args.out, &shape, &Values::F32(found.rows))?;
-        table.publish()?;
-        array.publish()?;
-        files.push(names);
-    } else {
-        parquet_file::write_embeddings_parquet(
-            &args.out,
-            &found.rows,
-            size,
-            &found.paths,
-            &found.labels,
-        )?;
-    }
+    let (images, left_out) = (found.paths.len(), found.skipped.len());
+    let files: Vec<&Path> = [&args.out]
+        .into_iter()
+        .chain(&names)
+        .map(|file| &**file)
+        .collect();
+    write(found, size, &args.out, names.as_deref())?;
     if output_options.json {
         let answer = serde_json::json!({
-            "images": found.paths.len(),
+            "images": images,
             "embedding_size": size,
-            "left_out": found.skipped.len(),
+            "left_out": left_out,
         });
         return output::Answer::new(answer).paths("files", &files).print();
     }
-    let names: Vec<String> = files
+    let files: Vec<String> = files
         .iter()
         .map(|file| file.display().to_string())
         .collect();
+    let files = files.join(", ");
     output::line(&format!(
-        "{} images, embeddings of length {size}: {}",
-        found.paths.len(),
-        names.join(", ")
+        "{images} images, embeddings of length {size}: {files}"
     ))
+}
+
+/// Writes an array with the names of its rows beside it, or else one table of both.
+fn write(found: Embedded, size: usize, out: &Path, names: Option<&Path>) -> anyhow::Result<()> {
+    let Some(names) = names else {
+        let (rows, paths, labels) = (&found.rows, &found.paths, &found.labels);
+        parquet_file::write_embeddings_parquet(out, rows, size, paths, labels)?;
+        return Ok(());
+    };
+    let table = stage_names(names, &found)?;
+    let array = npy::stage(out, &[found.paths.len(), size], &Values::F32(found.rows))?;
+    table.publish()?;
+    array.publish()?;
+    Ok(())
 }
 
 /// The path and the label of each row, written aside.

@@ -173,11 +173,9 @@ fn parts<'a>(
         .zip(&roles)
         .filter(|(_, role)| role.is_none());
     let others = names(others.map(|(folder, _)| *folder));
-    let own = names(named.iter().map(|(_, folder)| *folder));
     if named.is_empty() || folders.len() == 1 {
         return Ok(None);
     }
-    let wrong = |expected: &str, found: String| Err(DataError::format(dir, expected, found));
     let has = |role: Role| named.iter().filter(|(own, _)| *own == role).count();
     let complete = has(Role::Train) > 0 && has(Role::Test) + has(Role::Validation) > 0;
     let flat = named.iter().filter(|(_, folder)| !folder.images.is_empty());
@@ -185,43 +183,8 @@ fn parts<'a>(
     if how != ClassFolders::Auto && (!complete || !flat.is_empty()) {
         return Ok(None);
     }
-    if !complete && others.is_empty() {
-        return wrong(
-            "a part to train on and one to test on",
-            format!("{own} only; {LIST}"),
-        );
-    }
-    if !complete {
-        return wrong(
-            "parts such as train and test, or one folder per class",
-            format!(
-                "{own} next to {others}; --class-folders top makes each of them a class, or {LIST}"
-            ),
-        );
-    }
-    if !others.is_empty() {
-        return wrong(
-            "train and test as the only folders with images",
-            format!("{others} next to the parts {own}; move it elsewhere, or {LIST}"),
-        );
-    }
-    if !flat.is_empty() {
-        return wrong(
-            "a folder of images for each class in each of the parts",
-            format!(
-                "images directly in {flat}; if these are classes, use --class-folders top, or {LIST}"
-            ),
-        );
-    }
-    for role in [Role::Train, Role::Validation, Role::Test] {
-        if has(role) > 1 {
-            let twice = named.iter().filter(|(own, _)| *own == role);
-            let twice = names(twice.map(|(_, folder)| *folder));
-            return wrong(
-                "one folder for each part",
-                format!("{twice} for the same part; {LIST}"),
-            );
-        }
+    if let Some((expected, found)) = problem_of_parts(&named, complete, &others, &flat) {
+        return Err(DataError::format(dir, expected, found));
     }
     let tested = has(Role::Test) > 0;
     let parts = named.into_iter().map(|(role, folder)| {
@@ -235,6 +198,59 @@ fn parts<'a>(
     let mut parts: Parts = parts.collect();
     parts.sort_by_key(|&(part, _)| part);
     Ok(Some(parts))
+}
+
+/// What was expected of the folders that are parts by name, and what was found, if they are not the parts
+/// of one data set. `others` names the other folders with images, `flat` the parts with images directly
+/// in them.
+fn problem_of_parts(
+    named: &[(Role, &Folder)],
+    complete: bool,
+    others: &str,
+    flat: &str,
+) -> Option<(&'static str, String)> {
+    let own = names(named.iter().map(|(_, folder)| *folder));
+    if !complete && others.is_empty() {
+        return Some((
+            "a part to train on and one to test on",
+            format!("{own} only; {LIST}"),
+        ));
+    }
+    if !complete {
+        return Some((
+            "parts such as train and test, or one folder per class",
+            format!(
+                "{own} next to {others}; --class-folders top makes each of them a class, or {LIST}"
+            ),
+        ));
+    }
+    if !others.is_empty() {
+        return Some((
+            "train and test as the only folders with images",
+            format!("{others} next to the parts {own}; move it elsewhere, or {LIST}"),
+        ));
+    }
+    if !flat.is_empty() {
+        return Some((
+            "a folder of images for each class in each of the parts",
+            format!(
+                "images directly in {flat}; if these are classes, use --class-folders top, or {LIST}"
+            ),
+        ));
+    }
+    let roles = [Role::Train, Role::Validation, Role::Test];
+    roles.into_iter().find_map(|role| {
+        let same = named.iter().filter(|(own, _)| *own == role);
+        let same: Vec<&Folder> = same.map(|(_, folder)| *folder).collect();
+        let is_twice = same.len() > 1;
+        is_twice.then(|| {
+            let twice = names(same.into_iter());
+            (
+                "one folder for each part",
+                format!("{twice} for the same part; {LIST}"),
+            )
+        })
+    })
 }
 
 /// The classes of a folder, in the order of their folders.
@@ -280,23 +296,11 @@ fn classes<'a>(
                 [] => None,
             };
             if let Some([first, second]) = twice {
-                let (a, b) = (relative(first), relative(second));
-                let found = if roles(&[first, second]).iter().any(Option::is_some) {
-                    format!(
-                        "parts in classes, {a} and {b}: put the classes into the parts, or {LIST}"
-                    )
-                } else {
-                    let top = a.split('/').next().unwrap_or_default();
-                    format!(
-                        "images in {a} and in {b}: --class-folders top makes one class of all that \
-                         lies in a folder ({top}), --class-folders each makes each folder of images \
-                         a class ({b}), or {LIST}"
-                    )
-                };
+                let is_part = roles(&[first, second]).iter().any(Option::is_some);
                 return Err(DataError::format(
                     place,
                     "a folder of images for each class, with no folders of images in it",
-                    found,
+                    two_levels(&relative(first), &relative(second), is_part),
                 ));
             }
         }
@@ -306,6 +310,21 @@ fn classes<'a>(
         ));
     }
     Ok(classes)
+}
+
+/// What was found where two folders of images may be of one class or of two.
+fn two_levels(first: &str, second: &str, is_part: bool) -> String {
+    if is_part {
+        return format!(
+            "parts in classes, {first} and {second}: put the classes into the parts, or {LIST}"
+        );
+    }
+    let top = first.split('/').next().unwrap_or_default();
+    format!(
+        "images in {first} and in {second}: --class-folders top makes one class of all that lies in a \
+         folder ({top}), --class-folders each makes each folder of images a class ({second}), or \
+         {LIST}"
+    )
 }
 
 /// Rejects a class that has only images with unsupported formats or extensions.

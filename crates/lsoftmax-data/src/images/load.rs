@@ -132,29 +132,7 @@ impl ImageList {
     pub fn decode(&self, options: &ImageOptions) -> Result<Decoded, DataError> {
         options.check()?;
         let mut remarks = Vec::new();
-        let cache = options
-            .cache
-            .as_deref()
-            .map(|dir| Cache::new(dir, self, options));
-        let cached = cache.as_ref().filter(|cache| cache.is_there());
-        let cached = cached.and_then(|cache| {
-            let digests = self.digests();
-            let content = cache.read(&digests, options.size, &mut remarks)?;
-            Some((content, digests))
-        });
-        let from_cache = cached.is_some();
-        let (content, digests) = match cached {
-            Some(cached) => cached,
-            None => self.decode_anew(options)?,
-        };
-        self.check_broken(&content, options.broken)?;
-        if let Some(cache) = &cache
-            && !from_cache
-            && self.can_be_opened(&content.skipped)
-            && let Err(error) = cache.write(&content, &digests, options.size)
-        {
-            remarks.push(format!("the decoded images were not cached: {error}"));
-        }
+        let (content, digests) = self.decode_or_read_cache(options, &mut remarks)?;
         let Content {
             channels,
             images,
@@ -198,6 +176,38 @@ impl ImageList {
             remarks,
             warnings: self.reading.warnings.clone(),
         })
+    }
+
+    /// The decoded images and the digests of their files. Reads and writes the cache, if there is one.
+    fn decode_or_read_cache(
+        &self,
+        options: &ImageOptions,
+        remarks: &mut Vec<String>,
+    ) -> Result<(Content, Vec<Option<Digest>>), DataError> {
+        let cache = options
+            .cache
+            .as_deref()
+            .map(|dir| Cache::new(dir, self, options));
+        let cached = cache.as_ref().filter(|cache| cache.is_there());
+        let cached = cached.and_then(|cache| {
+            let digests = self.digests();
+            let content = cache.read(&digests, options.size, remarks)?;
+            Some((content, digests))
+        });
+        let from_cache = cached.is_some();
+        let (content, digests) = match cached {
+            Some(cached) => cached,
+            None => self.decode_anew(options)?,
+        };
+        self.check_broken(&content, options.broken)?;
+        if let Some(cache) = &cache
+            && !from_cache
+            && self.can_be_opened(&content.skipped)
+            && let Err(error) = cache.write(&content, &digests, options.size)
+        {
+            remarks.push(format!("the decoded images were not cached: {error}"));
+        }
+        Ok((content, digests))
     }
 
     /// The digest of each file; `None` for unreadable files.

@@ -86,25 +86,7 @@ impl Pages {
             // Each value has levels, and a row may take any number of them at once.
             self.budget.take(4 * u64::from(values))?;
         }
-        let packed = &self.bytes[place];
-        let levels = if header.kind == DATA_2 {
-            number(header.definition_bytes)? as usize + number(header.repetition_bytes)? as usize
-        } else {
-            0
-        };
-        if levels > packed.len() || levels > size {
-            return Err(damaged("levels that are longer than their page"));
-        }
-        let mut bytes = packed[..levels].to_vec();
-        let compression = if header.plain {
-            Compression::UNCOMPRESSED
-        } else {
-            self.chunk.compression
-        };
-        // There is no compressed data if all cells are empty.
-        if size > levels {
-            unpack(compression, &packed[levels..], size - levels, &mut bytes)?;
-        }
+        let (bytes, levels) = self.content(&header, place, size)?;
         if header.kind == DICTIONARY {
             // The shortest values take 4 bytes.
             if u64::from(values) * 4 > bytes.len() as u64 {
@@ -157,6 +139,35 @@ impl Pages {
 }
 
 impl Pages {
+    /// The uncompressed content of a page, and how many of its bytes are the levels of version 2.
+    fn content(
+        &self,
+        header: &PageHeader,
+        place: std::ops::Range<usize>,
+        size: usize,
+    ) -> Result<(Vec<u8>, usize), ExpectedFound> {
+        let packed = &self.bytes[place];
+        let levels = if header.kind == DATA_2 {
+            number(header.definition_bytes)? as usize + number(header.repetition_bytes)? as usize
+        } else {
+            0
+        };
+        if levels > packed.len() || levels > size {
+            return Err(damaged("levels that are longer than their page"));
+        }
+        let mut bytes = packed[..levels].to_vec();
+        let compression = if header.plain {
+            Compression::UNCOMPRESSED
+        } else {
+            self.chunk.compression
+        };
+        // There is no compressed data if all cells are empty.
+        if size > levels {
+            unpack(compression, &packed[levels..], size - levels, &mut bytes)?;
+        }
+        Ok((bytes, levels))
+    }
+
     /// The number of bytes of the levels in a version 1 page. Each kind of level is preceded by its
     /// length.
     fn level_bytes(&self, bytes: &[u8], encodings: [Encoding; 2]) -> Result<usize, ExpectedFound> {

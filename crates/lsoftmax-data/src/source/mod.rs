@@ -139,20 +139,41 @@ impl DataSource {
     /// also the errors of [`ImageList`](crate::images::ImageList), and fewer than two classes to
     /// train on.
     pub fn load(self, options: &SourceOptions) -> Result<Split, DataError> {
-        for (name, samples) in [
-            ("train-samples", options.train_samples),
-            ("test-samples", options.test_samples),
-        ] {
-            if let Some(samples) = samples
-                && !(1..=MAX_SAMPLES).contains(&samples)
-            {
-                return Err(DataError::out_of_range(
-                    name,
-                    format!("from 1 to {MAX_SAMPLES}"),
-                    samples,
-                ));
+        check_samples(options)?;
+        let (mut split, origin) = self.read(options)?;
+        match &options.open_set {
+            Some(OpenSet::Classes(count)) if !self.is_generated() => {
+                split.keep_classes_out(*count, options.seed)?;
             }
+            Some(OpenSet::Folder(path)) => images::source::add_open_set(&mut split, path, options)?,
+            _ => {}
         }
+        // Generated sets already have the requested sizes.
+        if !self.is_generated() {
+            let subset = |data: Dataset, samples: Option<usize>| match samples {
+                Some(samples) => data.subset(samples),
+                None => data,
+            };
+            split.train = subset(split.train, options.train_samples);
+            split.test = subset(split.test, options.test_samples);
+        }
+        let chosen = match &options.open_set {
+            Some(OpenSet::Folder(path)) => Some(path),
+            // The rows of a list define their parts.
+            None => options.dir.as_ref(),
+            // Drawn by this program: nobody has declared that these classes differ.
+            Some(OpenSet::Classes(_)) => None,
+        };
+        if let Some(path) = chosen {
+            duplicates::refuse_trained(&split, path)?;
+        }
+        split.warnings.extend(duplicates::warnings(&split));
+        split.summary = origin.map(|origin| images::source::summary(&split, &origin));
+        Ok(split)
+    }
+
+    /// All images; for a folder or list of images also a description of it.
+    fn read(self, options: &SourceOptions) -> Result<(Split, Option<String>), DataError> {
         let usual = self.usual_folder();
         let files = |name: &str, files| {
             let folder = options.dir.as_deref().or(usual.as_deref());
@@ -161,8 +182,7 @@ impl DataSource {
                 files,
             })
         };
-        let mut from = None;
-        let mut split = match self {
+        let split = match self {
             Self::Glyphs | Self::Alphabet { .. } => self.generate(options)?,
             Self::Idx { fashion } => {
                 let name = if fashion { "fashion-mnist" } else { "mnist" };
@@ -182,41 +202,27 @@ impl DataSource {
                         "none",
                     )
                 })?;
-                let (split, place) = images::source::load(path, options)?;
-                from = Some(place);
-                split
+                let (split, origin) = images::source::load(path, options)?;
+                return Ok((split, Some(origin)));
             }
         };
-        match &options.open_set {
-            Some(OpenSet::Classes(count)) if !self.is_generated() => {
-                split.keep_classes_out(*count, options.seed)?;
-            }
-            Some(OpenSet::Folder(path)) => images::source::add_open_set(&mut split, path, options)?,
-            _ => {}
-        }
-        let subset = |data: Dataset, samples: Option<usize>| match samples {
-            Some(samples) => data.subset(samples),
-            None => data,
-        };
-        // Generated sets already have the requested sizes.
-        if !self.is_generated() {
-            split.train = subset(split.train, options.train_samples);
-            split.test = subset(split.test, options.test_samples);
-        }
-        let chosen = match &options.open_set {
-            Some(OpenSet::Folder(path)) => Some(path),
-            // The rows of a list define their parts.
-            None => options.dir.as_ref(),
-            // Drawn by this program: nobody has declared that these classes differ.
-            Some(OpenSet::Classes(_)) => None,
-        };
-        if let Some(path) = chosen {
-            duplicates::refuse_trained(&split, path)?;
-        }
-        split.warnings.extend(duplicates::warnings(&split));
-        split.summary = from.map(|from| images::source::summary(&split, &from));
-        Ok(split)
+        Ok((split, None))
     }
+}
+
+fn check_samples(options: &SourceOptions) -> Result<(), DataError> {
+    for (name, samples) in [
+        ("train-samples", options.train_samples),
+        ("test-samples", options.test_samples),
+    ] {
+        if let Some(samples) = samples
+            && !(1..=MAX_SAMPLES).contains(&samples)
+        {
+            let expected = format!("from 1 to {MAX_SAMPLES}");
+            return Err(DataError::out_of_range(name, expected, samples));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -70,6 +70,22 @@ impl ConvShape {
     /// Checks that every size is positive (padding may be 0), that the kernel fits into the padded
     /// image, and that all arrays are addressable.
     pub fn validate(&self) -> Result<(), KernelError> {
+        self.check_sizes()?;
+        self.check_lengths()?;
+        for size in [self.height, self.width] {
+            if size + 2 * self.padding < self.kernel {
+                let (kernel, padding) = (self.kernel, self.padding);
+                return Err(KernelError::Window {
+                    kernel,
+                    size,
+                    padding,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_sizes(&self) -> Result<(), KernelError> {
         let positive = [
             ("batch", self.batch),
             ("in_channels", self.in_channels),
@@ -79,33 +95,27 @@ impl ConvShape {
             ("kernel", self.kernel),
             ("stride", self.stride),
         ];
-        for (what, found) in positive {
-            if found == 0 {
-                return Err(KernelError::Size {
-                    what,
-                    found,
-                    expected: "at least 1",
-                });
-            }
-        }
-        for (what, found) in [("kernel", self.kernel), ("stride", self.stride)] {
-            if found > 1 << 10 {
-                return Err(KernelError::Size {
-                    what,
-                    found,
-                    expected: "at most 1024",
-                });
-            }
-        }
-        if self.padding > 1 << 10 {
-            let (what, found) = ("padding", self.padding);
-            return Err(KernelError::Size {
-                what,
-                found,
-                expected: "at most 1024",
-            });
-        }
-        // Bounds the product of all factors of an array's length, with room for scratch arrays.
+        let limited = [
+            ("kernel", self.kernel),
+            ("stride", self.stride),
+            ("padding", self.padding),
+        ];
+        let zero = positive.into_iter().find(|&(_, size)| size == 0);
+        let large = limited.into_iter().find(|&(_, size)| size > 1 << 10);
+        let (expected, (what, found)) = match (zero, large) {
+            (Some(size), _) => ("at least 1", size),
+            (None, Some(size)) => ("at most 1024", size),
+            (None, None) => return Ok(()),
+        };
+        Err(KernelError::Size {
+            what,
+            found,
+            expected,
+        })
+    }
+
+    /// Bounds the product of all factors of an array's length, with room for scratch arrays.
+    fn check_lengths(&self) -> Result<(), KernelError> {
         let frame = 2 * self.padding + self.kernel;
         let bound = [
             self.batch,
@@ -133,16 +143,6 @@ impl ConvShape {
             return Err(KernelError::Overflow {
                 what: "the convolution",
             });
-        }
-        for size in [self.height, self.width] {
-            if size + 2 * self.padding < self.kernel {
-                let (kernel, padding) = (self.kernel, self.padding);
-                return Err(KernelError::Window {
-                    kernel,
-                    size,
-                    padding,
-                });
-            }
         }
         Ok(())
     }

@@ -142,43 +142,17 @@ fn rank(
     let row = |row: usize| gallery.row(row).unwrap_or_default();
     let of_query = |&(_, query): &(usize, usize)| queries.row(query).unwrap_or_default();
     let panel = Panel::new(machine, gallery.columns(), order.iter().map(of_query));
-    let mut thresholds = vec![f32::INFINITY; panel.padded()];
-
-    // The references' keys, best first.
-    let mut keys: Vec<Vec<u64>> = order
-        .iter()
-        .map(|&(label, _)| Vec::with_capacity(references.count(label)))
-        .collect();
-    let mut first = 0;
-    for same in order.chunk_by(|a, b| a.0 == b.0) {
-        let class = references.class(same[0].0);
-        thresholds.fill(f32::INFINITY);
-        thresholds[first..first + same.len()].fill(f32::NEG_INFINITY);
-        first += same.len();
-        panel.scan(
-            |at| row(class[at].1 as usize),
-            class.len(),
-            &mut thresholds,
-            |lane, at, score, _| {
-                let index = class[at].1;
-                if !references.is_self(order[lane].1, index) {
-                    keys[lane].push(key(score, index));
-                }
-            },
-        );
-    }
-    for keys in &mut keys {
-        keys.sort_unstable_by(|a, b| b.cmp(a));
-    }
+    let keys = reference_keys(&panel, gallery, order, references);
 
     // For each reference, the number of other rows between it and the preceding reference.
     let mut before: Vec<Vec<u32>> = keys.iter().map(|keys| vec![0; keys.len()]).collect();
-    for (threshold, keys) in thresholds.iter_mut().zip(&keys) {
-        // Rows farther than the last reference have no effect.
-        *threshold = keys
-            .last()
-            .map_or(f32::INFINITY, |&last| score(last).next_down());
-    }
+    // Rows farther than the last reference have no effect.
+    let threshold = |keys: &Vec<u64>| {
+        keys.last()
+            .map_or(f32::INFINITY, |&last| score(last).next_down())
+    };
+    let mut thresholds: Vec<f32> = keys.iter().map(threshold).collect();
+    thresholds.resize(panel.padded(), f32::INFINITY);
     panel.scan(
         row,
         gallery.rows(),
@@ -205,4 +179,41 @@ fn rank(
             Some((query, Ranked::new(&ranks)?))
         })
         .collect()
+}
+
+/// The keys of each query's references, best first.
+fn reference_keys(
+    panel: &Panel,
+    gallery: Matrix<'_>,
+    order: &[(usize, usize)],
+    references: &References,
+) -> Vec<Vec<u64>> {
+    let row = |row: usize| gallery.row(row).unwrap_or_default();
+    let mut thresholds = vec![f32::INFINITY; panel.padded()];
+    let mut keys: Vec<Vec<u64>> = order
+        .iter()
+        .map(|&(label, _)| Vec::with_capacity(references.count(label)))
+        .collect();
+    let mut first = 0;
+    for same in order.chunk_by(|a, b| a.0 == b.0) {
+        let class = references.class(same[0].0);
+        thresholds.fill(f32::INFINITY);
+        thresholds[first..first + same.len()].fill(f32::NEG_INFINITY);
+        first += same.len();
+        panel.scan(
+            |at| row(class[at].1 as usize),
+            class.len(),
+            &mut thresholds,
+            |lane, at, score, _| {
+                let index = class[at].1;
+                if !references.is_self(order[lane].1, index) {
+                    keys[lane].push(key(score, index));
+                }
+            },
+        );
+    }
+    for keys in &mut keys {
+        keys.sort_unstable_by(|a, b| b.cmp(a));
+    }
+    keys
 }

@@ -152,26 +152,34 @@ impl<N: Network> Training<'_, N> {
         }
     }
 
+    /// The divergence of the training, with what the last evaluation shows.
+    fn divergence_after(
+        &mut self,
+        evaluation: &Evaluation,
+        step: u64,
+        before: Option<Divergence>,
+    ) -> Option<Divergence> {
+        if !self.is_usable(evaluation) {
+            if before.is_none() {
+                let remark = format!("step {step}: the features are not finite numbers");
+                self.state.remarks.push(remark);
+            }
+            return Some(Divergence::NotFinite);
+        }
+        let classes = self.info.class_names.len();
+        let chance = 100.0 * (1.0 - 1.0 / classes as f64);
+        let is_chance = classes > 1 && evaluation.error_percent >= 0.9 * chance;
+        before.or(is_chance.then_some(Divergence::Chance))
+    }
+
     fn conclude(
         mut self,
-        mut divergence: Option<Divergence>,
+        divergence: Option<Divergence>,
         observer: &mut dyn Observer,
     ) -> Result<Trained<N>, TrainError> {
         let mut last = self.state.pending.take().unwrap_or_default();
         let evaluation = self.evaluate(&mut last, observer)?;
-        if !self.is_usable(&evaluation) {
-            if divergence.is_none() {
-                let message = "the features are not finite numbers";
-                let remark = format!("step {}: {message}", last.step);
-                self.state.remarks.push(remark);
-            }
-            divergence = Some(Divergence::NotFinite);
-        }
-        let classes = self.info.class_names.len();
-        let chance = 100.0 * (1.0 - 1.0 / classes as f64);
-        if classes > 1 && evaluation.error_percent >= 0.9 * chance {
-            divergence = divergence.or(Some(Divergence::Chance));
-        }
+        let divergence = self.divergence_after(&evaluation, last.step, divergence);
         observer.progress(&last)?;
         self.state.curve.push(last);
         let stops = || observer.stops();

@@ -171,41 +171,14 @@ impl<'a, N: Network> Training<'a, N> {
         split: &'a Split,
         device: &Device,
     ) -> Result<Self, TrainError> {
+        check_own_precision(experiment)?;
         check_precision(experiment.precision, device)?;
-        if let NetworkKind::Own(own) = &experiment.network
-            && experiment.precision != Precision::F32
-        {
-            let expected = format!("f32 for the network {:?}", own.module);
-            return Err(TrainError::setting(
-                "precision",
-                expected,
-                experiment.precision.name(),
-            ));
-        }
         if let Some(open_set) = &split.open_set {
             check_open_set(open_set)?;
         }
         check_fit(experiment, split, device)?;
-        let data = &split.train;
-        let (train, held_out) = match (experiment.held_out, &split.held_out) {
-            (_, Some(held_out)) => (data.clone(), Some(held_out.clone())),
-            (0, None) => (data.clone(), None),
-            (count, None) => {
-                let (train, held_out) = data.hold_out(count, experiment.data_seed)?;
-                (train, Some(held_out))
-            }
-        };
-        let mut info = ModelInfo::new(
-            experiment.network.clone(),
-            [data.channels, data.height, data.width],
-            data.class_names.clone(),
-            train.preprocessing(),
-            experiment.loss,
-            experiment.annealing.clone(),
-        );
-        info.pairs = experiment.pairs;
-        info.mirrored = experiment.mirrored;
-        info.images = experiment.images.rules;
+        let (train, held_out) = hold_out(experiment, split)?;
+        let info = model_info(experiment, &train);
         let margin = experiment.loss.margin().map_err(lsoftmax::Error::from)?;
         let mut training = Self {
             experiment,
@@ -368,6 +341,49 @@ impl<'a, N: Network> Training<'a, N> {
             iterations: self.experiment.iterations,
         }
     }
+}
+
+/// Checks the precision of a network of a program's own.
+fn check_own_precision(experiment: &Experiment) -> Result<(), TrainError> {
+    let precision = experiment.precision;
+    match &experiment.network {
+        NetworkKind::Own(own) if precision != Precision::F32 => {
+            let expected = format!("f32 for the network {:?}", own.module);
+            Err(TrainError::setting("precision", expected, precision.name()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The images to train on, and those to choose the best checkpoint by.
+fn hold_out(
+    experiment: &Experiment,
+    split: &Split,
+) -> Result<(Dataset, Option<Dataset>), TrainError> {
+    let data = &split.train;
+    match (experiment.held_out, &split.held_out) {
+        (_, Some(held_out)) => Ok((data.clone(), Some(held_out.clone()))),
+        (0, None) => Ok((data.clone(), None)),
+        (count, None) => {
+            let (train, held_out) = data.hold_out(count, experiment.data_seed)?;
+            Ok((train, Some(held_out)))
+        }
+    }
+}
+
+fn model_info(experiment: &Experiment, train: &Dataset) -> ModelInfo {
+    let mut info = ModelInfo::new(
+        experiment.network.clone(),
+        [train.channels, train.height, train.width],
+        train.class_names.clone(),
+        train.preprocessing(),
+        experiment.loss,
+        experiment.annealing.clone(),
+    );
+    info.pairs = experiment.pairs;
+    info.mirrored = experiment.mirrored;
+    info.images = experiment.images.rules;
+    info
 }
 
 /// A checkpoint in errors.

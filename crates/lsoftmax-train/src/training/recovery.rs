@@ -20,57 +20,22 @@ impl<N: Network> Training<'_, N> {
         trouble: &Trouble,
         observer: &mut dyn Observer,
     ) -> Result<bool, TrainError> {
-        let most = match self.experiment.on_divergence {
-            OnDivergence::Stop => 0,
-            OnDivergence::RaiseLambda { recoveries } => recoveries,
-        };
-        let done = self.state.recoveries;
-        let (remarks, step) = (std::mem::take(&mut self.state.remarks), self.state.step);
-        let answer = if !self.experiment.loss.is_annealed() && most > 0 {
-            Some("stopped, since this loss has no λ to raise".to_owned())
-        } else if most == 0 {
-            Some("stopped".to_owned())
-        } else if done >= most {
-            Some(format!("stopped after {done} recoveries"))
-        } else {
-            None
-        };
-        if let Some(answer) = answer {
-            let message = format!("{}; {answer}", trouble.message);
-            self.state.remarks = [remarks, vec![message.clone()]].concat();
-            // The last stretch is told at the end, with its figures on the test set.
-            let told = self.state.curve.len().saturating_sub(1);
-            observer.dies(&message, step, &self.state.curve[..told])?;
+        let step = self.state.step;
+        if let Some(end) = self.end_of_recoveries() {
+            let message = format!("{}; {end}", trouble.message);
+            self.state.remarks.push(message.clone());
+            // The last point of the curve is reported at the end, with its figures on the test set.
+            let reported = self.state.curve.len().saturating_sub(1);
+            observer.dies(&message, step, &self.state.curve[..reported])?;
             return Ok(false);
         }
+        let done = self.state.recoveries;
+        let remarks = std::mem::take(&mut self.state.remarks);
         let best = self.state.best.take();
-        // A checkpoint that led here before is left out.
-        let tried = self.state.recovered_from;
-        let good = self.good.take().filter(|good| tried != Some(good.step()));
-        if let Some(good) = good {
-            self.good = Some(good.clone());
-            self.restore(good)?;
-        } else {
-            self.state = TrainingState {
-                experiment: std::mem::take(&mut self.state.experiment),
-                threads: self.state.threads,
-                ..TrainingState::default()
-            };
-            self.info.step = 0;
-            self.start_over()?;
-        }
-        let lambda = FIRST_FLOOR * 10f64.powi(done as i32);
+        self.go_back()?;
         let from = self.state.step;
-        self.info.annealing.floor = Some(Floor {
-            lambda,
-            step: from,
-            until: self.experiment.iterations,
-        });
-        self.learner = self
-            .learner
-            .take()
-            .map(|learner| learner.with_annealing(self.info.annealing.clone()))
-            .transpose()?;
+        let lambda = FIRST_FLOOR * 10f64.powi(done as i32);
+        self.raise_lambda(lambda)?;
         let message = format!(
             "{}; back from step {step} to step {from}, with λ at least {lambda} falling to 0",
             trouble.message
@@ -85,5 +50,54 @@ impl<N: Network> Training<'_, N> {
         observer.rewind(&message, from, &self.state.curve)?;
         observer.checkpoint(&checkpoint)?;
         Ok(true)
+    }
+
+    /// Why there is no further recovery, if there is none.
+    fn end_of_recoveries(&self) -> Option<String> {
+        let done = self.state.recoveries;
+        match self.experiment.on_divergence {
+            OnDivergence::Stop | OnDivergence::RaiseLambda { recoveries: 0 } => {
+                Some("stopped".to_owned())
+            }
+            OnDivergence::RaiseLambda { .. } if !self.experiment.loss.is_annealed() => {
+                Some("stopped, since this loss has no λ to raise".to_owned())
+            }
+            OnDivergence::RaiseLambda { recoveries } => {
+                (done >= recoveries).then(|| format!("stopped after {done} recoveries"))
+            }
+        }
+    }
+
+    /// Back to the last good checkpoint, or to the start.
+    fn go_back(&mut self) -> Result<(), TrainError> {
+        // A checkpoint that led here before is left out.
+        let tried = self.state.recovered_from;
+        let good = self.good.take().filter(|good| tried != Some(good.step()));
+        if let Some(good) = good {
+            self.good = Some(good.clone());
+            return self.restore(good);
+        }
+        self.state = TrainingState {
+            experiment: std::mem::take(&mut self.state.experiment),
+            threads: self.state.threads,
+            ..TrainingState::default()
+        };
+        self.info.step = 0;
+        self.start_over()
+    }
+
+    /// Keeps λ above a line that falls from `lambda` now to 0 at the end.
+    fn raise_lambda(&mut self, lambda: f64) -> Result<(), TrainError> {
+        self.info.annealing.floor = Some(Floor {
+            lambda,
+            step: self.state.step,
+            until: self.experiment.iterations,
+        });
+        self.learner = self
+            .learner
+            .take()
+            .map(|learner| learner.with_annealing(self.info.annealing.clone()))
+            .transpose()?;
+        Ok(())
     }
 }

@@ -157,16 +157,9 @@ impl<N: Network> Training<'_, N> {
         }?;
         self.unread.push(forward.numbers());
         let done = step + 1;
-        let stride = self.stride();
-        // The CPU has no queue that a look at a number would empty.
-        let due = !is_graphics(&self.device)
-            || done % stride == 0
-            || done == iterations
-            || done.is_multiple_of(experiment.checkpoint_every)
-            || self.unread.len() >= MOST_UNREAD;
-        let is_finite = !due || self.read();
+        let is_finite = !self.is_reading_due(done) || self.read();
         let ends = done == iterations || !is_finite;
-        let report = done % stride == 0 || ends;
+        let report = done % self.stride() == 0 || ends;
         if report && !self.watch.distances {
             let logits = learner.model().head.logits(forward.features.clone());
             let logits = host(logits.without_autodiff());
@@ -191,6 +184,16 @@ impl<N: Network> Training<'_, N> {
         } else {
             Ok(None)
         }
+    }
+
+    /// Whether the numbers of the steps are read now. The CPU has no queue that reading would empty.
+    fn is_reading_due(&self, done: u64) -> bool {
+        let experiment = self.experiment;
+        !is_graphics(&self.device)
+            || done % self.stride() == 0
+            || done == experiment.iterations
+            || done.is_multiple_of(experiment.checkpoint_every)
+            || self.unread.len() >= MOST_UNREAD
     }
 
     /// Steps from one point of the curve to the next.

@@ -273,7 +273,8 @@ fn of_sample(confidence: f32, #[comptime] signal: u32) -> f32 {
     found
 }
 
-/// One cube goes through the batch twice: for the confidence, and with the λ that follows from it.
+/// One cube goes through the batch twice: for the confidence, and with the λ that follows from it. Long, since
+/// both passes share the sums of the cube and one launch is cheaper than two.
 #[cube(launch)]
 fn apply_kernel(
     table: &Tensor<f32>,
