@@ -10,7 +10,6 @@ use lsoftmax_train::{
 };
 use numpy::ndarray::Ix4;
 use numpy::{PyArray1, PyArray2, PyArrayMethods as _};
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use std::path::PathBuf;
 
@@ -108,11 +107,7 @@ impl Model {
         found.map_err(|error| failed(&error))
     }
 
-    fn matrix<'py>(
-        py: Python<'py>,
-        values: Vec<f32>,
-        shape: [usize; 2],
-    ) -> PyResult<Matrix32<'py>> {
+    fn matrix(py: Python<'_>, values: Vec<f32>, shape: [usize; 2]) -> PyResult<Matrix32<'_>> {
         PyArray1::from_vec(py, values).reshape(shape)
     }
 }
@@ -206,17 +201,17 @@ impl Model {
     ) -> PyResult<Verdict> {
         let chosen = self.info_of().threshold(threshold, far);
         let (threshold, rates) = chosen.map_err(|error| exception(&error))?;
-        let (count, rows) = self.ask(py, &[left, right], |embedder, data| {
-            embeddings(&embedder.model, &embedder.info, data)
-        })?;
-        if count != 2 {
-            let message = format!("verify compares two images, found {count}");
-            return Err(PyTypeError::new_err(message));
-        }
+        // One batch each, as in the command: the last bits of an embedding depend on the size of its batch.
+        let embed = |image| {
+            let (_, row) = self.ask(py, &[image], |embedder, data| {
+                embeddings(&embedder.model, &embedder.info, data)
+            })?;
+            Ok::<_, PyErr>(row)
+        };
+        let (left, right) = (embed(left)?, embed(right)?);
         let size = self.info_of().embedding_size();
-        let (left, right) = rows.split_at(size);
         let row = |values| Matrix::new(values, 1, size).map_err(value_error);
-        let scores = cosine_scores(row(left)?, row(right)?).map_err(value_error)?;
+        let scores = cosine_scores(row(&left)?, row(&right)?).map_err(value_error)?;
         let rates = rates.map(|point| (point.far, point.tar));
         Ok((scores[0], threshold, rates))
     }

@@ -213,11 +213,14 @@ WORK = {
     "nearest": "metrics.nearest(rows, rows, 10)",
     "k_fold": "metrics.k_fold(np.tile(rows[:, 0], 50), np.tile(labels < 90, 50), np.tile(labels, 50))",
 }
+# Signals may be ignored where the tests themselves run in the background.
 CHILD = """
+import signal
 import numpy as np
 from lsoftmax import metrics
 rows = np.random.default_rng(0).standard_normal((200_000, 256), dtype=np.float32)
 labels = np.arange(200_000) % 100
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print("begins", flush=True)
 {work}
 """

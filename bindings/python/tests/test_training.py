@@ -180,8 +180,10 @@ def test_progress_is_told_and_can_stop(tmp_path, outcome):
     assert model_bytes(tmp_path / "run") == model_bytes(outcome.path)
 
 
+# Signals may be ignored where the tests themselves run in the background.
 CHILD = """
-import sys, lsoftmax
+import signal, lsoftmax
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings = {settings!r}
 lsoftmax.train(**settings, out={out!r}, progress=lambda it: print(it, flush=True))
 """

@@ -101,7 +101,10 @@ impl Comparison {
         self.table.iter().chain(&self.pictures)
     }
 
-    /// The first of them.
+    /// The first of them; every plan has one.
+    ///
+    /// # Panics
+    /// Both lists of experiments were emptied.
     pub fn first(&self) -> &Experiment {
         self.all().next().expect("a plan has an experiment")
     }

@@ -244,7 +244,7 @@ fn problem_of_parts(
         let same: Vec<&Folder> = same.map(|(_, folder)| *folder).collect();
         let is_twice = same.len() > 1;
         is_twice.then(|| {
-            let twice = names(same.into_iter());
+            let twice = names(same);
             (
                 "one folder for each part",
                 format!("{twice} for the same part; {LIST}"),

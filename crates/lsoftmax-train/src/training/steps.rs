@@ -190,7 +190,7 @@ impl<N: Network> Training<'_, N> {
     fn is_reading_due(&self, done: u64) -> bool {
         let experiment = self.experiment;
         !is_graphics(&self.device)
-            || done % self.stride() == 0
+            || done.is_multiple_of(self.stride())
             || done == experiment.iterations
             || done.is_multiple_of(experiment.checkpoint_every)
             || self.unread.len() >= MOST_UNREAD
