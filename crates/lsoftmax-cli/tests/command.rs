@@ -298,7 +298,7 @@ fn what_was_typed_wrong_is_named_and_nothing_is_left() {
     }
     fs::remove_file(path.join("gate.toml")).unwrap();
     let compare = |args: &[&str]| complaint(path, 2, &[&["compare"], args].concat());
-    assert!(compare(&["--loss", "softmax"]).contains("--losses"));
+    assert!(compare(&["--loss", "softmax"]).contains("takes losses and seeds"));
     assert!(compare(&["--losses", "l-softmax:x"]).contains("NAME:M"));
     let output = lsoftmax(path, &["train", "--config", "broken.toml"]);
     assert_eq!(output.status.code(), Some(2));

@@ -289,7 +289,7 @@ fn bad_input(dir: &Path, image: &str) {
         dir,
         &["embed", "run", image, "-o", "e.npy", "--landmarks", "x"],
     );
-    assert!(status == 2 && text.contains("--align"), "{text}");
+    assert!(status == 2 && text.contains("without `align`"), "{text}");
     // A list of images, from which an array of the same name would be made.
     let list = format!("path,label\n{image},a\n");
     fs::write(dir.join("list.csv"), &list).unwrap();

@@ -6,6 +6,7 @@ use crate::generator::seeded;
 use crate::model::Model;
 use crate::network::Network;
 use crate::stop::Stop;
+use burn::module::Module as _;
 use lsoftmax_data::LoadPlan;
 use lsoftmax_record::NetworkKind;
 use lsoftmax_spec::random::Rng;
@@ -24,9 +25,11 @@ impl<N: Network> Training<'_, N> {
     /// The average of the weights so far, with the statistics that its normalisations have on training images:
     /// those of the first steps, augmented as they were. So it is a function of the average and the experiment.
     pub(super) fn average(&mut self, stop: Stop) -> Result<Option<Model<N>>, TrainError> {
-        let Some(mut model) = self.learner().averaged() else {
+        let Some(model) = self.learner().averaged() else {
             return Ok(None);
         };
+        // Nothing is differentiated here, and Burn keeps all that a gradient would need until a backward pass.
+        let mut model = model.no_grad();
         if !model.has_statistics()? {
             return Ok(Some(model));
         }
