@@ -239,7 +239,7 @@ fn a_run_that_is_not_finished_or_is_none_has_no_page() {
     for (run, why) in [
         (
             "whole",
-            "go on with it first, with `lsoftmax train --resume whole`",
+            "resume it first with `lsoftmax train --resume whole`",
         ),
         ("r", "cannot open r/experiment.toml"),
         ("nowhere", "cannot open nowhere/experiment.toml"),

@@ -184,7 +184,7 @@ fn a_checkpoint_that_cannot_be_trusted_is_refused_and_the_one_before_it_offered(
         assert!(found.contains(&names[names.len() - 1]), "{found}");
         assert!(found.contains("is damaged"), "{found}");
         assert!(
-            found.contains("go on from the one before it with --resume r/checkpoints"),
+            found.contains("resume from the one before it with --resume r/checkpoints"),
             "{found}"
         );
     }

@@ -1,4 +1,4 @@
-//! What follows a divergence.
+//! Recovery from a divergence.
 
 use super::Training;
 use crate::checkpoint::TrainingState;
@@ -9,12 +9,12 @@ use crate::watch::Trouble;
 use lsoftmax::Floor;
 use lsoftmax_record::OnDivergence;
 
-/// λ after the first recovery; ten times as much after each further one. The authors advise to keep
-/// λ at 5 or 10 where a training does not converge.
+/// λ after the first recovery. Each further recovery multiplies it by ten. The authors advise
+/// keeping λ at 5 or 10 if a training does not converge.
 const FIRST_FLOOR: f64 = 5.0;
 
 impl<N: Network> Training<'_, N> {
-    /// Answers a divergence; whether the training goes on.
+    /// Responds to a divergence. Returns whether the training continues.
     pub(super) fn recover(
         &mut self,
         trouble: &Trouble,
@@ -38,13 +38,13 @@ impl<N: Network> Training<'_, N> {
         if let Some(answer) = answer {
             let message = format!("{}; {answer}", trouble.message);
             self.state.remarks = [remarks, vec![message.clone()]].concat();
-            // The last stretch is told at the end, with its figures on the test set.
+            // The last interval is reported at the end, with its results on the test set.
             let told = self.state.curve.len().saturating_sub(1);
             observer.dies(&message, step, &self.state.curve[..told])?;
             return Ok(false);
         }
         let best = self.state.best.take();
-        // A checkpoint that led here before is left out.
+        // Skip a checkpoint from which the training has already diverged.
         let tried = self.state.recovered_from;
         let good = self.good.take().filter(|good| tried != Some(good.step()));
         if let Some(good) = good {
@@ -80,7 +80,7 @@ impl<N: Network> Training<'_, N> {
         self.state.best = best;
         self.state.stuck_since = None;
         self.state.remarks = [remarks, vec![message.clone()]].concat();
-        // The way back itself, so that a training killed now goes on from it.
+        // Save the recovery itself, so that a run killed now resumes from it.
         let checkpoint = self.checkpoint()?;
         observer.rewind(&message, from, &self.state.curve)?;
         observer.checkpoint(&checkpoint)?;
