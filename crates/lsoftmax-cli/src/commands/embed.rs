@@ -78,7 +78,7 @@ pub(super) fn run(args: args::Embed, output_options: OutputOptions) -> anyhow::R
     ))
 }
 
-/// The path and the label of each row, written aside.
+/// Stages a file with the path and the label of each row.
 fn stage_names(file: &Path, found: &Embedded) -> anyhow::Result<Staged> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(["path", "label"])?;
