@@ -1,4 +1,4 @@
-"""Training and comparing: the same models as the command's, stopped and gone on with, and shown."""
+"""Training and comparing: the same models as with the command, interruption, resuming, and display."""
 
 import ast
 import html
