@@ -324,7 +324,7 @@ fn open_sets_are_compared_with_what_was_trained_on() {
     let (found, said) = json(dir, &args);
     assert_eq!(found["images_compared"], false);
     assert!(
-        said.contains("the list of its images is not beside the model"),
+        said.contains("the list of its images was not found next to the model"),
         "{said}"
     );
     refused(

@@ -392,7 +392,7 @@ fn empty_parts_are_named_or_left_out() {
     });
     check(&html);
     assert!(
-        html.contains("No finite points to draw.") && html.contains("No answers were counted.")
+        html.contains("No finite points to draw.") && html.contains("No predictions were counted.")
     );
 }
 

@@ -123,9 +123,9 @@ fn plot_boundary(ms: &[u32], out: Place, output_options: OutputOptions) -> anyho
         out,
         "The decision boundaries of two classes",
         boundary_plot(&panels),
-        "Two class weights and the plane they span: section 3.3 of the L-Softmax paper. A sample counts \
-         as right in training within the sectors; between them is the margin. The dashed line is where \
-         plain softmax, and every test, separates the classes.",
+        "Two class weights and the plane they span: section 3.3 of the L-Softmax paper. In training, a \
+         sample counts as correct within the sector of its class; the gap between the sectors is the \
+         margin. Plain softmax, and every test, separates the classes at the dashed line.",
         &panels,
         output_options,
     )
