@@ -1,4 +1,4 @@
-//! NumPy arrays as slices without copies. Errors state what was expected.
+//! Access to numpy arrays as slices, without copies. Errors state what was expected.
 
 use crate::errors::value_error;
 use lsoftmax_metrics::Matrix;

@@ -1,5 +1,5 @@
 //! The native module of the Python package `lsoftmax`. The Python files provide names, defaults and
-//! documentation; the functions here take and return NumPy arrays and plain values.
+//! documentation; the functions here take and return numpy arrays and plain values.
 
 #![allow(
     clippy::needless_pass_by_value,

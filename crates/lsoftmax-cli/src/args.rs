@@ -282,7 +282,7 @@ pub(crate) struct Export {
     /// ONNX file to write
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: PathBuf,
-    /// Memory layout of a batch of images: nhwc (batch, height, width, channel; as in NumPy and
+    /// Memory layout of a batch of images: nhwc (batch, height, width, channel; as in numpy and
     /// Pillow) or nchw (batch, channel, height, width; as in PyTorch)
     #[arg(long, value_name = "ORDER", value_enum, default_value_t = Layout::Nhwc, hide_possible_values = true)]
     pub(crate) layout: Layout,
