@@ -1,4 +1,4 @@
-//! A trained model answers for files and for pixels alike, with the numbers of the evaluation.
+//! An embedder gives the same results for files and for pixels, equal to those of the evaluation.
 
 use lsoftmax_data::Dataset;
 use lsoftmax_train::{
