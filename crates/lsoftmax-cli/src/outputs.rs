@@ -170,7 +170,7 @@ impl<'a> Outputs<'a> {
         }
         if !self.force && !is_own() {
             bail!(Misuse(format!(
-                "{} already exists and was not written by this command: name another output, or \
+                "{} already exists and was not made by this command: name another output, or \
                  replace it with --force",
                 first.display()
             )));

@@ -72,7 +72,7 @@ fn what_cannot_be_exported_is_refused_and_nothing_is_left() {
         2,
         "is one of the inputs",
     );
-    refused(&["run", "-o", "empty"], 2, "is not a file");
+    refused(&["run", "-o", "empty"], 2, "is not a regular file");
     let odd = ["run", "-o", "x.onnx", "--layout", "hwcn"];
     refused(&odd, 2, "invalid value 'hwcn' for '--layout <ORDER>'");
     refused(
