@@ -1,5 +1,5 @@
-//! Shared code of the benchmarks.
-#![allow(clippy::print_stdout)]
+//! Shared code of the benchmarks, of which each uses some.
+#![allow(clippy::print_stdout, dead_code)]
 
 use lsoftmax_kernels::peak::fused_multiply_adds;
 use rayon::prelude::*;
