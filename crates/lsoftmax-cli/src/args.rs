@@ -288,10 +288,10 @@ pub(crate) struct Export {
     /// Let the file take float32 images after the model's preprocessing, instead of bytes
     #[arg(long)]
     pub(crate) preprocessed: bool,
-    /// Write nothing where there is no ONNX Runtime to compare the file with
+    /// Write nothing where there is no runtime to compare the file with
     #[arg(long, conflicts_with = "no_check")]
     pub(crate) check: bool,
-    /// Do not compare the file with the model, even where there is an ONNX Runtime
+    /// Do not compare the file with the model
     #[arg(long)]
     pub(crate) no_check: bool,
     /// Python whose package onnxruntime compares the file with the model [default:

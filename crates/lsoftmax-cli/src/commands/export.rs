@@ -107,7 +107,7 @@ impl Signature {
     }
 }
 
-/// What a comparison with ONNX Runtime found.
+/// What the comparison with a runtime found.
 struct Check {
     runtime: String,
     images: usize,
@@ -119,7 +119,7 @@ struct Check {
     same_answers: usize,
 }
 
-/// Compares the file with the model where there is an ONNX Runtime; otherwise says why it was not.
+/// Compares the file with the model where there is a runtime; otherwise says why it was not.
 fn check(
     args: &args::Export,
     file: &Path,
@@ -164,7 +164,7 @@ fn check(
         .chunks_exact(classes)
         .zip(found[2].chunks_exact(classes));
     let check = Check {
-        runtime: runtime.version,
+        runtime: runtime.name(),
         images: images.len(),
         generated,
         same_answers: both.filter(same).count(),
@@ -172,7 +172,7 @@ fn check(
     };
     if let Some((name, difference)) = check.worst().filter(|worst| worst.1 > TOLERANCE) {
         bail!(
-            "{} was not written: in ONNX Runtime {} its output {name} differs by {difference:.1e} from the \
+            "{} was not written: in {} its output {name} differs by {difference:.1e} from the \
              model's, and at most {TOLERANCE:.0e} is rounding",
             args.out.display(),
             check.runtime
@@ -189,7 +189,7 @@ impl Check {
 
     fn json(&self) -> Value {
         json!({
-            "onnx_runtime": self.runtime,
+            "runtime": self.runtime,
             "images": self.images,
             "random_images": self.generated,
             "largest_difference": self.worst().map(|worst| worst.1),
@@ -206,7 +206,7 @@ impl Check {
         };
         let (name, difference) = self.worst().unwrap_or(("feature", 0.0));
         format!(
-            "checked with ONNX Runtime {} on {} {kind} images: the largest difference is \
+            "checked with {} on {} {kind} images: the largest difference is \
              {difference:.1e} ({name}), and {} answers of {} are the same",
             self.runtime, self.images, self.same_answers, self.images
         )

@@ -1,4 +1,4 @@
-//! ONNX Runtime, where a Python has it.
+//! ONNX Runtime, in a Python that has it.
 
 use anyhow::{Context as _, bail};
 use lsoftmax_data::npy::{self, Values};
@@ -20,21 +20,20 @@ const MOST_TEXT: u64 = 1 << 16;
 pub(crate) const PYTHON: &str = "LSOFTMAX_PYTHON";
 
 /// A Python that has ONNX Runtime.
-pub(crate) struct Runtime {
+pub(crate) struct OnnxRuntime {
     python: OsString,
-    /// The runtime's version.
-    pub(crate) version: String,
+    version: String,
     /// Holds the script.
     folder: tempfile::TempDir,
 }
 
-impl Runtime {
+impl OnnxRuntime {
     /// Looks for the runtime in this Python, or else in that of the environment variable, or else in
     /// `python3`. The inner error says why there is none.
     ///
     /// # Errors
     /// No temporary folder can be made.
-    pub(crate) fn find(python: Option<&Path>) -> anyhow::Result<Result<Self, String>> {
+    pub(super) fn find(python: Option<&Path>) -> anyhow::Result<Result<Self, String>> {
         let python = python.map(|path| path.as_os_str().to_owned());
         let python = python.or_else(|| std::env::var_os(PYTHON).filter(|name| !name.is_empty()));
         let python = python.unwrap_or_else(|| "python3".into());
@@ -68,12 +67,13 @@ impl Runtime {
         }))
     }
 
-    /// Runs a file on images: for each output, the rows of all images in one batch and then the row of
-    /// the first image alone.
-    ///
-    /// # Errors
-    /// The runtime refuses the file, ends with an error, takes too long, or gives rows of another size.
-    pub(crate) fn outputs(
+    /// Name and version.
+    pub(super) fn name(&self) -> String {
+        format!("ONNX Runtime {}", self.version)
+    }
+
+    /// As for [`Runtime::outputs`](super::Runtime::outputs).
+    pub(super) fn outputs(
         &self,
         model: &Path,
         (shape, images): (&[usize], &Values),
@@ -201,11 +201,11 @@ mod tests {
             ("echo oh >&2; exit 1", "found \"oh\""),
         ] {
             let python = program(dir.path(), text);
-            let found = Runtime::find(Some(Path::new(&python))).unwrap();
+            let found = OnnxRuntime::find(Some(Path::new(&python))).unwrap();
             let reason = found.err().unwrap();
             assert!(reason.contains(expected), "{reason}");
         }
-        let found = Runtime::find(Some(Path::new("/nowhere/python"))).unwrap();
+        let found = OnnxRuntime::find(Some(Path::new("/nowhere/python"))).unwrap();
         assert!(
             found
                 .err()
