@@ -1,4 +1,4 @@
-//! Arrays of numpy as slices, without copies, or an error that says what was expected.
+//! Access to numpy arrays as slices, without copies. Errors state what was expected.
 
 use crate::errors::value_error;
 use lsoftmax_metrics::Matrix;
@@ -65,7 +65,7 @@ impl Rows<'_, f32> {
     }
 }
 
-/// Labels or numbers of folds: whole numbers that are not negative.
+/// Labels or fold numbers: integers that are not negative.
 pub(crate) fn labels(array: &Bound<'_, PyAny>, name: &'static str) -> PyResult<Vec<usize>> {
     let list = List::<i64>::new(array, name)?;
     let values = list.values()?.iter().enumerate();

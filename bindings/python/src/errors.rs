@@ -1,4 +1,4 @@
-//! Errors of the crates as exceptions with their messages.
+//! Conversion of Rust errors to Python exceptions.
 
 use lsoftmax_train::{EXPERIMENT_FILE, TrainError};
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyValueError};
@@ -6,13 +6,13 @@ use pyo3::prelude::*;
 use std::error::Error;
 use std::path::Path;
 
-/// Any error as a `ValueError` with its message.
+/// Converts any error to a `ValueError` with its message.
 pub(crate) fn value_error(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(error.to_string())
 }
 
-/// An error of a crate: an `OSError` of the fitting kind if the system refused something, else a
-/// `ValueError`.
+/// Converts an error to an `OSError` of the matching kind if it was caused by the system, otherwise
+/// to a `ValueError`.
 pub(crate) fn exception(error: &(dyn Error + 'static)) -> PyErr {
     let message = error.to_string();
     let mut cause = Some(error);
@@ -28,7 +28,7 @@ pub(crate) fn exception(error: &(dyn Error + 'static)) -> PyErr {
     PyValueError::new_err(message)
 }
 
-/// An error of a training, which may have been asked to stop; `run` is the folder that it trains in.
+/// Converts an error of a training, including an interruption. `run` is the folder of the training.
 pub(crate) fn of_training(error: &TrainError, run: Option<&Path>) -> PyErr {
     if !matches!(error, TrainError::Interrupted { .. }) {
         return exception(error);
@@ -36,7 +36,7 @@ pub(crate) fn of_training(error: &TrainError, run: Option<&Path>) -> PyErr {
     let has_begun = |run: &&Path| run.join(EXPERIMENT_FILE).is_file();
     PyKeyboardInterrupt::new_err(match run.filter(has_begun) {
         Some(run) => format!(
-            "{error}; go on with lsoftmax.train(resume={:?})",
+            "{error}; continue with lsoftmax.train(resume={:?})",
             run.to_string_lossy()
         ),
         None => error.to_string(),

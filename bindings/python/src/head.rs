@@ -24,8 +24,8 @@ pub(crate) struct Rule {
     shares: Option<Vec<f64>>,
 }
 
-/// Loss, losses `[batch]`, cosines, norms and confidences `[batch, 4]`, λ, and the gradients by features
-/// and weights if they were asked for.
+/// Loss, per-sample losses `[batch]`, cosines, norms and confidences `[batch, 4]`, λ, and, if
+/// requested, the gradients with respect to features and weights.
 type Found<'py> = (
     f64,
     Bound<'py, PyArray1<f64>>,
@@ -75,12 +75,13 @@ impl Rule {
         ))
     }
 
-    /// The loss for people, such as "L-Softmax m = 4".
+    /// The display name of the loss, such as "L-Softmax m = 4".
     fn label(&self) -> String {
         self.loss.to_string()
     }
 
-    /// Whether class weights get the length 1, and the length that features get, if any.
+    /// Whether class weights are scaled to length 1, and the length that features are scaled to, if
+    /// any.
     fn normalisation(&self) -> PyResult<(bool, Option<f64>)> {
         let margin = self.loss.margin().map_err(value_error)?;
         let normalisation = margin.normalisation();
@@ -114,7 +115,8 @@ impl Rule {
         Ok(rule.lambda(confidences.values()?))
     }
 
-    /// The target logits and their derivatives by cosine, feature norm and weight norm, `[batch, 4]`.
+    /// The target logits and their derivatives with respect to cosine, feature norm and weight
+    /// norm, `[batch, 4]`.
     ///
     /// # Shapes
     /// - targets: `[batch, 3]` f64: cosine, norm of the feature, norm of the class weight
@@ -213,7 +215,7 @@ impl Rule {
     }
 }
 
-/// A value for each sample, if there are any.
+/// An optional array with one value per sample.
 fn optional<T: Element + Copy>(
     array: Option<&Bound<'_, PyAny>>,
     name: &'static str,
@@ -237,7 +239,7 @@ fn check_length(name: &str, found: usize, expected: usize) -> PyResult<()> {
     )))
 }
 
-/// The outcome, and the gradients by features and weights if they were asked for.
+/// The outcome and, if requested, the gradients with respect to features and weights.
 type Computed<T> = (Outcome, Option<(Vec<T>, Vec<T>)>);
 
 fn run<'py, T: Real + Element>(

@@ -1,5 +1,5 @@
-//! The native part of the Python package `lsoftmax`. The Python files around it give names, defaults and
-//! documentation; everything here takes and returns numpy arrays and plain values.
+//! The native module of the Python package `lsoftmax`. The Python files provide names, defaults and
+//! documentation; the functions here take and return numpy arrays and plain values.
 
 #![allow(
     clippy::needless_pass_by_value,

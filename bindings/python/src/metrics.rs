@@ -1,5 +1,5 @@
-//! Metrics of embeddings. Results that are a few numbers are JSON, which the Python side turns into
-//! dataclasses.
+//! Metrics of embeddings. Results that consist of a few numbers are returned as JSON, which the
+//! Python side converts to dataclasses.
 
 use crate::arrays::{List, Rows, labels};
 use crate::errors::value_error;
@@ -14,8 +14,8 @@ use pyo3::prelude::*;
 use serde_json::json;
 use std::sync::atomic::AtomicBool;
 
-/// Multiplications between two looks at the keyboard: less than a second of work. Fewer than the least number
-/// of gallery rows at a time would cost more than it gives.
+/// Number of multiplications between two checks for Ctrl-C, less than a second of work. Blocks of
+/// fewer gallery rows than the minimum would be slower for no benefit.
 const MULTIPLICATIONS: usize = 1 << 35;
 const LEAST_ROWS: usize = 1_024;
 
@@ -38,7 +38,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// Long work that Ctrl-C stops.
+/// Runs long work that Ctrl-C can stop.
 fn stoppable<T: Send>(
     py: Python<'_>,
     work: impl FnOnce(&AtomicBool) -> Result<T, Error> + Send,
@@ -273,7 +273,7 @@ fn ami(first: &Bound<'_, PyAny>, second: &Bound<'_, PyAny>) -> PyResult<f64> {
 
 type Neighbours<'py> = (Bound<'py, PyArray2<u32>>, Matrix32<'py>);
 
-/// The search stops at a `KeyboardInterrupt` between blocks of the gallery.
+/// Ctrl-C stops the search between blocks of the gallery.
 #[pyfunction]
 #[pyo3(signature = (queries, gallery, k, leave_out=None))]
 fn nearest<'py>(

@@ -1,4 +1,4 @@
-//! A trained model on images.
+//! Trained models applied to images.
 
 use crate::arrays::Array;
 use crate::errors::{exception, value_error};
@@ -13,7 +13,7 @@ use numpy::{PyArray1, PyArray2, PyArrayMethods as _};
 use pyo3::prelude::*;
 use std::path::PathBuf;
 
-/// The device of a name.
+/// Parses the name of a device.
 pub(crate) fn device_of(name: &str) -> PyResult<DeviceChoice> {
     let device: Result<DeviceChoice, _> = name.parse();
     Ok(device.map_err(|error| exception(&error))?.resolve())
@@ -23,13 +23,13 @@ fn failed(error: &TrainError) -> PyErr {
     exception(error)
 }
 
-/// A trained model, and how it wants its images.
+/// A trained model together with the preparation of its images.
 #[pyclass(frozen, module = "lsoftmax._lsoftmax")]
 pub(crate) struct Model {
     embedder: Embedder,
 }
 
-/// A path, or images `[image, height, width, channel]`.
+/// A path, or a batch of images `[image, height, width, channel]`.
 enum Input<'py> {
     File(PathBuf),
     Pixels(Array<'py, u8, Ix4>),
@@ -62,7 +62,7 @@ impl<'py> Input<'py> {
 }
 
 type Matrix32<'py> = Bound<'py, PyArray2<f32>>;
-/// Rows, paths, labels, and what was left out and why.
+/// Rows, paths, labels, and the skipped images with the reasons.
 type Embedded<'py> = (
     Matrix32<'py>,
     Vec<String>,
@@ -70,13 +70,13 @@ type Embedded<'py> = (
     Vec<(PathBuf, String)>,
     Vec<String>,
 );
-/// The largest score's class of each image, all scores, and what they are.
+/// The class with the largest score for each image, all scores, and the kind of score.
 type Predicted<'py> = (Bound<'py, PyArray1<i64>>, Matrix32<'py>, &'static str);
 /// Cosine, threshold, and the rates at the threshold.
 type Verdict = (f32, f32, Option<(f64, f64)>);
 
 impl Model {
-    /// A model that was just trained.
+    /// Wraps a model that was just trained.
     pub(crate) fn of(embedder: Embedder) -> Self {
         Self { embedder }
     }
@@ -85,7 +85,7 @@ impl Model {
         &self.embedder.info
     }
 
-    /// What `answer` says of images.
+    /// Reads images and runs the model on them.
     fn ask<T: Send>(
         &self,
         py: Python<'_>,
@@ -114,7 +114,7 @@ impl Model {
 
 #[pymethods]
 impl Model {
-    /// A model by its file or by its run's folder.
+    /// Loads a model from its file or its run folder.
     #[staticmethod]
     #[pyo3(signature = (path, landmarks=None, device="cpu"))]
     fn load(
@@ -129,8 +129,8 @@ impl Model {
         Ok(Self::of(embedder.map_err(|error| failed(&error))?))
     }
 
-    /// All of the model that is not a tensor, as JSON; the loss for people; the length of an
-    /// embedding; SHA-256 of the model file.
+    /// The model description as JSON, the display name of the loss, the length of an embedding, and
+    /// the SHA-256 of the model file.
     fn info(&self) -> PyResult<(String, String, usize, String)> {
         let info = self.info_of();
         let digest = self.embedder.model.digest(info);
@@ -154,7 +154,7 @@ impl Model {
         Self::matrix(py, rows, [count, self.info_of().embedding_size()])
     }
 
-    /// Embeddings of a folder or a list of images.
+    /// Embeds the images of a folder or a list.
     fn embed_folder<'py>(&self, py: Python<'py>, place: PathBuf) -> PyResult<Embedded<'py>> {
         let embedder = &self.embedder;
         let found = detached(py, || rayon::scope(|_| embedder.embed(&[place])))?;
@@ -189,7 +189,7 @@ impl Model {
         ))
     }
 
-    /// Whether two images are of one class.
+    /// Decides whether two images show the same class.
     #[pyo3(signature = (left, right, threshold=None, far=None))]
     fn verify<'py>(
         &self,

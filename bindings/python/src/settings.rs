@@ -1,4 +1,4 @@
-//! Settings of an experiment from Python.
+//! Experiment settings from Python.
 
 use crate::errors::{exception, value_error};
 use lsoftmax_record::{Settings, read_settings};
@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// The settings in a JSON object, whose keys are those of a file.
+/// Reads settings from a JSON object with the keys of an experiment file.
 pub(crate) fn read(json: &str) -> PyResult<Settings> {
     let given: Map<String, Value> = serde_json::from_str(json).map_err(value_error)?;
     let mut settings = Settings::default();
@@ -19,7 +19,7 @@ pub(crate) fn read(json: &str) -> PyResult<Settings> {
     Ok(settings)
 }
 
-/// The settings of an experiment file, if there is one.
+/// The settings of an experiment file, if one is given.
 pub(crate) fn of_file(config: Option<&Path>) -> PyResult<Settings> {
     let settings = config.map(read_settings).transpose();
     Ok(settings

@@ -25,13 +25,13 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(load_run, module)?)
 }
 
-/// A trained run: its folder, its experiment as TOML, its figures as JSON, those of a table as JSON, its
-/// model unless none came out, and its page.
+/// A trained run: its folder, its experiment as TOML, its results and its table row as JSON, its
+/// model if it is usable, and its page.
 type PythonRun = (Option<PathBuf>, String, String, String, Option<Model>, Page);
 /// A page, and its pictures (SVG) by name.
 type Page = (String, Vec<(String, String)>);
-/// Runs, their page, what of it is doubtful, which trainings failed and why, and what is to be known of the
-/// data: warnings, and remarks.
+/// Runs, their page, caveats, failed trainings with the reasons, and the warnings and remarks about
+/// the data.
 type Answer = (
     Vec<PythonRun>,
     Page,
@@ -41,7 +41,7 @@ type Answer = (
     Vec<String>,
 );
 
-/// A trained run before it goes to Python.
+/// A trained run in Rust types.
 struct Finished {
     path: Option<PathBuf>,
     experiment: Experiment,
@@ -51,7 +51,7 @@ struct Finished {
 }
 
 impl Finished {
-    /// Why the training failed, if it did.
+    /// The reason why the training failed, if it did.
     fn failure(&self) -> Option<String> {
         let outcome = &self.run.outcome;
         let why = outcome.death().unwrap_or(outcome.divergence?.words());
@@ -71,7 +71,7 @@ impl Finished {
     }
 }
 
-/// How runs are trained, and with which command.
+/// Where runs are trained and recorded, and the command to record.
 struct Place {
     device: DeviceChoice,
     out: Option<PathBuf>,
@@ -120,7 +120,7 @@ impl Place {
     }
 }
 
-/// What was trained, the page of all of it, what of it is doubtful, and the data's warnings and remarks.
+/// Trained runs, their page, caveats, and the warnings and remarks about the data.
 struct Work {
     runs: Vec<Finished>,
     page: Page,
@@ -143,7 +143,7 @@ impl Work {
     }
 }
 
-/// Writes a page if there is a folder for it.
+/// Writes the page, if there is a folder for it.
 fn published(report: &Report<'_>, folder: Option<&Path>) -> Result<Page, DataError> {
     if let Some(folder) = folder {
         report.write(folder)?;
@@ -151,7 +151,7 @@ fn published(report: &Report<'_>, folder: Option<&Path>) -> Result<Page, DataErr
     Ok((page(report), pictures(report)))
 }
 
-/// Where a training begins.
+/// The starting point of a training.
 enum Start {
     Anew(Box<Experiment>),
     Resumed {
@@ -226,8 +226,8 @@ fn compare_all(
     })
 }
 
-/// Does the work beside Python, with the callback told of its progress. A run that is stopped goes on in
-/// its `folder`.
+/// Runs the work in another thread and reports its progress to the callback. If it is stopped, the
+/// run can be resumed from `folder`.
 fn run(
     py: Python<'_>,
     callback: Option<&Bound<'_, PyAny>>,
@@ -241,7 +241,8 @@ fn run(
     let (found, failed) = beside(py, &stop, work, |_| tell(callback, &news))?;
     let interrupted = |error: &TrainError| of_training(error, folder);
     match (found, failed) {
-        // What stopped it says more than that it was stopped, unless that was Ctrl-C.
+        // An exception of the callback takes precedence over the interruption that it caused, but
+        // Ctrl-C is reported as an interruption.
         (Err(error), Some(failed)) if failed.is_instance_of::<PyKeyboardInterrupt>(py) => {
             Err(interrupted(&error))
         }
@@ -291,7 +292,7 @@ fn train_run(
             let data_dir = settings.data_dir.take();
             if settings != Settings::default() || config.is_some() || out.is_some() {
                 return Err(value_error(
-                    "resume goes on with the run's own settings; only data_dir may be given anew",
+                    "resume uses the run's own settings; only data_dir may be changed",
                 ));
             }
             Start::Resumed { run, data_dir }
@@ -344,7 +345,8 @@ fn compare_losses(
     Ok((answer, comparison.table.len()))
 }
 
-/// A run that is finished, by its folder; and the file of landmarks for want of which its model is left out.
+/// Loads a finished run from its folder. Also returns the path of the landmarks file, if that is
+/// missing and the model was therefore not loaded.
 #[pyfunction]
 #[pyo3(signature = (path, device="cpu"))]
 fn load_run(py: Python<'_>, path: PathBuf, device: &str) -> PyResult<(PythonRun, Option<PathBuf>)> {
@@ -360,7 +362,7 @@ fn load_run(py: Python<'_>, path: PathBuf, device: &str) -> PyResult<(PythonRun,
         let run = Run::new(&experiment, outcome);
         let summary = match &run.outcome.data {
             Some(summary) => summary.clone(),
-            // A run of an older version.
+            // Recorded by an older version.
             None => DataSummary::new(&load_data(&experiment)?),
         };
         let command = format!("lsoftmax.Outcome.load({:?})", path.to_string_lossy());

@@ -1,4 +1,4 @@
-//! The observer of a training: tells a callback, and stops when it is told to.
+//! An observer that reports a training to a callback, and stops it on request.
 
 use lsoftmax_record::Experiment;
 use lsoftmax_train::{Observer, Progress, TrainError};
@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
-/// How often steps are told of at most.
+/// Minimum time between two reports of steps.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// Something to tell.
+/// A report for the callback.
 pub(crate) struct News {
-    /// The run's place among those of the comparison, and their number.
+    /// The index of the run in its comparison, and the number of runs.
     run: (usize, usize),
     loss: String,
     step: u64,
@@ -23,7 +23,7 @@ pub(crate) struct News {
     message: Option<String>,
 }
 
-/// Watches trainings, one after another.
+/// Observes trainings, one after another.
 pub(crate) struct Watch<'a> {
     stop: &'a AtomicBool,
     sender: Sender<News>,
@@ -49,7 +49,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The next training begins.
+    /// Called before the next training begins.
     pub(crate) fn begin(&mut self, number: usize, count: usize, experiment: &Experiment) {
         self.run = (number, count);
         self.loss = experiment.loss_label();
@@ -57,10 +57,11 @@ impl<'a> Watch<'a> {
         self.last = None;
     }
 
-    /// Checks between the parts of the work that look at no signal, such as reading the data.
+    /// Checks for a stop request between parts of the work that do not check themselves, such as
+    /// reading the data.
     ///
     /// # Errors
-    /// [`TrainError::Interrupted`], if the work is to stop.
+    /// [`TrainError::Interrupted`] if the work should stop.
     pub(crate) fn check(&self, step: u64, experiment: &Experiment) -> Result<(), TrainError> {
         if self.stops() {
             let iterations = experiment.iterations;
@@ -79,7 +80,7 @@ impl<'a> Watch<'a> {
             point,
             message,
         };
-        // Nobody listens any more once the training was told to stop.
+        // The receiver may be gone after a stop request.
         self.sender.send(news).ok();
     }
 }
@@ -118,7 +119,7 @@ impl Observer for Watch<'_> {
     }
 }
 
-/// Tells the callback all that is new.
+/// Passes all pending reports to the callback.
 pub(crate) fn tell(callback: Option<&Bound<'_, PyAny>>, news: &Receiver<News>) -> PyResult<()> {
     for it in news.try_iter() {
         let Some(callback) = callback else {

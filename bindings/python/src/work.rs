@@ -1,4 +1,4 @@
-//! Long work beside the interpreter: without its lock, and stopped by Ctrl-C.
+//! Long-running work outside the interpreter lock, which Ctrl-C can stop.
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-/// How often signals and news of the work are looked at.
+/// Interval at which signals and reports are checked.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The process that the threads belong to, once there are any.
+/// The process that owns the threads, once they exist.
 static OWNER: AtomicU32 = AtomicU32::new(0);
 
-/// Checks that the threads which compute are there. A fork copies only the thread that asks for it, and would
-/// then wait for the others for ever.
+/// Checks that the worker threads exist in this process. A fork copies only the calling thread,
+/// which would then wait for the others forever.
 fn check_process() -> PyResult<()> {
     let own = std::process::id();
     match OWNER.compare_exchange(0, own, Ordering::SeqCst, Ordering::SeqCst) {
@@ -27,14 +27,14 @@ fn check_process() -> PyResult<()> {
     }
 }
 
-/// Work without the interpreter's lock.
+/// Runs work without the interpreter lock.
 pub(crate) fn detached<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> PyResult<T> {
     check_process()?;
     Ok(py.detach(work))
 }
 
-/// Work in a thread of its own, while this one answers signals and calls `tick`. If either fails, `stop`
-/// is set, the work is waited for, and the error is returned with its result.
+/// Runs work in another thread, while this one handles signals and calls `tick`. If either fails,
+/// sets `stop`, waits for the work to end, and returns the error with its result.
 pub(crate) fn beside<T: Send>(
     py: Python<'_>,
     stop: &AtomicBool,
@@ -48,8 +48,8 @@ pub(crate) fn beside<T: Send>(
     thread::scope(|scope| {
         let worker = scope.spawn(move || {
             let _done = Done { done, waiting };
-            // On a thread of the pool, as in the command: each of the many small parallel loops would
-            // otherwise wait for one.
+            // Run on a thread of the pool, as the command does. Otherwise each of the many small
+            // parallel loops would wait for a pool thread.
             rayon::scope(|_| work())
         });
         let mut failed = None;
@@ -71,7 +71,7 @@ pub(crate) fn beside<T: Send>(
     })
 }
 
-/// Says that the work is done, also where it panics.
+/// Signals the end of the work, even if it panics.
 struct Done<'a> {
     done: &'a AtomicBool,
     waiting: thread::Thread,

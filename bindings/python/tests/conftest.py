@@ -6,7 +6,7 @@ import lsoftmax
 import numpy as np
 import pytest
 
-# A training of a second or two.
+# A training of one or two seconds.
 SMALL = {
     "data": "glyphs", "network": "compact", "train_samples": 600, "test_samples": 200,
     "iterations": 40, "batch": 32, "evaluations": 2,
@@ -30,7 +30,7 @@ def clustered(rng):
 
 @pytest.fixture(scope="session")
 def command():
-    """Runs the command, and returns what it prints with --json."""
+    """Runs the command and returns its --json output."""
     program = os.environ.get("LSOFTMAX_COMMAND")
     if not program:
         pytest.skip("LSOFTMAX_COMMAND does not name the command")
@@ -56,7 +56,7 @@ def model(outcome):
 
 
 def picture(rng, shape, size=(28, 28)):
-    """A grey or coloured image uint8: a bright shape on noise."""
+    """A grey or coloured uint8 image: a bright shape on noise."""
     height, width = size
     y, x = np.mgrid[:height, :width] / np.array([height, width]).reshape(2, 1, 1) - 0.5
     inside = {

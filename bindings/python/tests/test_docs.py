@@ -1,4 +1,4 @@
-"""The Python code of the README and the guide runs."""
+"""Runs the Python code of the README and the guide."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""The notebooks run: each cell in turn, with its last expression shown as a notebook shows it."""
+"""Runs the notebooks cell by cell and displays the last expression of each, as a notebook does."""
 
 import ast
 import json

@@ -24,7 +24,7 @@ LOSSES = [
 
 
 def head(loss, dtype=torch.float64, classes=5, **settings):
-    """A head whose margin is in full force, unless the settings say something else."""
+    """A head with the full margin, unless the settings say otherwise."""
     torch.manual_seed(1)
     if loss in ("l-softmax", "a-softmax"):
         settings = {"annealing": "none", **settings}

@@ -159,7 +159,7 @@ def test_bad_embeddings_are_refused(bad, error, words):
         ([0, 1, 2, -3], ValueError, "row 3 has -3"),
         ([0.5, 1, 2, 3], TypeError, "whole numbers"),
         ([[0, 1, 2, 3]], ValueError, "1-dimensional"),
-        ([0, 1, 2, 3], ValueError, "at least one sample"),  # nobody has another row of its class
+        ([0, 1, 2, 3], ValueError, "at least one sample"),  # no row has another row of its class
     ],
 )
 def test_bad_labels_are_refused(labels, error, words):

@@ -1,4 +1,4 @@
-"""A trained model: the same numbers as the command's, for files, images of Pillow and arrays."""
+"""A trained model gives the same numbers as the command, for files, Pillow images and arrays."""
 
 import concurrent.futures
 import csv
@@ -40,7 +40,7 @@ def files(tmp_path_factory):
     palette = colour.quantize(16)
     palette.save(folder / "hole.png", transparency=3)
     exif = Image.Exif()
-    exif[0x0112] = 6  # lies on its side
+    exif[0x0112] = 6  # rotated by 90 degrees
     large.save(folder / "turned.png", exif=exif)
     return sorted(folder.iterdir())
 
@@ -70,7 +70,7 @@ def test_arrays_embed_as_their_files(model, files):
         np.testing.assert_array_equal(model.embed(array), expected, err_msg=name)
         np.testing.assert_array_equal(model.embed([array]), expected)
         np.testing.assert_array_equal(model.embed(array[None]), expected)
-        # Views in another order are what they show.
+        # Views with other strides are read by their values.
         np.testing.assert_array_equal(model.embed(np.asfortranarray(array)), expected)
 
 
@@ -207,7 +207,7 @@ GREY = np.zeros((28, 28), np.uint8)
 )
 def test_what_is_no_image_is_refused(model, images, error, message):
     if message == "":
-        # Whatever the answer is, the interpreter lives to give it.
+        # Whatever the result, the interpreter must survive.
         try:
             model.embed(images)
         except (OSError, ValueError):

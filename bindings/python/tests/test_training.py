@@ -1,4 +1,4 @@
-"""Training and comparing: the same models as the command's, stopped and gone on with, and shown."""
+"""Training and comparing: the same models as with the command, interruption, resuming, and display."""
 
 import ast
 import html
@@ -25,7 +25,7 @@ def model_bytes(run):
 
 
 def figures(data):
-    """The figures of an outcome, without those of time."""
+    """The results of an outcome, without times."""
     data = json.loads(json.dumps(data))
     for name in ("seconds", "images_per_second"):
         data.pop(name)
@@ -170,7 +170,7 @@ def test_progress_is_told_and_can_stop(tmp_path, outcome):
         lsoftmax.train(**SMALL, out=tmp_path / "run", progress=stop_in_the_middle)
     assert [it.step for it in told] == sorted(it.step for it in told)
     assert told[-1].iterations == SMALL["iterations"] and told[-1].loss == "L-Softmax m = 4"
-    # It may have been at its end by the time.
+    # It may already have finished by then.
     if not (tmp_path / "run" / "outcome.json").exists():
         assert list((tmp_path / "run" / "checkpoints").iterdir())
         lines = []
@@ -216,7 +216,7 @@ def test_ctrl_c_while_data_are_read_leaves_nothing(tmp_path):
     before = signal.signal(signal.SIGALRM, interrupt)
     signal.setitimer(signal.ITIMER_REAL, 0.02)
     try:
-        # Images that take far longer to draw than the signal to come.
+        # Generating these images takes far longer than the signal.
         with pytest.raises(KeyboardInterrupt):
             lsoftmax.train(**SMALL | {"train_samples": 100_000}, out=tmp_path / "run")
     finally:

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line.
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lsoftmax_data::SameNames;
@@ -15,14 +15,14 @@ pub(crate) struct Args {
     /// Print one JSON object on stdout instead of a table
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Threads to compute with [default: all cores]
+    /// Number of threads [default: all cores]
     #[arg(long, global = true, value_name = "N")]
     pub(crate) threads: Option<usize>,
-    /// Where models compute: cpu, cuda, metal, vulkan, webgpu, with :N for another than the first
-    /// of several, or auto; all but cpu need a build with the feature of that name [default: cpu]
+    /// Where models compute: cpu, cuda, metal, vulkan, webgpu or auto; vulkan:1 is the second of
+    /// several. All but cpu need a build with the feature of that name [default: cpu]
     #[arg(long, global = true, value_name = "DEVICE")]
     pub(crate) device: Option<DeviceChoice>,
-    /// No progress on stderr
+    /// Show no progress on stderr
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
 }
@@ -31,35 +31,35 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Train one model with one loss
     Train(TrainOrResume),
-    /// Train the same network with several losses: a table and a page of pictures
+    /// Train the same network with several losses, and write a table and a page
     Compare(Compare),
-    /// Run experiments of the paper, or a folder of your own, and write their tables
+    /// Run experiments of the paper, or your own folder of experiments, and write their tables
     Reproduce(Reproduce),
-    /// Make the page of a run, and its pictures, once more
+    /// Write the page and the pictures of a run again
     Report(Report),
-    /// Data sets: what there is, download, check
+    /// List, download and check data sets
     #[command(subcommand)]
     Data(Data),
     /// Evaluate a trained run on its test set, or on classes it was not trained on
     Eval(Eval),
-    /// Embeddings of images as an array or a table
+    /// Write embeddings of images as an array or a table
     Embed(Embed),
-    /// A trained model as an ONNX file, for other programs and languages
+    /// Export a trained model as an ONNX file
     Export(Export),
-    /// Whether two images show one class, or how well that works on many pairs
+    /// Decide whether two images show the same class, or measure that on many pairs
     Verify(Verify),
-    /// Make a gallery of images to search in
+    /// Build a gallery of images to search
     Index(Index),
-    /// The images of a gallery that are nearest to an image
+    /// Find the images of a gallery that are nearest to an image
     Search(Search),
     /// Draw the margin functions, or the schedules of λ
     #[command(subcommand)]
     Plot(Plot),
-    /// A loss and its gradient on arrays in .npy files
+    /// Compute a loss and its gradients on arrays in .npy files
     Loss(Loss),
 }
 
-/// Reads a number that is one: `nan` and `inf` parse as floats.
+/// Parses a finite number. `nan` and `inf` would parse as floats.
 fn finite(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if f64::is_finite(number) => Ok(number),
@@ -67,7 +67,7 @@ fn finite(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Reads a cosine.
+/// Parses a cosine.
 fn cosine(text: &str) -> Result<f32, String> {
     match text.parse() {
         Ok(cosine) if (-1.0..=1.0).contains(&cosine) => Ok(cosine),
@@ -75,26 +75,26 @@ fn cosine(text: &str) -> Result<f32, String> {
     }
 }
 
-/// Where settings come from, and where the results go.
+/// The source of the settings and the destination of the results.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Train {
-    /// Experiment file; flags win over it
+    /// Experiment file; flags override it
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Folder to make for the results [default: one below runs/]
+    /// Folder to create for the results [default: a folder below runs/]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Write the curves for TensorBoard too
+    /// Also write the curves for TensorBoard
     #[arg(long)]
     pub(crate) tensorboard: bool,
     #[command(flatten)]
     pub(crate) settings: Settings,
 }
 
-/// One training, from its start or from where it was stopped.
+/// One training, started or resumed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TrainOrResume {
-    /// Go on with a run that was stopped: its folder, or one of its checkpoints
+    /// Continue a run that was stopped: its folder, or one of its checkpoints
     #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "out"])]
     pub(crate) resume: Option<PathBuf>,
     #[command(flatten)]
@@ -102,7 +102,7 @@ pub(crate) struct TrainOrResume {
 }
 
 impl Train {
-    /// The settings of the experiment file, if there is one.
+    /// The settings of the experiment file, if one is given.
     pub(crate) fn file(&self) -> Result<Settings, RecordError> {
         self.config
             .as_deref()
@@ -112,7 +112,7 @@ impl Train {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Compare {
-    /// Losses, as NAME or NAME:M, with @RATE for a learning rate of their own
+    /// Losses, as NAME or NAME:M, with @RATE for a separate learning rate
     #[arg(
         long,
         value_name = "LOSS",
@@ -126,7 +126,7 @@ pub(crate) struct Compare {
     /// Leave out the 2-D networks and their pictures
     #[arg(long)]
     pub(crate) no_pictures: bool,
-    /// Leave out the networks with a full-sized feature and their table
+    /// Leave out the full-sized networks and their table
     #[arg(long, conflicts_with = "no_pictures")]
     pub(crate) only_pictures: bool,
     #[command(flatten)]
@@ -134,7 +134,7 @@ pub(crate) struct Compare {
 }
 
 impl Compare {
-    /// Which of its networks are trained.
+    /// The networks to train.
     pub(crate) fn parts(&self) -> ComparisonParts {
         match (self.no_pictures, self.only_pictures) {
             (true, _) => ComparisonParts::Table,
@@ -146,30 +146,30 @@ impl Compare {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Data {
-    /// The data sets that --data knows, and where they are looked for
+    /// List the data sets that --data knows, and where they are looked for
     List,
-    /// Download data sets, checked against what was published
+    /// Download data sets and verify them against the published checksums
     Get {
         /// mnist, fashion-mnist, cifar10, cifar100
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
-        /// Folder to put them in [default: `$LSOFTMAX_DATA`, or data]
+        /// Folder to download to [default: `$LSOFTMAX_DATA`, or data]
         #[arg(long, value_name = "DIR")]
         out: Option<PathBuf>,
-        /// An address in place of the published ones; the files' names are added to it
+        /// Address to use instead of the published ones; file names are appended to it
         #[arg(long, value_name = "URL")]
         mirror: Option<String>,
     },
-    /// Read a data set and say what is in it
+    /// Read a data set and print what it contains
     Check {
         /// Folder with the files of a data set, folder of images, or list of images
         #[arg(value_name = "DIR|FILE")]
         path: PathBuf,
-        /// Which folders of a folder of images are classes: top (those directly in it, with all
-        /// that lies below), each (every folder that holds images) or auto
+        /// Which folders of a folder of images are classes: top (those directly in it, with
+        /// everything below them), each (every folder that contains images) or auto
         #[arg(long, value_name = "WHICH", value_parser = ["auto", "top", "each"])]
         class_folders: Option<String>,
-        /// Of images: a text file with the names of classes to leave out
+        /// For images: a text file with the names of classes to leave out
         #[arg(long, value_name = "FILE")]
         exclude: Option<PathBuf>,
     },
@@ -177,16 +177,16 @@ pub(crate) enum Data {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Reproduce {
-    /// Tables by name, `all`, or folders of experiment files; none: lists the names
+    /// Tables by name, `all`, or folders of experiment files; without any, the names are listed
     #[arg(value_name = "TABLE")]
     pub(crate) tables: Vec<String>,
     /// Run each row with each of these seeds
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "0,1,2")]
     pub(crate) seeds: Vec<u64>,
-    /// Fewer or more steps than the files say; milestones and annealing are stretched
+    /// Number of steps instead of that in the files; milestones and annealing are rescaled
     #[arg(long, value_name = "N")]
     pub(crate) iterations: Option<u64>,
-    /// Folder for the runs and the tables; what is done there is not run again
+    /// Folder for the runs and the tables; finished runs in it are not repeated
     #[arg(long, value_name = "DIR", default_value = "runs/reproduce")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
@@ -197,7 +197,7 @@ pub(crate) struct Reproduce {
 pub(crate) struct Report {
     /// Run folder
     pub(crate) run: PathBuf,
-    /// Folder of the data set, if it has moved: pictures of unseen classes are taken from there
+    /// Folder of the data set, if it has moved; the pictures of unseen classes are read from it
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -208,28 +208,29 @@ pub(crate) struct Report {
 pub(crate) struct Eval {
     /// Run folder
     pub(crate) run: PathBuf,
-    /// Another model than the run's last, such as RUN/checkpoints/best.safetensors
+    /// Another model than the run's last one, such as RUN/checkpoints/best.safetensors
     #[arg(long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
-    /// Data set, if not the run's own
+    /// Data set [default: that of the run]
     #[arg(long, value_name = "NAME")]
     pub(crate) data: Option<String>,
-    /// Other images of the model's classes, a folder or a list: all of them are evaluated, or those
-    /// of its test part. The run's own folder may have moved or grown: then its own test images are
+    /// Other images of the model's classes, a folder or a list: all are evaluated, or only its test
+    /// part. If it is the run's own data, moved or extended, the run's own test images are
+    /// evaluated
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Evaluate on these images of classes that it was not trained on: a folder or a list
+    /// Evaluate on these images of classes that were not trained on: a folder or a list
     #[arg(long, value_name = "DIR|FILE", conflicts_with_all = ["data", "data_dir"])]
     pub(crate) open_set: Option<PathBuf>,
-    /// Which folders of a folder of images are classes: top (those directly in it, with all that
-    /// lies below), each (every folder that holds images) or auto
+    /// Which folders of a folder of images are classes: top (those directly in it, with everything
+    /// below them), each (every folder that contains images) or auto
     #[arg(long, value_name = "WHICH", value_parser = ["auto", "top", "each"])]
     pub(crate) class_folders: Option<String>,
-    /// Where a class of the open set has the name of a trained class: refuse it, or take the two
-    /// for different classes: refuse, different [default: refuse]
+    /// If a class of the open set has the name of a trained class: refuse it, or treat the two as
+    /// different classes: refuse, different [default: refuse]
     #[arg(long, value_name = "WHAT", requires = "open_set")]
     pub(crate) open_set_same_names: Option<SameNames>,
-    /// CSV file with five landmarks an image, where the model was trained on aligned faces
+    /// CSV file with five landmarks per image, for models trained on aligned faces
     #[arg(long, value_name = "FILE")]
     pub(crate) landmarks: Option<PathBuf>,
     /// Folder for a page with the curves, the worst mistakes and some neighbours
@@ -239,23 +240,23 @@ pub(crate) struct Eval {
     pub(crate) overwrite: Overwrite,
 }
 
-/// A trained model, and what it needs to read images.
+/// A trained model and the inputs it needs to read images.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Trained {
     /// Run folder, or a model file
     pub(crate) run: PathBuf,
-    /// CSV file with five landmarks an image, where the model was trained on aligned faces
+    /// CSV file with five landmarks per image, for models trained on aligned faces
     #[arg(long, value_name = "FILE")]
     pub(crate) landmarks: Option<PathBuf>,
-    /// End at an image that cannot be read, instead of leaving it out
+    /// Stop at an image that cannot be read, instead of skipping it
     #[arg(long)]
     pub(crate) refuse_broken: bool,
 }
 
-/// What becomes of files that are there already.
+/// Whether existing files are replaced.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(crate) struct Overwrite {
-    /// Replace files that this command has not made itself; never its own inputs
+    /// Replace files that this command did not write; never its own inputs
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -267,7 +268,7 @@ pub(crate) struct Embed {
     /// Images, folders of images, or lists of images (.csv, .parquet)
     #[arg(required = true, value_name = "IMAGES")]
     pub(crate) images: Vec<PathBuf>,
-    /// File to write: .npy (paths and labels go beside it, as .csv), or .parquet with all three
+    /// File to write: .npy (with paths and labels in a .csv next to it), or .parquet with all three
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
@@ -281,21 +282,20 @@ pub(crate) struct Export {
     /// ONNX file to write
     #[arg(long, short, value_name = "FILE")]
     pub(crate) out: PathBuf,
-    /// How the images of a batch lie in memory: nhwc (batch, height, width, channel; as numpy and
-    /// Pillow have images) or nchw (batch, channel, height, width; as PyTorch has them)
+    /// Memory layout of a batch of images: nhwc (batch, height, width, channel; as in numpy and
+    /// Pillow) or nchw (batch, channel, height, width; as in PyTorch)
     #[arg(long, value_name = "ORDER", value_enum, default_value_t = Layout::Nhwc, hide_possible_values = true)]
     pub(crate) layout: Layout,
-    /// Let the file take float32 images after the model's preprocessing, instead of bytes
+    /// Export a model that takes float32 images after preprocessing, instead of bytes
     #[arg(long)]
     pub(crate) preprocessed: bool,
-    /// Write nothing where there is no runtime to compare the file with
+    /// Write nothing unless the file can be checked
     #[arg(long, conflicts_with = "no_check")]
     pub(crate) check: bool,
     /// Do not compare the file with the model
     #[arg(long)]
     pub(crate) no_check: bool,
-    /// Python whose package onnxruntime compares the file with the model [default:
-    /// `$LSOFTMAX_PYTHON`, or python3]
+    /// Python whose onnxruntime package checks the file [default: `$LSOFTMAX_PYTHON`, or python3]
     #[arg(long, value_name = "PROGRAM", conflicts_with = "no_check")]
     pub(crate) python: Option<PathBuf>,
     #[command(flatten)]
@@ -315,20 +315,21 @@ pub(crate) struct Verify {
     /// Two images
     #[arg(num_args = 0..=2, value_name = "IMAGE", conflicts_with = "pairs")]
     pub(crate) images: Vec<PathBuf>,
-    /// Many pairs: a pairs.txt as of LFW, or a .csv with the columns left, right, same and, if you
-    /// like, fold
+    /// Many pairs: a pairs.txt as for LFW, or a .csv with the columns left, right, same and,
+    /// optionally, fold
     #[arg(long, value_name = "FILE")]
     pub(crate) pairs: Option<PathBuf>,
-    /// Folder that the pairs' images lie in [default: that of the pairs]
+    /// Folder that contains the images of the pairs [default: that of the pairs file]
     #[arg(long, value_name = "DIR", requires = "pairs")]
     pub(crate) root: Option<PathBuf>,
-    /// Take the mean embedding of the other folds away first, as SphereFace does
+    /// Subtract the mean embedding of the other folds first, as SphereFace does
     #[arg(long, requires = "pairs")]
     pub(crate) centred: bool,
     /// Folder for a page with the curves and the worst mistakes
     #[arg(long, value_name = "DIR", requires = "pairs")]
     pub(crate) out: Option<PathBuf>,
-    /// Decide at this false accept rate [default: where most validation pairs are judged right]
+    /// Decide at this false accept rate [default: where most validation pairs are decided
+    /// correctly]
     #[arg(long, value_name = "RATE", value_parser = finite, conflicts_with_all = ["threshold", "pairs"])]
     pub(crate) far: Option<f64>,
     /// Decide at this cosine, from -1 to 1
@@ -354,8 +355,8 @@ pub(crate) struct Index {
     /// File to write
     #[arg(long, short, value_name = "GALLERY")]
     pub(crate) out: PathBuf,
-    /// Build an approximate index too; auto: from 100000 images on, where the feature usearch is
-    /// built in
+    /// Also build an approximate index; auto: from 100000 images on, if built with the feature
+    /// usearch
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Approximate::Auto)]
     pub(crate) approximate: Approximate,
     #[command(flatten)]
@@ -371,28 +372,28 @@ pub(crate) enum Approximate {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Search {
-    /// Gallery that `index` has made
+    /// Gallery written by `index`
     pub(crate) gallery: PathBuf,
     /// Images to search for
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
-    /// Images to find for each
+    /// Number of images to find for each
     #[arg(short, value_name = "N", default_value_t = 5)]
     pub(crate) k: usize,
-    /// Compare with all images, even where the gallery has an approximate index
+    /// Compare with all images, even if the gallery has an approximate index
     #[arg(long)]
     pub(crate) exact: bool,
     /// The model's run folder or file, if it has moved
     #[arg(long, value_name = "RUN")]
     pub(crate) run: Option<PathBuf>,
-    /// CSV file with five landmarks an image, where the model was trained on aligned faces
+    /// CSV file with five landmarks per image, for models trained on aligned faces
     #[arg(long, value_name = "FILE")]
     pub(crate) landmarks: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plot {
-    /// ψ with annealing, and its slope, over the angle
+    /// Draw ψ with annealing, and its slope, over the angle
     Margin {
         /// Angular multipliers
         #[arg(
@@ -411,7 +412,7 @@ pub(crate) enum Plot {
         #[command(flatten)]
         overwrite: Overwrite,
     },
-    /// What a margin leaves to each of two classes in their plane
+    /// Draw the decision boundaries of two classes with a margin, in their plane
     Boundary {
         /// Angular multipliers
         #[arg(
@@ -427,7 +428,7 @@ pub(crate) enum Plot {
         #[command(flatten)]
         overwrite: Overwrite,
     },
-    /// λ over the steps
+    /// Draw λ over the training steps
     Annealing {
         /// Schedules of λ
         #[arg(
@@ -441,7 +442,7 @@ pub(crate) enum Plot {
             default_value = "auto,power-law,geometric"
         )]
         annealing: Vec<String>,
-        /// Steps of the training
+        /// Number of training steps
         #[arg(long, default_value_t = 18_000)]
         iterations: u64,
         /// Angular multiplier
@@ -455,7 +456,7 @@ pub(crate) enum Plot {
     },
 }
 
-// `loss` is the name of the flag.
+// The field is named after the flag `--loss`.
 #[allow(clippy::struct_field_names)]
 #[derive(Debug, clap::Args)]
 pub(crate) struct Loss {

@@ -1,4 +1,4 @@
-//! The experiment files of the paper's tables, which the program carries with it.
+//! The experiment files of the paper's tables, which are built into the program.
 
 use anyhow::{Context as _, bail};
 use lsoftmax_record::{parse_settings, read_settings};
@@ -6,7 +6,7 @@ use lsoftmax_spec::names::nearest;
 use lsoftmax_train::Settings;
 use std::path::Path;
 
-/// A table: its name, and a file for each row.
+/// A table: its name, and one file per row.
 pub(crate) struct Table {
     pub(crate) name: String,
     pub(crate) rows: Vec<(String, Settings)>,
@@ -41,12 +41,13 @@ const TABLES: &[(&str, &[File])] = &[
     table!("authors-cifar10-plus": "m2"),
 ];
 
-/// The names of the tables that the program carries.
+/// The names of the built-in tables.
 pub(crate) fn names() -> Vec<&'static str> {
     TABLES.iter().map(|(name, _)| *name).collect()
 }
 
-/// The tables of these names; one may be a folder of experiment files, and `all` is all.
+/// The requested tables. A name may also be a folder of experiment files; `all` stands for all
+/// built-in tables.
 pub(crate) fn tables(asked: &[String]) -> anyhow::Result<Vec<Table>> {
     let names = names();
     let mut tables: Vec<Table> = Vec::new();
@@ -100,7 +101,7 @@ fn folder(path: &Path) -> anyhow::Result<Table> {
         file.extension()
             .is_some_and(|extension| extension == "toml")
     });
-    // Softmax is what the others are measured against, and comes first.
+    // Softmax is the baseline and comes first.
     files.sort_by_key(|file| {
         (
             file.file_stem().is_none_or(|stem| stem != "softmax"),

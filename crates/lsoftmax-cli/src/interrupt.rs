@@ -1,18 +1,20 @@
-//! Ctrl-C: the first lets the step end and the training save itself, the second leaves at once.
+//! Ctrl-C: the first one lets the training finish its step and save its state, the second quits at
+//! once.
 
 use crate::output;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
-/// What to say before leaving at once, while all that a resume needs is saved.
+/// The message to print before quitting at once, while everything needed to resume is already
+/// saved.
 static LEAVE: Mutex<Option<String>> = Mutex::new(None);
 
-/// What a shell says of a program that ended by Ctrl-C.
+/// The exit status that shells give to a program ended by Ctrl-C.
 pub(crate) const EXIT: u8 = 130;
 
-/// Listens for Ctrl-C and for the signals by which systems end programs. A hang-up that was
-/// ignored when the program started, as under `nohup`, stays ignored.
+/// Listens for Ctrl-C and for the signals with which systems end programs. A hang-up that was
+/// ignored at the start of the program, as under `nohup`, stays ignored.
 #[cfg(unix)]
 pub(crate) fn listen() -> anyhow::Result<()> {
     use anyhow::Context as _;
@@ -36,7 +38,7 @@ pub(crate) fn listen() -> anyhow::Result<()> {
     ctrlc::set_handler(hear).context("cannot listen for Ctrl-C")
 }
 
-/// Whether a signal is ignored, where the system says so in `/proc`.
+/// Whether a signal is ignored, according to `/proc` on systems that have it.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -50,7 +52,7 @@ fn is_in_mask(status: &str, signal: i32) -> bool {
     mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
-/// Answers a signal.
+/// Handles a signal.
 fn hear() {
     let leave = LEAVE.lock().ok().and_then(|mut leave| leave.take());
     let again = ASKED.swap(true, Ordering::SeqCst);
@@ -58,21 +60,21 @@ fn hear() {
         output::note(message);
     }
     if again || leave.is_some() {
-        // Nothing is half-written: files appear whole or not at all.
+        // No file is half-written, since files are created whole or not at all.
         #[allow(clippy::exit)]
         std::process::exit(EXIT.into());
     }
-    output::note("stopping after this step; once more leaves at once");
+    output::note("stopping after this step; interrupt again to quit at once");
 }
 
-/// From now on a signal ends the program at once, with this message; with none, no longer.
+/// From now on a signal quits at once with this message. `None` restores the usual behaviour.
 pub(crate) fn leave_with(message: Option<String>) {
     if let Ok(mut leave) = LEAVE.lock() {
         *leave = message;
     }
 }
 
-/// Whether the training is to stop.
+/// Whether the training should stop.
 pub(crate) fn asked() -> bool {
     ASKED.load(Ordering::SeqCst)
 }

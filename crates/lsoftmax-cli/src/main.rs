@@ -1,4 +1,4 @@
-//! The command `lsoftmax`: every verb is a call into the crates.
+//! The command `lsoftmax`. Each subcommand only calls the library crates.
 
 mod args;
 mod commands;
@@ -24,8 +24,8 @@ const MISUSE: u8 = 2;
 /// Exit status for a failure.
 const FAILURE: u8 = 1;
 
-/// Lets a file that grows beyond the limit of `ulimit -f` be an error of the write. Unless somebody
-/// listens to the signal, it ends the program without a word.
+/// Makes writing beyond the limit of `ulimit -f` an error. Without a handler for it, the signal
+/// would end the program without a message.
 fn keep_writing() {
     #[cfg(unix)]
     signal_hook::flag::register(
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     keep_writing();
     match commands::run(args) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has stopped: nothing is wrong.
+        // The reader of our output has stopped reading, which is not an error.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if commands::is_interruption(&error) => {
             output::error(&error);

@@ -1,4 +1,4 @@
-/// Invalid usage of the command, which another command line mends.
+/// Invalid usage of the command, to be fixed on the command line.
 #[derive(Debug)]
 pub(crate) struct Misuse(pub(crate) String);
 

@@ -1,4 +1,4 @@
-//! The figures of an open set as a table and in sentences.
+//! Open-set results as a table and as sentences.
 
 use crate::output;
 use lsoftmax_record::OpenSetEvaluation;
@@ -18,7 +18,7 @@ pub(crate) fn table(rows: &[OpenSetRow<'_>]) -> String {
     let line = |name: &str, seed: String, rows: &[&OpenSetRow<'_>]| {
         let mut line = vec![name.to_owned(), seed];
         line.extend(columns.iter().map(|(column, terminal)| {
-            // A mean over some of the seeds would look like one over all.
+            // A mean over only some of the seeds would be mistaken for one over all.
             let stat = column.stat(rows).filter(|stat| stat.count == rows.len());
             cell(*terminal, stat)
         }));
@@ -37,7 +37,7 @@ pub(crate) fn table(rows: &[OpenSetRow<'_>]) -> String {
     output::table(&header, &lines)
 }
 
-/// A mean as the terminal writes it, with its deviation if it has one.
+/// Formats a mean for the terminal, with its standard deviation if there is one.
 fn cell(column: TerminalColumn, stat: Option<MeanStd>) -> String {
     let TerminalColumn { digits, unit, .. } = column;
     match stat {
@@ -55,11 +55,11 @@ fn cell(column: TerminalColumn, stat: Option<MeanStd>) -> String {
     }
 }
 
-/// Identification in a sentence, where it was measured.
+/// The identification rates as a sentence, if they were measured.
 pub(crate) fn identification(found: &OpenSetEvaluation) -> Option<String> {
     let rates = found.identification.as_ref()?;
     let mut text = format!(
-        "identification: {} classes enrolled with one image each, {} images of them searched for: ",
+        "identification: {} classes enrolled with one image each, {} other images of them as probes: ",
         rates.enrolled, rates.mated_probes
     );
     let ranks = rates.cmc.iter();
@@ -71,7 +71,7 @@ pub(crate) fn identification(found: &OpenSetEvaluation) -> Option<String> {
         if let Some(point) = tpir.measured {
             write!(
                 text,
-                "; {:.2} % first and reported where {:.2} % of {} strangers are (cosine {:.4})",
+                "; {:.2} % found first and accepted where {:.2} % of {} unknown probes are (cosine {:.4})",
                 100.0 * point.tpir,
                 100.0 * point.fpir,
                 rates.non_mated_probes,

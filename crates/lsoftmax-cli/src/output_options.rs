@@ -1,6 +1,6 @@
 use lsoftmax_train::DeviceChoice;
 
-/// The options that all verbs share.
+/// The output options that all commands share.
 #[derive(Clone, Copy)]
 pub(crate) struct OutputOptions {
     pub(crate) json: bool,

@@ -1,6 +1,6 @@
-//! The one rule for what a command writes: no output is one of its inputs, and nothing that it has
-//! not made itself is replaced without `--force`. It is applied before the work and before anything
-//! is written.
+//! The rules for output files: a command never overwrites its inputs, and replaces files that it
+//! did not write only with `--force`. The rules are checked before the work starts and before
+//! anything is written.
 
 mod identity;
 pub(crate) mod own;
@@ -14,7 +14,7 @@ use lsoftmax_train::{CHECKPOINTS, EXPERIMENT_FILE, REPORT_FILE, RUN_FILES, Train
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-/// All that a command reads.
+/// All inputs of a command.
 #[derive(Default)]
 pub(crate) struct Inputs {
     files: Vec<PathBuf>,
@@ -23,13 +23,13 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// With a file, if there is one.
+    /// Adds a file, if there is one.
     pub(crate) fn file(mut self, file: Option<&Path>) -> Self {
         self.files.extend(file.map(Path::to_owned));
         self
     }
 
-    /// With a model's file, or with all files of a run.
+    /// Adds a model file, or all files of a run.
     pub(crate) fn run(mut self, run: &Path) -> Self {
         if !run.is_dir() {
             return self.file(Some(run));
@@ -41,7 +41,7 @@ impl Inputs {
         self
     }
 
-    /// With images: files, folders, or lists and the images in them.
+    /// Adds images: files, folders, or lists and the images in them.
     pub(crate) fn images(mut self, places: &[PathBuf]) -> Self {
         self.images.extend_from_slice(places);
         self
@@ -59,24 +59,25 @@ impl Inputs {
     }
 }
 
-/// What a command is going to write.
+/// The outputs of a command.
 pub(crate) struct Outputs<'a> {
     inputs: &'a Inputs,
     force: bool,
 }
 
 impl<'a> Outputs<'a> {
-    /// Outputs of a command with these inputs; `force`: files of others are replaced too.
+    /// The outputs of a command with these inputs. With `force`, files that the command did not
+    /// write are replaced too.
     pub(crate) fn new(inputs: &'a Inputs, force: bool) -> Self {
         Self { inputs, force }
     }
 
-    /// Checks files that are written together; `is_own` answers whether this command has made
-    /// those that are there.
+    /// Checks files that are written together. `is_own` tells whether existing files were written
+    /// by this command.
     ///
     /// # Errors
     /// One of them is an input, is not a file, or was made by something else; or its folder is
-    /// missing or cannot be written to.
+    /// missing or not writable.
     pub(crate) fn files(
         &self,
         files: &[&Path],
@@ -88,10 +89,10 @@ impl<'a> Outputs<'a> {
         self.existing(files, is_own)
     }
 
-    /// Checks files in a folder that may have to be made.
+    /// Checks files in a folder that may have to be created.
     ///
     /// # Errors
-    /// As [`files`](Self::files).
+    /// The same as for [`files`](Self::files).
     pub(crate) fn folder(
         &self,
         folder: &Path,
@@ -107,11 +108,11 @@ impl<'a> Outputs<'a> {
     /// Checks a page and the folder of its pictures.
     ///
     /// # Errors
-    /// As [`files`](Self::files).
+    /// The same as for [`files`](Self::files).
     pub(crate) fn page(&self, folder: &Path, kind: &str) -> anyhow::Result<()> {
         if folder.join(EXPERIMENT_FILE).exists() {
             bail!(Misuse(format!(
-                "{} is the folder of a run, whose page would be written over: name another folder",
+                "{} is the folder of a run, whose page would be overwritten: name another folder",
                 folder.display()
             )));
         }
@@ -121,7 +122,7 @@ impl<'a> Outputs<'a> {
     /// Checks the page of a run in its own folder.
     ///
     /// # Errors
-    /// As [`files`](Self::files).
+    /// The same as for [`files`](Self::files).
     pub(crate) fn run_page(&self, folder: &Path) -> anyhow::Result<()> {
         self.any_page(folder, RUN)
     }
@@ -135,7 +136,7 @@ impl<'a> Outputs<'a> {
     /// Checks a folder of pictures.
     ///
     /// # Errors
-    /// As [`files`](Self::files).
+    /// The same as for [`files`](Self::files).
     pub(crate) fn pictures(&self, folder: &Path) -> anyhow::Result<()> {
         may_be_folder(folder)?;
         for file in files_of(folder) {
@@ -156,20 +157,20 @@ impl<'a> Outputs<'a> {
         for file in &files {
             if Identity::of(file).is_some_and(|file| inputs.contains(&file)) {
                 bail!(Misuse(format!(
-                    "{} is one of the inputs, and would be written over: name another output",
+                    "{} is one of the inputs, and would be overwritten: name another output",
                     file.display()
                 )));
             }
             if file.exists() && !file.is_file() {
                 bail!(Misuse(format!(
-                    "{} is in the way: it is not a file that could be replaced",
+                    "{} is in the way: it is not a regular file",
                     file.display()
                 )));
             }
         }
         if !self.force && !is_own() {
             bail!(Misuse(format!(
-                "{} is there already and was not made by this command: name another output, or \
+                "{} already exists and was not written by this command: name another output, or \
                  replace it with --force",
                 first.display()
             )));
@@ -179,7 +180,7 @@ impl<'a> Outputs<'a> {
 }
 
 /// # Errors
-/// Something else than an empty folder is there, or the folder cannot be made.
+/// The path is not an empty folder, or the folder cannot be created.
 pub(crate) fn new_folder(path: &Path) -> anyhow::Result<()> {
     if !is_free(path) {
         return Err(TrainError::RunExists(path.to_owned()).into());
@@ -187,7 +188,7 @@ pub(crate) fn new_folder(path: &Path) -> anyhow::Result<()> {
     may_be_folder(path)
 }
 
-/// The folder that a file lies in.
+/// The folder of a file.
 fn parent(file: &Path) -> &Path {
     match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -195,7 +196,7 @@ fn parent(file: &Path) -> &Path {
     }
 }
 
-/// The files in a folder; none if there is no such folder.
+/// The files in a folder, or none if the folder does not exist.
 fn files_of(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
@@ -212,7 +213,7 @@ fn writable(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// # Errors
-/// The folder cannot be made, or not be written to.
+/// The folder cannot be created or written to.
 fn may_be_folder(folder: &Path) -> anyhow::Result<()> {
     let mut there = folder;
     while there.symlink_metadata().is_err() {

@@ -1,4 +1,4 @@
-//! Trained runs as tables, and their page.
+//! Tables and pages of trained runs.
 
 use crate::open_set;
 use crate::output;
@@ -8,14 +8,14 @@ use lsoftmax_report::{COLUMNS, Column, Run, TerminalColumn, open_set_about, open
 use lsoftmax_train::{Embedded, REPORT_FILE};
 use std::path::Path;
 
-/// The table of the figures on classes that were not trained on; `None` without any.
+/// The table of open-set results, or `None` if there are none.
 pub(crate) fn open_set_table(runs: &[&Run]) -> Option<String> {
     let rows = open_set_rows(runs);
     let about = open_set_about(rows.first()?.classes?);
     Some(format!("\n{about}\n{}", open_set::table(&rows)))
 }
 
-/// The runs for a terminal.
+/// The table of runs for the terminal.
 pub(crate) fn table(runs: &[&Run]) -> String {
     let shown = |column: &'static Column| Some((column, column.terminal?));
     let columns: Vec<(&Column, TerminalColumn)> = COLUMNS.iter().filter_map(shown).collect();
@@ -37,7 +37,7 @@ pub(crate) fn table(runs: &[&Run]) -> String {
     output::table(&header, &cells)
 }
 
-/// Says which images were left out.
+/// Reports the images that were skipped.
 pub(crate) fn note_skipped(found: &Embedded, quiet: bool) {
     for warning in &found.warnings {
         output::note(&format!("warning: {warning}"));
@@ -62,7 +62,7 @@ pub(crate) fn print_page_path(
     }
 }
 
-/// The command as it was typed, for a shell.
+/// The command line of this process, quoted for a shell.
 pub(crate) fn command() -> String {
     let words = std::env::args_os().skip(1).map(|word| quoted(&word));
     std::iter::once("lsoftmax".to_owned())

@@ -1,4 +1,4 @@
-//! The paper's tables with our figures beside the published ones.
+//! The tables of the paper, with our results next to the published ones.
 
 use crate::output;
 use lsoftmax_record::Published;
@@ -41,7 +41,7 @@ impl Cell {
 
 impl Line {
     pub(crate) fn new(experiment: &Experiment, published: Published, runs: Vec<Cell>) -> Self {
-        // The figures that a diverged run lacks are not part of a mean.
+        // Diverged runs lack these figures, so they are not part of a mean.
         let errors = MeanStd::of(runs.iter().map(|run| run.test_error_percent));
         let angles = MeanStd::of(runs.iter().map(|run| run.mean_target_angle_deg));
         Self {
@@ -111,13 +111,13 @@ const HEADER: [&str; 9] = [
     "batch",
 ];
 
-/// A table for a terminal.
+/// A table for the terminal.
 pub(crate) fn text(lines: &[Line]) -> String {
     let rows: Vec<_> = lines.iter().map(Line::cells).collect();
     output::table(&HEADER, &rows)
 }
 
-/// A table, and the pictures below it as (file, title).
+/// A table, and the pictures below it as pairs of file and title.
 pub(crate) struct Section {
     pub(crate) name: String,
     pub(crate) lines: Vec<Line>,
@@ -132,7 +132,7 @@ pub(crate) fn markdown(command: &str, sections: &[Section]) -> String {
         "Errors are of the test set, in per cent, after the last step: nothing was chosen on the \
          test set. Ours are means ± standard deviations over the seeds. The difference is to the \
          article's figure, or to the paper's where the article has none. Where the iterations are \
-         \"150 of 18000\", ours had so many, and the paper's 18,000 of 256 images."
+         \"150 of 18000\", ours had 150, and the paper's 18,000 of 256 images."
             .to_owned(),
     ];
     for Section {

@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 pub(crate) struct Display {
     name: String,
     iterations: u64,
-    /// Goes on with the training.
+    /// The command that resumes the training.
     command: String,
     bar: Option<ProgressBar>,
     quiet: bool,
     last_line: Instant,
     started: Instant,
-    /// Steps that were done before.
+    /// Number of steps done before this start.
     before: u64,
 }
 
-/// How often a plain line is printed at most.
+/// Minimum time between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Display {
@@ -70,7 +70,7 @@ impl Observer for Display {
         } else if !self.quiet && (step == self.iterations || self.last_line.elapsed() >= LINE_EVERY)
         {
             self.last_line = Instant::now();
-            // A recovery may go back beyond where we came in.
+            // A recovery may return to a step before the one at which this process started.
             let done = step.saturating_sub(self.before).max(1);
             let left = self.started.elapsed().as_secs_f64() / done as f64
                 * (self.iterations - step) as f64;
@@ -92,7 +92,7 @@ impl Observer for Display {
 
     fn evaluates(&mut self, step: u64) {
         interrupt::leave_with(Some(format!(
-            "lsoftmax: stopped after step {step} of {}, in the last evaluation; go on with `{}`",
+            "lsoftmax: stopped after step {step} of {}, in the last evaluation; continue with `{}`",
             self.iterations, self.command
         )));
     }

@@ -1,4 +1,5 @@
-//! ARCHITECTURE.md's list of crates is that of the manifests, and no crate has modules in a circle.
+//! Checks that the list of crates in ARCHITECTURE.md matches the manifests, and that no crate has
+//! circular modules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +15,7 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
-/// The crates of the project and those of them that they depend on, by the manifests.
+/// The crates of the project and their dependencies within it, according to the manifests.
 fn manifests() -> Graph {
     let crates = fs::read_dir(root().join("crates")).unwrap();
     crates
@@ -30,7 +31,7 @@ fn manifests() -> Graph {
         .collect()
 }
 
-/// The same by ARCHITECTURE.md: lines such as `lsoftmax-kernels -> lsoftmax-spec`.
+/// The same according to ARCHITECTURE.md: lines such as `lsoftmax-kernels -> lsoftmax-spec`.
 fn pictured() -> Graph {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     text.lines()
@@ -49,7 +50,7 @@ fn the_picture_of_the_crates_is_that_of_the_manifests() {
     assert_eq!(pictured(), manifests());
 }
 
-/// The source files below a folder, tests left out.
+/// The source files below a folder, without tests.
 fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -69,8 +70,8 @@ fn module(source: &Path, file: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// The top-level modules of a crate and those of them that they name by `crate::`. The crate's root is
-/// not one of them: it lists the others.
+/// The top-level modules of a crate, each with the modules that it names by `crate::`. The root of
+/// the crate is left out, since it lists all modules.
 fn modules(source: &Path) -> Graph {
     let mut files = Vec::new();
     sources(source, &mut files);
@@ -108,8 +109,8 @@ fn modules(source: &Path) -> Graph {
     graph
 }
 
-/// A circle of a graph, if there is one: what is left when nodes that name nothing are taken away, and
-/// those that nothing names.
+/// Returns a cycle of a graph, if there is one: the rest after repeatedly removing nodes without
+/// outgoing or without incoming edges.
 fn circle(mut graph: Graph) -> BTreeSet<String> {
     loop {
         let named: BTreeSet<String> = graph.values().flatten().cloned().collect();

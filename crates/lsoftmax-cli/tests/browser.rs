@@ -1,6 +1,7 @@
-//! The page of a comparison in a real browser: Chromium, driven over a pipe by its own protocol.
+//! The page of a comparison in a real browser: Chromium, controlled through a pipe with its own
+//! protocol.
 //!
-//! Skipped where there is no Chromium; `CHROMIUM` names one that is not on the path.
+//! Skipped if there is no Chromium. `CHROMIUM` gives its path if it is not on `PATH`.
 #![cfg(unix)]
 
 use serde_json::{Value, json};
@@ -18,7 +19,7 @@ struct Browser {
     messages: Receiver<Value>,
     session: Option<String>,
     last_id: u64,
-    /// What came without being asked for.
+    /// Events that arrived between answers.
     events: Vec<Value>,
 }
 
@@ -115,7 +116,7 @@ impl Browser {
         }
     }
 
-    /// The value of an expression in the page.
+    /// Evaluates an expression in the page.
     fn value(&mut self, expression: &str) -> Value {
         let asked = json!({ "expression": expression, "returnByValue": true });
         let found = self.ask("Runtime.evaluate", &asked);
@@ -145,7 +146,7 @@ impl Drop for Browser {
     }
 }
 
-/// Every text that can be seen: too small, or too faint against what is behind it.
+/// All visible text that is too small or has too little contrast with its background.
 const UNREADABLE: &str = r#"(function () {
   function numbers(color) {
     var found = color.match(/[\d.]+/g);
@@ -176,7 +177,8 @@ const UNREADABLE: &str = r#"(function () {
     var drawn = element instanceof SVGElement;
     var size = parseFloat(style.fontSize) * (drawn ? element.getScreenCTM().d : 1);
     var a = light(numbers(drawn ? style.fill : style.color));
-    // Text in a picture lies on cells of many colours: their own test is the confusion matrix's.
+    // Text in pictures lies on cells of many colours, which the test of the confusion matrix
+    // covers.
     var cell = drawn && element.classList.contains("cell");
     var b = light(behind(element));
     var contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
@@ -243,7 +245,7 @@ fn the_page_of_a_comparison_works_in_a_browser() {
 }
 
 fn check(browser: &mut Browser, view: &str) {
-    // From disk, and nothing else but what the page itself holds; no script fails.
+    // Loaded from disk, without any other resources and without script errors.
     let asked: Vec<String> = browser
         .events
         .iter()
@@ -292,7 +294,7 @@ fn check(browser: &mut Browser, view: &str) {
     let curves = browser.value(curves).as_u64().unwrap();
     assert!(curves >= 4, "{view}: {curves} curves");
 
-    // The slider moves every picture, and says where it is.
+    // The slider changes every picture and shows its position.
     let shown = "[...document.querySelectorAll('#features .step')].filter(step => \
         getComputedStyle(step).display !== 'none').map(step => step.dataset.frame).join()";
     let move_to = |value: &str| {

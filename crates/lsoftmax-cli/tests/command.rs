@@ -1,4 +1,4 @@
-//! The real program in temporary folders.
+//! The real program, in temporary folders.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// A training that takes a second.
+/// A training that takes about a second.
 const SMALL: &[&str] = &[
     "--train-samples",
     "400",
@@ -24,7 +24,7 @@ const SMALL: &[&str] = &[
     "16",
 ];
 
-/// The program's JSON, after it succeeded.
+/// Runs the program, asserts success, and returns its JSON.
 fn json(dir: &Path, args: &[&str]) -> Value {
     let output = lsoftmax(dir, &[args, &["--json", "--quiet"]].concat());
     let answer = answer(args, &output);
@@ -33,7 +33,7 @@ fn json(dir: &Path, args: &[&str]) -> Value {
     answer
 }
 
-/// The one line that the program complains with, after it failed with this status.
+/// Runs the program, asserts failure with this status, and returns the one line of its error.
 fn complaint(dir: &Path, status: i32, args: &[&str]) -> String {
     let output = lsoftmax(dir, args);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -53,7 +53,7 @@ fn entries(dir: &Path) -> Vec<String> {
     names
 }
 
-/// The pictures have a gate of their own only where the schedule is left to the program.
+/// The pictures have their own gate only if the schedule is left to the program.
 #[test]
 fn compare_says_which_schedule_the_pictures_have() {
     let dir = tempfile::tempdir().unwrap();
@@ -102,7 +102,7 @@ fn compare_answers_with_a_row_a_loss_and_a_page() {
     let page = fs::read_to_string(dir.path().join(answer["report"].as_str().unwrap())).unwrap();
     assert!(page.contains("L-Softmax m = 3") && page.contains("<svg"));
     assert!(page.contains("by default it begins at 0.9"));
-    // One seed has no spread; a margin that came too soon may be warned of.
+    // One seed has no deviation. A margin that came too early may cause a warning.
     assert!(answer["remarks"].as_array().unwrap().len() <= 1, "{answer}");
     let runs = entries(&dir.path().join("c"));
     assert_eq!(
@@ -298,7 +298,7 @@ fn what_was_typed_wrong_is_named_and_nothing_is_left() {
     }
     fs::remove_file(path.join("gate.toml")).unwrap();
     let compare = |args: &[&str]| complaint(path, 2, &[&["compare"], args].concat());
-    assert!(compare(&["--loss", "softmax"]).contains("--losses"));
+    assert!(compare(&["--loss", "softmax"]).contains("takes losses and seeds"));
     assert!(compare(&["--losses", "l-softmax:x"]).contains("NAME:M"));
     let output = lsoftmax(path, &["train", "--config", "broken.toml"]);
     assert_eq!(output.status.code(), Some(2));
@@ -370,7 +370,7 @@ fn a_damaged_model_is_refused() {
         fs::write(&file, bytes).unwrap();
         assert!(complaint(path, 1, &["eval", "r"]).contains(expected));
     }
-    // A header that asks for a network far larger than the file.
+    // A header that describes a network far larger than the file.
     let text =
         String::from_utf8_lossy(&good).replacen("\\\"channels\\\":64", "\\\"channels\\\":99", 1);
     assert_ne!(text.len(), 0);
@@ -378,7 +378,7 @@ fn a_damaged_model_is_refused() {
     complaint(path, 1, &["eval", "r"]);
 }
 
-/// A file size limit stands in for a full disk: writing fails on the way.
+/// A file size limit simulates a full disk: writing fails midway.
 #[cfg(unix)]
 #[test]
 fn a_disk_that_fills_up_is_one_line_and_leaves_no_part() {
@@ -401,12 +401,12 @@ fn a_disk_that_fills_up_is_one_line_and_leaves_no_part() {
         "{stderr}"
     );
     assert!(
-        stderr.contains("go on with `lsoftmax train --resume r`"),
+        stderr.contains("continue with `lsoftmax train --resume r`"),
         "{stderr}"
     );
     assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
     assert_eq!(entries(&dir.path().join("r/checkpoints")), [""; 0]);
-    // With room again it goes on, from the start.
+    // With enough room it continues, from the start.
     json(dir.path(), &["train", "--resume", "r"]);
 }
 
@@ -450,7 +450,7 @@ fn pictures_of_margins_and_schedules() {
     let [equal, _] = &answer["curves"].as_array().unwrap()[..] else {
         panic!("{answer}")
     };
-    // 72 degrees between the class weights: each keeps a third of them.
+    // 72 degrees between the class weights: each class keeps a third of them.
     assert!((equal["margin_deg"][0].as_f64().unwrap() - 24.0).abs() < 1e-6);
     assert!(complaint(path, 2, &["plot", "boundary", "--m", "0"]).contains("found 0"));
 }
@@ -467,7 +467,7 @@ fn data_sets_are_listed_fetched_and_checked() {
     assert_eq!(named("cifar10")["folder"], "data/cifar-10-batches-bin");
     assert_eq!(named("mnist")["download_bytes"], 11_594_722);
     assert!(complaint(path, 2, &["data", "get", "cifar-10"]).contains("did you mean cifar10?"));
-    // Port 9 of this machine: nobody answers.
+    // Port 9 of this machine, where no server listens.
     let args = [
         "data",
         "get",
@@ -482,7 +482,7 @@ fn data_sets_are_listed_fetched_and_checked() {
         "{found}"
     );
     assert!(complaint(path, 2, &["data", "check", "."]).contains("has none of"));
-    // A small set in MNIST's format; it is not the published one.
+    // A small data set in MNIST's format, which is not the published one.
     let idx = |kind: u32, dims: &[u32], count: usize| {
         let head = [&[kind], dims].concat();
         let bytes = head.iter().flat_map(|dim| dim.to_be_bytes());
@@ -506,9 +506,9 @@ fn data_sets_are_listed_fetched_and_checked() {
         (&4.into(), &2.into())
     );
     assert_eq!(json(path, &["data", "list"])["data"][2]["present"], true);
-    // And it is found without --data-dir.
+    // It is also found without --data-dir.
     let trained = lsoftmax(path, &["train", "--data", "mnist", "--iterations", "1"]);
-    // Images of one kind leave nothing to learn.
+    // Identical images leave nothing to learn.
     let stderr = String::from_utf8_lossy(&trained.stderr);
     assert!(
         stderr.contains("the training diverged: step 1: norm collapse"),

@@ -1,5 +1,6 @@
-//! The command on a graphics device beside the CPU; runs where `LSOFTMAX_GPU_TESTS` names the device.
-// A test that was skipped says so.
+//! Compares the command on a graphics device with the CPU. Runs on the device named by
+//! `LSOFTMAX_GPU_TESTS`.
+// Skipped tests print a note.
 #![allow(clippy::print_stderr)]
 
 mod common;
@@ -43,13 +44,13 @@ fn compare_on_the_device_gives_the_table_of_the_cpu() {
             let value = |row: &Value| row[key].as_f64().unwrap();
             (value(found) - value(&expected)).abs()
         };
-        // Four images of 200; the rounding of thirty steps moves those at the boundary.
+        // Four of 200 images: rounding over thirty steps affects those near the decision boundary.
         let error = far("test_error_percent");
         assert!(error <= 2.0, "{found}\n{expected}");
         let angle = far("mean_target_angle_deg");
         assert!(angle < 1.0, "{found}\n{expected}");
     }
-    // What was trained there is read anywhere.
+    // A model trained on the device can be read everywhere.
     let run = format!("{}/l-softmax-m4-f16-seed0", device.replace(':', "-"));
     let eval = |device: &str| json(dir.path(), &["eval", &run, "--device", device]);
     let error = |answer: &Value| answer["error_percent"].as_f64().unwrap();
@@ -68,7 +69,7 @@ fn complaint(status: i32, args: &[&str]) -> String {
 fn a_device_that_is_not_there_is_one_line() {
     for name in ["cuda", "metal", "vulkan", "webgpu"] {
         let all = complaint(2, &["train", "--device", &format!("{name}:99")]);
-        // Drivers may have something to say themselves.
+        // Drivers may print messages of their own.
         let ours: Vec<&str> = all
             .lines()
             .filter(|line| line.starts_with("lsoftmax"))

@@ -1,4 +1,4 @@
-//! Trainings that diverge: what they say, and what they leave.
+//! Trainings that diverge: their messages and their files.
 
 mod common;
 
@@ -52,7 +52,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Every number of a run's files is one, and every model of it can be used.
+/// Checks that all numbers in the files of a run are finite, and that all its models can be used.
 fn all_can_be_read(dir: &Path, run: &str) {
     for file in files(&dir.join(run)) {
         let ending = file.extension().unwrap().to_str().unwrap();
@@ -115,7 +115,7 @@ fn a_training_that_diverges_ends_with_one_line_and_leaves_what_can_be_read() {
         let last = stderr.trim_end().lines().last().unwrap();
         assert!(last.contains("the training diverged: step "), "{stderr}");
         if number != 4 {
-            // Beside the line on what was taken for classes.
+            // Besides the line about the classes that were found.
             let errors = stderr.lines().filter(|line| line.starts_with("lsoftmax: "));
             assert_eq!(errors.count(), 1, "{stderr}");
         }
@@ -207,7 +207,7 @@ fn tables_and_comparisons_survive_a_training_that_diverges_and_say_which() {
             "{results}"
         );
     }
-    // One that says nothing is named and left out.
+    // A run without figures is named and left out.
     fs::write(&outcome, "{\"curve\": null}").unwrap();
     let (stderr, results) = reproduce();
     assert!(

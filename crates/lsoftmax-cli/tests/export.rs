@@ -1,5 +1,5 @@
-//! `export`: what it writes, what it refuses, and how it is checked. ONNX Runtime itself is asked by
-//! `scripts/onnx-check`; here shell scripts stand in its place.
+//! `export`: its files, its errors, and its check. `scripts/onnx-check` runs the real ONNX Runtime;
+//! here shell scripts take its place.
 #![cfg(unix)]
 
 mod common;
@@ -9,14 +9,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// A program in place of Python.
+/// A program to use instead of Python.
 fn program(dir: &Path, name: &str, text: &str) {
     let path = dir.join(name);
     fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// It fails with this status and one line that says `why`, and leaves nothing behind.
+/// Asserts that the command fails with this status and one line that contains `why`, and leaves no
+/// files.
 fn refused(dir: &Path, args: &[&str], status: i32, why: &str) {
     let names = || -> Vec<_> {
         let entries = fs::read_dir(dir).unwrap();
@@ -80,7 +81,7 @@ fn what_cannot_be_exported_is_refused_and_nothing_is_left() {
         "cannot be used with",
     );
     refused(&["run"], 2, "--out");
-    // A model that is no longer what it was.
+    // A model that has changed since.
     let bytes = fs::read(path.join("run/model.safetensors")).unwrap();
     fs::write(path.join("cut"), &bytes[..bytes.len() - 9]).unwrap();
     refused(&with("cut"), 1, "is not a model of lsoftmax");
@@ -114,7 +115,7 @@ fn what_is_written_is_told_and_may_be_written_again() {
     let first = fs::read(path.join("x.onnx")).unwrap();
     assert_eq!(told["bytes"], first.len());
     assert!(told["check"].is_null() && told["not_checked"] == "--no-check");
-    // The digest of the model file stands in it.
+    // The file contains the digest of the model.
     let model = fs::read(path.join("run/model.safetensors")).unwrap();
     let length = u64::from_le_bytes(model[..8].try_into().unwrap()) as usize;
     let header: serde_json::Value = serde_json::from_slice(&model[8..8 + length]).unwrap();
@@ -125,7 +126,7 @@ fn what_is_written_is_told_and_may_be_written_again() {
             .any(|part| part == text.as_bytes())
     };
     assert!(holds(digest) && holds("false_accept_rate") && holds("[\"a\",\"b\",\"c\",\"d\"]"));
-    // Its own file is replaced without being asked.
+    // The command replaces its own file without `--force`.
     let args = [
         "export",
         "run/model.safetensors",
@@ -219,7 +220,7 @@ fn a_file_that_a_runtime_refuses_or_reads_otherwise_is_not_written() {
         "ONNX Runtime 1.0 does not run the file (exit status: 1): Fail: no such operator",
     );
     with("silent", "exit 0")(1, "feature.npy");
-    // Arrays of zeros, 33 rows where 32 images and one were asked for.
+    // Zero arrays with 33 rows: 32 images and one more were requested.
     let zeros = "for name in feature embedding logits; do
         shape=$(head -c 128 \"$3/images.npy\" | tr -dc ' -~' | sed -n \"s/.*'shape': (\\([0-9]*\\),.*/\\1/p\")
         header=\"{'descr': '<f4', 'fortran_order': False, 'shape': ($((shape + 1)), 4), }\"
@@ -229,7 +230,7 @@ fn a_file_that_a_runtime_refuses_or_reads_otherwise_is_not_written() {
     with("zeros", zeros)(1, "was not written: in ONNX Runtime 1.0 its output");
 }
 
-/// Where `LSOFTMAX_PYTHON` names a Python that has ONNX Runtime.
+/// Runs if `LSOFTMAX_PYTHON` names a Python with ONNX Runtime.
 #[test]
 fn a_file_is_the_model_in_onnx_runtime() {
     let Ok(python) = std::env::var("LSOFTMAX_PYTHON") else {
@@ -253,7 +254,7 @@ fn a_file_is_the_model_in_onnx_runtime() {
         );
         assert_eq!(check["same_answers"], check["images"], "{told}");
     }
-    // Without its run, and where the images are gone.
+    // Without its run, and with missing images.
     fs::rename(path.join("faces"), path.join("moved")).unwrap();
     fs::copy(path.join("run/model.safetensors"), path.join("alone")).unwrap();
     for run in ["run", "alone"] {

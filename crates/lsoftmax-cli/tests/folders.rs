@@ -1,4 +1,4 @@
-//! What folders and lists of images are taken for, as the command says it.
+//! How folders and lists of images are interpreted and reported.
 
 mod common;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::Path;
 
-/// A grey image of one value.
+/// A grey image with one value.
 fn put(dir: &Path, name: &str, value: u8) {
     put_bytes(
         dir,
@@ -33,7 +33,7 @@ fn parts(dir: &Path) {
     }
 }
 
-/// What `data check` answers with `--json`, whether it refuses, and its lines without.
+/// The JSON output of `data check`, whether it fails, and its lines without `--json`.
 fn check(dir: &Path, path: &str) -> (Value, bool, String) {
     let args = ["data", "check", path];
     let output = lsoftmax(dir, &[&args[..], &["--json"]].concat());
@@ -98,7 +98,7 @@ fn a_folder_is_checked_without_a_training() {
         assert_eq!(found[nothing], serde_json::json!([]), "{nothing}");
     }
 
-    // Duplicates, the worst first; broken ones; what is passed over.
+    // Duplicates, the worst first, broken images, and ignored files.
     put(dir, "d/Training/cat/a.pgm", 102);
     put(dir, "d/Testing/cat/a.pgm", 0);
     put(dir, "d/Training/dog/a.pgm", 103);
@@ -134,10 +134,10 @@ fn a_folder_is_checked_without_a_training() {
     }
     assert_eq!(found["passed_over"], 1);
 
-    // What a training would refuse.
+    // Data that a training would refuse.
     put_bytes(dir, "d/Testing/bird/1.gif", b"GIF89a");
     let (found, refused, text) = check(dir, "d");
-    // What is there is still said.
+    // The contents are still printed.
     assert!(refused && text.contains("Training/dog"), "{text}");
     assert_eq!(found["duplicates"].as_array().unwrap().len(), 3);
     let error = found["errors"][0].as_str().unwrap();
@@ -226,7 +226,7 @@ fn a_training_says_what_it_took_for_what() {
         dir.join("run/checkpoints/best.safetensors").exists(),
         "chosen by the held-out image"
     );
-    // Neither warnings nor what is trained on are progress.
+    // Neither warnings nor the summary of the data count as progress.
     let output = lsoftmax(dir, &train("d", "quiet", &["--quiet"]));
     let warning = "warning: no images in Training/bird (no files): it is not a class\n";
     assert_eq!(
@@ -238,7 +238,7 @@ fn a_training_says_what_it_took_for_what() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("1 images to choose a model by"));
     assert!(!dir.join("clash").exists());
 
-    // Folders in classes, until it is said what is meant.
+    // Folders within classes, until the user says what they mean.
     for number in 0..3 {
         for class in ["a/x", "a/y", "b/x"] {
             put(dir, &format!("n/{class}/{number}.pgm"), 10 * number);
@@ -253,7 +253,7 @@ fn a_training_says_what_it_took_for_what() {
         "{said}"
     );
 
-    // A flat folder among clutter, and a name that no table can hold.
+    // A flat folder among other files, and a name that no table can hold.
     for clutter in [
         "@eaDir/1.pgm",
         ".ipynb_checkpoints/1.pgm",

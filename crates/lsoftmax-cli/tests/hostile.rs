@@ -1,5 +1,5 @@
-//! Files that would hang the program or take all memory, systems that give it no threads and no room,
-//! and what must stay the same from one command to the next.
+//! Files that would hang the program or use up all memory, systems that refuse threads or memory,
+//! and results that must not differ between commands.
 #![cfg(unix)]
 
 mod common;
@@ -11,7 +11,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// The line it complains with, of a command that fails.
+/// Runs a command that fails, and returns the line of its error.
 fn complaint(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let code = output.status.code();
@@ -30,7 +30,7 @@ fn succeeds(dir: &Path, args: &[&str]) {
     assert!(output.status.success(), "{args:?}: {stderr}");
 }
 
-/// The command behind a shell's limit.
+/// Runs the command with a shell's resource limit.
 fn limited(dir: &Path, limit: &str, args: &str) -> Output {
     let program = env!("CARGO_BIN_EXE_lsoftmax");
     Command::new("sh")
@@ -42,7 +42,7 @@ fn limited(dir: &Path, limit: &str, args: &str) -> Output {
         .unwrap()
 }
 
-/// A folder `faces` of four small classes, and a model of them in `run`.
+/// A folder `faces` with four small classes, and a model of them in `run`.
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for class in 0..4_u8 {
@@ -90,7 +90,7 @@ fn write_parts(path: &Path, header: &Value, data: &[u8]) {
     fs::write(path, [&length, &header[..], data].concat()).unwrap();
 }
 
-/// The model without a digest, as files of before were, with other metadata.
+/// The model without a digest, as in older files, with other metadata.
 fn forged(dir: &Path, name: &str, change: impl FnOnce(&mut Value)) {
     let (mut header, data) = parts(&dir.join(MODEL));
     let metadata = header["__metadata__"].as_object_mut().unwrap();
@@ -144,13 +144,13 @@ fn what_is_no_regular_file_is_refused_wherever_a_file_is_read() {
         refused(path, &["verify", "run", "--pairs", table]);
         refused(path, &["embed", "run", table, "--out", "e.npy"]);
     }
-    // A gallery that names something else as its model.
+    // A gallery that names another file as its model.
     succeeds(path, &["index", "run", "faces", "--out", "g"]);
     for model in ["p", "/dev/zero"] {
         let message = refused(path, &["search", "g", IMAGES[0], "--run", model]);
         assert!(message.contains(model), "{message}");
     }
-    // The names of a CIFAR folder.
+    // The class names of a CIFAR folder.
     let cifar = path.join("cifar");
     fs::create_dir(&cifar).unwrap();
     for number in [
@@ -166,7 +166,7 @@ fn what_is_no_regular_file_is_refused_wherever_a_file_is_read() {
     symlink("/dev/zero", cifar.join("batches.meta.txt")).unwrap();
     let message = refused(path, &["data", "check", "cifar"]);
     assert!(message.contains("batches.meta.txt"), "{message}");
-    // A long file of nothing.
+    // A long file of zeros.
     let sparse = fs::File::create(path.join("sparse")).unwrap();
     sparse.set_len(1 << 40).unwrap();
     assert!(complaint(&verify(path, "sparse")).contains("sparse"));
@@ -211,10 +211,10 @@ fn a_model_that_asks_for_more_memory_than_any_network_has_is_refused() {
         let expected = ["and at most 512 MiB are allowed", "an image's channels"][number / 3];
         assert!(message.contains(expected), "{message}");
     }
-    // The file of before, as it was.
+    // The original file.
     forged(path, "m", |_| ());
     assert!(verify(path, "m").status.success());
-    // Networks of one's own likewise, before a folder is made.
+    // The same for custom networks, before a folder is created.
     let network =
         "name = 'wide'\nfeature = 4\nstages = [{ channels = 16384, convs = 1, kernel = 1 }]\n";
     fs::write(path.join("wide.toml"), network).unwrap();
@@ -242,7 +242,7 @@ fn a_bit_that_flipped_in_a_model_is_noticed() {
     let path = dir.path();
     let whole = fs::read(path.join(MODEL)).unwrap();
     let place = path.join("m");
-    // Everywhere, and densely in the header.
+    // Positions spread over the file, and all positions in the header.
     let far = (0..whole.len()).step_by(whole.len() / 40);
     let header = (0..3000).step_by(97);
     for at in far.chain(header) {
@@ -252,7 +252,7 @@ fn a_bit_that_flipped_in_a_model_is_noticed() {
         let message = complaint(&verify(path, "m"));
         assert!(message.contains("m is not a model"), "byte {at}: {message}");
     }
-    // Its digest taken out.
+    // With its digest removed.
     let (mut header, data) = parts(&path.join(MODEL));
     header["__metadata__"]
         .as_object_mut()
@@ -293,7 +293,7 @@ fn the_same_commands_make_the_same_files() {
 #[test]
 fn without_threads_there_is_a_line_and_no_panic() {
     let dir = tempfile::tempdir().unwrap();
-    // Room for the program, but not for the stacks of all its threads.
+    // Enough memory for the program, but not for the stacks of all its threads.
     for args in ["plot margin", "plot margin --threads 600", "data list"] {
         let message = complaint(&limited(dir.path(), "-v 600000", args));
         assert!(message.contains("cannot start the threads"), "{message}");
@@ -330,7 +330,7 @@ fn parts_of_others_stay_and_their_links_are_not_followed() {
     for name in [".backup.part", ".1-0.part", ".lsoftmax-000000000000.part"] {
         symlink("../victim", path.join("x").join(name)).unwrap();
     }
-    // What a killed process left.
+    // Files left by a killed process.
     fs::write(path.join("x/.lsoftmax-abcdefghijkl.part"), "half").unwrap();
     for (verb, out) in [("embed", "x/e.npy"), ("index", "x/g")] {
         succeeds(path, &[verb, "run", "faces", "--out", out]);

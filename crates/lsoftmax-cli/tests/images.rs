@@ -1,4 +1,4 @@
-//! What a run knows of its images: what it was trained on, and what it is evaluated on.
+//! The images that a run records: those it was trained on, and those it is evaluated on.
 
 mod common;
 
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-/// Images `first` to `last` of a class, each with a look of its own.
+/// Images `first` to `last` of a class, all different.
 fn write(folder: &Path, class: &str, images: std::ops::Range<u32>) {
     let dir = folder.join(class);
     fs::create_dir_all(&dir).unwrap();
@@ -57,7 +57,7 @@ fn trained(dir: &Path, data: &str, run: &str, more: &[&str]) -> String {
     stderr
 }
 
-/// The answer in JSON, and what was said on stderr.
+/// The JSON output, and the text on stderr.
 #[track_caller]
 fn json(dir: &Path, args: &[&str]) -> (Value, String) {
     let output = common::lsoftmax(dir, &[args, &["--json"]].concat());
@@ -81,7 +81,7 @@ fn swap(dir: &Path, one: &str, other: &str) {
     fs::rename(dir.join("t"), dir.join(other)).unwrap();
 }
 
-/// The paths of a part of a run.
+/// The paths of one part of a run.
 fn part(dir: &Path, run: &str, part: &str) -> Vec<String> {
     let text = fs::read_to_string(dir.join(run).join("images.csv")).unwrap();
     let rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
@@ -118,7 +118,7 @@ fn a_run_is_evaluated_on_its_own_test_images_or_on_all_of_others() {
         (&0.into(), &3.into())
     );
 
-    // Images and a class were added, and all of it has moved.
+    // Images and a class were added, and the folder was moved.
     write(&dir.join("d"), "apple", 8..30);
     write(&dir.join("d"), "aa", 0..4);
     assert_eq!(json(dir, &["eval", "run"]).0, first);
@@ -154,7 +154,7 @@ fn a_run_is_evaluated_on_its_own_test_images_or_on_all_of_others() {
     fs::write(dir.join(&one), image).unwrap();
     assert_eq!(json(dir, &["eval", "run"]).0, first);
 
-    // New images: all of them, of two of the classes, but for a broken one.
+    // New images: all of them, from two of the classes, except a broken one.
     write(&dir.join("new"), "banana", 40..50);
     write(&dir.join("new"), "cherry", 40..50);
     fs::write(dir.join("new/cherry/bad.png"), b"no image").unwrap();
@@ -178,11 +178,11 @@ fn a_run_is_evaluated_on_its_own_test_images_or_on_all_of_others() {
         said.contains("warning: 1 broken images are not evaluated: cherry/bad.png ("),
         "{said}"
     );
-    // Rows are true classes: none is an apple.
+    // Rows are true classes; none of the images is an apple.
     let apples = found["confusion"][0].as_array().unwrap();
     assert!(apples.iter().all(|count| count == 0), "{apples:?}");
 
-    // Of a list, its test rows, from another folder; two of them are training images.
+    // From a list, the rows of its test part, from another folder; two of them are training images.
     let known = part(dir, "run", "train");
     let rows = format!(
         "path,label,split\nnew/banana/40.pgm,banana,test\nd/{},{},test\nd/{},{},test\n\
@@ -205,7 +205,7 @@ fn a_run_is_evaluated_on_its_own_test_images_or_on_all_of_others() {
         "{said}"
     );
 
-    // A class that the model does not know, however near.
+    // A class that the model does not know, although it looks similar.
     fs::rename(dir.join("new/cherry"), dir.join("new/Cherry")).unwrap();
     let output = common::lsoftmax(dir, &["eval", "run", "--data-dir", "new"]);
     let said = String::from_utf8_lossy(&output.stderr);
@@ -255,7 +255,7 @@ fn open_sets_are_compared_with_what_was_trained_on() {
     assert!(String::from_utf8_lossy(&model).contains("same_names"));
     assert_eq!(part(dir, "run", "open-set").len(), 16);
 
-    // The same of a model that is there.
+    // The same for an existing model.
     let eval = |more: &[&str]| {
         let args = [&["eval", "run", "--open-set", "o"], more].concat();
         common::lsoftmax(dir, &args)
@@ -273,7 +273,7 @@ fn open_sets_are_compared_with_what_was_trained_on() {
         said.contains("2 of the classes have names of trained classes"),
         "{said}"
     );
-    // Trained images under other names, in any case; also of a list.
+    // Trained images under other names, in any case; also from a list.
     fs::copy(dir.join("t/cat/3.pgm"), dir.join("o/kim/x.pgm")).unwrap();
     let twin = "1 identical to images of trained classes (kim/x.pgm and cat/3.pgm";
     refused(&eval(&differ), &[twin]);
@@ -309,7 +309,7 @@ fn open_sets_are_compared_with_what_was_trained_on() {
         "{said}"
     );
 
-    // A model without its run: only names can be compared.
+    // A model without its run: only class names can be compared.
     fs::create_dir(dir.join("alone")).unwrap();
     fs::copy(
         dir.join("run/model.safetensors"),
@@ -324,7 +324,7 @@ fn open_sets_are_compared_with_what_was_trained_on() {
     let (found, said) = json(dir, &args);
     assert_eq!(found["images_compared"], false);
     assert!(
-        said.contains("the list of its images is not beside the model"),
+        said.contains("the list of its images was not found next to the model"),
         "{said}"
     );
     refused(
@@ -361,7 +361,7 @@ fn identical_images_are_named_before_the_training_and_on_its_page() {
     assert!(page.contains("6 of 6 test images are identical"));
 }
 
-/// A data set in MNIST's format with these labels, every image with a look of its own.
+/// A data set in MNIST's format with these labels and distinct images.
 fn write_idx(folder: &Path, look: u8, train: &[u8], test: &[u8]) {
     fs::create_dir_all(folder).unwrap();
     let word = |number: usize| (number as u32).to_be_bytes();
@@ -419,13 +419,13 @@ fn files_with_many_images_are_known_too() {
         said.contains("the 6 test images that the run recorded"),
         "{said}"
     );
-    // Moved to a folder by whose name its classes have other names.
+    // Moved to a folder whose name changes the names of the classes.
     fs::rename(dir.join("d"), dir.join("fashion")).unwrap();
     let (moved, _) = json(dir, &["eval", "run", "--data-dir", "fashion"]);
     assert_eq!(moved["error_percent"], first["error_percent"]);
     assert_eq!(moved["evaluated"]["part"], "recorded-test-part");
     fs::rename(dir.join("fashion"), dir.join("d")).unwrap();
-    // Other files: their whole test part, of fewer classes; some of it was trained on.
+    // Other files: their whole test part, with fewer classes, partly trained on.
     write_idx(&dir.join("e"), 7, &[0, 1], &[1, 1, 0]);
     let (other, _) = json(dir, &["eval", "run", "--data-dir", "e"]);
     let about = &other["evaluated"];

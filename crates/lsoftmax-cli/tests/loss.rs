@@ -1,4 +1,4 @@
-//! `lsoftmax loss` on arrays from outside.
+//! `lsoftmax loss` on arrays from other programs.
 
 use lsoftmax_data::npy::{Array, Values, read, write};
 use std::path::Path;
@@ -84,7 +84,7 @@ fn the_loss_and_its_gradient_in_the_precision_of_the_input() {
             (dx.shape.clone(), dw.shape.clone()),
             (vec![2, 2], vec![2, 2])
         );
-        // Euler: sum of x dx is that of the logits weighted with softmax - onehot.
+        // Euler's theorem: the sum of x dx equals that of the logits weighted by softmax - onehot.
         let inner: f64 = values(dx)
             .iter()
             .zip([3.0, 4.0, 1.0, 0.0])
@@ -135,7 +135,7 @@ fn arrays_that_do_not_fit_are_named() {
     assert!(complaint(&[]).contains("w.npy: expected a .npy file"));
 }
 
-/// A number that is none is named by its file, row and column, and nothing is written.
+/// A value that is not finite is reported with its file, row and column, and nothing is written.
 #[test]
 fn values_that_are_no_finite_numbers_are_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -165,7 +165,7 @@ fn values_that_are_no_finite_numbers_are_named() {
             refused(&["w.npy has ", &place], &["--loss", "arc-face"]);
         }
     }
-    // In Fortran order a value stands in another place of the file than of the matrix.
+    // In Fortran order, values are at another place in the file than in the matrix.
     let header = "{'descr': '<f8', 'fortran_order': True, 'shape': (2, 2), }\n";
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
@@ -175,14 +175,14 @@ fn values_that_are_no_finite_numbers_are_named() {
     }
     std::fs::write(path.join("x.npy"), bytes).unwrap();
     refused(&["x.npy has NaN in row 1, column 0"], &[]);
-    // Finite numbers whose logits are none in their precision.
+    // Finite numbers whose logits overflow in their precision.
     let huge = Values::F32(vec![1e30; 4]);
     arrays(path, &huge, &huge, &[0, 1]);
     refused(
         &["logits would hold inf", "float64"],
         &["--loss", "softmax"],
     );
-    // The flags: nan and inf parse as floats.
+    // Flags: nan and inf parse as floats.
     arrays(path, &huge, &huge, &[0, 1]);
     for (flag, value) in [
         ("--lambda", "nan"),
@@ -200,7 +200,7 @@ fn values_that_are_no_finite_numbers_are_named() {
     }
 }
 
-/// `logits.npy` has what the loss trains: inner products, |x| cos θ, or s cos θ.
+/// `logits.npy` contains the logits that the loss trains: inner products, |x| cos θ, or s cos θ.
 #[test]
 fn logits_are_those_of_the_loss_without_margin() {
     let dir = tempfile::tempdir().unwrap();

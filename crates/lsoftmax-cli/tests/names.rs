@@ -1,4 +1,4 @@
-//! Names that a terminal, a shell or UTF-8 would not take as they are.
+//! Names that a terminal, a shell or UTF-8 cannot take literally.
 #![cfg(unix)]
 
 mod common;
@@ -11,7 +11,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// Escape, C1's "control sequence introducer", bell, newline, and a turn of the writing.
+/// Escape, the "control sequence introducer" of C1, bell, newline, and a reversal of the writing
+/// direction.
 const HOSTILE: &str = "x\x1b]0;y\x07\u{9b}31m\n\u{202e}z";
 
 fn is_safe(output: &Output) {
@@ -80,7 +81,7 @@ fn nothing_that_a_terminal_obeys_is_printed() {
             }
         }
     }
-    // What was typed wrong is shown too.
+    // Mistyped arguments are also shown.
     for args in [
         &["verify", &run, query, query, query][..],
         &["train", "--batch", HOSTILE],
@@ -170,9 +171,9 @@ fn a_printed_command_can_be_pasted() {
         let output = child.wait_with_output().unwrap();
         is_safe(&output);
         let text = String::from_utf8(output.stderr).unwrap();
-        let (_, command) = text.rsplit_once("go on with `lsoftmax ").unwrap();
+        let (_, command) = text.rsplit_once("continue with `lsoftmax ").unwrap();
         let command = command.trim_end().strip_suffix('`').unwrap();
-        // It finds the run: another data folder is what it complains of.
+        // It finds the run, since the error is about the other data folder.
         let script = format!("{} {command} --seed 7", env!("CARGO_BIN_EXE_lsoftmax"));
         let again = Command::new("bash")
             .current_dir(path)
@@ -181,7 +182,7 @@ fn a_printed_command_can_be_pasted() {
             .unwrap();
         let again = String::from_utf8(again.stderr).unwrap();
         assert!(
-            again.contains("--resume goes on with the run's own settings"),
+            again.contains("--resume uses the run's own settings"),
             "{script}: {again}"
         );
         let script = format!(
@@ -293,7 +294,7 @@ fn every_verb_takes_paths_that_are_not_utf_8_or_refuses_them_by_name() {
             }
         }
     }
-    // An experiment is UTF-8: what cannot stand in it is refused before any work.
+    // An experiment file is UTF-8: other values are refused before any work.
     for flag in ["--data-dir", "--landmarks", "--exclude", "--image-cache"] {
         let args = [
             words("train --data images --out no"),

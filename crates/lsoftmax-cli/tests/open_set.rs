@@ -1,4 +1,4 @@
-//! From a folder of images to a model that tells apart classes it has never seen.
+//! From a folder of images to a model that distinguishes unseen classes.
 
 mod common;
 
@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-/// Characters to train on, and further ones.
+/// Characters to train on, and additional ones.
 fn write_folders(dir: &Path) {
     let options = SourceOptions {
         train_samples: Some(40 * 20),
@@ -154,7 +154,7 @@ fn a_folder_of_images_becomes_a_model_for_classes_it_has_never_seen() {
         lsoftmax_data::parquet_file::read_columns(&dir.join("e.parquet"), &["path"]).unwrap();
     assert!(columns[0].is_some());
 
-    // An image is the same as itself.
+    // An image is equal to itself.
     let images: Vec<String> = (0..4).map(|class| first_of(dir, class)).collect();
     let image = &*images[3];
     let same = json(dir, &["verify", "run", image, image]);
@@ -229,7 +229,7 @@ fn a_folder_of_images_becomes_a_model_for_classes_it_has_never_seen() {
     bad_input(dir, image);
 }
 
-/// What cannot be, each in one line; the model of `dir` is used as it is.
+/// Invalid commands, each with a one-line error. The model of `dir` is used unchanged.
 fn bad_input(dir: &Path, image: &str) {
     let (text, status) = refused(dir, &["search", "gallery", image, "-k", "0"]);
     assert!(
@@ -237,7 +237,7 @@ fn bad_input(dir: &Path, image: &str) {
         "{text}"
     );
 
-    // A gallery that was cut short, and one of another model.
+    // A truncated gallery, and a gallery of another model.
     let whole = fs::read(dir.join("gallery")).unwrap();
     fs::write(dir.join("short"), &whole[..whole.len() / 2]).unwrap();
     let (text, status) = refused(dir, &["search", "short", image]);
@@ -289,8 +289,8 @@ fn bad_input(dir: &Path, image: &str) {
         dir,
         &["embed", "run", image, "-o", "e.npy", "--landmarks", "x"],
     );
-    assert!(status == 2 && text.contains("--align"), "{text}");
-    // A list of images, from which an array of the same name would be made.
+    assert!(status == 2 && text.contains("without `align`"), "{text}");
+    // A list of images that an array of the same name would replace.
     let list = format!("path,label\n{image},a\n");
     fs::write(dir.join("list.csv"), &list).unwrap();
     let (text, status) = refused(dir, &["embed", "run", "list.csv", "-o", "list.npy"]);
@@ -305,7 +305,7 @@ fn bad_input(dir: &Path, image: &str) {
     let (text, _) = refused(dir, &["verify", "run", "--pairs", "wrong.csv"]);
     assert!(text.contains("4 of the 4 images"), "{text}");
 
-    // A folder with one class, and one image a class.
+    // A folder with one class, and one with a single image per class.
     let (text, _) = refused(dir, &["eval", "run", "--open-set", "unknown ü/new 3"]);
     assert!(text.contains("class"), "{text}");
     for class in ["a", "b", "c"] {

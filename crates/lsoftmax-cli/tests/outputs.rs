@@ -1,4 +1,4 @@
-//! No output is an input, and nothing foreign is replaced.
+//! Outputs never replace inputs, and never replace files of other programs.
 #![cfg(unix)]
 
 mod common;
@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-/// Refused as misuse, in one line that says `why`.
+/// Asserts that a command is refused as misuse with one line that contains `why`.
 fn refused(dir: &Path, args: &[&str], why: &str) {
     let output = lsoftmax(dir, args);
     let text = String::from_utf8(output.stderr).unwrap();
@@ -23,7 +23,7 @@ fn succeeds(dir: &Path, args: &[&str]) {
     assert!(output.status.success(), "{args:?}: {text}");
 }
 
-/// Every file below a folder with its content.
+/// All files below a folder, with their contents.
 fn content(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     let mut folders = vec![dir.to_owned()];
@@ -65,7 +65,7 @@ fn no_output_is_an_input_under_whatever_name() {
         refused(&["index", "run", "faces/a/1.pgm", "-o", "soft.gallery"]);
         refused(&["index", "run", "list.csv", "-o", "soft.gallery"]);
         refused(&["embed", "run", "faces", "-o", "hard.parquet"]);
-        // Lists, the model, the run, and what goes beside the array.
+        // Lists, the model, the run, and the files written next to the array.
         refused(&["index", "run", "list.csv", "-o", "list.csv"]);
         refused(&["embed", "run", "list.csv", "-o", "x.npy"]);
         refused(&["embed", "run", "list.csv", "-o", "list.npy"]);
@@ -93,7 +93,7 @@ fn nothing_foreign_is_replaced_without_force_and_everything_own_is() {
     for name in ["x.csv", "y.parquet", "g", "p.svg", "p.html"] {
         write(name, "precious");
     }
-    // A list of ours and an array of others do not make a pair of ours.
+    // One of our lists and a foreign array are not a pair of ours.
     write("z.csv", "path,label\na,b\n");
     write("z.npy", "precious");
     fs::create_dir(path.join("folder")).unwrap();
@@ -118,10 +118,10 @@ fn nothing_foreign_is_replaced_without_force_and_everything_own_is() {
     assert_eq!(content(path), before);
     for args in all {
         succeeds(path, &[args, &["--force"]].concat());
-        // Once it is one's own, again and again.
+        // Files of the command itself can be replaced any number of times.
         succeeds(path, args);
     }
-    // Another picture is another command's.
+    // Another picture belongs to another command.
     refused(path, &["plot", "margin", "--out", "p.svg"], FOREIGN);
     refused(path, &["index", "run", "faces", "-o", "x.npy"], FOREIGN);
     refused(

@@ -1,4 +1,4 @@
-//! The page of a run comes last, and can be made at any time.
+//! The page of a run is written last, and can be written again at any time.
 #![cfg(unix)]
 
 mod common;
@@ -67,7 +67,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Every file of a run; of the page all but the command.
+/// Every file of a run, and the page without the command.
 fn files(run: &Path) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     let mut folders = vec![run.to_owned()];
@@ -97,7 +97,7 @@ fn killed_between_any_two_writes_it_is_completed_by_a_resume_and_by_report() {
     train(path, "whole");
     let whole = files(&path.join("whole"));
     assert!(whole["report.html"].contains("Worst mistakes"));
-    // What a kill leaves after the outcome.
+    // Files left by a kill after the outcome.
     let states: [&[&str]; 4] = [
         &["report.html"],
         &["report.html", "figures/boundaries.svg"],
@@ -130,11 +130,11 @@ fn killed_between_any_two_writes_it_is_completed_by_a_resume_and_by_report() {
             }
         }
     }
-    // Once whole, there is nothing to resume, and report makes it again.
+    // Once complete, there is nothing to resume, and `report` writes the page again.
     let again = lsoftmax(path, &["train", "--resume", "whole"]);
     assert_eq!(again.status.code(), Some(2));
     succeeds(&lsoftmax(path, &["report", "whole", "--json"]));
-    // Without the images, or with others, the page is made without pictures of them.
+    // Without the images, or with others, the page has no pictures of them.
     fs::rename(path.join("others"), path.join("moved")).unwrap();
     for _ in 0..2 {
         let output = lsoftmax(path, &["report", "whole"]);
@@ -191,7 +191,7 @@ fn killed_on_its_way_out_it_is_completed() {
 fn a_page_that_cannot_be_written_leaves_the_model_and_says_how_to_make_it() {
     let dir = folder();
     let path = dir.path();
-    // A limit of the size of files stands in for a full disk: the page alone is larger.
+    // A file size limit simulates a full disk: only the page exceeds it.
     let script = format!(
         "trap '' XFSZ; ulimit -f 40; exec {} {} --out 'my run'",
         env!("CARGO_BIN_EXE_lsoftmax"),
@@ -204,16 +204,16 @@ fn a_page_that_cannot_be_written_leaves_the_model_and_says_how_to_make_it() {
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    // Beside the line on what was taken for classes.
+    // Besides the line about the classes that were found.
     let errors = stderr.lines().filter(|line| line.starts_with("lsoftmax: "));
     assert_eq!(errors.count(), 1, "{stderr}");
-    let hint = "make its page with `lsoftmax report 'my run'`";
+    let hint = "write its page with `lsoftmax report 'my run'`";
     assert!(
         stderr.contains(hint) && stderr.contains("report.html"),
         "{stderr}"
     );
     succeeds(&lsoftmax(path, &["eval", "my run"]));
-    // Something in the way is refused before the work, and nothing is lost.
+    // A blocked output is refused before the work, and nothing is lost.
     let page = path.join("my run/report.html");
     fs::create_dir(&page).unwrap();
     for verb in [&["report"][..], &["train", "--resume"]] {
@@ -239,7 +239,7 @@ fn a_run_that_is_not_finished_or_is_none_has_no_page() {
     for (run, why) in [
         (
             "whole",
-            "go on with it first, with `lsoftmax train --resume whole`",
+            "resume it first with `lsoftmax train --resume whole`",
         ),
         ("r", "cannot open r/experiment.toml"),
         ("nowhere", "cannot open nowhere/experiment.toml"),

@@ -1,4 +1,4 @@
-//! The real program, stopped in every way and gone on with.
+//! The real program, stopped in every way and resumed.
 #![cfg(unix)]
 
 use std::fs;
@@ -30,7 +30,7 @@ fn succeeds(dir: &Path, args: &[&str]) {
     assert!(output.status.success(), "{args:?}: {stderr}");
 }
 
-/// The one line it complains with.
+/// Returns the one line of its error.
 fn complaint(dir: &Path, status: i32, args: &[&str]) -> String {
     let output = run(dir, args);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -39,7 +39,7 @@ fn complaint(dir: &Path, status: i32, args: &[&str]) -> String {
     stderr
 }
 
-/// A folder with the experiment and an undisturbed run of it.
+/// A folder with the experiment and an uninterrupted run of it.
 fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("e.toml"), SETTINGS).unwrap();
@@ -78,7 +78,7 @@ fn wait_for(what: impl Fn() -> bool) {
     }
 }
 
-/// What it says when it is asked to stop.
+/// The output of a run that is asked to stop.
 fn interrupted(child: Child, signal: &str) -> String {
     let id = child.id().to_string();
     let sent = Command::new("kill").args([signal, &id]).status().unwrap();
@@ -93,7 +93,7 @@ fn model(dir: &Path, run: &str) -> Vec<u8> {
     fs::read(dir.join(run).join("model.safetensors")).unwrap()
 }
 
-/// Everything that is not the time.
+/// Everything except times.
 fn curve(dir: &Path, run: &str) -> Vec<serde_json::Value> {
     let text = fs::read_to_string(dir.join(run).join("metrics.jsonl")).unwrap();
     let line = |line: &str| {
@@ -127,7 +127,7 @@ fn killed_at_any_instant_it_goes_on_to_the_same_bits() {
                 &format!("{run}/checkpoints/best.safetensors"),
             ],
         );
-        // Neither does what was half-written.
+        // Half-written files do not matter either.
         assert_eq!(
             fs::read_dir(path.join(run).join("checkpoints"))
                 .unwrap()
@@ -147,7 +147,7 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
     let stderr = interrupted(child, "-INT");
     assert!(stderr.contains("stopping after this step"), "{stderr}");
     assert!(
-        stderr.contains("of 60; go on with `lsoftmax train --resume r`"),
+        stderr.contains("of 60; continue with `lsoftmax train --resume r`"),
         "{stderr}"
     );
     succeeds(path, &["train", "--resume", "r"]);
@@ -162,7 +162,7 @@ fn a_checkpoint_that_cannot_be_trusted_is_refused_and_the_one_before_it_offered(
     let path = dir.path();
     let mut child = start(path, "r");
     wait_for(|| checkpoints(path, "r").len() >= 2);
-    // While it runs, nobody else may.
+    // While it runs, no other process may write to it.
     let running = run(path, &["train", "--resume", "r"]);
     child.kill().unwrap();
     child.wait().unwrap();
@@ -184,7 +184,7 @@ fn a_checkpoint_that_cannot_be_trusted_is_refused_and_the_one_before_it_offered(
         assert!(found.contains(&names[names.len() - 1]), "{found}");
         assert!(found.contains("is damaged"), "{found}");
         assert!(
-            found.contains("go on from the one before it with --resume r/checkpoints"),
+            found.contains("resume from the one before it with --resume r/checkpoints"),
             "{found}"
         );
     }
@@ -201,7 +201,7 @@ fn a_checkpoint_that_cannot_be_trusted_is_refused_and_the_one_before_it_offered(
     fs::copy(foreign, &last).unwrap();
     let found = complaint(path, 1, &["train", "--resume", "r"]);
     assert!(found.contains("is of another experiment"), "{found}");
-    // The offer is good.
+    // The suggested command works.
     let before = before.strip_prefix(path).unwrap().to_str().unwrap();
     succeeds(path, &["train", "--resume", before]);
     assert!(model(path, "r") == model(path, "whole"));
@@ -211,7 +211,7 @@ fn a_checkpoint_that_cannot_be_trusted_is_refused_and_the_one_before_it_offered(
         "{nothing}"
     );
     let settings = complaint(path, 2, &["train", "--resume", "r", "--batch", "3"]);
-    assert!(settings.contains("--resume goes on with the run's own settings"));
+    assert!(settings.contains("--resume uses the run's own settings"));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_folder_that_vanishes_is_one_line() {
     assert_eq!(stderr.trim_end().lines().count(), 1, "{stderr}");
     assert!(stderr.contains("cannot write r/"), "{stderr}");
     assert!(!path.join("r").exists(), "nothing is made anew");
-    // What it had saved is whole.
+    // The saved files are complete.
     succeeds(path, &["train", "--resume", "away"]);
     assert!(model(path, "away") == model(path, "whole"));
 }
@@ -253,7 +253,7 @@ fn a_table_is_a_queue_that_goes_on_where_it_stopped() {
     wait_for(|| !checkpoints(path, second).is_empty());
     let stderr = interrupted(child, "-TERM");
     assert!(
-        stderr.contains("go on with `lsoftmax reproduce mine --seeds 0,1"),
+        stderr.contains("continue with `lsoftmax reproduce mine --seeds 0,1"),
         "{stderr}"
     );
     let first = path.join("runs/reproduce/mine/softmax-seed0/model.safetensors");
@@ -278,7 +278,7 @@ fn a_table_is_a_queue_that_goes_on_where_it_stopped() {
     );
     let page = fs::read_to_string(path.join("runs/reproduce/mine/report.html")).unwrap();
     assert!(page.contains("Two classes") && page.contains("type=\"range\""));
-    // Other settings under the same name are not mixed in.
+    // Runs with other settings under the same name are not mixed in.
     let found = complaint(
         path,
         2,
@@ -289,7 +289,7 @@ fn a_table_is_a_queue_that_goes_on_where_it_stopped() {
     assert!(unknown.contains("did you mean mnist?"), "{unknown}");
 }
 
-/// Images of two classes, each with a look of its own.
+/// Images of two classes, all different.
 fn write_images(folder: &Path) {
     for class in ["a", "b"] {
         fs::create_dir_all(folder.join(class)).unwrap();
@@ -331,10 +331,10 @@ fn a_run_goes_on_with_its_own_images_alone() {
         rename(other, one);
         rename("t", other);
     };
-    // Labels that were mended by exchanging two files: the mean image stays.
+    // Labels that were corrected by exchanging two files: the mean image stays the same.
     swap("d/a/1.pgm", "d/b/1.pgm");
     refused("2 with other content (first ");
-    // From a checkpoint before the last too, and without removing the last.
+    // From an earlier checkpoint too, without removing the last one.
     let first = format!("r/checkpoints/{}", saved[0]);
     complaint(path, 1, &["train", "--resume", &first]);
     assert_eq!(checkpoints(path, "r"), saved);
@@ -345,7 +345,7 @@ fn a_run_goes_on_with_its_own_images_alone() {
     rename("d/a", "d/c");
     refused("12 no longer there (first a/");
     rename("d/c", "d/a");
-    // Moved as a whole, they are the same.
+    // If all files are moved together, they are still the same.
     rename("d", "moved");
     complaint(path, 1, &["train", "--resume", "r"]);
     succeeds(path, &["train", "--resume", "r", "--data-dir", "moved"]);

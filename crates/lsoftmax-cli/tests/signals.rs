@@ -1,4 +1,4 @@
-//! Signals: which are heard, and when.
+//! Which signals the program handles, and when.
 #![cfg(unix)]
 
 mod common;
@@ -8,14 +8,14 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// A training whose last evaluation takes longest.
+/// A training with a long final evaluation.
 const TRAIN: &str = "train --train-samples 64 --test-samples 3000 --iterations 2 --evaluations 0 \
     --batch 8 --feature 4 --quiet --threads 1";
 
 /// Starts it after a line of a shell.
 fn start(dir: &Path, before: &str, run: &str) -> Child {
     let program = env!("CARGO_BIN_EXE_lsoftmax");
-    // Whoever runs the tests may ignore SIGHUP, as nohup does; a program inherits that.
+    // The test runner may ignore SIGHUP, as under `nohup`, and a program inherits that.
     let heard = if before.is_empty() && cfg!(target_os = "linux") {
         "env --default-signal=HUP"
     } else {
@@ -62,7 +62,7 @@ fn a_hang_up_stops_a_training_unless_it_was_ignored_from_the_start() {
     let model = |run: &str| fs::read(path.join(run).join("model.safetensors"));
     assert!(model("ignored").is_ok());
     for (signal, run) in [("-HUP", "hup"), ("-TERM", "term"), ("-INT", "int")] {
-        // After the last step: in the last evaluation, or just before it.
+        // After the last step: in the final evaluation, or just before it.
         let child = start(path, "", run);
         let last = path
             .join(run)
@@ -73,7 +73,7 @@ fn a_hang_up_stops_a_training_unless_it_was_ignored_from_the_start() {
         assert_eq!(status, Some(130), "{signal}: {stderr}");
         let last = stderr.trim_end().lines().last().unwrap();
         assert!(last.contains("stopped after step 2 of 2"), "{stderr}");
-        let hint = format!("go on with `lsoftmax train --resume {run}`");
+        let hint = format!("continue with `lsoftmax train --resume {run}`");
         assert!(last.ends_with(&hint), "{stderr}");
         let output = lsoftmax(path, &["train", "--resume", run, "--threads", "1"]);
         assert!(output.status.success(), "{output:?}");
@@ -104,7 +104,7 @@ fn nothing_is_left_of_what_a_signal_ends_elsewhere() {
                 .unwrap();
             send(&child, signal);
             let (status, _) = end(child);
-            // Either it was done already, or nothing of it is there.
+            // Either it was already finished, or it left no files.
             if status != Some(0) {
                 assert_eq!(names(path), before, "{args:?} {signal}");
             }

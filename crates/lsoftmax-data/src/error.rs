@@ -31,7 +31,7 @@ pub enum DataError {
         path: PathBuf,
         /// The missing file.
         missing: String,
-        /// How to mend it.
+        /// How to fix it.
         hint: String,
     },
     /// A data set needs a folder, but none was given.

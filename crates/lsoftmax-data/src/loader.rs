@@ -41,8 +41,8 @@ pub struct Draw {
     pub step: u64,
     /// The index of each image in its data set.
     pub indices: Vec<u32>,
-    /// The pass over the images in which each is drawn. With the index it is the key of all random changes of an
-    /// image.
+    /// The epoch in which each image is drawn. Together with the index, it determines all random
+    /// changes of the image.
     pub epochs: Vec<u64>,
     /// The view of each image.
     pub views: Vec<View>,

@@ -1,4 +1,4 @@
-//! The paper's networks: rows of data and the one constructor that builds them.
+//! The networks of the paper: their definitions as data, and the constructor that builds them.
 
 use crate::init::Init;
 use crate::layers::{BatchNorm, Block, Feature};
@@ -8,41 +8,41 @@ use burn::tensor::{Device, Tensor};
 use lsoftmax_spec::Precision;
 use lsoftmax_spec::network::{CONVS_OF_A_UNIT, NetworkSpec, NormLayer, SpecError, pooled_size};
 
-/// First slope of a `PReLU`, as in Caffe and PyTorch.
+/// Initial slope of a `PReLU`, as in Caffe and PyTorch.
 const SLOPE: f32 = 0.25;
 
-/// Standard deviation of the first weights in a residual unit without normalisation, as in
+/// Standard deviation of the initial weights in a residual unit without normalisation, as in
 /// SphereFace.
 const UNIT_STD: f64 = 0.01;
 
-/// The convolutional part of a classifier: images in, features out.
+/// The backbone of a classifier, which maps images to features.
 #[derive(Module, Debug)]
 pub struct Backbone {
-    /// Convolution blocks in order, those of residual units among them.
+    /// The convolution blocks in order, including those of residual units.
     pub blocks: Vec<Block>,
     /// The feature layer.
     pub feature: Feature,
-    /// What stands around each block.
+    /// The role of each block in a residual unit, and whether a pool follows.
     #[module(skip)]
     places: Vec<Place>,
 }
 
-/// What stands around a block.
+/// The role of a block in a residual unit, and whether a pool follows.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    /// It is the first of a residual unit.
+    /// Whether the block is the first of a residual unit.
     opens: bool,
-    /// It is the last of a residual unit: the unit's input is added to its output.
+    /// Whether the block is the last of a residual unit, whose input is added to its output.
     closes: bool,
-    /// A pool follows.
+    /// Whether a pool follows.
     pool: bool,
 }
 
 impl Backbone {
-    /// Builds a network for images `[channels, height, width]`, its weights drawn from `seed`.
+    /// Builds a network for images `[channels, height, width]`, with weights drawn from `seed`.
     ///
     /// # Errors
-    /// The row cannot be right, or the images are too small or too large for it.
+    /// The definition is invalid, or the images are too small or too large for it.
     pub fn new(
         spec: &NetworkSpec,
         image: [usize; 3],
@@ -62,7 +62,7 @@ impl Backbone {
                 let kernel = stage.kernel;
                 let shape = [out, channels, kernel, kernel];
                 let fan_in = channels * kernel * kernel;
-                // Where in a residual unit.
+                // The index of the convolution within its residual unit.
                 let unit = conv.checked_sub(stage.convs).map(|at| at % CONVS_OF_A_UNIT);
                 let weight = match (is_batch, unit) {
                     (true, _) => init.he(shape, fan_in),
@@ -105,8 +105,8 @@ impl Backbone {
         })
     }
 
-    /// The same with another share of a batch in the running statistics. With a share of 1, 1/2, 1/3 and so on
-    /// they become the mean over the batches.
+    /// The same network with another share of a batch in the running statistics. With shares of 1,
+    /// 1/2, 1/3 and so on, they become the mean over the batches.
     #[must_use]
     pub fn with_statistics_momentum(mut self, momentum: f64) -> Self {
         let norms =
@@ -117,26 +117,27 @@ impl Backbone {
         self
     }
 
-    /// Images to features.
+    /// Maps images to features.
     ///
-    /// On an autodiff device the normalisations use the batch's statistics and update the
-    /// running ones; elsewhere they use the running ones.
+    /// On an autodiff device, the normalisations use the statistics of the batch and update the
+    /// running statistics. Elsewhere they use the running statistics.
     ///
     /// # Shapes
     /// - images: `[batch, channel, height, width]`
     /// - output: `[batch, feature]`
     ///
     /// # Panics
-    /// The batch is empty, or the images are not of the size that the network was built for.
+    /// Panics if the batch is empty, or if the images do not have the size for which the network
+    /// was built.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         self.forward_in(images, Precision::F32)
     }
 
     /// [`forward`](Self::forward) with the convolutions in a precision that the device
-    /// [has](crate::trains_in); features are f32.
+    /// [supports](crate::trains_in). Features are f32.
     ///
     /// # Panics
-    /// As [`forward`](Self::forward).
+    /// The same as for [`forward`](Self::forward).
     pub fn forward_in(&self, images: Tensor<4>, precision: Precision) -> Tensor<2> {
         self.check(images.dims());
         let mut x = ops::narrowed(images, precision);
@@ -158,7 +159,8 @@ impl Backbone {
         self.feature.forward(ops::widened(x).flatten(1, 3))
     }
 
-    /// Panics where images of a shape cannot go through, before any layer does so in words of its own.
+    /// Panics with a clear message if images of this shape do not fit, before a layer panics with
+    /// its own.
     fn check(&self, images: [usize; 4]) {
         let [batch, channels, mut height, mut width] = images;
         assert!(batch > 0, "images are {images:?}: the batch is empty");

@@ -1,21 +1,21 @@
-//! Devices by name.
+//! Selection of devices by name.
 
 use burn::tensor::{Device, Tensor};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
-/// Why a device cannot be used.
+/// The reason why a device cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceError {
-    /// A name that stands for no device.
+    /// The name is not that of a device.
     #[error(
         "device must be cpu, auto, cuda, metal, vulkan or webgpu, the last four with :N for another \
          than the first, found {0:?}"
     )]
     Unknown(String),
-    /// A kind of device that this build was made without.
+    /// The program was built without support for this kind of device.
     #[error(
         "this build has no {name}: build one that has it with `cargo build --release -p lsoftmax-cli \
          --features {name}`"
@@ -24,15 +24,15 @@ pub enum DeviceError {
         /// The kind of device, which is also the name of the Cargo feature.
         name: &'static str,
     },
-    /// A device that this machine does not have.
+    /// The machine does not have this device.
     #[error("there is no device {device}; this machine has {found}")]
     Missing {
-        /// The device asked for.
+        /// The requested device.
         device: String,
-        /// The devices of its kind.
+        /// The devices of its kind on this machine.
         found: String,
     },
-    /// A device that does not work.
+    /// The device does not work.
     #[error("the device {device} does not work: {message}")]
     Broken {
         /// The device.
@@ -42,14 +42,14 @@ pub enum DeviceError {
     },
 }
 
-/// A device by its name: `cpu`, `vulkan`, `cuda:1`, or `auto`.
+/// A device by name: `cpu`, `vulkan`, `cuda:1`, or `auto`.
 ///
-/// It is not a setting of an experiment, and neither is the number of threads: both say how a model is
-/// trained, not which model.
+/// Like the number of threads, the device is not a setting of an experiment: both affect how a
+/// model is trained, not which model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceChoice {
     kind: Kind,
-    /// Which of several.
+    /// The index among several devices of the kind.
     index: usize,
 }
 
@@ -72,10 +72,10 @@ impl Kind {
         Self::Vulkan,
         Self::WebGpu,
     ];
-    /// What `auto` looks for, the best first.
+    /// The kinds that `auto` looks for, in order of preference.
     const PROCESSORS: [Self; 4] = [Self::Cuda, Self::Metal, Self::Vulkan, Self::WebGpu];
 
-    /// The name, which is also that of the Cargo feature.
+    /// The name of the kind, which is also the name of the Cargo feature.
     fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -87,7 +87,7 @@ impl Kind {
         }
     }
 
-    /// The devices of this kind on this machine; nothing if the build does not know the kind.
+    /// The devices of this kind on this machine, or `None` if the program was built without it.
     fn devices(self) -> Option<Vec<Device>> {
         #[cfg(feature = "_gpu")]
         use burn::tensor::DeviceType;
@@ -101,7 +101,7 @@ impl Kind {
             Self::Vulkan => Some(Device::enumerate(DeviceType::Vulkan).into_vec()),
             #[cfg(feature = "webgpu")]
             Self::WebGpu => Some(Device::enumerate(DeviceType::Wgpu).into_vec()),
-            // Those that the build leaves out.
+            // Kinds that are not part of this build.
             #[allow(unreachable_patterns)]
             _ => None,
         }
@@ -115,14 +115,14 @@ impl DeviceChoice {
         index: 0,
     };
 
-    /// Whether it is left to [`resolve`](Self::resolve).
+    /// Whether the device is chosen by [`resolve`](Self::resolve).
     pub fn is_auto(self) -> bool {
         self.kind == Kind::Auto
     }
 
-    /// `auto` becomes the first graphics processor that answers, or the CPU; any other choice stays
-    /// as it is. Graphics drivers that compute on the CPU are passed over: the kernels for the CPU
-    /// are faster.
+    /// Replaces `auto` with the first working graphics processor, or with the CPU. Other choices
+    /// are returned unchanged. Graphics drivers that compute on the CPU are skipped, because the
+    /// CPU kernels are faster.
     #[must_use]
     pub fn resolve(self) -> Self {
         if !self.is_auto() {
@@ -137,10 +137,11 @@ impl DeviceChoice {
         found.unwrap_or(Self::CPU)
     }
 
-    /// The device, after it has answered.
+    /// Opens the device and tests it.
     ///
     /// # Errors
-    /// A build without this kind of device, no such device, or one that does not work.
+    /// The program was built without this kind of device, the device does not exist, or it does not
+    /// work.
     pub fn open(self) -> Result<Device, DeviceError> {
         let choice = self.resolve();
         let name = choice.kind.name();
@@ -166,7 +167,7 @@ impl DeviceChoice {
     }
 }
 
-/// Whether it is a graphics processor, or a driver for one.
+/// Whether the device is a graphics processor, or a driver for one.
 #[cfg(feature = "_gpu")]
 pub fn is_graphics(device: &Device) -> bool {
     use burn::backend::DispatchDevice;
@@ -174,13 +175,13 @@ pub fn is_graphics(device: &Device) -> bool {
     matches!(inner.as_dispatch(), DispatchDevice::Cube(_))
 }
 
-/// Whether it is a graphics processor: never, in a build without their backends.
+/// Whether the device is a graphics processor: never, in a build without graphics backends.
 #[cfg(not(feature = "_gpu"))]
 pub fn is_graphics(_device: &Device) -> bool {
     false
 }
 
-/// Whether it is an NVIDIA card through CUDA.
+/// Whether the device is an NVIDIA card used through CUDA.
 #[cfg(feature = "cuda")]
 pub(crate) fn is_cuda(device: &Device) -> bool {
     use burn::backend::{CubeDevice, DispatchDevice};
@@ -196,7 +197,7 @@ pub(crate) fn is_cuda(_device: &Device) -> bool {
     false
 }
 
-/// A graphics driver that computes on the CPU.
+/// Whether the device is a graphics driver that computes on the CPU.
 #[cfg(any(feature = "metal", feature = "vulkan", feature = "webgpu"))]
 fn is_software(device: &Device) -> bool {
     use burn::backend::{CubeDevice, DispatchDevice, WgpuDeviceKind};
@@ -211,11 +212,12 @@ fn is_software(_device: &Device) -> bool {
     false
 }
 
-/// Checks Burn's default device. Burn reads the state of an optimiser there, which in a build for
-/// graphics processors is one of these, and moves it to the model's device at the next step.
+/// Checks Burn's default device. Burn loads the state of an optimiser on that device, which is a
+/// graphics processor in a build that supports them, and moves it to the model's device at the next
+/// step.
 ///
 /// # Errors
-/// That device does not work.
+/// The device does not work.
 pub fn check_default_device() -> Result<(), DeviceError> {
     if !cfg!(feature = "_gpu") {
         return Ok(());
@@ -227,13 +229,12 @@ pub fn check_default_device() -> Result<(), DeviceError> {
     })
 }
 
-/// Adds two numbers there.
+/// Tests a device by adding two numbers.
 fn probe(device: &Device) -> Result<(), String> {
     answer(|| Tensor::<1>::ones([2], device))
 }
 
-/// The sum of two ones, as a test. Drivers that are broken show themselves at the first call, and
-/// Burn panics then.
+/// The sum of two ones, as a test. Broken drivers fail at the first call, and Burn panics then.
 fn answer(ones: impl FnOnce() -> Tensor<1>) -> Result<(), String> {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| ()));

@@ -1,13 +1,13 @@
-//! First weights: each tensor is a function of the seed and its place.
+//! Weight initialisation: each tensor depends only on the seed and its position.
 
 use burn::module::{Param, RunningState};
 use burn::tensor::{Device, Tensor, TensorData};
 use lsoftmax_spec::random::Rng;
 
-/// The stream of random numbers of first weights.
+/// The random stream of initial weights.
 const STREAM: u64 = 0x1;
 
-/// The random numbers of one network, a stream for each tensor that is drawn.
+/// The random numbers of a network, with one stream per tensor.
 pub(super) struct Init<'a> {
     seed: u64,
     tensors: u64,
@@ -15,7 +15,7 @@ pub(super) struct Init<'a> {
 }
 
 impl<'a> Init<'a> {
-    /// Starts with the stream of this number.
+    /// Starts with the stream of tensor number `tensors`.
     pub(super) fn new(seed: u64, tensors: u64, device: &'a Device) -> Self {
         Self {
             seed,
@@ -33,8 +33,8 @@ impl<'a> Init<'a> {
         self.gaussian(shape, (2.0 / fan_in as f64).sqrt())
     }
 
-    /// Uniform within sqrt(3 / `fan_in`) of 0: variance 1 / `fan_in` (Glorot and Bengio 2010,
-    /// "xavier" in Caffe, which looks at the inputs alone).
+    /// Uniform in ±sqrt(3 / `fan_in`), with variance 1 / `fan_in` (Glorot and Bengio 2010, "xavier"
+    /// in Caffe, which only considers the inputs).
     pub(super) fn xavier<const D: usize>(
         &mut self,
         shape: [usize; D],
@@ -74,13 +74,13 @@ impl<'a> Init<'a> {
     }
 }
 
-/// Class weights for a head, drawn like the network's.
+/// Class weights for a head, initialised like the weights of the network.
 pub fn class_weights(
     seed: u64,
     classes: usize,
     feature: usize,
     device: &Device,
 ) -> Param<Tensor<2>> {
-    // A place that no layer of a backbone reaches.
+    // A position that no layer of a backbone uses.
     Init::new(seed, u64::MAX / 2, device).he([classes, feature], feature)
 }

@@ -9,17 +9,16 @@ use burn::tensor::module::{batch_norm, batch_norm_train};
 /// Share of a batch in the running statistics, as in Caffe (moving average 0.9) and PyTorch.
 const MOMENTUM: f64 = 0.1;
 
-/// Convolution, batch normalisation or bias, `PReLU`.
+/// A convolution block: convolution, batch normalisation or bias, `PReLU`.
 #[derive(Module, Debug)]
 pub struct Block {
-    /// `[out, in, kernel, kernel]`.
+    /// Weights, `[out, in, kernel, kernel]`.
     pub weight: Param<Tensor<4>>,
-    /// What normalises the convolution's output. There is no bias beside it, which it would
-    /// cancel.
+    /// Batch normalisation of the convolution's output, in place of a bias, which it would cancel.
     pub norm: Option<BatchNorm>,
-    /// Added to the convolution's output, `[out]`.
+    /// Bias of the convolution, `[out]`.
     pub bias: Option<Param<Tensor<1>>>,
-    /// `PReLU` slope, `[out]`.
+    /// Slope of the `PReLU`, `[out]`.
     pub slope: Param<Tensor<1>>,
     #[module(skip)]
     pub(super) geometry: Geometry,
@@ -27,20 +26,20 @@ pub struct Block {
     pub(super) prepared: Prepared,
 }
 
-/// Fully connected layer, batch normalisation or bias; nothing after it, so that features reach
-/// every quadrant.
+/// The feature layer: fully connected layer, batch normalisation or bias. There is no activation,
+/// so that features can have any sign.
 #[derive(Module, Debug)]
 pub struct Feature {
-    /// `[in, feature]`.
+    /// Weights, `[in, feature]`.
     pub weight: Param<Tensor<2>>,
-    /// What normalises the output.
+    /// Batch normalisation of the output.
     pub norm: Option<BatchNorm>,
-    /// Added to the output, `[feature]`.
+    /// Bias, `[feature]`.
     pub bias: Option<Param<Tensor<1>>>,
 }
 
-/// Batch normalisation: the batch's statistics in training, running ones in evaluation, and an
-/// affine map.
+/// Batch normalisation: uses the statistics of the batch in training and running statistics in
+/// evaluation, followed by an affine map.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
     /// Factor after the normalisation, `[out]`.

@@ -1,10 +1,10 @@
 //! The networks of the large-margin softmax paper for [Burn](https://burn.dev).
 //!
-//! A network is a row of data ([`NetworkSpec`]): convolution blocks, pools, residual units, and a
-//! feature layer. [`Backbone::new`] builds it. A block, convolution -> batch normalisation -> PReLU,
-//! is one operation with a hand-written backward pass: fused kernels on the CPU (`flex`), kernels of
-//! this crate behind Burn's convolutions on graphics processors, and Burn's own operations on every
-//! other backend.
+//! A network is defined by data ([`NetworkSpec`]): convolution blocks, pools, residual units, and a
+//! feature layer. [`Backbone::new`] builds it. A block (convolution, batch normalisation, PReLU) is
+//! one operation with a hand-written backward pass: fused kernels on the CPU (`flex`), custom
+//! kernels after Burn's convolutions on graphics processors, and Burn's own operations on other
+//! backends.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};

@@ -1,4 +1,4 @@
-//! Which devices train in which precision.
+//! The precisions in which devices can train.
 
 use crate::device::{is_cuda, is_graphics};
 use burn::tensor::{Device, FloatDType};
@@ -12,8 +12,9 @@ pub(crate) fn dtype(precision: Precision) -> FloatDType {
     }
 }
 
-/// Whether a device trains in a precision: all do in f32, and graphics processors in the others that
-/// they have. CUDA does not: networks in bf16 gave wrong losses there (docs/internals/gpu.md).
+/// Whether a device can train in a precision. All devices train in f32, and graphics processors in
+/// the other precisions that they support, except with CUDA: networks in bf16 gave wrong losses
+/// there (docs/internals/gpu.md).
 pub fn trains_in(device: &Device, precision: Precision) -> bool {
     precision == Precision::F32
         || (is_graphics(device) && !is_cuda(device) && device.supports_dtype(dtype(precision)))

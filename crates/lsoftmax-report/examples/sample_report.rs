@@ -1,4 +1,4 @@
-//! A report of made-up numbers, to look at the page: four losses, ten classes, two seeds.
+//! A report with made-up numbers, for inspecting the page: four losses, ten classes, two seeds.
 //!
 //! `cargo run -p lsoftmax-report --example sample_report -- FOLDER`
 
@@ -14,7 +14,7 @@ use lsoftmax_report::{
 use std::f64::consts::{PI, TAU};
 use std::path::{Path, PathBuf};
 
-/// A little generator of numbers that look random and are the same every time.
+/// A small random number generator with reproducible numbers.
 struct Noise(u64);
 
 impl Noise {
@@ -26,7 +26,7 @@ impl Noise {
         (self.0 >> 11) as f64 / (1_u64 << 53) as f64
     }
 
-    /// About normal: the sum of twelve.
+    /// Approximately normal: the sum of twelve uniform numbers.
     fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }
@@ -216,7 +216,8 @@ fn report(runs: &[Run]) -> Report<'_> {
     }
 }
 
-/// Normally distributed cosines: of same pairs around 0.45 or more, of different ones around 0.
+/// Normally distributed cosines: those of same pairs around 0.45 or more, those of different pairs
+/// around 0.
 fn verification(m: u32) -> Verification {
     let strength = f64::from(m);
     let shift = 2.0 + 0.25 * strength;

@@ -1,14 +1,14 @@
-//! Where a margin puts the boundary between two classes in their plane.
+//! The position of the boundary between two classes in their plane, with a margin.
 
 use crate::model::Boundary;
 use lsoftmax_spec::Loss;
 use lsoftmax_spec::margin::Target;
 
-/// The two class weights are so far apart, as five classes in the plane are.
+/// The angle between the two class weights, as between five classes in the plane.
 const BETWEEN_DEG: f64 = 72.0;
 
-/// The boundaries of losses for equal norms, and for one norm of twice the other; each m once. A loss
-/// that brings class weights to one length has none.
+/// The boundaries of losses for equal norms and for norms that differ by a factor of two, for each
+/// m once. A loss that normalises class weights has none.
 pub fn boundaries(losses: &[Loss]) -> Vec<Boundary> {
     let mut panels: Vec<Boundary> = Vec::new();
     for loss in losses {
@@ -26,7 +26,7 @@ pub fn boundaries(losses: &[Loss]) -> Vec<Boundary> {
 
 fn boundary(label: &str, m: u32, norms: [f64; 2]) -> Boundary {
     let between = BETWEEN_DEG.to_radians();
-    // Up to which angle from its own class weight a sample counts as right.
+    // The largest angle from its own class weight at which a sample counts as correct.
     let own = |own: f64, other: f64, m: u32| {
         let margin = (Loss::LSoftmax { m }).margin();
         let target = |angle: f64| {
@@ -39,7 +39,7 @@ fn boundary(label: &str, m: u32, norms: [f64; 2]) -> Boundary {
                 .as_ref()
                 .map_or(f64::NAN, |margin| margin.target_logit(target).value)
         };
-        // It falls on the own side, and the other's logit rises.
+        // The logit of the own class falls with the angle, and that of the other rises.
         let (mut low, mut high) = (between - std::f64::consts::PI, between);
         for _ in 0..60 {
             let middle = f64::midpoint(low, high);
@@ -80,7 +80,7 @@ mod tests {
             assert!((even.margin_deg[1] - (BETWEEN_DEG - expected)).abs() < 1e-6);
             assert!((even.plain_deg - 36.0).abs() < 1e-6);
         }
-        // The longer weight takes more of the plane.
+        // The longer class weight gets more of the plane.
         let uneven = boundary("", 2, [1.0, 2.0]);
         assert!(uneven.plain_deg < 36.0 && uneven.margin_deg[0] < uneven.plain_deg);
         assert!(uneven.margin_deg[1] > uneven.plain_deg);

@@ -1,4 +1,4 @@
-//! Two class weights in their plane, and how much of it a margin leaves to each class.
+//! Two class weights in their plane, and the sectors that a margin leaves to each class.
 
 use crate::escape::put;
 use crate::model::Boundary;
@@ -10,14 +10,14 @@ const HEIGHT: f64 = 208.0;
 const TOP: f64 = 44.0;
 /// The length on paper of the longer class weight.
 const LONGEST: f64 = 128.0;
-/// How far sectors and the plain boundary reach.
+/// Radius of the sectors and length of the plain boundary.
 const REACH: f64 = 150.0;
 
-/// For each panel the two class weights from one origin, the sector in which a sample counts as
-/// right for each class in training, and the boundary of plain softmax between them.
+/// For each panel: the two class weights from a common origin, the sector in which a sample counts
+/// as correct for each class in training, and the boundary of plain softmax between them.
 ///
-/// This is the geometric picture of section 3.3 of the L-Softmax paper. The angles are computed by
-/// the caller; a panel whose numbers are not finite is left out.
+/// This is the geometric picture of section 3.3 of the L-Softmax paper. The caller computes the
+/// angles. Panels with numbers that are not finite are left out.
 pub fn boundary_plot(panels: &[Boundary]) -> String {
     draw(panels).standalone()
 }
@@ -33,12 +33,13 @@ pub(crate) fn draw(panels: &[Boundary]) -> Svg {
         TOP + HEIGHT * rows as f64 + 10.0,
         title,
         &format!(
-            "Class weights as arrows, the sector where a sample counts as right for each class, and \
-             between the sectors the margin; the dashed line is where plain softmax divides. {}",
+            "Class weights as arrows; for each class the sector where a sample counts as correct in \
+             training, and between the sectors the margin. Plain softmax separates the classes at \
+             the dashed line. {}",
             words.join(" ")
         ),
     );
-    svg.heading(title, "sectors: right in training; dashed: plain softmax");
+    svg.heading(title, "sectors: correct in training; dashed: plain softmax");
     if sound.is_empty() {
         svg.sentence("No finite values to draw.");
     }
@@ -62,8 +63,8 @@ fn is_sound(panel: &Boundary) -> bool {
 
 fn describe(panel: &Boundary) -> String {
     format!(
-        "{}: {}° between the class weights; plain softmax divides at {}°, class 1 is right up to {}° \
-         and class 2 from {}° on.",
+        "{}: {}° between the class weights; plain softmax separates them at {}°, class 1 is correct \
+         up to {}° and class 2 from {}° on.",
         panel.label,
         fixed(panel.between_deg, 0),
         fixed(panel.plain_deg, 1),
@@ -72,10 +73,10 @@ fn describe(panel: &Boundary) -> String {
     )
 }
 
-/// The plane of a panel: angles from class weight 1, lengths on paper.
+/// The plane of a panel: angles are measured from class weight 1, lengths are on paper.
 struct Plane {
     origin: (f64, f64),
-    /// Degrees by which the pair of class weights is turned, so that it is even to 45°.
+    /// Rotation in degrees that makes the pair of class weights symmetric about 45°.
     turn: f64,
 }
 
@@ -92,7 +93,7 @@ impl Plane {
         let (a, b) = (self.point(from, REACH), self.point(to, REACH));
         let (x, y) = self.origin;
         let mut data = format!("M{} {}L{} {}", at(x), at(y), at(a.0), at(a.1));
-        // An arc as short lines: no flags to get wrong.
+        // An arc drawn as short lines, which needs no arc flags.
         for i in 1..=24 {
             let point = self.point(from + (to - from) * f64::from(i) / 24.0, REACH);
             put!(data, "L{} {}", at(point.0), at(point.1));
@@ -138,7 +139,7 @@ fn panel(svg: &mut Svg, panel: &Boundary, (left, top): (f64, f64)) {
         svg.close();
     }
     svg.line("gap", plane.origin, plane.point(panel.plain_deg, REACH));
-    // Angles that are equal but for rounding have no margin between them.
+    // Angles that differ only by rounding leave no margin between them.
     let margin = ((second - first) * 10.0).round() / 10.0;
     svg.text(
         "axis",

@@ -22,7 +22,7 @@ pub(crate) struct Plot {
     y: Scale,
 }
 
-/// How many points of a line are drawn at most.
+/// Maximum number of points to draw per line.
 const LINE_POINTS: usize = 600;
 
 impl Plot {
@@ -63,7 +63,7 @@ impl Plot {
             let across = area.left + tick.place.clamp(0.0, 1.0) * area.width;
             svg.line("base", (across, bottom), (across, bottom + 4.0));
             let half = text_width(&tick.label, 10.5) / 2.0;
-            // Within the picture, and clear of the label before.
+            // Within the picture, and not overlapping the previous label.
             let middle = across.min(outer.left + outer.width - half - 1.0);
             if middle - half > free {
                 svg.text("axis", Anchor::Middle, (middle, bottom + 16.0), &tick.label);
@@ -78,14 +78,14 @@ impl Plot {
         self.area.top + (1.0 - place.clamp(-0.02, 1.02)) * self.area.height
     }
 
-    /// Where a point lies, if it lies anywhere.
+    /// The position of a point, if it has one.
     fn point(&self, (x, y): (f64, f64)) -> Option<(f64, f64)> {
         let across = self.x.place(x)?.clamp(0.0, 1.0);
         let up = self.y.place(y)?;
         Some((self.area.left + across * self.area.width, self.height(up)))
     }
 
-    /// A line through the points, broken where one has no place; marked at its end.
+    /// A line through the points, interrupted at points without a position, with a mark at its end.
     pub(crate) fn line(&self, svg: &mut Svg, class: &str, mark: usize, points: &[(f64, f64)]) {
         let mark_at = |end| shape(mark, end, 3.4);
         let mut data = String::new();
@@ -110,7 +110,7 @@ impl Plot {
         }
     }
 
-    /// The places of the points, and whether a point has no neighbour.
+    /// The positions of the points, and whether each point is isolated.
     fn stretches(&self, points: &[(f64, f64)]) -> Vec<(Option<(f64, f64)>, bool)> {
         let places: Vec<_> = thin(points, LINE_POINTS)
             .into_iter()
@@ -124,7 +124,7 @@ impl Plot {
 
     /// The outline of a histogram, with a light filling.
     pub(crate) fn steps(&self, svg: &mut Svg, edges: &[f64], heights: &[f64]) {
-        // From the first bin that has anything to the last.
+        // From the first bin that is not empty to the last.
         let Some(first_bin) = heights.iter().position(|height| *height > 0.0) else {
             return;
         };
@@ -172,8 +172,8 @@ impl Plot {
     }
 }
 
-/// At most about `limit` of the points: of each stretch its first, least, greatest and
-/// last, so that no peak is lost.
+/// At most about `limit` of the points: of each interval the first, smallest, largest and last, so
+/// that no peak is lost.
 pub(crate) fn thin(points: &[(f64, f64)], limit: usize) -> Vec<(f64, f64)> {
     if points.len() <= limit {
         return points.to_vec();
@@ -192,7 +192,7 @@ pub(crate) fn thin(points: &[(f64, f64)], limit: usize) -> Vec<(f64, f64)> {
     kept
 }
 
-/// One entry of a legend: the class of its colour, its shape, its name.
+/// One entry of a legend: colour class, shape and name.
 pub(crate) struct Entry {
     pub(crate) class: String,
     pub(crate) mark: usize,
@@ -211,7 +211,7 @@ pub(crate) fn series_entries<'a>(names: impl IntoIterator<Item = &'a str>) -> Ve
 
 const LEGEND_ROW: f64 = 17.0;
 
-/// The places of the entries in rows of the given width, and the height of all rows.
+/// The positions of the entries in rows of the given width, and the total height.
 fn legend_places(entries: &[Entry], width: f64) -> (Vec<(f64, f64)>, f64) {
     let (mut x, mut y) = (0.0, 0.0);
     let mut places = Vec::with_capacity(entries.len());
@@ -233,7 +233,7 @@ fn legend_places(entries: &[Entry], width: f64) -> (Vec<(f64, f64)>, f64) {
     )
 }
 
-/// How high the legend is at this width.
+/// The height of the legend at this width.
 pub(crate) fn legend_height(entries: &[Entry], width: f64) -> f64 {
     legend_places(entries, width).1
 }

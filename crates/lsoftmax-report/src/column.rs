@@ -5,7 +5,7 @@ use crate::mean_std::MeanStd;
 use crate::model::{OpenSetRow, Run};
 use crate::number::{MISSING, fixed, grouped, significant};
 
-/// Which end of a column is the better one.
+/// Whether small or large values of a column are better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Better {
     Lower,
@@ -13,14 +13,14 @@ pub(crate) enum Better {
     Neither,
 }
 
-/// How a column is written in a terminal.
+/// The format of a column in a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TerminalColumn {
     /// The heading.
     pub heading: &'static str,
     /// Digits after the point.
     pub digits: usize,
-    /// The unit behind the number, with a space if it needs one.
+    /// The unit after the number, with a leading space if needed.
     pub unit: &'static str,
 }
 
@@ -31,7 +31,7 @@ pub struct Column {
     pub key: &'static str,
     /// The value of a run; NaN if it was not measured.
     pub number: fn(&Run) -> f64,
-    /// The column in a terminal; `None` if the table there does not have it.
+    /// The column in a terminal; `None` if it is not shown there.
     pub terminal: Option<TerminalColumn>,
     /// The heading on the page.
     pub(crate) name: &'static str,
@@ -40,7 +40,7 @@ pub struct Column {
     pub(crate) better: Better,
     /// Whether the deviation over the seeds is shown.
     pub(crate) has_spread: bool,
-    /// How the page writes a value.
+    /// Formats a value for the page.
     pub(crate) write: fn(f64) -> String,
 }
 
@@ -109,7 +109,7 @@ pub const COLUMNS: [Column; 8] = [
         number: |run| run.lambda().unwrap_or(f64::NAN),
         terminal: Some(terminal("λ", 3, "")),
         name: "Final λ",
-        hint: "0: all margin",
+        hint: "0: full margin",
         better: Better::Neither,
         has_spread: false,
         write: significant,
@@ -163,10 +163,10 @@ pub struct OpenSetColumn {
     pub name: &'static str,
     /// The value of a row; `None` if it was not measured.
     pub number: fn(&OpenSetRow<'_>) -> Option<f64>,
-    /// The column in a terminal; `None` if the table there does not have it.
+    /// The column in a terminal; `None` if it is not shown there.
     pub terminal: Option<TerminalColumn>,
-    /// The second line of the heading on the page and the digits there; `None` if the page does not
-    /// have the column.
+    /// The second line of the heading on the page, and the number of digits; `None` if the column
+    /// is not on the page.
     pub(crate) page: Option<(&'static str, usize)>,
 }
 
@@ -176,7 +176,7 @@ impl OpenSetColumn {
         MeanStd::of(rows.iter().filter_map(|row| (self.number)(row)))
     }
 
-    /// A value as the page writes it.
+    /// Formats a value for the page.
     pub(crate) fn written(&self, stat: Option<MeanStd>) -> String {
         let digits = self.page.map_or(2, |(_, digits)| digits);
         match stat {
@@ -209,7 +209,7 @@ const fn percent(
     }
 }
 
-/// The column by which the headline compares.
+/// The column that the headline compares.
 pub(crate) const ACCURACY: OpenSetColumn = percent("Accuracy", "pairs, %", |row| {
     Some(row.verification.accuracy_percent)
 });
@@ -241,13 +241,13 @@ pub const OPEN_SET_COLUMNS: [OpenSetColumn; 11] = [
     }),
     OpenSetColumn {
         terminal: None,
-        ..percent("Rank 1", "of the enrolled, %", |row| {
+        ..percent("Rank 1", "enrolled classes, %", |row| {
             row.classes?.identification.as_ref()?.rank_1_percent()
         })
     },
     OpenSetColumn {
         terminal: None,
-        ..percent("TPIR at 1e-2", "and not a stranger, %", |row| {
+        ..percent("TPIR at 1e-2", "of mated probes, %", |row| {
             row.classes?.identification.as_ref()?.tpir_percent(1e-2)
         })
     },

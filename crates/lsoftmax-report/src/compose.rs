@@ -1,4 +1,4 @@
-//! Pages of runs, made of their experiments and figures.
+//! Pages of runs, composed from their experiments and results.
 
 use crate::boundaries::boundaries;
 use crate::model::{OpenSetRow, OpenSetSection, Report, Run};
@@ -10,11 +10,11 @@ use lsoftmax_data::{DataError, Dataset, atomic_write};
 use lsoftmax_record::{Comparison, DataSummary, Experiment, REPORT_FILE};
 use std::path::Path;
 
-/// The kind of the page of a run.
+/// The page kind of a run.
 pub const RUN: &str = "run";
-/// The kind of the page of a comparison.
+/// The page kind of a comparison.
 pub const COMPARISON: &str = "compare";
-/// The folder of a page's pictures, beside it.
+/// The folder with the pictures of a page, next to it.
 pub const FIGURES: &str = "figures";
 
 /// The rows of the runs that were evaluated on classes they were not trained on.
@@ -29,7 +29,8 @@ fn created() -> String {
 }
 
 impl<'a> Report<'a> {
-    /// A page without runs. `command` made it, and `experiment` is one of its experiments.
+    /// A page without runs. `command` is the command that made it, and `experiment` one of its
+    /// experiments.
     pub fn of_experiment(
         kind: &str,
         title: String,
@@ -59,7 +60,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The page of one run; pictures of unseen classes only with the images of them.
+    /// The page of one run. Pictures of unseen classes require their images.
     pub fn of_run(
         command: String,
         experiment: &Experiment,
@@ -105,7 +106,7 @@ impl<'a> Report<'a> {
         .with_open_set(&table, open_set)
     }
 
-    /// The page of a trained model on images of classes that it may never have seen.
+    /// The page of a trained model evaluated on images of possibly unseen classes.
     pub fn of_model(kind: &str, title: String, command: String, part: OpenSetSection<'a>) -> Self {
         Self {
             title,
@@ -117,7 +118,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// The page with the figures of the runs on classes that were not trained on.
+    /// Adds the results of the runs on classes that were not trained on.
     #[must_use]
     pub fn with_open_set(mut self, runs: &[&'a Run], data: Option<&Dataset>) -> Self {
         let rows = open_set_rows(runs);
@@ -128,8 +129,8 @@ impl<'a> Report<'a> {
         self
     }
 
-    /// The figures that go with a table: features in the plane, one a label, or else the confusion
-    /// of its first and its last row; each with a name and a title.
+    /// The figures of a table, each with a name and a title: one picture of 2-D features per label,
+    /// or otherwise the confusion matrices of the first and the last row.
     pub fn figures(&self) -> Vec<(String, String, String)> {
         let names = &self.class_names;
         let mut figures = Vec::new();
@@ -160,10 +161,10 @@ impl<'a> Report<'a> {
         figures
     }
 
-    /// Writes the page, and each of its pictures beside it.
+    /// Writes the page and its pictures to a folder.
     ///
     /// # Errors
-    /// A folder cannot be made, or a file cannot be written.
+    /// A folder cannot be created, or a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), DataError> {
         let figures = folder.join(FIGURES);
         let failed = |source| DataError::file("make the folder", &figures, source);

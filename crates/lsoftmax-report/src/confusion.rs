@@ -5,14 +5,14 @@ use crate::escape::shorten;
 use crate::number::{fixed, grouped};
 use crate::svg::{Anchor, Svg, at, text_width};
 
-/// Up to this many classes the counts are written into the cells.
+/// Up to this number of classes, the counts are written in the cells.
 const MAX_COUNTS: usize = 12;
-/// Up to this many classes the names are written at the sides.
+/// Up to this number of classes, the names are written at the sides.
 const MAX_NAMES: usize = 30;
-/// Beyond this many classes a cell would be less than half a pixel.
+/// Beyond this number of classes, a cell would be smaller than half a pixel.
 const MAX_CLASSES: usize = 600;
 
-/// The number of samples of one class that were taken for another.
+/// The number of samples of one class that were classified as another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Confusion {
     pub(crate) truth: usize,
@@ -54,7 +54,7 @@ fn share(row: &[u64], count: u64) -> f64 {
     count as f64 / row_total(row).max(1) as f64
 }
 
-/// The greatest share of a class that was taken for one other class.
+/// The largest share of a class that was classified as one other class.
 pub(crate) fn worst_share(matrix: &[Vec<u64>]) -> f64 {
     let wrong = |(i, row): (usize, &Vec<u64>)| {
         let others = row.iter().enumerate().filter(|(j, _)| *j != i);
@@ -68,9 +68,9 @@ pub(crate) fn worst_share(matrix: &[Vec<u64>]) -> f64 {
 
 const WIDTH: f64 = 440.0;
 
-/// The heat map: right answers blue by their share of the row, wrong ones orange.
+/// The heat map: correct predictions in blue by their share of the row, wrong ones in orange.
 ///
-/// With the worst share of several matrices they have one scale.
+/// If the worst share of several matrices is given, they have a common scale.
 pub(crate) fn draw(
     title: &str,
     matrix: &[Vec<u64>],
@@ -89,7 +89,7 @@ pub(crate) fn draw(
         let mut svg = Svg::new(WIDTH, 120.0, &picture_title, &description);
         svg.heading(&shorten(title, 44), "");
         svg.sentence(if total == 0 {
-            "No answers were counted."
+            "No predictions were counted."
         } else {
             "Too many classes to draw; see the list of confusions."
         });
@@ -101,7 +101,7 @@ pub(crate) fn draw(
     let mut svg = Svg::new(WIDTH, height, &picture_title, &description);
     svg.heading(&shorten(title, 44), &subtitle);
     grid.frame(&mut svg);
-    // Wrong answers would be invisible on the scale of the right ones.
+    // Wrong predictions would be invisible on the scale of the correct ones.
     let most_wrong = most_wrong.unwrap_or_else(|| worst_share(matrix)).max(1e-9);
     grid.fill(&mut svg, matrix, most_wrong);
     if classes <= MAX_COUNTS {
@@ -140,7 +140,7 @@ fn description(matrix: &[Vec<u64>], names: &[String], subtitle: &str) -> String 
         })
         .collect();
     format!(
-        "Rows: true class, columns: answer. {subtitle}. Most frequent: {}.",
+        "Rows: true class, columns: predicted class. {subtitle}. Most frequent: {}.",
         list.join("; ")
     )
 }
@@ -153,7 +153,7 @@ fn cells(matrix: &[Vec<u64>]) -> impl Iterator<Item = (usize, usize, u64)> {
     })
 }
 
-/// The square of the cells, and the names at its sides.
+/// The square of cells, and the names at its sides.
 struct Grid {
     /// The names of the classes, shortened.
     names: Vec<String>,
@@ -162,7 +162,7 @@ struct Grid {
     top: f64,
     /// The side of a cell.
     cell: f64,
-    /// Whether the names over the columns lie flat; else they are upright.
+    /// Whether the names above the columns are horizontal instead of vertical.
     is_flat: bool,
 }
 
@@ -199,7 +199,7 @@ impl Grid {
         self.cell * self.names.len() as f64
     }
 
-    /// The middle of a row or column, from the corner of the square.
+    /// The middle of a row or column, relative to the corner of the square.
     fn middle(&self, label: usize) -> f64 {
         self.cell * (label as f64 + 0.5)
     }
@@ -312,12 +312,12 @@ mod tests {
         assert!(
             draw("x", &[], &[], None)
                 .inline()
-                .contains("No answers were counted.")
+                .contains("No predictions were counted.")
         );
         assert!(
             draw("x", &[vec![0; 3]], &[], None)
                 .inline()
-                .contains("No answers were counted.")
+                .contains("No predictions were counted.")
         );
         let ragged = draw("x", &[vec![1], vec![u64::MAX, u64::MAX, 3]], &[], None).inline();
         assert!(!ragged.contains("NaN"));

@@ -1,4 +1,4 @@
-//! The curves of a training, against the step.
+//! Training curves over the steps.
 
 use crate::chart::{Area, Plot, legend, legend_height, series_entries};
 use crate::distinct::distinct;
@@ -9,14 +9,15 @@ use crate::svg::Svg;
 use crate::theme;
 use lsoftmax_record::Progress;
 
-/// A quantity of the training curve: one figure. A new figure is one entry of [`ALL`](Self::ALL).
+/// A quantity of the training curve, drawn as one figure. A new figure is one entry of
+/// [`ALL`](Self::ALL).
 #[derive(Clone, Copy, Debug)]
 pub struct Quantity {
     /// The name in file names, such as "train-error".
     pub name: &'static str,
     /// The heading of the figure.
     pub title: &'static str,
-    /// The unit, or another remark under the heading; may be empty.
+    /// The unit, or another remark below the heading; may be empty.
     unit: &'static str,
     /// The value at a point of the curve; `None` if it was not measured there.
     of: fn(&Progress) -> Option<f64>,
@@ -25,12 +26,12 @@ pub struct Quantity {
     write: fn(f64) -> String,
 }
 
-/// How the values of a quantity arise.
+/// How the values of a quantity are determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// By measurement: every run has a line of its own.
+    /// Measured: every run has its own line.
     Measured,
-    /// By the experiment: equal lines are drawn as one.
+    /// Set by the experiment: equal lines are drawn as one.
     Setting,
     /// A setting whose value holds until the next one; drawn only if it changes within a run.
     Stages,
@@ -50,15 +51,15 @@ enum Axis {
     Linear,
     /// From 0° to 180°.
     Degrees,
-    /// Logarithmic if the greatest positive value is more than `beyond` times the least, else
-    /// linear.
+    /// Logarithmic if the largest positive value is more than `beyond` times the smallest,
+    /// otherwise linear.
     Log {
         beyond: f64,
         with_zero: bool,
     },
 }
 
-/// Any values are drawn on a logarithmic axis.
+/// Always logarithmic.
 const ALWAYS: f64 = f64::NEG_INFINITY;
 
 impl Quantity {
@@ -168,7 +169,7 @@ impl Quantity {
         },
     ];
 
-    /// The quantity of this [name](Self::name).
+    /// The quantity with this [name](Self::name).
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|quantity| quantity.name == name)
     }
@@ -178,7 +179,7 @@ impl Quantity {
         (self.of)(point)
     }
 
-    /// A value as the page writes it.
+    /// Formats a value for the page.
     pub(crate) fn written(&self, value: f64) -> String {
         if value.is_finite() {
             (self.write)(value)
@@ -224,7 +225,8 @@ impl Quantity {
         }
     }
 
-    /// Whether the page has a figure of it: something was measured, and stages and steps changed.
+    /// Whether the page shows a figure of the quantity: something was measured, and stages and
+    /// steps changed.
     pub(crate) fn is_shown(&self, runs: &[&Run]) -> bool {
         let values = |run: &Run| -> Vec<f64> {
             let points = run.outcome.curve.iter();
@@ -245,7 +247,7 @@ type Line = (usize, Vec<(f64, f64)>);
 
 const WIDTH: f64 = 360.0;
 
-/// Lines of one quantity, one a run; runs of equal label have the same colour.
+/// Lines of one quantity, one per run. Runs with the same label have the same colour.
 pub(crate) fn draw(quantity: &Quantity, runs: &[&Run], labels: &[&str], with_legend: bool) -> Svg {
     let lines: Vec<Line> = runs
         .iter()
@@ -329,7 +331,7 @@ fn subtitle(quantity: &Quantity, y: Scale, values: &[f64]) -> String {
     remarks.join(" · ")
 }
 
-/// Each line by itself, thin where several runs have one colour.
+/// Draws each line separately, thin if several runs share a colour.
 fn draw_measured(svg: &mut Svg, plot: &Plot, lines: &[Line]) {
     for (index, line) in lines {
         let of_colour = lines.iter().filter(|(other, _)| other == index).count();
@@ -340,8 +342,8 @@ fn draw_measured(svg: &mut Svg, plot: &Plot, lines: &[Line]) {
     }
 }
 
-/// Seeds of one loss have the same settings, and often several losses have: equal lines are drawn as
-/// one, in dashes of all their colours.
+/// Seeds of one loss have the same settings, and often several losses do: equal lines are drawn as
+/// one, dashed in all their colours.
 fn draw_settings(svg: &mut Svg, plot: &Plot, lines: &[Line]) {
     let drawn = distinct(lines);
     for (place, (index, line)) in drawn.iter().enumerate() {
@@ -399,7 +401,7 @@ mod tests {
         assert_eq!(line, [(0.0, 1.0), (1.0, 1.0), (2.0, 1.0), (2.0, 4.0)]);
         assert!(quantity("multiplier").is_shown(&[&staged]));
         assert!(!quantity("learning-rate").is_shown(&[&staged]));
-        // An m of its own for each run is in the labels.
+        // A different m for each run is already part of the labels.
         let mut other = logged("b", &[1.0]);
         other.outcome.curve[0].m = 2;
         let plain = logged("a", &[1.0]);

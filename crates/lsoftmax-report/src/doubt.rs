@@ -1,28 +1,28 @@
-//! Warnings beside a table of means: differences within the spread, and margins that only slowed the
-//! training down.
+//! Warnings for a table of means: differences within the spread of the seeds, and margins that only
+//! slowed the training down.
 
 use crate::group::{Group, groups, is_softmax};
 use crate::model::Run;
 use crate::number::fixed;
 
-/// The smallest difference in training error, in points, that a warning is about: ten of 10,000
-/// images.
+/// The smallest difference in training error, in percentage points, that causes a warning: ten of
+/// 10,000 images.
 const NOTICEABLE: f64 = 0.1;
 
-/// Warnings for a reader who prefers a loss to softmax, a sentence each.
+/// Warnings for readers who prefer a loss to softmax, one sentence each.
 ///
-/// - Which differences in test error are within the spread of the seeds, which takes two seeds: within
-///   one joint standard deviation.
-/// - Which losses with an angular multiplier end with a higher training error than softmax, beyond
-///   that spread, and no lower test error: their margin has slowed the training down, and there was no
-///   over-fitting for it to cure.
+/// - Differences in test error that are within the spread of the seeds, that is, within one joint
+///   standard deviation. This requires two seeds.
+/// - Losses with an angular multiplier that end with a higher training error than softmax, beyond
+///   that spread, and without a lower test error: their margin has slowed the training down, and
+///   there was no over-fitting that it could reduce.
 ///
-/// Empty without softmax, and where all is clear. Runs that diverged do not count.
+/// Empty without softmax, or if there is nothing to warn about. Diverged runs are ignored.
 pub fn doubts(runs: &[&Run]) -> Vec<String> {
     let groups = groups(runs);
     let alive = |group: &&Group<'_>| !group.all_diverged() && group.error().is_some();
     let mut doubts = Vec::new();
-    // Full-sized and 2-D features, say, each have a softmax of their own.
+    // Full-sized and 2-D features, for example, each have their own softmax.
     for softmax in groups
         .iter()
         .filter(|group| is_softmax(group))
@@ -55,7 +55,7 @@ fn is_unsure(group: &Group<'_>, softmax: &Group<'_>) -> bool {
     both.is_some_and(|(ours, theirs)| ours.is_within_spread(theirs))
 }
 
-/// A warning, if the margin of a loss has only slowed the training down.
+/// A warning if the margin of a loss has only slowed the training down.
 fn too_soon(group: &Group<'_>, softmax: &Group<'_>) -> Option<String> {
     let first = group.first();
     let has_multiplier = ["l-softmax", "a-softmax"]
@@ -138,9 +138,9 @@ mod tests {
             ]
         );
         assert!(said(&[("l-softmax", 4, far)], &SOFTMAX).is_empty());
-        // One seed has no spread.
+        // A single seed has no spread.
         assert!(said(&[("l-softmax", 2, &near[..1])], &SOFTMAX[..1]).is_empty());
-        // And without softmax there is nothing to differ from.
+        // Without softmax, there is nothing to compare with.
         assert!(doubts_of(&rows("l-softmax", 2, near)).is_empty());
     }
 
@@ -154,15 +154,15 @@ mod tests {
                  margin had no time to help; train longer."
             ]
         );
-        // Harder to learn and better for it: what the margin is for.
+        // Harder to train and a lower test error: the purpose of a margin.
         assert!(said(&[("l-softmax", 4, &[(1.8, 1.2)])], &[(2.1, 0.7)]).is_empty());
-        // Worse, but not for want of time.
+        // Worse, but not because the training was too short.
         assert!(said(&[("l-softmax", 4, &[(2.5, 0.7)])], &[(2.1, 0.7)]).is_empty());
-        // Not by more than the seeds differ.
+        // The difference is within the spread of the seeds.
         let noisy: &[(f64, f64)] = &[(20.0, 10.0), (22.0, 16.0)];
         let base = [(15.0, 9.0), (16.0, 14.0)];
         assert!(said(&[("l-softmax", 2, noisy)], &base).is_empty());
-        // No margin that could wait.
+        // A loss without a margin that could come later.
         assert!(said(&[("l-softmax", 1, &[(19.0, 18.0)])], &[(13.7, 12.0)]).is_empty());
         assert!(said(&[("cos-face", 1, &[(19.0, 18.0)])], &[(13.7, 12.0)]).is_empty());
     }

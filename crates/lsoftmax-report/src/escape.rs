@@ -1,10 +1,10 @@
-//! Text from outside on its way into HTML and SVG.
+//! Escaping of external text for HTML and SVG.
 
 use std::fmt::Write as _;
 
-/// `text` for the inside of an element or of a quoted attribute, in HTML and in XML.
+/// Escapes text for the inside of an element or of a quoted attribute, in HTML and in XML.
 ///
-/// Characters that XML 1.0 forbids even as references become U+FFFD.
+/// Characters that XML 1.0 forbids, even as references, become U+FFFD.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -23,7 +23,7 @@ pub(crate) fn escape(text: &str) -> String {
     escaped
 }
 
-/// Escaped text in which "L-Softmax" is not broken at its hyphen, nor "m = 4" at its spaces.
+/// Escaped text without line breaks at the hyphen of "L-Softmax" or the spaces of "m = 4".
 pub(crate) fn unbroken(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     let text = text.replace(" = ", "\u{a0}=\u{a0}");
@@ -68,8 +68,8 @@ pub(crate) fn append(target: &mut String, text: std::fmt::Arguments<'_>) {
     target.write_fmt(text).ok();
 }
 
-/// `text`, cut to `limit` characters by an ellipsis in the middle: names often differ at
-/// their ends.
+/// Shortens `text` to `limit` characters with an ellipsis in the middle, since names often differ
+/// at their ends.
 pub(crate) fn shorten(text: &str, limit: usize) -> String {
     let characters: Vec<char> = text.chars().collect();
     if characters.len() <= limit {

@@ -1,4 +1,4 @@
-//! Features in the plane with the class weights as rays, as in the paper's figure 2.
+//! 2-D features with the class weights as rays, as in Figure 2 of the paper.
 
 use crate::chart::{Entry, legend, legend_height};
 use crate::class_name::class_name;
@@ -10,13 +10,13 @@ use crate::svg::{Anchor, Svg, at, shape, text_width};
 use crate::theme;
 use lsoftmax_record::Frame;
 
-/// How many points are drawn at most.
+/// Maximum number of points to draw.
 pub(crate) const MAX_POINTS: usize = 1500;
-/// How many points of an earlier step.
+/// Maximum number of points to draw for an earlier step.
 const MAX_EARLIER: usize = 600;
-/// With more classes the rays carry no names.
+/// With more classes, the rays have no names.
 const MAX_NAMES: usize = 24;
-/// With more classes there is no legend.
+/// With more classes, there is no legend.
 pub(crate) const MAX_LEGEND: usize = 60;
 
 const SIDE: f64 = 312.0;
@@ -26,19 +26,19 @@ const RAY: f64 = HALF * 0.76;
 const NAME_RADIUS: f64 = HALF * 0.88;
 const FONT: f64 = 11.0;
 
-/// Number of classes in a frame: by weights, or by labels in use.
+/// Number of classes in a frame, from the class weights or from the labels in use.
 pub(crate) fn class_count(frame: &Frame) -> usize {
     let labels = frame.labels.iter().take(frame.points.len());
     let by_label = labels.max().map_or(0, |&label| label as usize + 1);
-    // A label out of range must not ask for four thousand million classes.
+    // A label out of range must not request four billion classes.
     by_label.min(65_536).max(frame.class_weights.len())
 }
 
 /// A finite feature with its label.
 type Point = ([f64; 2], usize);
 
-/// The sample of the points that is drawn: the finite ones, of every class the same share,
-/// evenly by position.
+/// Selects the points to draw: finite ones, the same share of every class, evenly spaced by
+/// position.
 fn sample(frame: &Frame, most: usize) -> Vec<Point> {
     let mut finite: Vec<_> = frame
         .points
@@ -47,13 +47,13 @@ fn sample(frame: &Frame, most: usize) -> Vec<Point> {
         .filter(|(point, _)| point.iter().all(|x| x.is_finite()))
         .map(|(point, &label)| (point.map(f64::from), label as usize))
         .collect();
-    // By class first: an even stride would beat with data that come class after class.
+    // By class first: an even stride could interfere with data that are sorted by class.
     finite.sort_by_key(|(_, label)| *label);
     let kept = finite.len().min(most);
     (0..kept).map(|i| finite[i * finite.len() / kept]).collect()
 }
 
-/// Half the side of the square that the points need: nearly all of them fit.
+/// Half the side of the square that contains nearly all points.
 pub(crate) fn own_reach(frame: &Frame) -> f64 {
     let mut sizes: Vec<f64> = frame
         .points
@@ -66,7 +66,7 @@ pub(crate) fn own_reach(frame: &Frame) -> f64 {
     let Some(&most) = sizes.last() else {
         return 1.0;
     };
-    // A few that lie far away must not shrink all others.
+    // A few distant points must not shrink all others.
     let usual = sizes[(sizes.len() - 1) * 995 / 1000];
     let reach = if most > 1.6 * usual {
         usual * 1.15
@@ -92,8 +92,8 @@ fn subtitle(run: &Run) -> String {
 
 /// The last frame of a run, or an empty one.
 ///
-/// With the reach of all pictures compared, the picture can be shown at their scale, and at earlier
-/// steps.
+/// With the reach of all compared pictures, the picture can be shown on their common scale, and at
+/// earlier steps.
 pub(crate) fn draw(
     run: &Run,
     class_names: &[String],
@@ -131,7 +131,7 @@ pub(crate) fn draw(
         );
         return svg;
     }
-    // Only a page can show another step than the last.
+    // Only a page can show other steps than the last.
     let earlier = if shared_reach.is_some() { earlier } else { &[] };
     let mut steps: Vec<(Vec<Point>, &Frame)> = earlier
         .iter()
@@ -173,7 +173,7 @@ fn description(run: &Run, frame: &Frame, points: &[Point], reach: f64) -> String
     )
 }
 
-/// The frames, of which the page shows one at a time: the last until its slider is moved.
+/// The frames. The page shows one at a time: the last one until its slider is moved.
 fn draw_steps(
     svg: &mut Svg,
     steps: &[(Vec<Point>, &Frame)],
@@ -205,7 +205,7 @@ fn draw_steps(
     svg.close_window();
 }
 
-/// The scale bar; on a page two, for the own scale and the shared one.
+/// The scale bar. On a page there are two, for the picture's own scale and the shared one.
 fn draw_scale(svg: &mut Svg, reach: f64, shared_reach: Option<f64>) {
     let top = TOP + SIDE + 14.0;
     let Some(shared) = shared_reach else {
@@ -220,12 +220,12 @@ fn draw_scale(svg: &mut Svg, reach: f64, shared_reach: Option<f64>) {
     svg.close();
 }
 
-/// All points, one path a class: short, and lit up by class.
+/// All points, as one path per class, which is short and can be highlighted.
 fn clouds(svg: &mut Svg, points: &[Point], reach: f64) {
     let last = points.iter().map(|(_, label)| *label).max().unwrap_or(0);
     let mut data = vec![String::new(); last.min(65_535) + 1];
     for (point, label) in points {
-        // Far away points stay far away, but within what a renderer can hold.
+        // Distant points stay distant, but within the range of renderers.
         let [x, y] = point.map(|value| (value / reach * HALF).clamp(-9e4, 9e4));
         let label = (*label).min(65_535);
         match label / theme::CLASSES {
@@ -295,7 +295,7 @@ struct NamePlace {
     y: f64,
     /// Half the width of the name.
     half: f64,
-    /// Whether it had to leave its ray.
+    /// Whether it was moved away from its ray.
     moved: bool,
 }
 
@@ -319,7 +319,7 @@ impl NamePlace {
         let limit = HALF - self.half - 1.0;
         let x = (NAME_RADIUS * angle.cos() * 1.03).clamp(-limit, limit);
         let y = -NAME_RADIUS * angle.sin() * 1.03;
-        // A wide name at the side would hide the end of its ray: it goes above or below.
+        // A wide name at the side would hide the end of its ray, so it is placed above or below.
         let tip = (RAY * ray.cos(), -RAY * ray.sin());
         let hides = (x - tip.0).abs() < self.half + 3.0 && (y - tip.1).abs() < 12.0;
         (self.x, self.y) = match (hides, y <= tip.1) {
@@ -350,7 +350,7 @@ fn name_places(directions: &[(usize, f64)], names: &[String]) -> Vec<NamePlace> 
                     continue;
                 }
                 quiet = false;
-                // The way round from i to j; equal angles part by their order.
+                // The angle from i to j. Equal angles are ordered by index.
                 let turn = (angles[j] - angles[i]).sin();
                 let sign = if turn < 0.0 { -1.0 } else { 1.0 };
                 angles[i] -= 0.03 * sign;
@@ -370,7 +370,7 @@ fn name_places(directions: &[(usize, f64)], names: &[String]) -> Vec<NamePlace> 
     places
 }
 
-/// A bar of round length, for the scale.
+/// A scale bar with a round length.
 fn scale_bar(svg: &mut Svg, reach: f64, y: f64) {
     let length = nice_step(reach * 0.4);
     let pixels = length / reach * HALF;

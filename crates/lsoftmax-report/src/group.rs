@@ -1,4 +1,4 @@
-//! Runs of equal settings brought together over their seeds.
+//! Groups of runs that differ only by seed.
 
 use crate::distinct::distinct;
 use crate::mean_std::MeanStd;
@@ -24,7 +24,7 @@ pub(crate) fn first_of_each<'a>(runs: impl IntoIterator<Item = &'a Run>) -> Vec<
     first
 }
 
-/// The runs that differ by nothing but their seed.
+/// Runs that differ only by seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Group<'a> {
     pub(crate) runs: Vec<&'a Run>,
@@ -47,7 +47,8 @@ impl<'a> Group<'a> {
         self.diverged() == self.runs.len()
     }
 
-    /// A number of the runs that did not diverge; of all if every one did.
+    /// The statistics of a number over the runs that did not diverge, or over all runs if every one
+    /// diverged.
     pub(crate) fn stat(&self, number: impl Fn(&Run) -> f64) -> Option<MeanStd> {
         let all = self.all_diverged();
         let counted = self.runs.iter().filter(|run| all || !run.diverged());
@@ -66,8 +67,8 @@ impl<'a> Group<'a> {
         self.stat(|run| run.outcome.evaluation.mean_target_angle_deg)
     }
 
-    /// Whether the runs have the network, feature and number of steps of a run: only the loss may
-    /// differ.
+    /// Whether the runs have the same network, feature and number of steps as another run, so that
+    /// only the loss may differ.
     fn has_settings_of(&self, run: &Run) -> bool {
         let first = self.first();
         first.network == run.network

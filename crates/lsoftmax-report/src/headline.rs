@@ -1,16 +1,16 @@
-//! The result in plain words, from the table alone.
+//! The result as plain text, derived from the table.
 
 use crate::escape::put;
 use crate::group::{Group, groups, is_softmax};
 use crate::model::Report;
 use crate::number::fixed;
 
-/// The result of a report in one or two plain sentences: how the margin losses end against
-/// softmax, whichever is better. [`doubts`](crate::doubts) says how sure that is.
+/// The result of a report in one or two sentences: how the margin losses compare with softmax,
+/// whichever is better. [`doubts`](crate::doubts) gives the caveats.
 pub fn headline(report: &Report<'_>) -> String {
     let groups = groups(&report.runs);
     let Some(first) = groups.first() else {
-        // A model by itself, on other classes, has no row here.
+        // A model evaluated only on other classes has no row here.
         return match report.open_set {
             None => "No finished run yet.".to_owned(),
             Some(_) => String::new(),
@@ -32,7 +32,7 @@ pub fn headline(report: &Report<'_>) -> String {
         .collect();
     let Some(best) = alive.iter().min_by(|a, b| error(a).total_cmp(&error(b))) else {
         return format!(
-            "None of the runs against {} came to an end.",
+            "None of the runs compared with {} finished.",
             softmax.label()
         );
     };
@@ -113,11 +113,11 @@ fn without_softmax(groups: &[Group<'_>]) -> String {
                 best.label()
             )
         }
-        None => "None of the runs came to an end.".to_owned(),
+        None => "None of the runs finished.".to_owned(),
     }
 }
 
-/// One loss against softmax, whichever way it went.
+/// Compares one loss with softmax, whichever is better.
 fn against(best: &Group<'_>, softmax: &Group<'_>) -> String {
     if softmax.all_diverged() {
         return format!(
@@ -232,6 +232,6 @@ mod tests {
             "L diverged: norm collapse at step 412."
         );
         let text = say(&[row("softmax", "S", 2.0, 1.0), dead]);
-        assert_eq!(text, "None of the runs against S came to an end.");
+        assert_eq!(text, "None of the runs compared with S finished.");
     }
 }

@@ -1,4 +1,4 @@
-//! Histograms of angles, one outline a loss.
+//! Histograms of angles, one outline per loss.
 
 use crate::chart::{Area, Plot, legend, legend_height, series_entries};
 use crate::model::Run;
@@ -17,8 +17,8 @@ pub struct AngleHistogram {
 }
 
 impl AngleHistogram {
-    /// The target angles of an evaluation. Without counts, or with edges that do not rise or do not
-    /// fit the counts, the histogram is empty.
+    /// The target angles of an evaluation. The histogram is empty if there are no counts, or if the
+    /// edges do not rise or do not fit the counts.
     pub fn new(evaluation: &Evaluation) -> Self {
         let edges = &evaluation.target_angle_edges_deg;
         let counts = &evaluation.target_angle_counts;
@@ -50,8 +50,8 @@ impl AngleHistogram {
         self.total() == 0
     }
 
-    /// The mean angle in degrees: the recorded one, or that of the middles of the bins; `None` for an
-    /// empty histogram.
+    /// The mean angle in degrees: the recorded one, or that of the bin centres; `None` for an empty
+    /// histogram.
     pub fn mean(&self) -> Option<f64> {
         (!self.is_empty()).then_some(self.mean_deg)
     }
@@ -66,7 +66,8 @@ impl AngleHistogram {
         sum / self.total() as f64
     }
 
-    /// The angle in degrees below which this share (0 to 1) of all angles lies, from the bins.
+    /// The angle in degrees below which this share (0 to 1) of all angles lies, estimated from the
+    /// bins.
     pub(crate) fn quantile(&self, share: f64) -> Option<f64> {
         let wanted = share * self.total() as f64;
         let mut below = 0.0;
@@ -88,7 +89,7 @@ impl AngleHistogram {
             .map(move |(edge, &count)| (edge, 100.0 * count as f64 / total))
     }
 
-    /// Adds the counts of a histogram with the same bins; one with others is ignored.
+    /// Adds the counts of another histogram. Histograms with other bins are ignored.
     fn add(&mut self, other: &Self) {
         if self.edges_deg != other.edges_deg {
             return;
@@ -101,11 +102,11 @@ impl AngleHistogram {
     }
 }
 
-/// A figure of angles. A new one is an entry of [`ALL`](Self::ALL).
+/// A figure of angles. A new figure is one entry of [`ALL`](Self::ALL).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Angles {
     pub(crate) title: &'static str,
-    /// The name of its file.
+    /// The file name of the figure.
     pub(crate) file: &'static str,
     of: fn(&Outcome) -> &Evaluation,
 }
@@ -124,8 +125,8 @@ impl Angles {
         },
     ];
 
-    /// One histogram a label, over all seeds whose bins agree with the first's; empty for a label
-    /// without angles.
+    /// One histogram per label, over all seeds whose bins agree with those of the first; empty for
+    /// a label without angles.
     pub(crate) fn merged(&self, runs: &[&Run], labels: &[&str]) -> Vec<(String, AngleHistogram)> {
         let merge = |label: &str| {
             let of_label = runs.iter().filter(|run| run.label == label);
@@ -144,7 +145,7 @@ impl Angles {
 
 const WIDTH: f64 = 360.0;
 
-/// Overlaid outlines; an empty histogram keeps its colour and is not drawn.
+/// Overlaid outlines. An empty histogram keeps its colour but is not drawn.
 pub(crate) fn draw(title: &str, series: &[(String, AngleHistogram)], with_legend: bool) -> Svg {
     let entries = if with_legend {
         series_entries(series.iter().map(|(name, _)| name.as_str()))
@@ -205,7 +206,7 @@ fn scales(drawn: &[(usize, &AngleHistogram)]) -> (Scale, Scale) {
             most = most.max(share);
         }
     }
-    // Whole tens, from zero unless that would leave half the axis empty.
+    // Multiples of ten, from zero unless that would leave half of the axis empty.
     let high = ((extent.1 / 10.0).ceil() * 10.0).min(extent.1.max(180.0));
     let low = if extent.0 > 0.5 * high {
         (extent.0 / 10.0).floor() * 10.0
@@ -216,7 +217,7 @@ fn scales(drawn: &[(usize, &AngleHistogram)]) -> (Scale, Scale) {
         low: low.min(extent.0),
         high,
     };
-    // Room at the top for the marks of the means.
+    // Space at the top for the marks of the means.
     (x, Scale::linear([0.0, most * 1.04], true))
 }
 

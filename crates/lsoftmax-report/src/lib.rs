@@ -1,11 +1,11 @@
 //! A run of **lsoftmax**, or several compared, as one self-contained HTML page.
 //!
-//! The page opens from disk with no network: inline pictures drawn here, inline styles, a
-//! little inline script. It can be read in light and dark, on a phone and on a wide screen,
-//! and every picture has a text alternative.
+//! The page opens from disk and needs no network: pictures, styles and a short script are inline.
+//! It is readable in light and dark mode, on phones and on wide screens, and every picture has a
+//! text alternative.
 //!
-//! Nothing here reads a run folder. A [`Run`] is an experiment with its recorded
-//! [`Outcome`](lsoftmax_record::Outcome); a [`Report`] borrows the runs of a page.
+//! This crate does not read run folders. A [`Run`] is an experiment with its recorded
+//! [`Outcome`](lsoftmax_record::Outcome), and a [`Report`] borrows the runs of a page.
 //!
 //! ```
 //! use lsoftmax_record::{Evaluation, Experiment, Outcome, Settings};
@@ -28,15 +28,15 @@
 //! ```
 //!
 //! Each picture is also available as a standalone SVG: [`feature_svg`], [`histogram_svg`],
-//! [`curve_svg`], [`confusion_svg`], [`margin_plot`], [`annealing_plot`], or all those of a
-//! report by [`pictures`]. The same code draws for the page and for the files.
+//! [`curve_svg`], [`confusion_svg`], [`margin_plot`] and [`annealing_plot`], or with [`pictures`]
+//! all those of a report. Pages and files are drawn by the same code.
 //!
-//! The metrics of a run are the list [`COLUMNS`], those on unseen classes [`OPEN_SET_COLUMNS`]: a
-//! new one is a recorded field and an entry there. The figures of a training curve are the list
-//! [`Quantity::ALL`].
+//! The metrics of a run are listed in [`COLUMNS`], those on unseen classes in [`OPEN_SET_COLUMNS`].
+//! A new metric is a recorded field and an entry there. The figures of a training curve are listed
+//! in [`Quantity::ALL`].
 //!
-//! Numbers that are not finite are shown as "–" or "not finite", never drawn. A part that was not
-//! measured is left out, or the page says so.
+//! Numbers that are not finite are shown as "–" or "not finite" and never drawn. Parts without
+//! measurements are left out, or the page says that they are missing.
 
 mod boundaries;
 mod boundary;

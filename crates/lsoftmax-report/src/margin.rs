@@ -1,4 +1,5 @@
-//! ψ over θ with its slope, and λ over the step: what a margin and a schedule look like.
+//! Plots of margin functions (ψ and its slope over θ) and of annealing schedules (λ over the
+//! steps).
 
 use crate::chart::{Area, Plot, legend, legend_height, series_entries};
 use crate::model::{AnnealingCurve, MarginCurve};
@@ -9,8 +10,8 @@ use crate::theme;
 
 const WIDTH: f64 = 400.0;
 
-/// The target logit as a function of the angle, `ψ_λ(θ)`, for θ from 0° to 180°, and under
-/// it the slope dψ/dθ. The curves are computed by the caller.
+/// The target logit as a function of the angle, `ψ_λ(θ)`, for θ from 0° to 180°, and below it the
+/// slope dψ/dθ. The caller computes the curves.
 pub fn margin_plot(curves: &[MarginCurve]) -> String {
     let entries = series_entries(curves.iter().map(|curve| curve.label.as_str()));
     let top = 40.0 + legend_height(&entries, WIDTH);
@@ -67,7 +68,7 @@ pub fn margin_plot(curves: &[MarginCurve]) -> String {
     svg.standalone()
 }
 
-/// λ against the step for several schedules, on a logarithmic axis with a place for zero.
+/// λ over the steps for several schedules, on a logarithmic axis with a position for zero.
 pub fn annealing_plot(curves: &[AnnealingCurve]) -> String {
     let entries = series_entries(curves.iter().map(|curve| curve.label.as_str()));
     let top = 40.0 + legend_height(&entries, WIDTH);
@@ -93,7 +94,7 @@ pub fn annealing_plot(curves: &[AnnealingCurve]) -> String {
     };
     let y = Scale::log(values(), true);
     let subtitle = match y {
-        Scale::LogZero { .. } => "log scale; at the bottom zero and what is nearly zero",
+        Scale::LogZero { .. } => "log scale; zero and values close to it at the bottom",
         Scale::Log { .. } => "log scale",
         Scale::Linear { .. } | Scale::Probit { .. } => "",
     };

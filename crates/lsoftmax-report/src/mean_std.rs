@@ -12,7 +12,7 @@ pub struct MeanStd {
 }
 
 impl MeanStd {
-    /// Mean and deviation of the finite values; `None` without any.
+    /// Mean and deviation of the finite values; `None` if there are none.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let values: Vec<f64> = values
             .into_iter()
@@ -34,7 +34,7 @@ impl MeanStd {
         })
     }
 
-    /// Whether two means differ by at most one joint standard deviation; false if one of them has no
+    /// Whether two means differ by at most one joint standard deviation. False if either has no
     /// deviation.
     pub fn is_within_spread(self, other: Self) -> bool {
         match (self.deviation, other.deviation) {

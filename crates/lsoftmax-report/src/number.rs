@@ -1,9 +1,9 @@
-//! Numbers as the page writes them.
+//! Number formats of the page.
 
-/// Written in place of a number that is missing or not finite.
+/// Shown instead of a number that is missing or not finite.
 pub(crate) const MISSING: &str = "–";
 
-/// `value` with `decimals` digits after the point; a dash when it is not finite.
+/// `value` with `decimals` digits after the point, or a dash if it is not finite.
 pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return MISSING.to_owned();
@@ -12,7 +12,7 @@ pub(crate) fn fixed(value: f64, decimals: usize) -> String {
         return scientific(value);
     }
     let text = format!("{value:.decimals$}");
-    // No "-0.00".
+    // Avoids "-0.00".
     let negative_zero = text.starts_with('-') && !text.bytes().any(|b| (b'1'..=b'9').contains(&b));
     let text = if negative_zero { &text[1..] } else { &text };
     text.replace('-', "−")

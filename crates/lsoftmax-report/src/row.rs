@@ -1,4 +1,4 @@
-//! A run as one object.
+//! A run as one flat object.
 
 use crate::column::COLUMNS;
 use crate::model::Run;
@@ -6,7 +6,7 @@ use lsoftmax_record::{Best, Divergence, OpenSetEvaluation};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// The figures of a run as one flat object, for programs.
+/// The results of a run as one flat object, for JSON output.
 #[derive(Debug, Serialize)]
 pub struct Row<'a> {
     loss: &'a str,
@@ -28,7 +28,7 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Those of a run.
+    /// Creates the row of a run.
     pub fn new(run: &'a Run) -> Self {
         let outcome = &run.outcome;
         let last = outcome.curve.last();

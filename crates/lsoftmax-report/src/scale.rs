@@ -1,41 +1,41 @@
-//! From values to places on an axis, and the ticks.
+//! Mapping of values to positions on an axis, and the ticks.
 
 use crate::number::{scientific, significant};
 use lsoftmax_metrics::probit;
 
-/// A linear or logarithmic axis; places run from 0 (low end) to 1 (high end).
+/// A linear or logarithmic axis. Positions range from 0 (low end) to 1 (high end).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Scale {
     /// Equal steps from `low` to `high`.
     Linear { low: f64, high: f64 },
     /// Equal factors from `low` to `high`, both positive.
     Log { low: f64, high: f64 },
-    /// The same with a place of its own below, for zero and for what is less than `low`.
+    /// The same with a separate position below, for zero and for values less than `low`.
     LogZero { low: f64, high: f64 },
-    /// Equal steps of the normal deviate from `low` to `high`, both rates above 0 and below 1.
+    /// Equal steps of the normal deviate from `low` to `high`; both rates are above 0 and below 1.
     Probit { low: f64, high: f64 },
 }
 
-/// The rates that are written at an axis of normal deviates.
+/// The rates that are labelled on an axis of normal deviates.
 const RATES: [f64; 8] = [1e-4, 1e-3, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6];
 
-/// A tick: its place from 0 to 1, and what is written there.
+/// A tick: its position from 0 to 1, and its label.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Tick {
     pub(crate) place: f64,
     pub(crate) label: String,
 }
 
-/// Where zero stands on [`Scale::LogZero`], where the gap is, and where the logarithm starts.
+/// The positions of zero on [`Scale::LogZero`], of the gap, and of the start of the logarithm.
 const ZERO: f64 = 0.03;
 pub(crate) const ZERO_GAP: f64 = 0.09;
 const LOG_START: f64 = 0.15;
-/// How many decades of what goes to zero are shown at most, and of anything else.
+/// Maximum number of decades to show, for values that go to zero and for others.
 const ZERO_DECADES: f64 = 8.0;
 const MAX_DECADES: f64 = 40.0;
 
 impl Scale {
-    /// A linear axis with round ends around the values.
+    /// A linear axis around the values, with round ends.
     pub(crate) fn linear(values: impl IntoIterator<Item = f64>, with_zero: bool) -> Self {
         let (mut low, mut high) = extent(values);
         if low > high {
@@ -62,7 +62,7 @@ impl Scale {
         }
     }
 
-    /// A linear axis from the least to the greatest value, as for steps.
+    /// A linear axis from the smallest to the largest value, as for steps.
     pub(crate) fn exact(values: impl IntoIterator<Item = f64>) -> Self {
         let (low, high) = extent(values);
         if low < high {
@@ -80,14 +80,14 @@ impl Scale {
         }
     }
 
-    /// A logarithmic axis around the positive values, with a place for zero if it is needed.
-    /// A linear one if no value is positive. For what may go to zero (λ) the axis has whole
-    /// decades, and not many of them; nearly zero is shown as zero.
+    /// A logarithmic axis around the positive values, with a position for zero if needed, or a
+    /// linear one if no value is positive. For values that may go to zero (λ), the axis covers a
+    /// limited number of whole decades, and values close to zero are shown as zero.
     pub(crate) fn log(values: impl IntoIterator<Item = f64>, to_zero: bool) -> Self {
         let (mut low, mut high, mut zero) = (f64::INFINITY, 0.0_f64, false);
         for value in values.into_iter().filter(|value| value.is_finite()) {
             if value > 0.0 {
-                // Within reach of powers of ten.
+                // Within the range of powers of ten.
                 let value = value.clamp(1e-280, 1e300);
                 low = low.min(value);
                 high = high.max(value);
@@ -127,13 +127,13 @@ impl Scale {
         matches!(self, Scale::Log { .. } | Scale::LogZero { .. })
     }
 
-    /// Whether a value has a place between the ends.
+    /// Whether a value lies between the ends.
     pub(crate) fn holds(self, value: f64) -> bool {
         let place = self.place(value);
         place.is_some_and(|place| (-1e-9..=1.0 + 1e-9).contains(&place))
     }
 
-    /// The place of a value; `None` when it has none (not finite, or no logarithm).
+    /// The position of a value; `None` if it has none (not finite, or no logarithm).
     pub(crate) fn place(self, value: f64) -> Option<f64> {
         if !value.is_finite() {
             return None;
@@ -158,7 +158,7 @@ impl Scale {
         match self {
             Scale::Linear { low, high } => {
                 let step = match (low, high) {
-                    // A whole half turn is cut as one cuts angles.
+                    // Half a turn is divided like angles.
                     (0.0, 180.0) => 30.0,
                     _ => nice_step((high - low) / count.max(1) as f64),
                 };
@@ -209,18 +209,18 @@ impl Scale {
     }
 }
 
-/// The least and the greatest of the finite values; the least is above the greatest when
-/// there are none.
+/// The smallest and the largest of the finite values. If there are none, the smallest is above the
+/// largest.
 fn extent(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     let finite = values.into_iter().filter(|value| value.is_finite());
-    // Beyond this a difference would overflow.
+    // Beyond this, a difference would overflow.
     let bounded = finite.map(|value| value.clamp(-1e300, 1e300));
     bounded.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
         (low.min(value), high.max(value))
     })
 }
 
-/// The greatest of 1, 2, 5 times a power of ten that is not much above `rough`.
+/// The largest number of the form 1, 2 or 5 times a power of ten that is not much above `rough`.
 pub(crate) fn nice_step(rough: f64) -> f64 {
     if !rough.is_finite() || rough <= f64::MIN_POSITIVE * 1e10 {
         return 1.0;
@@ -251,7 +251,7 @@ fn round_up(value: f64) -> f64 {
     factor.unwrap_or(10.0) * power
 }
 
-/// Decades within the limits, thinned to about `count`; 2 and 5 between when they are few.
+/// Decades within the limits, thinned to about `count`, with 2 and 5 in between if there are few.
 fn log_values(low: f64, high: f64, count: usize) -> Vec<f64> {
     let (first, last) = (
         (low.log10() - 1e-9).ceil() as i32,

@@ -1,7 +1,7 @@
 //! Labels in file names.
 
 /// A label as a part of a file name: lower-case ASCII letters, digits and hyphens, at most 60
-/// characters; "run" if nothing is left.
+/// characters, or "run" if nothing is left.
 pub fn slug(label: &str) -> String {
     let lower = label.to_lowercase();
     let words = lower

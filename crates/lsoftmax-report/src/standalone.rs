@@ -18,14 +18,14 @@ pub fn histogram_svg(title: &str, series: &[(String, AngleHistogram)]) -> String
     histogram::draw(title, series, true).standalone()
 }
 
-/// One quantity of the curves of several runs as a standalone SVG; runs of equal label share a
+/// One quantity of the curves of several runs as a standalone SVG. Runs with the same label share a
 /// colour.
 pub fn curve_svg(quantity: &Quantity, runs: &[&Run]) -> String {
     let labels = distinct(runs.iter().map(|run| run.label.as_str()));
     curves::draw(quantity, runs, &labels, true).standalone()
 }
 
-/// A confusion matrix (row = true class, column = answer) as a standalone SVG.
+/// A confusion matrix (row = true class, column = predicted class) as a standalone SVG.
 pub fn confusion_svg(title: &str, matrix: &[Vec<u64>], class_names: &[String]) -> String {
     confusion::draw(title, matrix, class_names, None).standalone()
 }

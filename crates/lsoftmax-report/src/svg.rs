@@ -1,9 +1,9 @@
-//! A picture being written: elements, text and nothing else.
+//! An SVG picture under construction.
 
 use crate::escape::{escape, put};
 use crate::theme;
 
-/// Where text stands with respect to its point.
+/// The anchor of a text relative to its point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Anchor {
     Start,
@@ -21,7 +21,7 @@ impl Anchor {
     }
 }
 
-/// One picture. Lengths are CSS pixels at natural size.
+/// A picture. Lengths are CSS pixels at natural size.
 pub(crate) struct Svg {
     pub(crate) width: f64,
     pub(crate) height: f64,
@@ -47,7 +47,7 @@ impl Svg {
         self.open_with(class, "");
     }
 
-    /// Opens a group; `attributes` are written as they are.
+    /// Opens a group. `attributes` are written verbatim.
     pub(crate) fn open_with(&mut self, class: &str, attributes: &str) {
         let space = if attributes.is_empty() { "" } else { " " };
         put!(self.body, "<g class=\"{class}\"{space}{attributes}>");
@@ -60,8 +60,8 @@ impl Svg {
         self.open_groups -= 1;
     }
 
-    /// Opens a window of the given place and size, with its own origin in the middle.
-    /// What leaves the window is cut off. Closed by [`Svg::close_window`].
+    /// Opens a window at the given position and size, with its own origin in the middle. Content
+    /// outside is clipped. Closed by [`Svg::close_window`].
     pub(crate) fn open_window(&mut self, x: f64, y: f64, width: f64, height: f64) {
         put!(
             self.body,
@@ -114,7 +114,7 @@ impl Svg {
         );
     }
 
-    /// A path; nothing when `data` is empty.
+    /// Adds a path, or nothing if `data` is empty.
     pub(crate) fn path(&mut self, class: &str, data: &str) {
         if !data.is_empty() {
             put!(self.body, "<path class=\"{class}\" d=\"{data}\"/>");
@@ -137,7 +137,7 @@ impl Svg {
         );
     }
 
-    /// The title and a line under it, in the upper left corner.
+    /// Adds the title and a line below it, in the upper left corner.
     pub(crate) fn heading(&mut self, title: &str, subtitle: &str) {
         self.text("title", Anchor::Start, (2.0, 14.0), title);
         if !subtitle.is_empty() {
@@ -145,18 +145,18 @@ impl Svg {
         }
     }
 
-    /// A sentence where a picture would be.
+    /// Adds a sentence in place of a picture.
     pub(crate) fn sentence(&mut self, text: &str) {
         let middle = (self.width / 2.0, self.height / 2.0 + 10.0);
         self.text("", Anchor::Middle, middle, text);
     }
 
-    /// For the inside of a page, which brings the styles.
+    /// The SVG for use within a page, which provides the styles.
     pub(crate) fn inline(&self) -> String {
         self.render("", "", 0.0)
     }
 
-    /// For a file of its own: with styles, a sheet to lie on, and a little air around.
+    /// The SVG as a file, with styles, a background and some padding.
     pub(crate) fn standalone(&self) -> String {
         let (width, height) = (self.width + 2.0 * AIR, self.height + 2.0 * AIR);
         let size = format!("width=\"{}\" height=\"{}\"", at(width), at(height));
@@ -186,10 +186,10 @@ impl Svg {
     }
 }
 
-/// Around a picture that stands alone.
+/// Padding around a standalone picture.
 const AIR: f64 = 12.0;
 
-/// A coordinate as text: a tenth of a pixel, and always a number.
+/// Formats a coordinate with a precision of a tenth of a pixel. The result is always a number.
 pub(crate) fn at(value: f64) -> String {
     if !value.is_finite() {
         return "0".to_owned();
@@ -203,7 +203,7 @@ pub(crate) fn at(value: f64) -> String {
     }
 }
 
-/// About how wide `text` is at this font size.
+/// The approximate width of `text` at this font size.
 pub(crate) fn text_width(text: &str, font_size: f64) -> f64 {
     let wide = |c: char| match c {
         'i' | 'j' | 'l' | 't' | 'f' | 'r' | '.' | ',' | ' ' | '\'' | '|' | ':' | '(' | ')' => 0.34,
@@ -215,11 +215,11 @@ pub(crate) fn text_width(text: &str, font_size: f64) -> f64 {
     text.chars().map(wide).sum::<f64>() * font_size
 }
 
-/// A little closed shape around a point: the mark of a series or of a class.
+/// A small closed shape around a point: the mark of a series or of a class.
 pub(crate) fn shape(index: usize, (x, y): (f64, f64), radius: f64) -> String {
     let r = radius;
     match index % 5 {
-        // A circle of two arcs.
+        // A circle made of two arcs.
         0 => {
             let (d, r) = (at(2.0 * r), at(r));
             format!(

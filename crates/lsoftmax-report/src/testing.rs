@@ -3,7 +3,7 @@
 use crate::model::Run;
 use lsoftmax_record::{Evaluation, Outcome, Progress};
 
-/// A run of softmax without figures.
+/// A softmax run without results.
 pub(crate) fn run(label: &str) -> Run {
     Run {
         loss: "softmax".to_owned(),

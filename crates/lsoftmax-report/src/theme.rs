@@ -2,7 +2,7 @@
 
 use crate::escape::put;
 
-/// The rules of the pictures, in terms of the tokens below.
+/// The styles of the pictures, in terms of the tokens below.
 pub(crate) const CHART_CSS: &str = include_str!("assets/chart.css");
 
 /// (name, light, dark). Pictures and page use the names only.
@@ -42,9 +42,9 @@ const TOKENS: &[(&str, &str, &str)] = &[
     ("k9", "#6b7078", "#aab1bb"),
 ];
 
-/// How many colours there are for losses (`s0`..) before they repeat.
+/// Number of colours for losses (`s0`..) before they repeat.
 pub(crate) const SERIES: usize = 8;
-/// How many colours there are for classes (`k0`..) before they repeat.
+/// Number of colours for classes (`k0`..) before they repeat.
 pub(crate) const CLASSES: usize = 10;
 
 /// The class attribute of the series with this index.
@@ -76,8 +76,8 @@ pub(crate) fn properties() -> String {
     )
 }
 
-/// The style element of a picture that stands alone: light colours written out, for
-/// programs that know no custom properties.
+/// The style element of a standalone picture: light colours as literal values, for programs that do
+/// not support custom properties.
 pub(crate) fn standalone_style() -> String {
     let mut css = CHART_CSS.to_owned();
     for (name, light, _) in TOKENS {

@@ -1,5 +1,4 @@
-//! The page as a whole: well-formed, self-contained, the same every time, and unmoved by
-//! whatever is put into it.
+//! The page as a whole: well-formed, self-contained, reproducible, and safe against any content.
 
 use lsoftmax_metrics::{OpenSetPoint, OperatingPoint, RetrievalReport, TarAtFar, TpirAtFpir};
 use lsoftmax_record::{
@@ -140,7 +139,7 @@ fn frames(value: f32) -> Vec<Frame> {
     ]
 }
 
-/// A run in which everything was measured and every number is `value`.
+/// A run with every result measured and every number equal to `value`.
 fn run(label: &str, seed: u64, value: f64) -> Run {
     Run {
         loss: label.to_owned(),
@@ -165,7 +164,7 @@ fn run(label: &str, seed: u64, value: f64) -> Run {
     }
 }
 
-/// Two seeds of one loss, and softmax without curve and confusion.
+/// Two seeds of one loss, and softmax without a curve and a confusion matrix.
 fn runs(label: &str, value: f64) -> [Run; 3] {
     let mut softmax = run("Softmax", 0, value);
     label.clone_into(&mut softmax.loss);
@@ -176,7 +175,7 @@ fn runs(label: &str, value: f64) -> [Run; 3] {
     [run(label, 0, value), run(label, 1, value), softmax]
 }
 
-/// All parts of a page: the open set with a thumbnail that has a picture and one that has none.
+/// All parts of a page, with an open set that has a thumbnail with a picture and one without.
 fn report<'a>(runs: &'a [Run], label: &str, value: f64) -> Report<'a> {
     let image = |bytes: usize| Thumbnail {
         width: 2,
@@ -218,14 +217,14 @@ fn report<'a>(runs: &'a [Run], label: &str, value: f64) -> Report<'a> {
     }
 }
 
-/// The body of a page as XML; what is between the tags of `<main>` is written to be so.
+/// The body of a page as XML. The content of `<main>` is written to be valid XML.
 fn main_part(html: &str) -> &str {
     let start = html.find("<main").unwrap();
     let end = html.rfind("</main>").unwrap() + "</main>".len();
     &html[start..end]
 }
 
-/// What holds for every page, whatever is in it.
+/// Checks that hold for every page, whatever its content.
 fn check(html: &str) {
     let main = main_part(html);
     let document = Document::parse(main).unwrap_or_else(|error| panic!("{error}\n{main}"));
@@ -238,7 +237,7 @@ fn check(html: &str) {
         for attribute in node.attributes() {
             assert!(!attribute.name().starts_with("on"), "{attribute:?}");
             if name == "img" && attribute.name() == "src" {
-                // The bytes themselves, and words for who cannot see them.
+                // The inline bytes, and a text alternative.
                 assert!(attribute.value().starts_with("data:image/png;base64,"));
                 assert!(node.attribute("alt").is_some());
             } else if ["href", "src"].contains(&attribute.name()) {
@@ -267,7 +266,8 @@ fn outer_pictures<'a>(document: &'a Document<'a>) -> impl Iterator<Item = Node<'
         .filter(|node| node.attribute("role") == Some("img"))
 }
 
-/// What holds for every picture: it has words, and every number in it is one.
+/// Checks that hold for every picture: it has a title and a description, and every number in it is
+/// valid.
 fn check_picture(picture: Node<'_, '_>) {
     let words = |name: &str| {
         let child = picture
@@ -392,7 +392,7 @@ fn empty_parts_are_named_or_left_out() {
     });
     check(&html);
     assert!(
-        html.contains("No finite points to draw.") && html.contains("No answers were counted.")
+        html.contains("No finite points to draw.") && html.contains("No predictions were counted.")
     );
 }
 
@@ -466,7 +466,7 @@ fn an_outcome_read_from_json_gives_the_same_page() {
     let html = page(&report(&whole, "a", 12.5));
     assert_eq!(page(&report(&back, "a", 12.5)), html);
 
-    // A number that is not finite comes back as NaN.
+    // A number that is not finite is read as NaN.
     let mut lost = runs("a", f64::NAN);
     for run in &mut lost {
         let points = |open_set: &mut OpenSetEvaluation| {
@@ -486,7 +486,7 @@ fn an_outcome_read_from_json_gives_the_same_page() {
     assert!(back[0].outcome.frames[1].points[0][0].is_nan());
     let found = back[0].outcome.open_set.as_ref().unwrap();
     assert!(found.verification.accuracy_percent.is_nan());
-    // A λ or an error that may be missing is missing then, so that curves differ.
+    // An optional λ or error that is not finite is missing after reading, so the curves differ.
     assert_eq!(back[0].outcome.curve[0].lambda, None);
     check(&page(&report(&back, "a", f64::NAN)));
 }

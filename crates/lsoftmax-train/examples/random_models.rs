@@ -1,11 +1,11 @@
-//! Models with random tensors, a few random images, and what the models say of them: what an exported
-//! file is compared with. `scripts/onnx-check` runs it.
+//! Models with random weights, a few random images, and the outputs of the models, which exported
+//! files are compared with. `scripts/onnx-check` runs it.
 //!
 //! ```text
 //! cargo run --release -p lsoftmax-train --example random_models -- FOLDER
 //! ```
 //!
-//! makes a folder in FOLDER for each case, with `model.safetensors`, `images.npy`
+//! It creates a folder in FOLDER for each case, with `model.safetensors`, `images.npy`
 //! (`[image, channel, height, width]`), `preprocessed.npy`, `feature.npy`, `embedding.npy`,
 //! `logits.npy` and `cosines.npy`.
 
@@ -22,7 +22,7 @@ use lsoftmax_train::{Answers, Model, ModelInfo};
 use std::error::Error;
 use std::path::Path;
 
-/// Images of a case: the largest batch that is tried.
+/// Number of images of a case: the largest batch that is tested.
 const IMAGES: usize = 64;
 const CLASSES: usize = 5;
 
@@ -39,7 +39,7 @@ struct Case {
     name: String,
     network: NetworkSpec,
     image: [usize; 3],
-    /// How many means the preprocessing has.
+    /// Number of means of the preprocessing.
     means: usize,
     loss: Loss,
     pairs: Option<MetricTerm>,
@@ -66,11 +66,11 @@ fn plain(name: &str, network: NetworkSpec, image: [usize; 3]) -> Case {
     }
 }
 
-/// Each built-in network, and two with everything that a row may have.
+/// Each built-in network, and two that use every option of a network row.
 fn networks() -> Result<Vec<Case>, Box<dyn Error>> {
     let mut cases = Vec::new();
     for name in NetworkSpec::names() {
-        // Sizes that pools have to round up.
+        // Odd sizes, which the pools round up.
         let image = match name {
             "mnist" | "mnist-2d" | "compact-2d" => [1, 14, 14],
             "sphereface-20" => [3, 14, 12],
@@ -87,7 +87,7 @@ fn networks() -> Result<Vec<Case>, Box<dyn Error>> {
     Ok(cases)
 }
 
-/// Losses whose class layer gives something else.
+/// Losses whose class layer has another output.
 fn losses() -> Result<Vec<Case>, Box<dyn Error>> {
     let compact = NetworkSpec::named("compact")?;
     let of_loss = |loss: Loss| Case {
@@ -114,7 +114,7 @@ fn losses() -> Result<Vec<Case>, Box<dyn Error>> {
     Ok(cases)
 }
 
-/// What happens to images before the network, and how often they go through.
+/// Different preprocessings, with and without mirror images.
 fn preprocessings() -> Result<Vec<Case>, Box<dyn Error>> {
     let compact = NetworkSpec::named("compact")?;
     let image = [3, 10, 7];
@@ -134,7 +134,7 @@ fn preprocessings() -> Result<Vec<Case>, Box<dyn Error>> {
     Ok(cases.map(case).into())
 }
 
-/// A network with everything that a row may have.
+/// A network that uses every option of a network row.
 fn own() -> NetworkSpec {
     let stage = Stage {
         channels: 4,
@@ -214,7 +214,7 @@ impl Case {
     }
 }
 
-/// Brings all that is equal in a fresh model away from its first value: normalisations, biases, slopes.
+/// Changes everything that is constant in a fresh model: normalisations, biases, slopes.
 fn disturb(model: &mut Model, rng: &mut Rng) {
     let mut draw = |tensor: Tensor<1>, low: f64, high: f64| -> Tensor<1> {
         let [count] = tensor.dims();

@@ -1,4 +1,4 @@
-//! All that a model says of images: what an exported model has to say too.
+//! All outputs of a model for a set of images, which an exported model must reproduce.
 
 use crate::error::TrainError;
 use crate::evaluation::{embeddings, features, host};
@@ -10,7 +10,7 @@ use burn::tensor::{Tensor, TensorData};
 use lsoftmax_data::Dataset;
 use lsoftmax_record::ModelInfo;
 
-/// All that a model says of images, a row an image.
+/// The outputs of a model for a set of images, one row per image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {
     /// The output of the network, `[image, feature]`.
@@ -25,16 +25,16 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Those of a model; mirror images count in the embeddings alone.
+    /// Computes the outputs of a model. Only the embeddings use the mirror images.
     ///
     /// # Errors
-    /// Images of another size than the model's, or a feature that is no finite number.
+    /// The images do not have the model's size, or a feature is not finite.
     pub fn of<N: Network>(
         model: &Model<N>,
         info: &ModelInfo,
         data: &Dataset,
     ) -> Result<Self, TrainError> {
-        // It checks the size of the images.
+        // This also checks the size of the images.
         let embeddings = embeddings(model, info, data)?;
         let features = features(model, info, data, Stop::NEVER)?;
         let head = model.head.valid();

@@ -1,4 +1,4 @@
-//! The mean of a model's weights over the steps.
+//! Running average of a model's weights over the training steps.
 
 use crate::model::Model;
 use crate::network::Network;
@@ -6,25 +6,26 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
-/// The mean of each trained parameter, by its number.
+/// The average of each trained parameter, indexed by its number.
 #[derive(Debug, Default)]
 pub(crate) struct Average(GradientsParams);
 
 impl Average {
-    /// The average that has seen these weights only.
+    /// Starts the average at the current weights.
     pub(crate) fn of<N: Network>(model: &Model<N>) -> Self {
         let mut average = Self::default();
         average.add(model, 1.0);
         average
     }
 
-    /// Counts the weights of a step, with this share of the new average.
+    /// Adds the weights of a step, which make up the fraction `share` of the new average.
     pub(crate) fn add<N: Network>(&mut self, model: &Model<N>, share: f64) {
         let average = &mut self.0;
         model.visit(&mut Add { average, share });
     }
 
-    /// A model with the average in place of the weights. Its running statistics are copies.
+    /// Returns a copy of the model with the averaged weights. Its running statistics are copies
+    /// too.
     pub(crate) fn model<N: Network>(&self, model: &Model<N>) -> Model<N> {
         // A clone would share the running statistics.
         let copy = Module::valid(model).train();

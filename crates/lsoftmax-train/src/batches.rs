@@ -1,4 +1,4 @@
-//! The batches of a training on their device.
+//! Training batches on their device.
 
 use crate::error::TrainError;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -10,13 +10,13 @@ pub(crate) use resident::Resident;
 /// A batch on its device.
 #[derive(Clone, Debug)]
 pub struct TrainBatch {
-    /// The step that it is for, counted from 0.
+    /// Index of the training step, counted from 0.
     pub step: u64,
     /// Preprocessed images, `[batch, channel, height, width]`.
     pub images: Tensor<4>,
-    /// `[batch]`.
+    /// Class labels, `[batch]`.
     pub labels: Tensor<1, Int>,
-    /// The same, of which the host need not ask the device.
+    /// The same labels in host memory, so that reading them does not wait for the device.
     pub host_labels: Vec<u32>,
 }
 
@@ -43,8 +43,8 @@ impl TrainBatch {
     }
 }
 
-/// A batch of images as a logical `[batch, channel, height, width]` tensor over
-/// channels-last values.
+/// Uploads a batch of images as a logical `[batch, channel, height, width]` tensor whose values are
+/// stored channels-last.
 pub(crate) fn images(
     pixels: Vec<f32>,
     count: usize,
@@ -55,7 +55,7 @@ pub(crate) fn images(
     Tensor::<4>::from_data(data, device).permute([0, 3, 1, 2])
 }
 
-/// As kernels read whole numbers.
+/// Uploads integers with the type that the kernels read.
 fn numbers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), (device, DType::I32))
@@ -65,24 +65,24 @@ fn label_tensor(labels: &[u32], device: &Device) -> Tensor<1, Int> {
     numbers(labels.iter().map(|&label| label as i32).collect(), device)
 }
 
-/// The batches of a plan in order.
+/// The batches of a load plan, in order.
 pub(crate) enum Batches {
-    /// From the host, batch by batch.
+    /// Prepared on the host and uploaded one by one.
     Uploaded {
         loader: Loader,
         image: [usize; 3],
         device: Device,
     },
-    /// From images that lie on the device.
+    /// Cut from images that are kept on the device.
     #[cfg(feature = "_gpu")]
     Resident(Box<resident::Stream>),
 }
 
 impl Batches {
-    /// Starts making batches.
+    /// Starts preparing batches.
     ///
     /// # Errors
-    /// As [`Loader::start`].
+    /// The same as for [`Loader::start`].
     pub(crate) fn start(plan: LoadPlan, device: &Device) -> Result<Self, TrainError> {
         let data = &plan.data;
         let image = [data.channels, data.height, data.width];
@@ -125,10 +125,10 @@ mod resident {
     use lsoftmax_data::{Dataset, Draw, Draws, LoadPlan, Preprocessing};
     use lsoftmax_networks::{DRAW, RenderBatch, render};
 
-    /// Steps whose draws go to the device together.
+    /// Number of steps whose random draws are uploaded together.
     const AHEAD: usize = 64;
 
-    /// All images of a data set on a device, as bytes.
+    /// All images of a data set as bytes on a device.
     #[derive(Clone, Debug)]
     pub(crate) struct Resident {
         bytes: Tensor<1, Int>,
@@ -136,8 +136,8 @@ mod resident {
     }
 
     impl Resident {
-        /// The images on a device that has a kernel to see them there, if they fit one buffer of it and
-        /// a quarter of its memory.
+        /// Uploads the images if the device has a kernel that can read them there, and if they fit
+        /// in one buffer and in a quarter of the device memory.
         pub(crate) fn new(data: &Dataset, device: &Device) -> Option<Self> {
             let inner = device.clone().without_autodiff();
             let DispatchDevice::Cube(cube) = inner.as_dispatch() else {
@@ -146,7 +146,7 @@ mod resident {
             let client = cube.client();
             let memory = &client.properties().memory;
             let share = memory.max_memory().map_or(u64::MAX, |all| all / 4);
-            // Kernels count bytes in 32 bits.
+            // The kernels index bytes with 32 bits.
             let most = memory.max_page_size.min(share).min(i32::MAX as u64);
             let bytes = data.bytes();
             if bytes.len() as u64 > most {
@@ -166,10 +166,10 @@ mod resident {
             })
         }
 
-        /// Starts making batches of these images, which are the plan's.
+        /// Starts making batches from these images, which must be those of the plan.
         ///
         /// # Errors
-        /// As [`Draws::new`].
+        /// The same as for [`Draws::new`].
         pub(crate) fn start(&self, plan: LoadPlan) -> Result<Batches, TrainError> {
             let data = &plan.data;
             let image = [data.channels, data.height, data.width];
@@ -196,7 +196,7 @@ mod resident {
         chunk: Option<Chunk>,
     }
 
-    /// Draws on the device, and those of its steps that are still to come.
+    /// Uploaded draws, with the steps that still have to use them.
     struct Chunk {
         numbers: Tensor<1, Int>,
         labels: Tensor<1, Int>,
@@ -259,10 +259,10 @@ mod resident {
     }
 }
 
-/// These run where `LSOFTMAX_GPU_TESTS` names the device.
+/// These tests run on the device named by `LSOFTMAX_GPU_TESTS`.
 #[cfg(all(test, feature = "_gpu"))]
 mod tests {
-    // A test that was skipped says so.
+    // Skipped tests print a note.
     #![allow(clippy::print_stderr)]
 
     use super::*;
@@ -277,7 +277,7 @@ mod tests {
         };
         let device = name.parse::<DeviceChoice>().unwrap().open().unwrap();
         let device = device.autodiff();
-        // 7 images of 75 bytes: no whole number of words.
+        // 7 images of 75 bytes: not a multiple of the word size.
         let bytes = (0..7 * 75).map(|i| (i * 37 % 256) as u8).collect();
         let names = ["a", "b"].map(String::from).to_vec();
         let data = Dataset::new(bytes, vec![0, 1, 0, 1, 1, 0, 1], [3, 5, 5], names).unwrap();
@@ -296,7 +296,7 @@ mod tests {
                     batch: 4,
                     images_per_class: None,
                     seed: 3,
-                    // More steps than draws go to the device at once.
+                    // More steps than one upload of draws covers.
                     steps: 2..90,
                 };
                 let resident = Resident::new(&plan.data, &device).unwrap();

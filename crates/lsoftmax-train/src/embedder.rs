@@ -1,4 +1,4 @@
-//! A trained model that reads images: from files, or decoded ones.
+//! A trained model applied to image files or decoded images.
 
 use crate::error::TrainError;
 use crate::evaluation::{embeddings, features, host};
@@ -18,40 +18,40 @@ use lsoftmax_record::ModelInfo;
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
-/// A trained model, and how it wants its images.
+/// A trained model together with the preparation of its images.
 #[derive(Debug)]
 pub struct Embedder {
     /// The model.
     pub model: Model,
-    /// All of it that is not a tensor.
+    /// The description of the model: everything that is not a tensor.
     pub info: ModelInfo,
-    /// The model's file, if it comes from one.
+    /// The path of the model file, empty if the model was not read from a file.
     pub file: PathBuf,
     landmarks: Option<Landmarks>,
     broken: Broken,
 }
 
-/// Embeddings of images that could be read.
+/// Embeddings of the images that could be read.
 #[derive(Clone, Debug, Default)]
 pub struct Embedded {
-    /// `[image, feature]`, rows of length 1.
+    /// The embeddings, `[image, feature]`, with rows of length 1.
     pub rows: Vec<f32>,
     /// The path of each image.
     pub paths: Vec<String>,
-    /// The class of each image by its folder or list.
+    /// The class of each image, from its folder or list.
     pub labels: Vec<String>,
     /// The images that could not be read, and why.
     pub skipped: Vec<(PathBuf, String)>,
-    /// What of the folders may be missing.
+    /// Warnings about the folders, such as parts that may be missing.
     pub warnings: Vec<String>,
 }
 
 /// A single image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Picture<'a> {
-    /// A file.
+    /// An image file.
     File(&'a Path),
-    /// Bytes `[height, width, channel]` with 1 or 3 channels, upright.
+    /// Decoded pixels: bytes `[height, width, channel]` with 1 or 3 channels, upright.
     Pixels {
         /// The bytes.
         bytes: &'a [u8],
@@ -60,25 +60,25 @@ pub enum Picture<'a> {
     },
 }
 
-/// What a class layer compares.
+/// The kind of class score that a model gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScoreKind {
     /// Probabilities: the softmax of the logits that the loss trained, without its margin.
     Probabilities,
-    /// Cosines with the class weights, where the loss trained no logits.
+    /// Cosines with the class weights, for a loss that does not train logits.
     Cosines,
 }
 
-/// The classes of images.
+/// Class scores of images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictions {
-    /// `[image, class]`.
+    /// The scores, `[image, class]`.
     pub scores: Vec<f32>,
-    /// What the scores are.
+    /// The kind of the scores.
     pub kind: ScoreKind,
 }
 
-/// The file of a model, given that or its run's folder.
+/// The path of a model file, given the file itself or its run folder.
 pub fn model_file(run: &Path) -> PathBuf {
     if run.is_dir() {
         run.join(MODEL_FILE)
@@ -88,11 +88,11 @@ pub fn model_file(run: &Path) -> PathBuf {
 }
 
 impl Embedder {
-    /// Opens a model by its file or by its run's folder.
+    /// Opens a model by its file or its run folder.
     ///
     /// # Errors
-    /// As for [`Model::load`]; landmarks for a model that was trained without, or none for one that
-    /// was trained with them.
+    /// The same as for [`Model::load`]. Also if the model was trained on aligned faces and no
+    /// landmarks are given, or the reverse.
     pub fn open(run: &Path, landmarks: Option<&Path>, device: &Device) -> Result<Self, TrainError> {
         let file = model_file(run);
         let (model, info) = Model::load(&file, device)?;
@@ -102,14 +102,14 @@ impl Embedder {
         })
     }
 
-    /// A model at hand.
+    /// Wraps a model that is already in memory.
     ///
     /// # Errors
-    /// As for [`open`](Self::open).
+    /// The same as for [`open`](Self::open) with regard to landmarks.
     pub fn of(model: Model, info: ModelInfo, landmarks: Option<&Path>) -> Result<Self, TrainError> {
         if info.images.align.is_some() && landmarks.is_none() {
             let expected = "given: this model was trained on aligned faces, and the file of landmarks \
-                            says where the eyes, the nose and the corners of the mouth of each image are";
+                            gives the eyes, the nose and the corners of the mouth of each image";
             return Err(TrainError::setting("landmarks", expected, "none"));
         }
         if let (None, Some(file)) = (info.images.align, landmarks) {
@@ -125,8 +125,8 @@ impl Embedder {
         })
     }
 
-    /// The images of the run that the model is of, if they are at hand: the run records them, and
-    /// its classes are the model's.
+    /// The images that the model was trained on, if the model file lies in its run folder and the
+    /// run recorded its images.
     ///
     /// # Errors
     /// The run's list of images is damaged.
@@ -135,7 +135,7 @@ impl Embedder {
         Ok(images.filter(|images| images.are_of(&self.info.class_names)))
     }
 
-    /// Refuses images that cannot be read, instead of leaving them out.
+    /// Whether to return an error for images that cannot be read, instead of skipping them.
     #[must_use]
     pub fn refusing(mut self, refuse: bool) -> Self {
         if refuse {
@@ -144,7 +144,7 @@ impl Embedder {
         self
     }
 
-    /// How the model wants its images; their paths in the landmarks' file count from `root`.
+    /// The image preparation of the model. Paths in the landmarks file are relative to `root`.
     fn options(&self, root: &Path) -> ImageOptions {
         let [channels, height, width] = self.info.image;
         let mut options = ImageOptions {
@@ -165,18 +165,18 @@ impl Embedder {
         options
     }
 
-    /// The images of one place, as the model wants them, whatever its folders stand for.
+    /// Reads and prepares all images of a folder or list, regardless of what its folders mean.
     ///
     /// # Errors
-    /// There are no images, or none that can be read.
+    /// There are no images, or none of them can be read.
     pub fn decode(&self, place: &Path) -> Result<Decoded, TrainError> {
         self.decode_list(place, &ImageList::from_anything(place)?)
     }
 
-    /// The images of a folder of classes or a list.
+    /// Reads and prepares the images of a list or of a folder with one folder per class.
     ///
     /// # Errors
-    /// As for [`decode`](Self::decode), and folders that are no classes.
+    /// The same as for [`decode`](Self::decode); also if the folders are not classes.
     pub fn decode_classes(
         &self,
         place: &Path,
@@ -186,17 +186,17 @@ impl Embedder {
     }
 
     fn decode_list(&self, place: &Path, list: &ImageList) -> Result<Decoded, TrainError> {
-        // Where a single image's path counts from only the landmarks can tell.
+        // For a single image, only the landmarks file shows what its path is relative to.
         let root = self.landmarks.as_ref().and_then(|it| it.root_of(place));
         let root = root.unwrap_or_else(|| list.base().to_owned());
         Ok(list.decode(&self.options(&root))?)
     }
 
-    /// Single images, as the model wants them, with the class 0 each.
+    /// Reads and prepares single images. All get class 0.
     ///
     /// # Errors
-    /// There are none, one cannot be read, or one is not a file where the model wants aligned faces, whose
-    /// landmarks are found by their paths.
+    /// There are no images, or one cannot be read. For a model trained on aligned faces, also if an
+    /// image is not a file, since landmarks are looked up by path.
     pub fn read(&self, images: &[Picture<'_>]) -> Result<Dataset, TrainError> {
         let size: usize = self.info.image.iter().product();
         let length = images.len().saturating_mul(size);
@@ -211,7 +211,7 @@ impl Embedder {
             .zip(images)
             .map(|(out, image)| self.read_one(image, out))
             .collect();
-        // The first error in order, not in time.
+        // Report the first error in the order of the images, not in time.
         read.into_iter().collect::<Result<(), _>>()?;
         let names = vec![String::new()];
         Ok(Dataset::new(
@@ -232,8 +232,8 @@ impl Embedder {
                 out.copy_from_slice(&decode_image(path, &self.options(&root))?);
             }
             Picture::Pixels { .. } if self.info.images.align.is_some() => {
-                let expected = "paths, since this model was trained on aligned faces, whose landmarks \
-                                are found by the paths";
+                let expected = "paths, since this model was trained on aligned faces and looks up \
+                                landmarks by path";
                 return Err(TrainError::setting("images", expected, "pixels"));
             }
             Picture::Pixels { bytes, size } => {
@@ -244,11 +244,10 @@ impl Embedder {
         Ok(())
     }
 
-    /// The embeddings of files by their paths within a folder, and the images; one that cannot be read
-    /// is an error.
+    /// The embeddings of files, given by their paths relative to `root`, and the prepared images.
     ///
     /// # Errors
-    /// As said, and as for [`embeddings`].
+    /// An image cannot be read. Otherwise the same as for [`embeddings`].
     pub fn embed_files(
         &self,
         files: &[String],
@@ -260,10 +259,10 @@ impl Embedder {
         Ok((rows, decoded.dataset))
     }
 
-    /// The embeddings of all images of these places.
+    /// The embeddings of all images in the given folders, lists or files.
     ///
     /// # Errors
-    /// As for [`decode`](Self::decode) and [`embeddings`], and a path that is not UTF-8.
+    /// The same as for [`decode`](Self::decode) and [`embeddings`]; also if a path is not UTF-8.
     pub fn embed(&self, places: &[PathBuf]) -> Result<Embedded, TrainError> {
         let mut all = Embedded::default();
         for place in places {
@@ -271,7 +270,7 @@ impl Embedder {
             let data = &decoded.dataset;
             all.rows.extend(embeddings(&self.model, &self.info, data)?);
             for path in &decoded.paths {
-                // Another name in the table would lead to no file.
+                // A converted name in the table would not lead back to the file.
                 let Some(text) = path.to_str() else {
                     return Err(TrainError::ImageName(names::text(path.as_os_str())));
                 };
@@ -285,10 +284,10 @@ impl Embedder {
         Ok(all)
     }
 
-    /// The classes of images.
+    /// Class scores for images.
     ///
     /// # Errors
-    /// Images of another size than the model's, or a feature that is no finite number.
+    /// The images do not have the model's size, or a feature is not finite.
     pub fn predict(&self, data: &Dataset) -> Result<Predictions, TrainError> {
         let features = features(&self.model, &self.info, data, Stop::NEVER)?;
         let classes = self.info.class_names.len();
@@ -298,7 +297,8 @@ impl Embedder {
             TensorData::new(features, shape),
             &head.weight.val().device(),
         );
-        // The class weights are then the mean directions of their classes, and no logits were trained.
+        // Here the class weights are the mean directions of the classes, and no logits were
+        // trained.
         if self.info.pairs.is_some_and(|pairs| pairs.alone) {
             return Ok(Predictions {
                 scores: host(head.cosines(x)),
@@ -314,7 +314,7 @@ impl Embedder {
     }
 }
 
-/// Turns the logits of an image into probabilities.
+/// Turns the logits of one image into probabilities, in place.
 fn softmax(logits: &mut [f32]) {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let exponentials = logits.iter().map(|&logit| f64::from(logit - largest).exp());

@@ -3,24 +3,24 @@ use lsoftmax_networks::{DeviceError, SpecError};
 use lsoftmax_record::RecordError;
 use std::path::PathBuf;
 
-/// What can go wrong between an experiment file and a trained model.
+/// An error between reading an experiment file and returning a trained model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
     /// A file that cannot be read or written.
     #[error("cannot {action} {path}: {source}")]
     File {
-        /// What was being done.
+        /// The action that failed, as a verb.
         action: &'static str,
-        /// To which file or folder.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A run folder that exists already.
+    /// The run folder already exists.
     #[error("the run folder {0} exists already; name another with --out, or remove it")]
     RunExists(PathBuf),
-    /// A file that is no model of this program.
+    /// The file is not a model of this program.
     #[error("{path} is not a model of lsoftmax: {message}")]
     Model {
         /// The file.
@@ -28,7 +28,7 @@ pub enum TrainError {
         /// What was expected and found.
         message: String,
     },
-    /// A file that is no gallery of this program.
+    /// The file is not a gallery of this program.
     #[error("{path} is not a gallery of lsoftmax: {message}")]
     Gallery {
         /// The file.
@@ -36,24 +36,24 @@ pub enum TrainError {
         /// What was expected and found.
         message: String,
     },
-    /// An approximate index that could not be built or opened.
+    /// An approximate index could not be built or opened.
     #[error("the gallery's approximate index: {message}; --exact searches without it")]
     Index {
-        /// What happened.
+        /// The reason.
         message: String,
     },
-    /// A gallery and a model that do not belong together.
+    /// The gallery and the model do not belong together.
     #[error(
         "the gallery was made by another model ({gallery:.12}...) than this one ({model:.12}...): \
-         make it anew with `lsoftmax index`"
+         rebuild it with `lsoftmax index`"
     )]
     OtherModel {
-        /// The digest of the gallery's model.
+        /// The embedding digest of the gallery's model.
         gallery: String,
-        /// That of the model at hand.
+        /// The embedding digest of the given model.
         model: String,
     },
-    /// A checkpoint that cannot be gone on from.
+    /// The checkpoint is damaged, so the run cannot be resumed from it.
     #[error("the checkpoint {path} is damaged: {message}")]
     Checkpoint {
         /// The file.
@@ -61,7 +61,7 @@ pub enum TrainError {
         /// What was expected and found.
         message: String,
     },
-    /// A checkpoint that belongs to something else.
+    /// The checkpoint belongs to another experiment.
     #[error("the checkpoint {path} is of another experiment: {message}")]
     Foreign {
         /// The file.
@@ -69,131 +69,131 @@ pub enum TrainError {
         /// The difference.
         message: String,
     },
-    /// A checkpoint that cannot be gone on from, with one before it.
+    /// The checkpoint cannot be resumed, but there is an earlier one.
     #[error(
-        "{error}; go on from the one before it with --resume {}",
+        "{error}; resume from the one before it with --resume {}",
         quoted_path(before)
     )]
     Before {
-        /// What is wrong with the last.
+        /// The error of the newer checkpoint.
         error: Box<TrainError>,
-        /// The checkpoint before it.
+        /// The path of the earlier checkpoint.
         before: PathBuf,
     },
-    /// Images that are not those of a run.
+    /// The images are not those that the run recorded.
     #[error(
         "{}: not the images that the run {} recorded: {changes}; {hint}", path.display(), run.display()
     )]
     ImagesChanged {
         /// The folder or list of the images.
         path: PathBuf,
-        /// The run.
+        /// The run folder.
         run: PathBuf,
-        /// What differs, how often, and the first of each kind.
+        /// The differences: their number and the first of each kind.
         changes: String,
-        /// How to mend it.
+        /// How to fix it.
         hint: &'static str,
     },
-    /// Images of classes that a model does not know.
-    #[error("{}: {error} (images of classes that were not trained on are for --open-set)", path.display())]
+    /// The images contain a class that the model does not know.
+    #[error("{}: {error} (use --open-set for images of classes that were not trained on)", path.display())]
     OtherClasses {
         /// The folder or list of the images.
         path: PathBuf,
-        /// Which class.
+        /// The error that names the class.
         error: lsoftmax_data::DataError,
     },
-    /// An image whose name cannot be written to a table.
-    #[error("the name of {0} is not UTF-8, as that of an image has to be: rename it")]
+    /// The file name of an image is not UTF-8, so it cannot be written to a table.
+    #[error("the name of {0} is not UTF-8, as image names must be: rename it")]
     ImageName(String),
-    /// What is to be gone on with is no run.
+    /// The path to resume from is not a run.
     #[error("{} is neither a run nor a checkpoint of one", .0.display())]
     NoRun(PathBuf),
-    /// Somebody else writes to the folder.
+    /// Another process is writing to the run folder.
     #[error("the run {} is being trained by another process", .0.display())]
     Running(PathBuf),
-    /// A run that needs no going on.
-    #[error("the run {} is finished: there is nothing to go on with", .0.display())]
+    /// The run is already finished.
+    #[error("the run {} is finished; there is nothing to resume", .0.display())]
     Finished(PathBuf),
-    /// A run without figures, which come at its end.
+    /// The run is not finished, so it has no results yet.
     #[error(
-        "the run {} is not finished: go on with it first, with `lsoftmax train --resume {}`",
+        "the run {} is not finished: resume it first with `lsoftmax train --resume {}`",
         .0.display(),
         quoted_path(.0)
     )]
     NotFinished(PathBuf),
-    /// Somebody asked the training to stop.
+    /// The training was stopped on request.
     #[error("stopped after step {step} of {iterations}")]
     Interrupted {
-        /// Steps done, all of them saved.
+        /// Number of completed steps, all of them saved.
         step: u64,
-        /// Steps of the whole training.
+        /// Number of steps of the whole training.
         iterations: u64,
     },
-    /// Somebody asked an evaluation to stop.
+    /// An evaluation was stopped on request.
     #[error("stopped during the evaluation")]
     Stopped,
-    /// The device.
+    /// The device is unknown or unavailable.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// The network does not suit the images.
     #[error(transparent)]
     Network(#[from] SpecError),
-    /// A network of a program's own that cannot be built.
+    /// A custom network cannot be built.
     #[error("the network {network:?}: {message}")]
     OwnNetwork {
-        /// The network.
+        /// The name of the network.
         network: &'static str,
-        /// Why.
+        /// The reason.
         message: String,
     },
-    /// An experiment or a model of another network than the program's.
+    /// The experiment or the model has another network than the program.
     #[error("the network is {found:?}, and this program expects {expected:?}")]
     OtherNetwork {
         /// The network of the program.
         expected: &'static str,
-        /// That of the experiment or the model.
+        /// The network of the experiment or the model.
         found: String,
     },
-    /// A network whose features are not what it says.
+    /// The output of a network does not match the feature size that it declares.
     #[error(
         "the network {network:?} gives features {found:?} for one image, and its feature size is \
          {expected}: [1, {expected}] expected"
     )]
     FeatureSize {
-        /// The network.
+        /// The name of the network.
         network: String,
-        /// Its feature size.
+        /// The declared feature size.
         expected: usize,
         /// The shape of its output.
         found: [usize; 2],
     },
-    /// An experiment, or a file of one.
+    /// An error in an experiment or its file.
     #[error(transparent)]
     Record(#[from] RecordError),
-    /// An open set that is too small for its figures.
+    /// The open set is too small to be evaluated.
     #[error(
         "the open set has {classes} classes, {with_two_images} of them with two images or more: its \
          figures need 4 classes, 2 of them with two images or more; name a larger one with --open-set"
     )]
     OpenSet {
-        /// Its classes that have images.
+        /// Number of its classes that have images.
         classes: usize,
-        /// Those of them that have two or more.
+        /// Number of its classes that have two images or more.
         with_two_images: usize,
     },
-    /// The loss, its schedule, or a batch.
+    /// An error of the loss, its schedule, or a batch.
     #[error(transparent)]
     Head(#[from] lsoftmax::Error),
-    /// The data.
+    /// An error of the data.
     #[error(transparent)]
     Data(#[from] lsoftmax_data::DataError),
-    /// The metrics.
+    /// An error of the metrics.
     #[error(transparent)]
     Metrics(#[from] lsoftmax_metrics::Error),
 }
 
 impl TrainError {
-    /// An action on a file that failed.
+    /// Creates an error for a failed action on a file.
     pub fn file(action: &'static str, path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Self::File {
             action,

@@ -1,4 +1,4 @@
-//! A model on a data set: error from the logits without margin, angles, norms.
+//! Evaluation of a model on a data set: error from the logits without margin, angles, norms.
 
 use crate::batches::images;
 use crate::error::TrainError;
@@ -11,21 +11,22 @@ use lsoftmax_metrics::{AngleStatistics, Centre, ClosedSet, Histogram, Matrix, un
 use lsoftmax_record::{Evaluation, ModelInfo, NetworkKind};
 use std::f64::consts::PI;
 
-/// Images at a time, if they are not large.
+/// Images per batch, unless they are large.
 const BATCH: usize = 256;
-/// Most values at a time: 2 GiB, which is 256 images of 128 x 128 with 64 channels.
+/// Upper bound on activation values per batch: 2 GiB, which is 256 images of 128 x 128 with 64
+/// channels.
 const MOST_VALUES: usize = 1 << 29;
-/// Two degrees a bin.
+/// Number of histogram bins, of two degrees each.
 const BINS: usize = 90;
 
-/// How many images a model takes at a time.
+/// Number of images per evaluation batch.
 fn batch_of(info: &ModelInfo) -> Result<usize, TrainError> {
     match &info.network {
         NetworkKind::Row(row) => {
             let image = row.sizes(info.image)?.largest;
             Ok((MOST_VALUES / image).clamp(1, BATCH))
         }
-        // Nobody knows what it takes.
+        // The memory use of a custom network is unknown.
         NetworkKind::Own(_) => Ok(BATCH),
     }
 }
@@ -50,12 +51,12 @@ pub(crate) fn features<N: Network>(
     Ok(all)
 }
 
-/// The embeddings of all images: features of length 1, `[image, feature]`; with
-/// [`ModelInfo::mirrored`], those of image and mirror image side by side,
-/// `[image, 2 feature]`, of length 1 together. A feature of zeros stays one.
+/// The embeddings of all images: features scaled to length 1, `[image, feature]`. With
+/// [`ModelInfo::mirrored`], the features of the image and its mirror image are concatenated to
+/// `[image, 2 feature]` and scaled to length 1 together. A zero feature stays zero.
 ///
 /// # Errors
-/// Images of another size than the model's, or a feature that is no finite number.
+/// The images do not have the model's size, or a feature is not finite.
 pub fn embeddings<N: Network>(
     model: &Model<N>,
     info: &ModelInfo,
@@ -64,7 +65,7 @@ pub fn embeddings<N: Network>(
     embeddings_until(model, info, data, Stop::NEVER)
 }
 
-/// [`embeddings`] that can be stopped.
+/// [`embeddings`] with a way to stop it.
 pub(crate) fn embeddings_until<N: Network>(
     model: &Model<N>,
     info: &ModelInfo,
@@ -98,7 +99,7 @@ fn check_size(info: &ModelInfo, data: &Dataset) -> Result<(), TrainError> {
     ))
 }
 
-/// The rows of a matrix as numbers of the host.
+/// Copies the rows of a matrix to host memory.
 pub(crate) fn host(tensor: Tensor<2>) -> Vec<f32> {
     tensor
         .into_data()
@@ -107,10 +108,10 @@ pub(crate) fn host(tensor: Tensor<2>) -> Vec<f32> {
         .expect("converted to f32")
 }
 
-/// Evaluates a model.
+/// Evaluates a model on a data set.
 ///
 /// # Errors
-/// Images or classes that are not the model's.
+/// The images or classes are not those of the model.
 pub fn evaluate<N: Network>(
     model: &Model<N>,
     info: &ModelInfo,
@@ -119,7 +120,7 @@ pub fn evaluate<N: Network>(
     evaluate_until(model, info, data, Stop::NEVER)
 }
 
-/// [`evaluate`] that can be stopped.
+/// [`evaluate`] with a way to stop it.
 pub(crate) fn evaluate_until<N: Network>(
     model: &Model<N>,
     info: &ModelInfo,

@@ -1,4 +1,4 @@
-//! From the settings of an experiment to the options of the image reader.
+//! Conversion of experiment settings to options of the image reader.
 
 use crate::error::TrainError;
 use lsoftmax_data::faces::{Landmarks, alignment_step};
@@ -6,7 +6,7 @@ use lsoftmax_data::images::{ImageOptions, base};
 use lsoftmax_record::ImageChoice;
 use std::path::Path;
 
-/// Options for the reader of images whose paths are relative to `root`.
+/// Options of the image reader. Image paths are relative to `root`.
 pub(crate) fn image_options(choice: &ImageChoice, root: &Path) -> Result<ImageOptions, TrainError> {
     let mut options = ImageOptions {
         size: choice.size,

@@ -1,4 +1,4 @@
-//! A model and its optimiser: one training step.
+//! A model and its optimiser, and one training step.
 
 use crate::average::Average;
 use crate::batches::TrainBatch;
@@ -17,12 +17,12 @@ use lsoftmax_record::{MetricTerm, ModelInfo};
 use lsoftmax_spec::Optimiser;
 use std::sync::Arc;
 
-/// Where a checkpoint has the centres of center loss.
+/// Name of the center-loss centres in a checkpoint.
 const CENTERS: &str = "center.centers";
-/// What stands before the names of the averaged parameters in a checkpoint.
+/// Prefix of the averaged parameters in a checkpoint.
 pub(crate) const AVERAGE: &str = "average.";
 
-/// A model while it is trained.
+/// A model during training.
 pub struct Learner<N: Network = Backbone> {
     model: Model<N>,
     optimiser: ModuleOptimizer,
@@ -33,10 +33,10 @@ pub struct Learner<N: Network = Backbone> {
     average: Option<Average>,
 }
 
-/// What the forward pass of a step found; [`Learner::update`] goes on from it.
+/// The result of a forward pass, from which [`Learner::update`] continues.
 #[derive(Debug)]
 pub struct Forward {
-    /// `[batch, feature]`.
+    /// The features, `[batch, feature]`.
     pub features: Tensor<2>,
     /// The mean loss of the batch, `[1]`.
     pub loss: Tensor<1>,
@@ -45,7 +45,7 @@ pub struct Forward {
     host_labels: Arc<[u32]>,
 }
 
-/// The numbers of a step, on its device.
+/// The figures of a step, on its device.
 #[derive(Clone, Debug)]
 pub struct StepNumbers {
     loss: Tensor<1>,
@@ -53,19 +53,19 @@ pub struct StepNumbers {
     labels: Arc<[u32]>,
 }
 
-/// The numbers of a step.
+/// The figures of a step, in host memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetNumbers {
     /// The mean loss of the batch.
     pub loss: f64,
-    /// A row for each sample: cosine, feature norm, norm of the own class weight, confidence.
+    /// One row per sample: cosine, feature norm, norm of the target class weight, confidence.
     pub targets: Vec<f32>,
     /// The labels of the batch.
     pub labels: Arc<[u32]>,
 }
 
 impl TargetNumbers {
-    /// What the plain softmax gives the own class, for each sample.
+    /// The probability that the plain softmax gives to the target class, for each sample.
     pub(crate) fn confidences(&self) -> Vec<f64> {
         let rows = self.targets.chunks_exact(4);
         rows.map(|row| f64::from(row[3])).collect()
@@ -73,7 +73,7 @@ impl TargetNumbers {
 }
 
 impl Forward {
-    /// The loss and the figures of the targets, which [`StepNumbers::read`] reads.
+    /// The loss and the target figures, to be read with [`StepNumbers::read`].
     pub fn numbers(&self) -> StepNumbers {
         StepNumbers {
             loss: self.loss.clone().detach(),
@@ -84,7 +84,7 @@ impl Forward {
 }
 
 impl StepNumbers {
-    /// Reads the numbers of several steps, in one wait for the device.
+    /// Reads the figures of several steps while waiting only once for the device.
     pub fn read(steps: Vec<Self>) -> Vec<TargetNumbers> {
         let labels: Vec<_> = steps.iter().map(|step| step.labels.clone()).collect();
         let all = steps.into_iter().fold(Transaction::default(), |all, step| {
@@ -111,7 +111,7 @@ impl<N: Network> std::fmt::Debug for Learner<N> {
 }
 
 impl<N: Network> Learner<N> {
-    /// A model with fresh state of its optimiser. `model` lives on an autodiff device.
+    /// Creates a learner with a fresh optimiser state. `model` must be on an autodiff device.
     pub fn new(model: Model<N>, optimiser: Optimiser) -> Self {
         let device = model.head.weight.val().device();
         Self {
@@ -125,17 +125,18 @@ impl<N: Network> Learner<N> {
         }
     }
 
-    /// Trains the convolutions in another precision, which the device [has](lsoftmax_networks::trains_in).
+    /// Trains the convolutions in another precision, which the device must
+    /// [support](lsoftmax_networks::trains_in).
     #[must_use]
     pub fn with_precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
     }
 
-    /// Trains with a loss on distances too, or with that alone.
+    /// Adds a metric loss, which may also replace the loss of the head.
     ///
     /// # Errors
-    /// A number of it that is out of range.
+    /// One of its parameters is out of range.
     pub fn with_pairs(mut self, term: Option<MetricTerm>) -> Result<Self, TrainError> {
         let [classes, feature] = self.model.head.weight.dims();
         self.pairs = term
@@ -144,7 +145,7 @@ impl<N: Network> Learner<N> {
         Ok(self)
     }
 
-    /// Everything that is trained or moves, and is no state of the optimiser.
+    /// Everything that training changes, except the optimiser state.
     pub(crate) fn to_file(&self, info: &ModelInfo) -> Result<TensorFile, TrainError> {
         let mut file = self.model.to_file(info)?;
         if let Some(centers) = self.pairs.as_ref().and_then(Pairs::centers) {
@@ -156,30 +157,30 @@ impl<N: Network> Learner<N> {
         Ok(file)
     }
 
-    /// Goes on with the average of a checkpoint.
+    /// Continues with the average of a checkpoint.
     pub(crate) fn with_average(mut self, model: Option<&Model<N>>) -> Self {
         self.average = model.map(Average::of);
         self
     }
 
-    /// Counts the weights of this step in their average, with a share of it: that of
-    /// [`Averaging`](lsoftmax_spec::Averaging).
+    /// Adds the current weights to their average. `share` is the fraction of the new average that
+    /// comes from this step, as given by [`Averaging`](lsoftmax_spec::Averaging).
     pub fn average(&mut self, share: f64) {
         let average = self.average.get_or_insert_default();
         average.add(&self.model, share);
     }
 
-    /// The model with the average of the weights, if there is one. The statistics of its normalisations are still
-    /// those of the model.
+    /// The model with the averaged weights, if they are averaged. Its normalisation statistics are
+    /// still those of the trained model.
     pub fn averaged(&self) -> Option<Model<N>> {
         let average = self.average.as_ref()?;
         Some(average.model(&self.model))
     }
 
-    /// Goes on with the centres of center loss that a file has, where this training has any.
+    /// Continues with the center-loss centres of a file, if this training uses them.
     ///
     /// # Errors
-    /// They are missing, or of another size.
+    /// The centres are missing or have another size.
     pub(crate) fn with_centers(mut self, file: &TensorFile) -> Result<Self, TrainError> {
         let shape: [usize; 2] = self.model.head.weight.dims();
         if let Some(pairs) = &mut self.pairs
@@ -194,30 +195,30 @@ impl<N: Network> Learner<N> {
         Ok(self)
     }
 
-    /// Puts other class weights in the place of those there are.
+    /// Replaces the class weights.
     pub(crate) fn set_class_weights(&mut self, weights: Vec<f32>) {
         self.model.set_class_weights(weights);
     }
 
-    /// Goes on with another schedule of λ and m.
+    /// Continues with another schedule of λ and m.
     pub(crate) fn with_annealing(mut self, annealing: Annealing) -> Result<Self, TrainError> {
         self.model.head = self.model.head.with_annealing(annealing)?;
         Ok(self)
     }
 
-    /// The state of the optimiser, in its own format.
+    /// The optimiser state, in the optimiser's own format.
     ///
     /// # Errors
-    /// It cannot be written.
+    /// The state cannot be serialised.
     pub(crate) fn optimiser_state(&self) -> Result<Vec<u8>, TrainError> {
         let state = self.optimiser.into_bytes().map_err(optimiser_error)?;
         Ok(state.to_vec())
     }
 
-    /// Goes on with an optimiser's state, for the same model.
+    /// Continues with the optimiser state of the same model.
     ///
     /// # Errors
-    /// It is no such state.
+    /// The bytes are not an optimiser state.
     pub(crate) fn with_optimiser_state(mut self, state: Vec<u8>) -> Result<Self, TrainError> {
         lsoftmax_networks::check_default_device()?;
         let state = Bytes::from_bytes_vec(state);
@@ -228,16 +229,16 @@ impl<N: Network> Learner<N> {
     /// The loss of a batch at a step, counted from 0.
     ///
     /// # Errors
-    /// A label that is no class.
+    /// A label is not a class.
     pub fn forward(&self, batch: TrainBatch) -> Result<Forward, TrainError> {
         self.forward_after(batch, RunningSignal::default())
     }
 
-    /// [`forward`](Self::forward) after batches with this signal, for a [gate](lsoftmax::Gate) with a
-    /// memory.
+    /// [`forward`](Self::forward) with the signal of the preceding batches, for a
+    /// [gate](lsoftmax::Gate) that averages over batches.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward).
+    /// The same as for [`forward`](Self::forward).
     pub fn forward_after(
         &self,
         batch: TrainBatch,
@@ -266,10 +267,10 @@ impl<N: Network> Learner<N> {
         })
     }
 
-    /// The backward pass and the update of the weights.
+    /// Runs the backward pass and updates the weights.
     ///
     /// # Errors
-    /// None that [`forward`](Self::forward) would not have had.
+    /// Errors that [`forward`](Self::forward) would have returned before.
     pub fn update(mut self, forward: Forward, learning_rate: f64) -> Result<Self, TrainError> {
         let Forward {
             features,
@@ -280,7 +281,7 @@ impl<N: Network> Learner<N> {
         if let Some(pairs) = self.pairs.as_mut().filter(|pairs| pairs.moves()) {
             pairs.update(features, labels)?;
         } else {
-            // The backward pass may write over what nobody else holds.
+            // The backward pass may overwrite buffers that nothing else holds.
             drop(features);
         }
         let gradients = loss.backward();
@@ -292,12 +293,12 @@ impl<N: Network> Learner<N> {
         Ok(self)
     }
 
-    /// The model as it stands.
+    /// The current model.
     pub fn model(&self) -> &Model<N> {
         &self.model
     }
 
-    /// The model, training ended.
+    /// Ends the training and returns the model.
     pub fn into_model(self) -> Model<N> {
         self.model
     }

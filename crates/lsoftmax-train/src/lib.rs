@@ -1,5 +1,5 @@
-//! The training of margin losses: networks as rows of data, experiment files, the loop,
-//! evaluation, model files and run folders.
+//! Training of networks with margin losses: the training loop, evaluation, model files and run
+//! folders.
 //!
 //! ```no_run
 //! # use lsoftmax_train::{Experiment, Settings, load_data, train};
@@ -85,11 +85,11 @@ pub use training::{
 
 use lsoftmax_data::{DataSource, SourceOptions, Split};
 
-/// The data of an experiment.
+/// Loads the data of an experiment.
 ///
 /// # Errors
-/// An unknown name, files missing or damaged; images are to be held out of the training where the
-/// data says which those are; an open set that is too small for its figures.
+/// The data set is unknown, or its files are missing or damaged. Also if images are to be held out
+/// although the data has its own validation part, or if an open set is too small to be evaluated.
 pub fn load_data(experiment: &Experiment) -> Result<Split, TrainError> {
     let root = experiment.data_dir.clone().unwrap_or_default();
     let options = SourceOptions {

@@ -1,4 +1,4 @@
-//! Whether a training fits the memory, before it takes any.
+//! Check that a training fits in memory, before it starts.
 
 use crate::error::TrainError;
 use burn::tensor::Device;
@@ -9,11 +9,11 @@ use lsoftmax_record::{Experiment, NetworkKind};
 use lsoftmax_spec::Method;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// Checks that an experiment suits its images and, on the CPU, this machine's memory; so that nothing
-/// is begun that must fail.
+/// Checks that an experiment suits its images and, on the CPU, fits in the memory of this machine,
+/// so that a run that must fail never starts.
 ///
 /// # Errors
-/// The network does not suit the images, or a step takes more memory than there is.
+/// The network does not suit the images, or a step takes more memory than the machine has.
 pub fn check_fit(
     experiment: &Experiment,
     split: &Split,
@@ -22,7 +22,7 @@ pub fn check_fit(
     let data = &split.train;
     let image = [data.channels, data.height, data.width];
     let NetworkKind::Row(network) = &experiment.network else {
-        // Nobody knows what a program's own network takes.
+        // The memory use of a custom network is unknown.
         return Ok(());
     };
     let state = match experiment.optimiser.method {
@@ -43,8 +43,8 @@ pub fn check_fit(
     }))
 }
 
-/// What a step takes: activations, with their gradients where the backward pass is; weights, their
-/// gradients, and what else is kept for each weight.
+/// Memory of a step: activations, their gradients where the backward pass currently is, the
+/// weights, their gradients, and the values that the optimiser and others keep for each weight.
 fn step_bytes(
     network: &NetworkSpec,
     image: [usize; 3],
@@ -60,13 +60,13 @@ fn step_bytes(
     Ok(Bytes(values.saturating_mul(size_of::<f32>() as u64)))
 }
 
-/// Bytes of memory of the machine, or of the container where that is less.
+/// Memory of the machine in bytes, or of the container if that is less.
 fn total() -> u64 {
     let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(what);
     let limit = system.cgroup_limits().map(|limits| limits.total_memory);
     let found = [Some(system.total_memory()), limit];
-    // Where it cannot be found out, nothing is refused.
+    // If the size is unknown, nothing is refused.
     let found = found.into_iter().flatten().filter(|&bytes| bytes > 0);
     found.min().unwrap_or(u64::MAX)
 }

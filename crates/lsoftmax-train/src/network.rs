@@ -1,4 +1,4 @@
-//! What the training loop asks of a network.
+//! The interface between a network and the training loop.
 
 use crate::error::TrainError;
 use burn::module::{Module, ModuleDisplay};
@@ -9,20 +9,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
-/// A Burn module that turns images into features, and what it is built from.
+/// A Burn module that maps images to features, and its configuration.
 ///
-/// [`train_network`](crate::train_network) trains it with the loop of the built-in networks, which
-/// are modules of this kind, too: same losses, data, evaluation, checkpoints and exact resume.
+/// [`train_network`](crate::train_network) trains it with the same loop as the built-in networks,
+/// which also implement this trait: same losses, data, evaluation, checkpoints and exact resume.
 ///
-/// Weight decay applies to the parameters that are called `weight`, as Burn's layers have it.
-/// Random numbers come from Burn's generator. The loop seeds it before [`init`](Self::init) and
-/// before each forward pass of a step, so that fresh weights and dropout are a function of seed and
-/// step. The generator is one for all threads of a process: other threads must not draw from it while a
-/// network is trained, or the same seed may not give the same bits. (Trainings of this crate wait for
-/// each other.)
+/// Weight decay applies to the parameters named `weight`, the name that Burn's layers use. Random
+/// numbers come from Burn's generator. The loop seeds it before [`init`](Self::init) and before the
+/// forward pass of each step, so that fresh weights and dropout depend only on the seed and the
+/// step. All threads of a process share this generator. No other thread may draw from it during
+/// training, or the same seed may give different bits. (Trainings of this crate wait for each
+/// other.)
 ///
-/// Parameters and running statistics are stored as f32. A module with parameters of integers or
-/// booleans is refused.
+/// Parameters and running statistics are stored as f32. Modules with integer or boolean parameters
+/// are refused.
 ///
 /// ```
 /// use burn::module::Module;
@@ -77,19 +77,18 @@ use std::fmt::Debug;
 /// }
 /// ```
 pub trait Network: Module + ModuleDisplay + Debug {
-    /// What the network is built from. Experiments and model files contain it.
+    /// The configuration of the network. It is stored in experiments and model files.
     type Config: Serialize + DeserializeOwned;
 
-    /// The name in tables and errors.
+    /// The name of the network in tables and errors.
     const NAME: &'static str;
 
     /// Builds the network for images `[channels, height, width]`.
-    ///
-    /// The loop has seeded Burn's generator with `seed`; a network that draws its weights in another
-    /// way uses `seed` itself.
+    /// The loop has seeded Burn's generator with `seed`. A network that draws its weights in
+    /// another way should use `seed` itself.
     ///
     /// # Errors
-    /// A configuration that does not suit the images: [`TrainError::network`].
+    /// The configuration does not suit the images; see [`TrainError::network`].
     fn init(
         config: &Self::Config,
         image: [usize; 3],
@@ -97,38 +96,40 @@ pub trait Network: Module + ModuleDisplay + Debug {
         device: &Device,
     ) -> Result<Self, TrainError>;
 
-    /// Length of the feature.
+    /// Length of the feature vector.
     fn feature_size(config: &Self::Config) -> usize;
 
-    /// Images to features. As for every Burn module, normalisations use the statistics of the batch
-    /// on an autodiff device, and running ones elsewhere.
+    /// Maps images to features. As in every Burn module, normalisations use the statistics of the
+    /// batch on an autodiff device, and running statistics elsewhere.
     ///
     /// # Shapes
     /// - images: `[batch, channel, height, width]`, preprocessed, f32
     /// - output: `[batch, feature]`
     fn forward(&self, images: Tensor<4>) -> Tensor<2>;
 
-    /// [`forward`](Self::forward) with the convolutions in a precision. Only the built-in networks
-    /// train in another one than f32.
+    /// [`forward`](Self::forward) with the convolutions in the given precision. Only the built-in
+    /// networks train in a precision other than f32.
     #[doc(hidden)]
     fn forward_in(&self, images: Tensor<4>, _precision: Precision) -> Tensor<2> {
         self.forward(images)
     }
 
-    /// The same with another share of a batch in the running statistics of its normalisations.
+    /// The same network with another momentum for the running statistics of its normalisations: the
+    /// share that a batch contributes.
     ///
-    /// An average of the weights needs statistics of its own. They are computed over batches of training images
-    /// with shares of 1, 1/2, 1/3 and so on, which makes them the mean over the batches. A network that does not
-    /// implement this keeps its own share, and gets the running average over the same batches.
+    /// Averaged weights need their own statistics. These are computed over batches of training
+    /// images with shares of 1, 1/2, 1/3 and so on, which gives the mean over the batches. A
+    /// network that does not implement this method keeps its own share and gets a running average
+    /// over the same batches.
     #[must_use]
     fn with_statistics_momentum(self, _momentum: f64) -> Self {
         self
     }
 
-    /// The network as experiments and model files have it.
+    /// The description of the network in experiments and model files.
     ///
     /// # Errors
-    /// A configuration that JSON cannot hold, or a feature that is too short or too long.
+    /// The configuration cannot be represented in JSON, or the feature is too short or too long.
     fn kind(config: &Self::Config) -> Result<NetworkKind, TrainError> {
         let own = OwnNetwork {
             module: Self::NAME.to_owned(),
@@ -139,10 +140,10 @@ pub trait Network: Module + ModuleDisplay + Debug {
         Ok(NetworkKind::Own(own))
     }
 
-    /// The configuration in an experiment or a model file.
+    /// The configuration stored in an experiment or a model file.
     ///
     /// # Errors
-    /// It is of another network.
+    /// It belongs to another network.
     fn config(kind: &NetworkKind) -> Result<Self::Config, TrainError> {
         match kind {
             NetworkKind::Own(own) if own.module == Self::NAME => {
@@ -155,7 +156,7 @@ pub trait Network: Module + ModuleDisplay + Debug {
         }
     }
 
-    /// The name of a tensor in model files, from its path in the module.
+    /// The name of a tensor in model files, given its path in the module.
     #[doc(hidden)]
     fn tensor_name(path: &str) -> String {
         path.to_owned()
@@ -199,14 +200,14 @@ impl Network for Backbone {
         Ok(kind.row()?.clone())
     }
 
-    /// Files name a normalisation's tensors as those of its layer.
+    /// In files, the tensors of a normalisation are named after its layer.
     fn tensor_name(path: &str) -> String {
         path.replace(".norm.", ".")
     }
 }
 
 impl TrainError {
-    /// A network that cannot be built, for the reason given.
+    /// Creates an error for a network that cannot be built.
     pub fn network<N: Network>(message: impl std::fmt::Display) -> Self {
         Self::OwnNetwork {
             network: N::NAME,

@@ -1,4 +1,4 @@
-//! The loss on distances of a training, with its state.
+//! The metric loss of a training, with its state.
 
 use crate::error::TrainError;
 use burn::module::Module as _;
@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use lsoftmax::metric::{CenterLoss, CenterLossConfig, ContrastiveLoss, TripletLoss};
 use lsoftmax_record::{MetricLoss, MetricTerm};
 
-/// A [`MetricTerm`] at work.
+/// A [`MetricTerm`] with its state.
 #[derive(Debug)]
 pub(crate) struct Pairs {
     term: MetricTerm,
@@ -17,7 +17,7 @@ pub(crate) struct Pairs {
 enum MetricLossState {
     Contrastive(ContrastiveLoss),
     Triplet(TripletLoss),
-    /// None only while an update is made.
+    /// `None` only during an update.
     Center(Option<CenterLoss>),
 }
 
@@ -46,7 +46,7 @@ impl Pairs {
         Ok(Self { term, loss })
     }
 
-    /// The whole loss of a batch, given that of the head.
+    /// The total loss of a batch, given the loss of the head.
     pub(crate) fn add_to(
         &self,
         head: Tensor<1>,
@@ -64,7 +64,7 @@ impl Pairs {
         Ok(if self.term.alone { own } else { head + own })
     }
 
-    /// What follows a step: centres move.
+    /// Updates the state after a step: center loss moves its centres.
     pub(crate) fn update(
         &mut self,
         features: Tensor<2>,
@@ -78,12 +78,12 @@ impl Pairs {
         Ok(())
     }
 
-    /// Whether it reads features after the backward pass.
+    /// Whether the update reads the features after the backward pass.
     pub(crate) fn moves(&self) -> bool {
         matches!(self.loss, MetricLossState::Center(_))
     }
 
-    /// The centres of center loss, `[class, feature]`: state that a checkpoint keeps.
+    /// The centres of center loss, `[class, feature]`, which a checkpoint must keep.
     pub(crate) fn centers(&self) -> Option<TensorData> {
         match &self.loss {
             MetricLossState::Center(Some(center)) => Some(center.centers.val().to_data()),
@@ -91,7 +91,7 @@ impl Pairs {
         }
     }
 
-    /// Goes on with these centres.
+    /// Continues with these centres.
     pub(crate) fn set_centers(&mut self, centers: TensorData) {
         if let MetricLossState::Center(Some(center)) = &mut self.loss {
             let device = center.centers.val().device();

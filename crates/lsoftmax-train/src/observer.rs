@@ -1,4 +1,4 @@
-//! Who watches a training, and what it returns.
+//! Observation of a training, and its results.
 
 use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::error::TrainError;
@@ -7,39 +7,40 @@ use crate::network::Network;
 use lsoftmax_networks::Backbone;
 use lsoftmax_record::{ModelInfo, Outcome, Progress};
 
-/// What a training tells while it goes on.
+/// Receives the events of a training.
 pub trait Observer {
-    /// After every step.
+    /// Called after every step.
     fn step(&mut self, _step: u64, _images_per_second: f64) {}
 
-    /// After every stretch of the curve.
+    /// Called after every interval of the curve.
     ///
     /// # Errors
-    /// What was told could not be kept; the training stops.
+    /// The progress could not be saved; the training stops.
     fn progress(&mut self, _progress: &Progress) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// A checkpoint is due.
+    /// Called when a checkpoint is due.
     ///
     /// # Errors
-    /// It could not be kept; the training stops.
+    /// The checkpoint could not be saved; the training stops.
     fn checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// The model is the best so far on the held-out part.
+    /// Called when the model is the best so far on the held-out images.
     ///
     /// # Errors
-    /// It could not be kept; the training stops.
+    /// The model could not be saved; the training stops.
     fn best(&mut self, _model: &Snapshot) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// The training is dying, and goes back to a step where its curve was this.
+    /// Called when the training has diverged and returns to an earlier step, where its curve was as
+    /// given.
     ///
     /// # Errors
-    /// What was kept of later steps could not be taken back; the training stops.
+    /// Records of later steps could not be removed; the training stops.
     fn rewind(
         &mut self,
         _message: &str,
@@ -49,19 +50,21 @@ pub trait Observer {
         Ok(())
     }
 
-    /// The training has died, and stops here. Of its curve, the last stretch is still to come.
+    /// Called when the training has diverged and ends at this step. The last interval of the curve
+    /// is still to be reported.
     ///
     /// # Errors
-    /// What was kept of later steps could not be taken back.
+    /// Records of later steps could not be removed.
     fn dies(&mut self, _message: &str, _step: u64, _curve: &[Progress]) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// All steps are done and saved, and the last evaluation begins: a resume repeats only that.
+    /// Called when all steps are done and saved, before the final evaluation. A resumed run repeats
+    /// only that evaluation.
     fn evaluates(&mut self, _step: u64) {}
 
-    /// Whether the training is to save itself and stop. Asked after every step, and between the
-    /// batches of an evaluation.
+    /// Whether the training should save its state and stop. Called after every step, and between
+    /// the batches of an evaluation.
     fn stops(&self) -> bool {
         false
     }
@@ -74,26 +77,26 @@ impl Observer for () {}
 pub struct Trained<N: Network = Backbone> {
     /// The model after the last step.
     pub model: Model<N>,
-    /// All that goes with it.
+    /// The description of the model.
     pub info: ModelInfo,
-    /// Its figures.
+    /// The results of the training.
     pub outcome: Outcome,
 }
 
 impl<N: Network> Trained<N> {
-    /// Whether the model can be used: none whose features are not finite numbers can.
+    /// Whether the model can be used, that is, whether its features are finite.
     pub fn is_usable(&self) -> bool {
         self.outcome.has_model()
     }
 }
 
-/// Where a training goes on from.
+/// The saved state of a training that is to be resumed.
 #[derive(Debug)]
 pub struct Saved {
-    /// Its last state.
+    /// The last checkpoint.
     pub last: Checkpoint,
-    /// The state that a recovery goes back to, where that is another.
+    /// The checkpoint to which a recovery returns, if it is not the last one.
     pub good: Option<Checkpoint>,
-    /// The best model on the held-out part.
+    /// The best model on the held-out images.
     pub best: Option<Snapshot>,
 }

@@ -8,12 +8,12 @@ use burn_pack::{Reader, Scalar};
 use lsoftmax_spec::{Method, Optimiser, ParameterGroup};
 use std::collections::BTreeMap;
 
-/// The path of the backbone's weights; [`Optimiser::group_of`] says the same.
+/// Matches the paths of the backbone's weights, like [`Optimiser::group_of`].
 const WEIGHTS: &str = r"(^|\.)weight$";
-/// The path of the class weights.
+/// Matches the path of the class weights.
 const HEAD: &str = r"^head\.";
 
-/// The optimiser of a model, with its groups.
+/// The module optimiser, with its parameter groups.
 pub(crate) fn module_optimiser(optimiser: Optimiser) -> ModuleOptimizer {
     match optimiser.method {
         Method::Sgd { momentum, nesterov } => grouped(optimiser, |decay| Descending {
@@ -47,7 +47,7 @@ fn grouped<O: Optimizer>(optimiser: Optimiser, with: impl Fn(f64) -> O) -> Modul
         .with_group(at(HEAD), of(optimiser.head), None)
 }
 
-/// An optimiser at a multiple of the learning rate.
+/// An optimiser whose learning rate is multiplied by a factor.
 #[derive(Clone)]
 struct Scaled<O> {
     of: O,
@@ -72,12 +72,13 @@ impl<O: Optimizer> Optimizer for Scaled<O> {
     }
 }
 
-/// Where Burn's record has the number of dimensions of a parameter.
+/// Key of a parameter's number of dimensions in Burn's record.
 const RANK: &str = "__rank";
-/// Where it has the number of AdamW's steps.
+/// Key of AdamW's step count in Burn's record.
 const TIME: &str = "momentum.time";
 
-/// Where it has the tensors that a method keeps for a parameter, and what they are.
+/// The keys of the tensors that a method keeps for each parameter in Burn's record, with their
+/// descriptions.
 fn tensors(method: Method) -> &'static [(&'static str, &'static str)] {
     match method {
         Method::Sgd { .. } => &[("momentum.velocity", "velocity")],
@@ -88,14 +89,14 @@ fn tensors(method: Method) -> &'static [(&'static str, &'static str)] {
     }
 }
 
-/// Tensors of a record by their names: type, shape, number of the parameter, bytes.
+/// The tensors of a record by name: type, shape, parameter number, bytes.
 type Found = BTreeMap<String, (DType, Vec<usize>, u64, Bytes)>;
 
-/// Checks a record of Burn's optimiser before that gets it. Burn panics at a tensor that belongs to no
-/// parameter, and leaves out without a word what does not fit.
+/// Checks a record of Burn's optimiser before Burn loads it. Burn panics at a tensor that belongs
+/// to no parameter, and silently drops what does not fit.
 ///
-/// `parameters` are names and shapes in the order of their numbers, from 1; `moves` says whose state
-/// must be there after this many steps.
+/// `parameters` holds names and shapes, ordered by number, counting from 1. `moves` tells whether a
+/// parameter must have a state after this many steps.
 pub(crate) fn check_record(
     record: Vec<u8>,
     optimiser: &Optimiser,
@@ -138,7 +139,7 @@ pub(crate) fn check_record(
         if is_adam && !whole(TIME).is_some_and(|time| (1..=steps).contains(&time)) {
             return wrong("number of steps");
         }
-        // It tells the group of the parameter.
+        // Identifies the parameter group.
         let kind = |name: &str| (name.starts_with("head."), name.ends_with(".weight"));
         if paths
             .get(&prefix)
@@ -155,7 +156,8 @@ pub(crate) fn check_record(
     }
 }
 
-/// Takes the tensors of a parameter out of a record and checks them; whether there were any.
+/// Removes the tensors of a parameter from a record and checks them. Returns whether there were
+/// any.
 fn check_tensors(
     found: &mut Found,
     method: Method,
@@ -182,12 +184,12 @@ fn check_tensors(
         0 => Ok(false),
         _ if seen == tensors(method).len() => Ok(true),
         _ => Err(format!(
-            "the optimiser's state of {parameter} is missing in part"
+            "the optimiser's state of {parameter} is incomplete"
         )),
     }
 }
 
-/// Whether the bytes of f32 are all finite numbers.
+/// Whether all values of an f32 buffer are finite.
 pub(crate) fn are_finite(bytes: &[u8]) -> bool {
     bytes
         .chunks_exact(size_of::<f32>())
@@ -209,7 +211,7 @@ mod tests {
         weights: Vec<f32>,
     }
 
-    /// tests/golden/adamw.py has made these.
+    /// Computed by tests/golden/adamw.py.
     #[test]
     fn steps_of_adamw_are_those_of_pytorch() {
         let cases = include_str!("../tests/golden/adamw.json");
@@ -245,14 +247,14 @@ mod tests {
         };
         let (found, _) = steps(module_optimiser(frozen), None);
         assert_eq!(found, [0.5, -1.0, 2.0, 0.1, 0.0, -3.0]);
-        // The others' numbers do not concern it.
+        // Settings of the other methods do not affect it.
         let others = Optimiser {
             norms: frozen.backbone,
             head: frozen.backbone,
             ..plain
         };
         assert_eq!(steps(module_optimiser(others), None).0, once);
-        // Twice the factor is twice the rate.
+        // Doubling the factor doubles the rate.
         let double = |rate: f64| {
             let group = ParameterGroup { rate, decay: 0.1 };
             Optimiser {

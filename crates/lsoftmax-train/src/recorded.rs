@@ -1,4 +1,4 @@
-//! A training that is kept in a run folder.
+//! A training that is recorded in a run folder.
 
 use crate::checkpoint::{Checkpoint, Snapshot};
 use crate::error::TrainError;
@@ -9,11 +9,11 @@ use burn::tensor::Device;
 use lsoftmax_data::Split;
 use lsoftmax_record::{Experiment, Progress};
 
-/// Trains a run in its folder, from its start or from where it was saved, and writes all of the folder
-/// but the page. The observer is told after the folder has kept what there is to keep.
+/// Trains a run in its folder, from the start or from its saved state, and writes every file of the
+/// folder except the report. Each event is saved to the folder before it is passed to the observer.
 ///
 /// # Errors
-/// As for [`train`] and [`resume`], and a folder that cannot be written.
+/// The same as for [`train`] and [`resume`]; also if the folder cannot be written.
 pub fn train_recorded(
     folder: &mut RunFolder,
     experiment: &Experiment,
@@ -34,7 +34,7 @@ pub fn train_recorded(
     Ok(trained)
 }
 
-/// Tells a folder and an observer.
+/// Forwards events to a folder and then to an observer.
 struct Both<'a> {
     folder: &'a mut RunFolder,
     observer: &'a mut dyn Observer,

@@ -7,9 +7,10 @@ use burn::optim::{
 use burn::tensor::{Device, Tensor};
 use lsoftmax_networks::{Descent, descend};
 
-/// SGD with momentum and weight decay as Caffe and PyTorch have it: [`descend`].
+/// SGD with momentum and weight decay as in Caffe and PyTorch; see [`descend`].
 ///
-/// Burn's gives the same numbers, and keeps the same record, in five operations a parameter.
+/// Burn's optimiser gives the same numbers and has the same record format, but takes five
+/// operations per parameter.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Descending {
     pub(crate) momentum: f64,
@@ -17,7 +18,7 @@ pub(crate) struct Descending {
     pub(crate) decay: f64,
 }
 
-/// Scales the gradients down so that together they are not longer than `most`, as PyTorch's
+/// Scales the gradients down so that their joint norm is at most `most`, like PyTorch's
 /// `clip_grad_norm_`.
 pub(crate) fn clip<M: Module>(gradients: GradientsParams, model: &M, most: f64) -> GradientsParams {
     let mut norm = Norm {
@@ -30,7 +31,7 @@ pub(crate) fn clip<M: Module>(gradients: GradientsParams, model: &M, most: f64) 
     };
     let norm = squares.into_data().iter::<f64>().sum::<f64>().sqrt();
     let by = most / (norm + 1e-6);
-    // A norm of NaN makes all gradients NaN, and the training ends with an error.
+    // If the norm is NaN, all gradients become NaN, and the training ends with an error.
     if by >= 1.0 {
         return gradients;
     }
@@ -70,11 +71,11 @@ impl ModuleVisitor for Scaled {
     }
 }
 
-/// What a parameter keeps between steps.
+/// The state that a parameter keeps between steps.
 #[derive(Clone, Debug)]
 pub(crate) struct Velocity<const D: usize>(Tensor<D>);
 
-/// Where Burn's record has it.
+/// Its key in Burn's record.
 const MOMENTUM: &str = "momentum";
 const VELOCITY: &str = "velocity";
 
@@ -164,7 +165,7 @@ pub(crate) mod tests {
         weights: Vec<f32>,
     }
 
-    /// tests/golden/sgd.py has made these.
+    /// Computed by tests/golden/sgd.py.
     #[test]
     fn steps_are_those_of_pytorch() {
         let cases = include_str!("../tests/golden/sgd.json");
@@ -201,7 +202,7 @@ pub(crate) mod tests {
             let (found, record) = steps(ModuleOptimizer::from(ours), None);
             let (expected, _) = steps(config.init(), None);
             assert_eq!(found, expected);
-            // Checkpoints of the one are read by the other.
+            // Each optimiser reads the other's checkpoints.
             let restored = config.init().from_bytes(Bytes::from_bytes_vec(record));
             assert!(restored.is_ok());
         }

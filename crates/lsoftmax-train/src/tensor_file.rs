@@ -1,4 +1,4 @@
-//! Tensors and text by name, in the safetensors format.
+//! Named tensors and text in the safetensors format.
 
 use crate::error::TrainError;
 use burn::tensor::TensorData;
@@ -12,38 +12,38 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 
-/// The key of the digest in the metadata.
+/// The metadata key of the digest.
 pub(crate) const SHA_256: &str = "sha256";
-/// Most bytes of a header, as the format has it.
+/// The maximum size of a header in bytes that the format allows.
 const LARGEST_HEADER: u64 = 100_000_000;
-/// Bytes of the header's length.
+/// Size in bytes of the field that holds the header's length.
 const LENGTH: usize = 8;
 
 /// A tensor's type, shape and bytes.
 pub(crate) type Entry = (Dtype, Vec<usize>, Vec<u8>);
 
-/// What stands in a file.
+/// The contents of a file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct TensorFile {
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) tensors: BTreeMap<String, Entry>,
 }
 
-/// What the header of a file says before its tensors are read.
+/// The contents of a file's header, available before the tensors are read.
 pub(crate) struct Header {
     pub(crate) metadata: BTreeMap<String, String>,
-    /// Bytes of all tensors.
+    /// Total size of the tensors in bytes.
     pub(crate) bytes: u64,
 }
 
 impl TensorFile {
-    /// Adds a tensor of f32.
+    /// Adds an f32 tensor.
     pub(crate) fn add(&mut self, name: &str, data: &TensorData) {
         let entry = (Dtype::F32, data.shape().to_vec(), data.bytes().to_vec());
         self.tensors.insert(name.to_owned(), entry);
     }
 
-    /// A tensor of f32 of this shape.
+    /// Returns the f32 tensor with this name and shape.
     pub(crate) fn tensor(&self, name: &str, shape: &[usize]) -> Result<TensorData, String> {
         let (dtype, found, bytes) = self
             .tensors
@@ -61,7 +61,7 @@ impl TensorFile {
         Ok(TensorData::new(values, shape.to_vec()))
     }
 
-    /// Whether every number of its tensors of f32 is finite.
+    /// Whether all values of the f32 tensors are finite.
     pub(crate) fn is_finite(&self) -> bool {
         let numbers = self.tensors.values().filter(|entry| entry.0 == Dtype::F32);
         numbers
@@ -74,7 +74,7 @@ impl TensorFile {
         self.tensors.insert(name.to_owned(), entry);
     }
 
-    /// Takes out what [`add_bytes`](Self::add_bytes) put in.
+    /// Removes and returns the bytes stored by [`add_bytes`](Self::add_bytes).
     pub(crate) fn take_bytes(&mut self, name: &str) -> Result<Vec<u8>, String> {
         match self.tensors.remove(name) {
             Some((Dtype::U8, _, bytes)) => Ok(bytes),
@@ -83,8 +83,9 @@ impl TensorFile {
         }
     }
 
-    /// The file as bytes, with a SHA-256 of itself in its metadata. The same content gives the same
-    /// bytes; `safetensors` itself writes metadata in the order of a hash map.
+    /// The file as bytes, with a SHA-256 of its contents in the metadata. The same contents always
+    /// give the same bytes, unlike `safetensors` itself, which writes metadata in the order of a
+    /// hash map.
     pub(crate) fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
         let broken = |message: String| TrainError::Model {
             path: "model".into(),
@@ -98,7 +99,7 @@ impl TensorFile {
             .map(|(key, value)| format!("{}:{}", json(key), json(value)));
         let metadata: Vec<String> = metadata.collect();
         let mut header = format!("{{\"__metadata__\":{{{}}}", metadata.join(","));
-        // Wide types first, so that all are aligned.
+        // Wide types first, so that all tensors are aligned.
         let mut tensors: Vec<_> = self.tensors.iter().collect();
         tensors.sort_by_key(|(_, (dtype, ..))| Reverse(*dtype));
         let mut end = 0;
@@ -133,7 +134,7 @@ impl TensorFile {
         Ok(file)
     }
 
-    /// SHA-256 over names, shapes and values of all tensors, and over the metadata.
+    /// SHA-256 over the names, shapes and values of all tensors and over the metadata.
     pub(crate) fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
@@ -152,11 +153,11 @@ impl TensorFile {
         format!("{:x}", hash.finalize())
     }
 
-    /// Reads a file. `check` sees its header before memory is taken for the tensors, and what it
-    /// makes of it is returned too. If the file has a SHA-256 of itself, it must be the right one.
+    /// Reads a file. `check` is given the header before memory is allocated for the tensors, and
+    /// its result is returned with the file. A SHA-256 in the file is verified.
     ///
     /// # Errors
-    /// A file that cannot be read; `broken` makes the error for one that is damaged.
+    /// The file cannot be read. `broken` creates the error for a damaged file.
     pub(crate) fn read<T>(
         path: &Path,
         broken: impl Fn(String) -> TrainError,
@@ -231,7 +232,7 @@ impl TensorFile {
 }
 
 impl Header {
-    /// Refuses a file that has no SHA-256 of itself.
+    /// Refuses a file without a SHA-256 of its contents.
     pub(crate) fn sealed(&self) -> Result<(), String> {
         if self.metadata.contains_key(SHA_256) {
             return Ok(());
@@ -240,7 +241,7 @@ impl Header {
     }
 }
 
-/// The part of a header that is no tensor.
+/// The part of a header that does not describe tensors.
 #[derive(Deserialize)]
 struct JsonHeader {
     #[serde(rename = "__metadata__", default)]
@@ -308,7 +309,7 @@ mod tests {
         let length = whole.len() as u64;
         assert_eq!(read(&whole, length).unwrap(), (file(), 28));
         for (bytes, length, expected) in [
-            // A tebibyte of nothing.
+            // A tebibyte of zeros.
             (&whole[..], 1 << 40, "too large"),
             (&[], 1 << 40, "damaged"),
             (&[0xff; 8], 1 << 40, "18446744073709551615 bytes"),

@@ -1,21 +1,22 @@
-//! The curve as an event file that TensorBoard reads.
+//! The curve as an event file for TensorBoard.
 //!
-//! A file is a row of records: length, its checksum, an `Event` message, its checksum. Written down
-//! in `tensorflow/core/lib/io/record_writer.h` and `tensorflow/core/util/event.proto`.
+//! The file is a sequence of records, each made up of a length, its checksum, an `Event` message,
+//! and its checksum. The format is documented in `tensorflow/core/lib/io/record_writer.h` and
+//! `tensorflow/core/util/event.proto`.
 
 use lsoftmax_record::Progress;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The name of the file; TensorBoard asks for `tfevents` in it.
+/// The name of the event file. TensorBoard looks for `tfevents` in it.
 pub const EVENTS_FILE: &str = "events.out.tfevents.0.lsoftmax";
 
-/// What a file begins with.
+/// The first record of a file.
 pub(crate) fn opening() -> Vec<u8> {
     // file_version = 3
     record(&event(0, &field(3, b"brain.Event:2")))
 }
 
-/// One stretch of the curve.
+/// The record of one interval of the curve.
 pub(crate) fn scalars(progress: &Progress) -> Vec<u8> {
     let values = [
         ("loss/train", Some(progress.loss)),
@@ -45,7 +46,7 @@ pub(crate) fn scalars(progress: &Progress) -> Vec<u8> {
     record(&event(progress.step, &field(5, &summary)))
 }
 
-/// An event: `wall_time` = 1 (double), step = 2, and what it is.
+/// An event: `wall_time` = 1 (double), step = 2, and the encoded field `what`.
 fn event(step: u64, what: &[u8]) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let mut bytes = vec![1 << 3 | 1];
@@ -56,7 +57,7 @@ fn event(step: u64, what: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A field of bytes.
+/// A length-delimited field.
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
     field.extend(varint(bytes.len() as u64));
@@ -83,7 +84,7 @@ fn record(data: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// CRC-32C, masked so that a checksum of checksums stays one.
+/// CRC-32C, masked so that the checksum of data that contain checksums stays meaningful.
 fn checksum(data: &[u8]) -> u32 {
     crc32c::crc32c(data)
         .rotate_right(15)
@@ -94,7 +95,7 @@ fn checksum(data: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// Takes a file apart; every checksum must be right.
+    /// Splits a file into its records and verifies every checksum.
     fn records(mut file: &[u8]) -> Vec<Vec<u8>> {
         let mut records = Vec::new();
         while let Some((length, rest)) = file.split_first_chunk::<8>() {
@@ -120,7 +121,7 @@ mod tests {
         let file = [opening(), scalars(&progress)].concat();
         let records = records(&file);
         assert_eq!(records.len(), 2);
-        // After nine bytes of time: the step, and what it is.
+        // After nine bytes of time: the step and the field.
         assert_eq!(records[0][9..], *b"\x10\x00\x1a\x0dbrain.Event:2");
         assert_eq!(records[1][9..12], *b"\x10\xac\x02");
         let value = b"\x0a\x0aloss/train\x15\x00\x00\x00\x3f";

@@ -1,4 +1,4 @@
-//! The images that a trained model is evaluated on.
+//! Selection of the images to evaluate a trained model on.
 
 use crate::error::TrainError;
 use crate::image_options::image_options;
@@ -10,12 +10,12 @@ use lsoftmax_record::{Experiment, ModelInfo, Settings};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// Other images than the run's own to evaluate on; what is not given is the run's own.
+/// Images other than those of the run to evaluate on. Unset fields are taken from the run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OtherImages {
     /// The name of a data set.
     pub data: Option<String>,
-    /// Its folder or list.
+    /// The folder or list of the data set.
     pub data_dir: Option<PathBuf>,
     /// The landmarks of its faces.
     pub landmarks: Option<PathBuf>,
@@ -27,35 +27,35 @@ pub struct OtherImages {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Evaluated {
-    /// Those that the run was to be tested on, as it recorded them.
+    /// The test part that the run recorded.
     RecordedTestPart,
-    /// The test part, as the data say or as it is drawn.
+    /// The test part, either defined by the data or drawn at random.
     TestPart,
-    /// All there are.
+    /// All images.
     All,
 }
 
-/// Images to evaluate a model on, and what is known of them.
+/// The images to evaluate a model on, with their origin.
 #[derive(Clone, Debug)]
 pub struct TestImages {
     /// The images, with the classes of the model.
     pub data: Dataset,
     /// The name of the data set.
     pub source: String,
-    /// The folder or list they come from.
+    /// The folder or list that the images come from.
     pub data_dir: Option<PathBuf>,
-    /// Which of its images they are.
+    /// The selection that was made.
     pub evaluated: Evaluated,
-    /// How many of them the model was trained on, and the path of the first; `None` where the run
-    /// does not record its images.
+    /// Number of these images that the model was trained on, and the path of the first one. `None`
+    /// if the run does not record its images.
     pub trained_on: Option<(usize, Option<String>)>,
     /// The images that cannot be read, and why.
     pub broken: Vec<(String, String)>,
-    /// What should be known about the choice, a sentence each.
+    /// Remarks on the selection, one sentence each.
     pub remarks: Vec<String>,
 }
 
-/// The images of a run folder, if it records them.
+/// The images that a run folder records, if it does.
 ///
 /// # Errors
 /// The file is damaged.
@@ -63,8 +63,8 @@ pub fn run_images(run: &Path) -> Result<Option<RunImages>, TrainError> {
     Ok(RunImages::read(&run.join(IMAGES_FILE))?)
 }
 
-/// The run that a model file belongs to, if there is one: the file lies in the run's folder, or among
-/// its checkpoints.
+/// The run that a model file belongs to, if any: the file is in the run's folder or among its
+/// checkpoints.
 pub fn run_beside(model: &Path) -> Option<&Path> {
     let folder = model.parent().unwrap_or(Path::new(""));
     let run = match folder.file_name() {
@@ -74,22 +74,24 @@ pub fn run_beside(model: &Path) -> Option<&Path> {
     run.join(EXPERIMENT_FILE).is_file().then_some(run)
 }
 
-/// The images that a run recorded, found by its model file ([`run_beside`]). `None` if the file is in no
-/// run, or if the run recorded no images.
+/// The images that a run recorded, given its model file ([`run_beside`]). `None` if the file does
+/// not belong to a run, or if the run did not record its images.
 ///
 /// # Errors
 /// The file is damaged.
+/// The file is damaged.
 pub fn images_beside(model: &Path) -> Result<Option<RunImages>, TrainError> {
-    // A file of that name may be anything where there is no run.
+    // Outside a run folder, a file of this name may be anything.
     run_beside(model).map_or(Ok(None), run_images)
 }
 
-/// The images to evaluate a model of a run on: exactly the recorded test part of its own data, also
-/// where these were moved or have grown; of other data those of the split `test`, or all where the
-/// data have no parts. Classes are matched by name.
+/// Selects the images to evaluate the model of a run on. For the run's own data, these are exactly
+/// the images of the recorded test part, even if the data have been moved or extended. For other
+/// data, they are the images of the split `test`, or all images if the data have no splits. Classes
+/// are matched by name.
 ///
 /// # Errors
-/// Data that cannot be read; recorded images that are not there or have changed; images of a class
+/// The data cannot be read, recorded images are missing or have changed, or an image has a class
 /// that the model does not know.
 pub fn test_images(
     run: &Path,
@@ -119,7 +121,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The record, if the run has test images that come from files.
+    /// The record, if the run has a test part that comes from files.
     fn tested(&self) -> Option<&RunImages> {
         let record = self.record.as_ref();
         record.filter(|record| record.of(RunPart::Test).next().is_some())
@@ -141,7 +143,7 @@ impl Search<'_> {
         }
     }
 
-    /// How the model wants the images of a folder or list.
+    /// The image preparation of the model for a folder or list.
     fn options(
         &self,
         experiment: &Experiment,
@@ -154,7 +156,7 @@ impl Search<'_> {
             1 => Channels::Grey,
             _ => Channels::Colour,
         };
-        // What is kept there is the run's, and these are others.
+        // The cache belongs to the run and its images, not to these.
         images.cache = None;
         image_options(&images, &list.source)
     }
@@ -167,13 +169,13 @@ impl Search<'_> {
             let data = self.by_name(experiment, &split.test)?;
             let mut found = self.found(experiment, Evaluated::TestPart, data);
             if source.is_generated() {
-                // What was trained on is drawn from other numbers.
+                // Training images are generated from other random numbers.
                 found.trained_on = Some((0, None));
             } else {
                 found.remarks = split.remarks;
                 found.remarks.push(format!(
-                    "{} does not record its images (an older version made it): its test part is \
-                     drawn again, from the images that are there now",
+                    "{} does not record its images (it was made by an older version): its test part is \
+                     drawn again from the current images",
                     self.run.display()
                 ));
             }
@@ -237,7 +239,7 @@ impl Search<'_> {
         }
     }
 
-    /// The recorded test part, of a list that should have it.
+    /// Selects the recorded test part from a list.
     fn recorded(
         &self,
         experiment: &Experiment,
@@ -246,7 +248,7 @@ impl Search<'_> {
     ) -> Result<TestImages, TrainError> {
         let wanted = record.listed(RunPart::Test, list);
         if wanted.entries.is_empty() {
-            let none = "none of them is there".to_owned();
+            let none = "none of them was found".to_owned();
             return Err(self.changed(&list.source, none));
         }
         let decoded = wanted.decode(&self.options(experiment, list)?)?;
@@ -256,7 +258,7 @@ impl Search<'_> {
         self.as_recorded(experiment, &data)
     }
 
-    /// The same of a data set whose images lie in few files.
+    /// The same for a data set that packs many images in few files.
     fn recorded_of(
         &self,
         experiment: &Experiment,
@@ -292,7 +294,7 @@ impl Search<'_> {
         }
     }
 
-    /// All images of a list, or those for tests where it says which they are.
+    /// All images of a list, or those of the split `test` if the list has splits.
     fn all(&self, experiment: &Experiment, mut list: ImageList) -> Result<TestImages, TrainError> {
         let has_parts = list.entries.iter().any(|entry| entry.part.is_some());
         if has_parts {
@@ -303,7 +305,7 @@ impl Search<'_> {
             return Err(DataError::Format {
                 path: list.source,
                 expected: expected.into(),
-                found: "images of other splits alone".into(),
+                found: "only images of other splits".into(),
             }
             .into());
         }
@@ -320,8 +322,9 @@ impl Search<'_> {
         })
     }
 
-    /// The images with the model's classes. Files in MNIST's format have no names of classes but by
-    /// the name of their folder: where those of one side are numbers, they go by their order.
+    /// Relabels the images with the model's classes. Files in MNIST's format name their classes
+    /// only through the folder. If the classes of either side are plain numbers, they are matched
+    /// by order.
     fn by_name(&self, experiment: &Experiment, data: &Dataset) -> Result<Dataset, TrainError> {
         let known = &self.info.class_names;
         let is_idx = |name: &str| matches!(DataSource::parse(name), Ok(DataSource::Idx { .. }));
@@ -355,7 +358,7 @@ fn list_of(experiment: &Experiment) -> Result<ImageList, TrainError> {
     Ok(ImageList::from_path_as(dir, folders)?)
 }
 
-/// A data set whose images lie in few files, all of it.
+/// A complete data set that packs many images in few files.
 fn packed(experiment: &Experiment) -> Result<Split, TrainError> {
     let options = SourceOptions {
         dir: experiment.data_dir.clone(),
@@ -364,7 +367,7 @@ fn packed(experiment: &Experiment) -> Result<Split, TrainError> {
     Ok(DataSource::parse(&experiment.data)?.load(&options)?)
 }
 
-/// The images that cannot be read, by their paths within the list, and why.
+/// The images that cannot be read, as paths within the list, with the reasons.
 fn named(decoded: &Decoded, list: &ImageList) -> Vec<(String, String)> {
     let skipped = decoded.skipped.iter();
     skipped

@@ -1,48 +1,48 @@
-//! The ways in which a margin training is known to die, and how each is recognised.
+//! Detection of the known ways in which margin training diverges.
 
 use lsoftmax::margin::Normalisation;
 use lsoftmax_record::{Divergence, Progress};
 
-/// A divergence with the numbers that show it, in one line.
+/// A divergence and a one-line message with the figures that show it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Trouble {
     pub(crate) divergence: Divergence,
     pub(crate) message: String,
 }
 
-/// Below this ‖w‖‖x‖ no class can get a probability 10 % above another's.
+/// Below this ‖w‖‖x‖, no class can get a probability 10 % higher than another.
 const COLLAPSED: f64 = 0.05;
-/// Above it a training is well; in between it may be on its way down.
+/// Above this ‖w‖‖x‖ a training is healthy. In between it may be collapsing.
 const WELL: f64 = 10.0 * COLLAPSED;
-/// Above it, `f32` knows a logit to 0.1 at best.
+/// Above this ‖w‖‖x‖, `f32` represents a logit to within 0.1 at best.
 const BLOWN_UP: f64 = 1e6;
-/// How near to ln C, as a share, is at ln C.
+/// Relative distance from ln C within which a loss counts as ln C.
 const AT_CHANCE: f64 = 0.02;
-/// A loss may be at ln C for so many steps, or for a tenth of the training if that is more.
+/// Number of steps a loss may stay at ln C, or a tenth of the training if that is more.
 const PATIENCE: u64 = 200;
 
-/// Looks at each stretch of the curve. What it remembers is in `stuck_since`, which goes into a
-/// checkpoint.
+/// Checks each interval of the curve for divergence. Its only state is `stuck_since`, which
+/// checkpoints store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Watch {
     pub(crate) classes: usize,
     pub(crate) iterations: u64,
-    /// What the loss brings to length 1 itself.
+    /// The vectors that the loss normalises to length 1.
     pub(crate) normalisation: Normalisation,
-    /// Whether only distances count: then there are no logits to die.
+    /// Whether the loss uses only distances, so that there are no logits to check.
     pub(crate) distances: bool,
 }
 
 impl Watch {
-    /// Whether a state like this is worth coming back to.
+    /// Whether a recovery may return to this state.
     pub(crate) fn is_well(&self, progress: &Progress, stuck_since: Option<u64>) -> bool {
         self.distances || stuck_since.is_none() && (WELL..BLOWN_UP).contains(&self.size(progress))
     }
 
-    /// The size of a logit.
+    /// The scale of the logits.
     fn size(&self, progress: &Progress) -> f64 {
         match self.normalisation {
-            // No length changes a logit.
+            // Norms do not change the logits.
             Normalisation {
                 feature_scale: Some(_),
                 ..
@@ -52,7 +52,7 @@ impl Watch {
         }
     }
 
-    /// What is wrong after a stretch of the curve, if anything is.
+    /// The divergence after an interval of the curve, if any.
     pub(crate) fn check(
         &self,
         progress: &Progress,
@@ -79,14 +79,14 @@ impl Watch {
             })
         };
         if !loss.is_finite() {
-            return trouble(Divergence::NotFinite, "the loss is no finite number".into());
+            return trouble(Divergence::NotFinite, "the loss is not finite".into());
         }
         if self.distances {
             return None;
         }
         let size = self.size(progress);
         if size < COLLAPSED {
-            let what = format!("norm collapse: ‖w‖‖x‖ is {size:.4}, so that no logit matters");
+            let what = format!("norm collapse: ‖w‖‖x‖ is {size:.4}, so the logits have no effect");
             return trouble(Divergence::NormCollapse, what);
         }
         if size > BLOWN_UP {
@@ -108,7 +108,7 @@ impl Watch {
             return None;
         }
         let what = format!(
-            "the loss has been ln {} = {chance:.3}, that of guessing, since step {since}",
+            "the loss has been ln {} = {chance:.3}, chance level, since step {since}",
             self.classes
         );
         trouble(Divergence::Stuck, what)
@@ -151,7 +151,11 @@ mod tests {
         assert_eq!(found(WATCH, &progress(1, 1.0, 3.0)), None);
         let trouble = WATCH.check(&progress(7, f64::NAN, 3.0), &mut None).unwrap();
         assert_eq!(trouble.divergence, Divergence::NotFinite);
-        assert!(trouble.message.starts_with("step 7: the loss is no finite"));
+        assert!(
+            trouble
+                .message
+                .starts_with("step 7: the loss is not finite")
+        );
         let collapse = WATCH.check(&progress(9, 2.3, 0.01), &mut None).unwrap();
         assert_eq!(collapse.divergence, Divergence::NormCollapse);
         assert!(
@@ -160,7 +164,7 @@ mod tests {
         );
         let blown = found(WATCH, &progress(9, 2.0, 1e7));
         assert_eq!(blown, Some(Divergence::NormBlowUp));
-        // Lengths that the loss does not use are no trouble.
+        // Norms that the loss does not use are harmless.
         let normalising = Watch {
             normalisation: Normalisation {
                 feature_scale: Some(30.0),
@@ -183,7 +187,7 @@ mod tests {
         let trouble = check(600, 2.30).unwrap();
         assert_eq!(trouble.divergence, Divergence::Stuck);
         assert!(trouble.message.contains("since step 400"), "{trouble:?}");
-        // A loss of ln C with answers that are right is chance of another kind.
+        // A loss of ln C with mostly correct answers is not chance level.
         let right = Progress {
             train_error_percent: Some(20.0),
             ..progress(900, 2.3, 3.0)

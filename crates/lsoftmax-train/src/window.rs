@@ -1,10 +1,10 @@
-//! Time, and sums from one report to the next.
+//! Training time, and sums between two reports.
 
 use lsoftmax_record::{Progress, number};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
 
-/// Seconds of training.
+/// Measures seconds of training.
 pub(crate) struct Clock {
     before: f64,
     start: Instant,
@@ -86,13 +86,12 @@ impl Window {
         }
     }
 
-    /// Adds the signal of a gate that looks at the batch, in a step that was [`push`](Self::push)ed
-    /// before.
+    /// Adds the signal of a gate, for a step that was [`push`](Self::push)ed before.
     pub(crate) fn push_signal(&mut self, signal: f64) {
         self.signal += signal;
     }
 
-    /// The mean signal of the steps.
+    /// The mean signal over the steps.
     pub(crate) fn signal(&self) -> f64 {
         self.signal / self.steps
     }

@@ -1,7 +1,7 @@
-//! Networks, losses and trainings on a graphics device beside the CPU, which has kernels of its own
-//! for all of it. These run where `LSOFTMAX_GPU_TESTS` names the device.
+//! Compares networks, losses and trainings on a graphics device with the CPU, which has its own
+//! kernels for all of them. These tests run on the device named by `LSOFTMAX_GPU_TESTS`.
 #![cfg(feature = "_gpu")]
-// A test that was skipped says so.
+// Skipped tests print a note.
 #![allow(clippy::print_stderr)]
 
 #[path = "../../lsoftmax-networks/tests/common/mod.rs"]
@@ -50,7 +50,7 @@ fn network(normalisation: NormLayer) -> NetworkSpec {
 /// Features in training and evaluation, and the gradients of all weights.
 fn backbone(normalisation: NormLayer, device: &Device) -> Vec<TensorData> {
     let device = device.clone().autodiff();
-    // Odd sizes: the pools round up. Channels-last in memory, as a loader has them.
+    // Odd sizes, which the pools round up. Channels-last in memory, as the loader gives them.
     let images = |device: &Device| random([4, 15, 13, 3], 1, device).permute([0, 3, 1, 2]);
     let backbone = Backbone::new(&network(normalisation), [3, 15, 13], 0, &device).unwrap();
     let y = backbone.forward(images(&device));
@@ -90,7 +90,7 @@ fn networks_on_the_device_have_the_features_and_gradients_of_the_cpu() {
     }
 }
 
-/// Value and gradient of each loss on distances.
+/// Value and gradient of each metric loss.
 fn distances(device: &Device) -> Vec<TensorData> {
     let device = device.clone().autodiff();
     let labels = || Tensor::<1, Int>::from_data([0, 0, 1, 1, 2, 2], &device);
@@ -144,7 +144,7 @@ fn trained(loss: &str, precision: Precision, device: &Device) -> Trained {
     train(&experiment, &split, device, &mut ()).unwrap()
 }
 
-/// Whether the losses of two trainings are within a share of each other throughout.
+/// Asserts that the losses of two trainings are within a relative tolerance throughout.
 fn follows(found: &Trained, expected: &Trained, share: f64) {
     let curves = found.outcome.curve.iter().zip(&expected.outcome.curve);
     assert_eq!(found.outcome.curve.len(), 6);
@@ -178,7 +178,7 @@ fn a_training_in_half_precision_on_the_device_goes_the_way_of_f32() {
     }
 }
 
-/// Stops a training after a step, and keeps what it has told until then.
+/// Stops a training after a step, and records its events until then.
 #[derive(Default)]
 struct StopAt {
     last: u64,
@@ -210,7 +210,7 @@ impl Observer for StopAt {
     }
 }
 
-/// Numbers are told every second step here, and the first stop is between two.
+/// Figures are reported every second step here, and the first stop is between two reports.
 #[test]
 fn a_training_on_the_device_goes_on_to_the_same_bits() {
     let Some(device) = device() else { return };

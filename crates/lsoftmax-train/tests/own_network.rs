@@ -1,4 +1,4 @@
-//! A network of a program's own in the training loop.
+//! A custom network in the training loop.
 
 #[path = "../examples/own_network/network.rs"]
 mod network;
@@ -54,7 +54,7 @@ fn bytes<N: Network>(trained: &Trained<N>) -> Vec<u8> {
     trained.model.to_bytes(&trained.info).unwrap()
 }
 
-/// A run folder whose training stops after a step.
+/// A run folder that stops its training after a step.
 struct Stopping(RunFolder, u64, u64);
 
 impl Observer for Stopping {
@@ -99,7 +99,7 @@ fn it_learns_and_its_file_holds_all_of_it() {
     let found = evaluate(&model, &info, &split.test).unwrap();
     assert_eq!(found.error_percent, outcome.evaluation.error_percent);
 
-    // A program without the module says so.
+    // A program without the module reports that it lacks it.
     let message = Model::load(&path, &Device::flex()).unwrap_err().to_string();
     assert!(
         message.contains("\"small-resnet\" is a module of the program that trained it"),
@@ -116,7 +116,7 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
 
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("run");
-    // Between two checkpoints.
+    // Stop between two checkpoints.
     let folder = RunFolder::create(&path, &experiment, &split).unwrap();
     let mut stopping = Stopping(folder, 23, 0);
     let stopped = train_network::<SmallResNet>(&experiment, &split, &device, &mut stopping);
@@ -193,7 +193,7 @@ fn the_experiment_file_names_the_module_and_its_configuration() {
     let read = Experiment::resolve(Settings::default(), settings).unwrap();
     assert_eq!(read, experiment);
 
-    // The built-in networks cannot train it.
+    // The built-in networks refuse it.
     let split = load_data(&experiment).unwrap();
     let message = train(&experiment, &split, &Device::flex(), &mut ())
         .unwrap_err()
@@ -236,7 +236,7 @@ fn a_configuration_that_cannot_be_built_says_why() {
     assert!(message.contains("a feature of 12, found 5"), "{message}");
 }
 
-/// Its configuration says a feature size that its output does not have.
+/// A network whose configuration gives another feature size than its output has.
 #[derive(Module, Debug)]
 struct Liar {
     weight: Param<Tensor<2>>,
@@ -270,7 +270,7 @@ fn features_of_another_size_are_refused_before_the_first_step() {
     );
 }
 
-/// It has a parameter that no model file can hold.
+/// A network with a parameter that model files cannot store.
 #[derive(Module, Debug)]
 struct Counting {
     weight: Param<Tensor<2>>,
@@ -317,10 +317,11 @@ fn the_built_in_networks_are_networks_of_this_kind() {
     assert!(bytes(&general) == bytes(&built_in));
 }
 
-/// Frozen parameters stay as they are, and a checkpoint without a velocity for them is whole.
+/// Frozen parameters do not change, and a checkpoint without their momentum is complete.
 #[test]
 fn frozen_parameters_stay_frozen() {
-    // The forward pass below is outside of the loop, and would draw beside the other tests.
+    // The forward pass below is outside the loop, and its draws would interfere with the other
+    // tests.
     let without_dropout = SmallResNetConfig {
         dropout: 0.0,
         ..config()

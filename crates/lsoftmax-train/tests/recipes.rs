@@ -1,4 +1,4 @@
-//! The average of the weights, and recipes that resume to the same bits.
+//! Averaged weights, and recipes that resume to the same bits.
 
 use burn::tensor::Device;
 use lsoftmax_train::{
@@ -8,7 +8,7 @@ use lsoftmax_train::{
 use std::collections::BTreeMap;
 
 const ITERATIONS: u64 = 12;
-/// The first step that counts.
+/// The first step that is averaged.
 const FIRST: u64 = 6;
 const DECAY: f64 = 0.7;
 
@@ -47,7 +47,7 @@ fn tensors(model: &Model, info: &lsoftmax_train::ModelInfo) -> Tensors {
     tensors.map(|(name, _, values)| (name, values)).collect()
 }
 
-/// Keeps every checkpoint, and stops after a step.
+/// Records every checkpoint, and stops after a step.
 #[derive(Default)]
 struct Keeper {
     checkpoints: Vec<Checkpoint>,
@@ -88,7 +88,7 @@ fn the_saved_model_is_the_average_of_the_formula() {
     let mut statistics = 0;
     for (name, values) in &found {
         if matches!(name.rsplit_once('.'), Some((_, "mean" | "var"))) {
-            // Not those that the training left behind.
+            // The statistics are not those that training left behind.
             assert_ne!(values, &last[name], "{name}");
             statistics += 1;
             continue;
@@ -109,7 +109,7 @@ fn the_saved_model_is_the_average_of_the_formula() {
         assert_ne!(values, &last[name], "{name}");
     }
     assert!(statistics > 2);
-    // It is the one that was evaluated.
+    // The averaged model is the one that was evaluated.
     let split = load_data(&experiment(settings())).unwrap();
     let evaluation = evaluate(&trained.model, &trained.info, &split.test).unwrap();
     assert_eq!(evaluation, trained.outcome.evaluation);
@@ -137,7 +137,8 @@ fn the_training_itself_is_that_without_an_average() {
     }
 }
 
-/// Goes on from the checkpoint of each step, and compares with the training that never stopped.
+/// Resumes from the checkpoint of each step and compares the results with an uninterrupted
+/// training.
 fn resumes_to_the_same_bits(settings: &Settings) {
     let mut keeper = Keeper::default();
     let whole = run(settings.clone(), &mut keeper).unwrap();
@@ -180,7 +181,7 @@ fn adamw_groups_and_augmentation_resume_to_the_same_bits() {
         ]),
         ..settings()
     });
-    // A loss that trains no class weights: the average's are fitted to its features.
+    // A loss that trains no class weights: those of the average are fitted to its own features.
     resumes_to_the_same_bits(&Settings {
         loss: Some("triplet".into()),
         batch: Some(16),

@@ -1,4 +1,4 @@
-//! A training that dies, and what is done about it.
+//! Recovery of a training that diverges.
 
 use burn::tensor::Device;
 use lsoftmax_record::OnDivergence;
@@ -7,7 +7,7 @@ use lsoftmax_train::{
     Trained, load_data, resume, train,
 };
 
-/// λ = 0 from the first step kills m = 4.
+/// λ = 0 from the first step makes m = 4 diverge.
 fn settings(answer: &str) -> Settings {
     Settings {
         train_samples: Some(2_000),
@@ -27,7 +27,7 @@ fn experiment(settings: Settings) -> Experiment {
     Experiment::resolve(settings, Settings::default()).unwrap()
 }
 
-/// Keeps what it is told, and stops after a number of steps.
+/// Records messages, and stops after a number of steps.
 struct Keeper {
     folder: Option<RunFolder>,
     stop_after: u64,
@@ -123,7 +123,7 @@ fn or_it_goes_back_raises_lambda_and_learns_with_the_same_bits_however_often_it_
     assert!(steps.is_sorted(), "the way into the collapse is gone");
     assert_eq!(steps.len(), 160);
 
-    // Stopped on the way, after a recovery, and gone on with from the folder.
+    // Stopped after a recovery and resumed from the folder.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("r");
     let folder = RunFolder::create(&path, &experiment, &split).unwrap();
@@ -157,7 +157,7 @@ fn a_loss_without_lambda_has_none_to_raise() {
     for line in &trained.outcome.remarks {
         assert!(line.contains("this loss has no λ to raise"), "{line}");
     }
-    // A rate of 1000 leaves nothing that works, whatever it is called.
+    // A learning rate of 1000 leaves no usable model, whichever divergence is reported.
     assert!(
         trained.outcome.divergence.is_some(),
         "{:?}",

@@ -1,4 +1,4 @@
-//! Networks with residual units and without normalisation, from training to file and back.
+//! Residual networks without normalisation, from training to a file and back.
 
 use burn::tensor::{Device, Tensor};
 use lsoftmax_networks::{NetworkSpec, NormLayer, Stage};
@@ -16,7 +16,7 @@ fn settings() -> Settings {
     };
     Settings {
         loss: Some("l-softmax".into()),
-        // At the usual 0.1 the norms blow up: nothing holds them down here.
+        // At the usual 0.1 the norms blow up, since nothing limits them here.
         learning_rate: Some(0.03),
         train_samples: Some(1_000),
         test_samples: Some(300),

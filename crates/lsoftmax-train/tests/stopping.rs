@@ -1,4 +1,4 @@
-//! A training that is asked to stop at any instant, also within an evaluation.
+//! A training that is asked to stop at every possible point, also during an evaluation.
 
 use burn::tensor::Device;
 use lsoftmax_train::{
@@ -7,7 +7,7 @@ use lsoftmax_train::{
 };
 use std::cell::Cell;
 
-/// Asked to stop for the n-th time, it stops.
+/// Stops when asked for the n-th time.
 struct Impatient {
     folder: RunFolder,
     left: Cell<u64>,
@@ -49,7 +49,7 @@ fn stopped_between_any_two_batches_it_goes_on_to_the_same_bits() {
         data: Some("alphabet:8".into()),
         open_set: Some("6".into()),
         train_samples: Some(80),
-        // Two batches of an evaluation.
+        // Two batches per evaluation.
         test_samples: Some(300),
         held_out: Some(16),
         iterations: Some(4),

@@ -1,4 +1,4 @@
-//! Whole trainings on small generated sets.
+//! Complete trainings on small generated data sets.
 
 use burn::module::Module as _;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -158,7 +158,7 @@ fn a_loss_that_is_no_number_is_reported() {
         learning_rate: Some(1e3),
         ..settings("softmax")
     });
-    // Whatever happens first has to be told, with its numbers.
+    // Whichever divergence comes first must be reported, with its figures.
     assert!(trained.outcome.divergence.is_some());
     if trained.outcome.divergence != Some(Divergence::Chance) {
         assert!(trained.outcome.remarks[0].contains("feature norm"));
@@ -233,8 +233,8 @@ fn an_evaluation_answers_as_the_loss_was_trained() {
             counts_lengths,
             "{loss}"
         );
-        // The curve counts its training error by the same logits, and has none where no margin
-        // loss trains the class weights.
+        // The training error of the curve uses the same logits. It is missing if no margin loss
+        // trains the class weights.
         assert!(
             trained
                 .outcome
@@ -258,7 +258,7 @@ fn an_evaluation_answers_as_the_loss_was_trained() {
     assert!(!json.contains("train_error"), "{json}");
 }
 
-/// The figures of an open set need four classes, two of them with two images.
+/// The evaluation of an open set needs four classes, two of them with two images.
 #[test]
 fn an_open_set_too_small_for_its_figures_is_refused_before_the_training() {
     let message = |data: &str, open_set: &str| {
@@ -278,7 +278,7 @@ fn an_open_set_too_small_for_its_figures_is_refused_before_the_training() {
         assert!(error.contains(&expected), "{error}");
     }
     message("alphabet:10", "4").unwrap();
-    // The figures of the smallest that is allowed can be made.
+    // The smallest open set that is allowed can be evaluated.
     let settings = Settings {
         data: Some("alphabet:10".into()),
         open_set: Some("4".into()),
@@ -288,7 +288,7 @@ fn an_open_set_too_small_for_its_figures_is_refused_before_the_training() {
     let experiment = Experiment::resolve(settings, Settings::default()).unwrap();
     let mut split = load_data(&experiment).unwrap();
     let all = split.open_set.take().unwrap();
-    // So many images of each class.
+    // `counts` is the number of images of each class.
     let part = |counts: [usize; 4]| {
         let mut left = counts;
         let (mut bytes, mut labels) = (Vec::new(), Vec::new());
@@ -325,7 +325,7 @@ fn an_open_set_too_small_for_its_figures_is_refused_before_the_training() {
     }
 }
 
-/// Stops after a number of steps and keeps the checkpoint that is then made.
+/// Stops after a number of steps and stores the checkpoint made then.
 struct StopAfter(u64, u64, Option<Checkpoint>);
 
 impl Observer for StopAfter {
@@ -343,8 +343,8 @@ impl Observer for StopAfter {
     }
 }
 
-/// Stops in the middle, goes on from the file, and compares with a training that never stopped, which it
-/// returns.
+/// Stops halfway, resumes from the file, and compares with an uninterrupted training, which is
+/// returned.
 fn resumes_to_the_same_bits(settings: Settings) -> Trained {
     let experiment = Experiment::resolve(settings.clone(), Settings::default()).unwrap();
     let split = load_data(&experiment).unwrap();
@@ -399,7 +399,7 @@ fn a_gate_with_a_memory_opens_slowly_and_resumes_to_the_same_bits() {
         lambdas.collect::<Vec<f64>>()
     };
     let (batch, running) = (lambdas(0.0), lambdas(0.5));
-    // Shut at first, then open: for the batch at once, for the mean over 30 steps later.
+    // Closed at first, then open: for the batch signal at once, for the mean over 30 steps later.
     assert!(batch[0] > 1e3 && running[0] > 1e3);
     let open = |lambdas: &[f64]| lambdas.iter().position(|&lambda| lambda < 10.0);
     assert!(open(&batch) < open(&running), "{batch:?}, {running:?}");
@@ -431,7 +431,7 @@ fn a_loss_on_distances_that_cannot_be_is_refused() {
         without.contains("pair-weight must be left out"),
         "{without}"
     );
-    // More classes a batch than there are.
+    // More classes per batch than the data have.
     let settings = Settings {
         images_per_class: Some(2),
         ..settings("triplet")

@@ -1,11 +1,11 @@
-//! Shapes and labels, checked before the backend sees them.
+//! Checks of shapes and labels, before they reach the backend.
 
 use crate::error::Error;
 use burn::tensor::Tensor;
 use lsoftmax_kernels::head::{HeadError, checked_label};
 use std::sync::Arc;
 
-/// Whether features and class weights are of one length.
+/// Checks that features and class weights have the same length.
 pub(crate) fn check_size(features: &Tensor<2>, weights: &Tensor<2>) -> Result<(), Error> {
     let [batch, found] = features.dims();
     let [classes, expected] = weights.dims();
@@ -21,7 +21,7 @@ pub(crate) fn check_size(features: &Tensor<2>, weights: &Tensor<2>) -> Result<()
     }
 }
 
-/// Whether these can go together.
+/// Checks that features, class weights and labels fit together.
 pub(crate) fn check(features: &Tensor<2>, weights: &Tensor<2>, labels: usize) -> Result<(), Error> {
     check_size(features, weights)?;
     let [batch, size] = features.dims();

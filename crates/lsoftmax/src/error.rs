@@ -2,69 +2,69 @@ use crate::annealing::AnnealingError;
 use crate::margin::{Loss, MarginError};
 use lsoftmax_kernels::head::HeadError;
 
-/// Why the head refuses a configuration or a batch.
+/// An error in the configuration of a head or in a batch.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A loss with a parameter out of range.
+    /// A parameter of the loss is out of range.
     #[error(transparent)]
     Margin(#[from] MarginError),
-    /// A schedule with a number out of range.
+    /// A parameter of the annealing schedule is out of range.
     #[error(transparent)]
     Annealing(#[from] AnnealingError),
-    /// A schedule for a loss that has nothing to anneal.
+    /// The loss has nothing to anneal, but a schedule was given.
     #[error(
-        "{0} has no λ and no m to change over the steps, only L-Softmax and A-Softmax have: give it \
+        "{0} has no λ or m to anneal, unlike L-Softmax and A-Softmax: give it \
          Annealing::none()"
     )]
     NoAnnealing(Loss),
-    /// Shapes that do not fit, or a label out of range.
+    /// The shapes do not match, or a label is out of range.
     #[error(transparent)]
     Batch(#[from] HeadError),
-    /// Features and class weights of different length.
+    /// Features and class weights have different lengths.
     #[error(
         "features are [{batch}, {found}], but the class weights are [{classes}, {expected}]: \
          both need the same feature size"
     )]
     FeatureSize {
-        /// Rows of the features.
+        /// Number of rows of the features.
         batch: usize,
-        /// Columns of the features.
+        /// Number of columns of the features.
         found: usize,
-        /// Rows of the class weights.
+        /// Number of rows of the class weights.
         classes: usize,
-        /// Columns of the class weights.
+        /// Number of columns of the class weights.
         expected: usize,
     },
-    /// Something of each class or sample that has another length.
+    /// A list with one entry per class or sample has the wrong length.
     #[error("{expected} {name} expected, {found} found")]
     Length {
-        /// What there is one of for each class or sample.
+        /// The name of the list.
         name: &'static str,
-        /// Number expected.
+        /// Expected number of entries.
         expected: usize,
-        /// Number found.
+        /// Actual number of entries.
         found: usize,
     },
-    /// A weight that is negative or not finite.
+    /// A weight is negative or not finite.
     #[error("{name}: number {index} is {found}, expected a finite number that is at least 0")]
     Weight {
-        /// Which weights.
+        /// The name of the weights.
         name: &'static str,
-        /// Its position, counted from 0.
+        /// The index of the weight, counted from 0.
         index: usize,
-        /// The value found.
+        /// The value of the weight.
         found: f32,
     },
-    /// Label smoothing out of range.
+    /// The label smoothing is out of range.
     #[error("label smoothing must be at least 0 and below 1, found {0}")]
     LabelSmoothing(f64),
-    /// Features and labels of different number.
+    /// The numbers of features and labels differ.
     #[error("{features} features came with {labels} labels")]
     BatchSize {
-        /// Rows of the features.
+        /// Number of rows of the features.
         features: usize,
-        /// Labels.
+        /// Number of labels.
         labels: usize,
     },
 }

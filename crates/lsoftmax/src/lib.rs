@@ -1,14 +1,14 @@
-//! Large-margin softmax for [Burn](https://burn.dev): the margins, the head that trains
-//! with them, and the annealing that keeps them alive.
+//! Large-margin softmax for [Burn](https://burn.dev): margin losses, the head that computes them,
+//! and the annealing that keeps their training stable.
 //!
-//! Softmax cross-entropy is content when a feature is on the right side of the boundary
-//! between two classes. Large-margin softmax (L-Softmax; Liu et al., ICML 2016, arXiv 1612.02295)
-//! asks for more: features of one class gather in a narrow angle, and a gap opens between the
-//! classes. The trained network is used as before.
+//! Softmax cross-entropy only asks that a feature lies on the right side of the boundary between
+//! two classes. Large-margin softmax (L-Softmax; Liu et al., ICML 2016, arXiv 1612.02295) asks for
+//! more: it gathers the features of a class in a narrow angle and opens a gap between the classes.
+//! The trained network is used as before.
 //!
-//! # In a model of your own
+//! # In your own model
 //!
-//! Take the last, bias-free linear layer off your model and put a [`MarginHead`] in its place:
+//! Replace the last, bias-free linear layer of your model with a [`MarginHead`]:
 //!
 //! ```
 //! use burn::module::Module;
@@ -41,25 +41,25 @@
 //! # Ok::<(), lsoftmax::Error>(())
 //! ```
 //!
-//! The weights of the head belong to the record of the model. There is nothing else to save: λ and
-//! m follow from the step.
+//! The weights of the head are part of the model's record. There is nothing else to save, since λ
+//! and m depend only on the step.
 //!
-//! # Three readings
+//! # Loss, logits and cosines
 //!
-//! | method | what for | label | margin, λ |
+//! | method | use | label | margin, λ |
 //! |---|---|---|---|
 //! | [`MarginHead::loss`] | training | yes | those of the step |
 //! | [`MarginHead::logits`] | accuracy, inference | no | no |
 //! | [`MarginHead::cosines`] | verification, retrieval | no | no |
 //!
-//! A margin at test time makes every sample look worse than it is, and needs the label that is to
-//! be found, so `logits` leaves it out. What is left are the logits that the loss trains:
-//! `w_j · x` for softmax and L-Softmax, scaled cosines for the losses that normalise.
+//! A margin at test time would make every sample look worse than it is, and would require the very
+//! label that is to be predicted, so `logits` leaves it out. What remains are the logits that the
+//! loss trains: `w_j · x` for softmax and L-Softmax, scaled cosines for the losses that normalise.
 //!
 //! # The formula
 //!
-//! With the feature `x`, the class weights `w_j` and the angle θ between `x` and the weight of its
-//! own class `y`, the loss is the softmax cross-entropy of these logits:
+//! For a feature `x` of class `y`, class weights `w_j`, and the angle θ between `x` and `w_y`, the
+//! loss is the softmax cross-entropy of these logits:
 //!
 //! ```text
 //! f_j = w_j · x                                         for j ≠ y
@@ -67,36 +67,37 @@
 //! ψ(θ) = (-1)^k cos(mθ) - 2k,   θ in [kπ/m, (k+1)π/m]   for k = 0 .. m-1
 //! ```
 //!
-//! ψ falls from 1 to -(2m - 1). m = 1 is softmax; the larger m, the narrower the angle that a
-//! sample has to reach. Whole numbers up to 16 are offered, the paper uses 2 to 4.
+//! ψ falls from 1 to -(2m - 1). m = 1 is softmax; the larger m, the smaller the angle that a sample
+//! has to reach. m may be any whole number up to 16; the paper uses 2 to 4.
 //!
-//! The gradient is exact and written by hand: an ordinary softmax gradient in which one entry of
-//! each row is changed, plus a few numbers a row ([`lsoftmax_kernels::head`]). It takes no
-//! arccosine and is finite everywhere: for zero features, for cosines of 0 and ±1, and at the
-//! corners between the sectors. NaN in the features gives a NaN loss.
+//! The gradient is exact and written by hand: an ordinary softmax gradient with one changed entry
+//! per row, plus a few scalars per row ([`lsoftmax_kernels::head`]). It computes no arccosine and
+//! is finite everywhere: for zero features, for cosines of 0 and ±1, and at the boundaries between
+//! the intervals of ψ. NaN in the features gives a NaN loss.
 //!
-//! [`Loss`] names the losses: softmax, L-Softmax, and those of normalised vectors that came
-//! of it, A-Softmax (`SphereFace`), `CosFace` and AM-Softmax, `ArcFace`, and the combined margin.
+//! [`Loss`] lists the losses: softmax, L-Softmax, and its successors on normalised vectors,
+//! A-Softmax (`SphereFace`), `CosFace` and AM-Softmax, `ArcFace`, and the combined margin.
 //!
 //! # Annealing
 //!
-//! From m = 3 on, λ = 0 in the first step usually kills the training: random features are at
-//! right angles to their class weight, ψ(90°) is -(m - 1), and the quickest way to a smaller loss
-//! is to shrink all features to 0. The default, [`Annealing::auto`], needs the number of training
-//! steps and nothing else. It starts as plain softmax and adds the margin as far as the classes are
-//! learned: a [`Gate`] compares the plain softmax loss with that of guessing ([`Signal`]). Where a
-//! task is too hard for its budget, the training stays with softmax. [`Lambda`] has the authors' power
-//! law and others, and [`MarginStage`] lets m grow instead.
+//! For m >= 3, starting with λ = 0 usually makes the training diverge: random features are at right
+//! angles to their class weight, ψ(90°) is -(m - 1), and the fastest way to reduce the loss is to
+//! shrink all features to 0. The default, [`Annealing::auto`], only needs the number of training
+//! steps. It starts as plain softmax and adds the margin as the classes are learned: a [`Gate`]
+//! compares the plain softmax loss with chance level ([`Signal`]). If a task is too hard for its
+//! budget, the training stays with softmax. [`Lambda`] offers the authors' power law and other
+//! schedules, and [`MarginStage`] raises m in stages instead.
 //!
-//! [`MarginHead::loss`] applies the gate to each batch by itself. The loop of `lsoftmax-train` averages
-//! its signal over some steps instead, which is less noisy: keep a [`RunningSignal`] and pass it to
-//! [`MarginHead::loss_after`] to do the same. λ is otherwise a function of the step and counts nothing:
-//! a run that resumes at step 9,000 has the λ of step 9,000, and a second forward pass changes nothing.
+//! [`MarginHead::loss`] applies the gate to each batch separately. The loop of `lsoftmax-train`
+//! averages the signal over some steps instead, which is less noisy. To do the same, keep a
+//! [`RunningSignal`] and pass it to [`MarginHead::loss_after`]. Otherwise λ depends only on the
+//! step, and the head keeps no counter: a run that resumes at step 9,000 has the λ of step 9,000,
+//! and an additional forward pass changes nothing.
 //!
-//! # A margin of your own
+//! # Your own margin
 //!
-//! A loss that changes only the target logit is a function of one cosine and two norms, with its
-//! derivatives: a [`Margin`]. Here is one that takes a constant off the plain logit:
+//! A loss that changes only the target logit is a function of one cosine and two norms, together
+//! with its derivatives: a [`Margin`]. This one subtracts a constant from the plain logit:
 //!
 //! ```
 //! use burn::tensor::{Device, Int, Tensor};
@@ -109,7 +110,7 @@
 //!
 //! impl Margin for Shifted {
 //!     fn normalisation(&self) -> Normalisation {
-//!         Normalisation::default() // of nothing
+//!         Normalisation::default() // nothing is normalised
 //!     }
 //!
 //!     fn target_logit(&self, t: Target) -> TargetLogit {
@@ -134,15 +135,15 @@
 //!
 //! # Backends
 //!
-//! On the CPU (`flex`) the whole loss is one fused kernel that holds a block of logits at a
-//! time, whatever the number of classes; equal inputs give equal bits. On graphics processors
-//! (features `cuda`, `metal`, `vulkan`, `webgpu`) it is matrix products and kernels of its own, a
-//! block of logits at a time too. A [`Margin`] that says which [`Curve`](margin::Curve) it is costs no
-//! wait for the device there; any other is asked on the host. Features may be f16 or bf16: all
-//! arithmetic and the loss are f32 then. On any other backend of Burn the loss consists of tensor
-//! operations, which hold all logits.
+//! On the CPU (`flex`) the whole loss is one fused kernel that holds one block of logits at a time,
+//! whatever the number of classes. Equal inputs give equal bits. On graphics processors (features
+//! `cuda`, `metal`, `vulkan`, `webgpu`) it consists of matrix products and custom kernels, also one
+//! block of logits at a time. There, a [`Margin`] that describes itself as a
+//! [`Curve`](margin::Curve) is computed on the device; any other is evaluated on the host, which
+//! waits for the device. Features may be f16 or bf16: all arithmetic and the loss are then f32. On
+//! other backends of Burn, the loss consists of tensor operations, which hold all logits.
 
-// The tests in tests/ and those in here share their problems.
+// Unit tests and the tests in tests/ share their problems.
 #[cfg(test)]
 extern crate self as lsoftmax;
 
@@ -166,7 +167,7 @@ pub use lsoftmax_spec::{
 };
 pub use record::StepCounter;
 
-/// The README's example is tested with the documentation's.
+/// Tests the example of the README together with the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

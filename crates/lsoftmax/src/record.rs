@@ -1,4 +1,4 @@
-//! What a model's record has beside its weights.
+//! The parts of a model's record besides its weights.
 
 use crate::annealing::Annealing;
 use crate::margin::Loss;
@@ -8,7 +8,7 @@ use burn::module::{
 };
 use burn::tensor::{Device, Int, Tensor};
 
-/// A whole number in a record. It stays on the CPU, wherever the module is moved to.
+/// A whole number in a record. It stays on the CPU when the module is moved to another device.
 #[derive(Clone, Debug)]
 struct Entry {
     name: String,
@@ -85,8 +85,8 @@ impl ModuleDisplayDefault for Entry {
 
 impl ModuleDisplay for Entry {}
 
-/// Loss and schedule of a head: an entry without a meaning of its own, named after them. Burn refuses
-/// a record whose entries have other names than the module's.
+/// Marks a record with the loss and the schedule of a head, by an entry named after them. Burn
+/// refuses a record whose entries have other names than those of the module.
 #[derive(Module, Debug)]
 pub(crate) struct Identity {
     entry: Entry,
@@ -94,7 +94,7 @@ pub(crate) struct Identity {
 
 impl Identity {
     pub(crate) fn new(loss: Loss, annealing: &Annealing) -> Self {
-        // Points separate the parts of a path.
+        // Dots would separate the parts of a path.
         let name = format!("{loss}; {annealing}").replace('.', "_");
         Self {
             entry: Entry::new(&name, 1),
@@ -104,9 +104,9 @@ impl Identity {
 
 /// The number of training steps that a model has taken, as a part of its record.
 ///
-/// λ follows from the training step, which a training loop of your own knows. Where a loop does not
-/// pass it on, as `burn-train`'s `Learner`, keep a counter in the model, advance it once for each step of
-/// the optimizer, and save it with the weights: a resumed training then continues at its λ.
+/// λ depends on the training step. If a training loop does not pass the step to the model, as with
+/// `burn-train`'s `Learner`, keep this counter in the model, advance it once per optimizer step,
+/// and save it with the weights. A resumed training then continues with the right λ.
 ///
 /// ```
 /// # use burn::module::Module;
@@ -136,14 +136,14 @@ pub struct StepCounter {
 }
 
 impl StepCounter {
-    /// A counter at 0.
+    /// Creates a counter at 0.
     pub fn new() -> Self {
         Self {
             count: Entry::new("steps", 0),
         }
     }
 
-    /// The steps so far, which is the number of the next step, counted from 0.
+    /// Number of completed steps, which is also the index of the next step, counted from 0.
     pub fn get(&self) -> u64 {
         self.count.get()
     }

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
 
-/// The precision of all arithmetic: at least f32.
+/// The precision of all arithmetic, at least f32.
 pub(crate) fn precision(features: DType, weights: DType) -> FloatDType {
     if features == DType::F64 || weights == DType::F64 {
         FloatDType::F64
@@ -11,7 +11,7 @@ pub(crate) fn precision(features: DType, weights: DType) -> FloatDType {
     }
 }
 
-/// A tensor in a precision; one that has it is left alone.
+/// Casts a tensor, unless it already has the precision.
 pub(crate) fn in_precision(tensor: Tensor<2>, precision: FloatDType) -> Tensor<2> {
     if tensor.dtype() == precision.into() {
         tensor
@@ -20,7 +20,7 @@ pub(crate) fn in_precision(tensor: Tensor<2>, precision: FloatDType) -> Tensor<2
     }
 }
 
-/// Numbers as a tensor of the type and on the device of another.
+/// Creates a tensor with the type and device of another.
 pub(crate) fn values_like<const D: usize, const E: usize>(
     tensor: &Tensor<E>,
     values: Vec<f64>,
@@ -30,12 +30,12 @@ pub(crate) fn values_like<const D: usize, const E: usize>(
     Tensor::from_data(data, (&tensor.device(), tensor.dtype()))
 }
 
-/// Rows of length 1. One below `shortest` counts as zero: it becomes zeros, and its gradient is 0.
-/// The gradient is finite everywhere.
+/// Scales rows to length 1. A row shorter than `shortest` counts as zero: it becomes a zero row,
+/// and its gradient is 0. The gradient is finite everywhere.
 pub(crate) fn unit_rows(rows: Tensor<2>, shortest: f64) -> Tensor<2> {
     let shape = rows.dims();
-    // The largest entry first: squares of huge and tiny values leave f32. The result does not
-    // depend on it, so that it counts as a constant.
+    // Divide by the largest entry first, because squares of very large and small values leave the
+    // range of f32. The result does not depend on it, so it is treated as a constant.
     let largest = rows.clone().detach().abs().max_dim(1);
     let is_zero = largest.clone().equal_elem(0.0);
     let rows = rows / largest.clone().mask_fill(is_zero.clone(), 1.0);

@@ -1,5 +1,5 @@
-//! For [`burn-train`](burn::train)'s `Learner`: what a training step returns, and a metric for the
-//! target angle. The guide's page "In a Burn model" has the whole recipe.
+//! Support for [`burn-train`](burn::train)'s `Learner`: the output of a training step, and a metric
+//! for the target angle. The page "In a Burn model" of the guide has a complete example.
 
 use crate::head::HeadOutput;
 use burn::tensor::{ExecutionError, Int, Tensor, TensorReadError};
@@ -17,12 +17,12 @@ use std::sync::Arc;
 pub struct MarginOutput {
     /// The head's output.
     pub output: HeadOutput,
-    /// `[batch]`.
+    /// Class labels, `[batch]`.
     pub labels: Tensor<1, Int>,
 }
 
 impl MarginOutput {
-    /// The output of a batch with these labels.
+    /// Creates the output of a batch.
     pub fn new(output: HeadOutput, labels: Tensor<1, Int>) -> Self {
         Self { output, labels }
     }
@@ -30,7 +30,7 @@ impl MarginOutput {
 
 impl ItemLazy for MarginOutput {
     fn sync(self) -> Result<Self, ExecutionError> {
-        // As Burn's own outputs do it: the metrics read their few numbers later.
+        // As for Burn's own outputs, the metrics read their few numbers later.
         self.output.loss.device().flush()?;
         let HeadOutput {
             loss,
@@ -83,8 +83,8 @@ pub struct TargetAngleInput {
     pub targets: Tensor<2>,
 }
 
-/// The mean angle between a feature and the weight of its own class, in degrees: what the margin
-/// shrinks.
+/// The mean angle between a feature and the weight of its target class, in degrees. It is the
+/// quantity that a margin reduces.
 #[derive(Clone)]
 pub struct TargetAngleMetric {
     name: MetricName,
@@ -92,7 +92,7 @@ pub struct TargetAngleMetric {
 }
 
 impl TargetAngleMetric {
-    /// The metric.
+    /// Creates the metric.
     pub fn new() -> Self {
         Self {
             name: Arc::new("Target angle".to_owned()),

@@ -31,7 +31,7 @@ fn close(found: f64, expected: f64, digits: i32) {
     assert!(error < 0.5 * 10f64.powi(1 - digits), "{found} {expected}");
 }
 
-/// The authors' layer counts from 1: its first forward pass is t = 1, our step 0.
+/// The layer of the authors counts from 1: its first forward pass is t = 1, our step 0.
 #[test]
 fn the_authors_power_law() {
     let [mnist, cifar10, cifar10_plus, sphere_face] = authors();
@@ -105,14 +105,14 @@ fn stages_of_m() {
         let (loss, lambda) = annealing.at(step, Loss::LSoftmax { m: 1 });
         (loss, lambda.least())
     };
-    // λ has nothing to blend while m is 1.
+    // λ has no effect while m is 1.
     assert_eq!(at(0), (Loss::LSoftmax { m: 1 }, 0.0));
     assert_eq!(at(99), (Loss::LSoftmax { m: 1 }, 0.0));
     assert_eq!(at(100), (Loss::LSoftmax { m: 2 }, 5.0));
     assert_eq!(at(199), (Loss::LSoftmax { m: 2 }, 5.0));
     assert_eq!(at(200), (Loss::LSoftmax { m: 4 }, 5.0));
     assert_eq!(at(u64::MAX), (Loss::LSoftmax { m: 4 }, 5.0));
-    // A loss without m stays as it is.
+    // A loss without m is not changed.
     assert_eq!(
         annealing.at(300, Loss::ARC_FACE),
         (Loss::ARC_FACE, 0.0.into())
@@ -123,7 +123,8 @@ fn stages_of_m() {
     );
 }
 
-/// A schedule of `from` steps says at a share of `to` steps what it said at that share before.
+/// A schedule rescaled from `from` to `to` steps has the same values at the same fractions of the
+/// training.
 #[test]
 fn stretched_keeps_the_shape() {
     let geometric = Lambda::Geometric {
@@ -172,7 +173,7 @@ fn a_floor_keeps_lambda_up_for_a_while() {
         [9, 10, 11, 12, 13, 14].map(lambda),
         [3.0, 8.0, 6.0, 4.0, 3.0, 3.0]
     );
-    // Nothing to keep up where there is no λ.
+    // A loss without λ has nothing to keep up.
     assert_eq!(annealing.at(10, Loss::Softmax).1, 0.0.into());
     let stretched = annealing.stretched(100, 200).floor.unwrap();
     assert_eq!((stretched.step, stretched.until), (20, 28));
@@ -203,7 +204,7 @@ fn stretched_stages() {
         schedule.stretched(1000, 2000),
         stages(&[(200, 2), (400, 3), (410, 4)])
     );
-    // Stages that fall on one step: the last of them is in force, and the schedule is valid.
+    // If several stages start at the same step, the last one applies, and the schedule is valid.
     let short = schedule.stretched(1000, 10);
     short.check().unwrap();
     assert_eq!(short, stages(&[(1, 2), (2, 4)]));
@@ -373,7 +374,7 @@ fn losses_in_json_and_back() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// λ of any schedule that `check` lets pass is a number that a blend can use.
+    /// λ of any schedule that `check` accepts is a number that the blend can use.
     #[test]
     fn lambda_is_never_negative_or_nan(
         [a, b, c, d] in prop::array::uniform4(prop_oneof![
@@ -470,7 +471,7 @@ fn a_gate_divides_the_share_of_the_margin() {
         let lambda = at(&other.into());
         assert_eq!(lambda.of(0.1, 10), lambda.least());
     }
-    // A floor holds behind the gate too.
+    // A floor also limits λ behind a gate.
     let floor = Floor {
         lambda: 50.0,
         step: 0,
@@ -486,7 +487,7 @@ fn a_gate_divides_the_share_of_the_margin() {
     assert_eq!(Annealing::none().gate(), None);
 }
 
-/// The share of ln C that is learned: the more confident a wrong answer, the less.
+/// The learned share of ln C: the more confident a wrong answer, the lower.
 #[test]
 fn information_is_the_share_of_the_labels_that_is_learned() {
     let lambda = at(&gated(LEARNED));
@@ -524,7 +525,7 @@ fn a_rare_class_counts_as_much_as_a_frequent_one() {
     let mut p = [1.0; 8];
     p[3] = 0.1;
     close(signal.of_batch(&p, &labels), 0.5 * 0.1f64.ln(), 14);
-    // Of the confidence every sample counts alike.
+    // For the confidence signal, all samples count the same.
     close(Signal::Confidence.of_batch(&p, &labels), 7.1 / 8.0, 14);
     // Over many batches the weights are those of the training set, so that a batch without the rare
     // class does not hide it.
@@ -545,7 +546,7 @@ fn a_gate_with_a_memory_looks_at_the_steps_before() {
     };
     let lambda = at(&gated(gate));
     let labels = [0; 8];
-    // No steps yet: the batch decides, also for users who keep no signal.
+    // Before the first step the batch decides, also for users who keep no signal.
     assert_eq!(lambda.gate_of_batch(), Some(gate));
     assert_eq!(lambda.of_batch(&[1.0; 8], &labels, 10), lambda.least());
     assert_eq!(lambda.of_batch(&[0.3; 8], &labels, 10), f64::INFINITY);
@@ -613,7 +614,7 @@ fn frequent_classes_get_a_smaller_share_of_the_margin() {
     let auto = Annealing::auto(100);
     let shares = |annealing: &Annealing, counts: &[usize]| annealing.class_shares(counts);
     assert_eq!(shares(&auto, &[10, 40, 20]), Some(vec![1.0, 0.25, 0.5]));
-    // A class without samples changes nothing.
+    // A class without samples has no effect.
     assert_eq!(shares(&auto, &[10, 0, 20]), Some(vec![1.0, 1.0, 0.5]));
     for even in [&[7, 7, 7][..], &[0, 0], &[3], &[]] {
         assert_eq!(shares(&auto, even), None, "{even:?}");
@@ -624,7 +625,7 @@ fn frequent_classes_get_a_smaller_share_of_the_margin() {
     };
     assert_eq!(shares(&with(0.0), &[10, 40, 20]), None);
     assert_eq!(shares(&with(0.5), &[10, 40, 10]), Some(vec![1.0, 0.5, 1.0]));
-    // Other schedules leave the classes alike, unless told otherwise.
+    // Other schedules treat all classes the same, unless configured otherwise.
     assert_eq!(shares(&Annealing::none(), &[10, 40]), None);
     let constant = Annealing {
         class_balance: Some(1.0),

@@ -80,7 +80,7 @@ fn samples_one_by_one() {
             let (answer, samples) = kernel::<f64>(&one, &*margin, case.lambda);
             let place = format!("{}, row {row}", case.name);
             let expected = case.target_logits[row];
-            // Either may be near zero where the numbers it is made of are not.
+            // Either may be close to 0 while the terms it is computed from are not.
             let size = expected.abs().max(1.0);
             worst.see((answer.loss - loss).abs() / size, &place);
             worst.see((samples[0].logit - expected).abs() / size, &place);
@@ -119,8 +119,8 @@ fn argmax(rows: &[f64], columns: usize) -> Vec<usize> {
     rows.chunks(columns).map(largest).collect()
 }
 
-/// Class weights whose norms differ by ten, and features whose class by the inner product is not
-/// their class by the cosine: the kernel's logits and their argmax.
+/// Class weights whose norms differ by a factor of ten, and features whose nearest class by inner
+/// product is not the one by cosine: tests the kernel's logits and their argmax.
 #[test]
 fn logits_are_those_that_the_loss_trains() {
     let mut worst = [Worst::default(), Worst::default()];
@@ -162,7 +162,7 @@ fn logits_are_those_that_the_loss_trains() {
     single.below(1e-7);
 }
 
-/// Through the module, as a user has it: weights in a `Param`, λ from a schedule.
+/// Through the module, as users call it: weights in a `Param`, λ from a schedule.
 #[test]
 fn burn_head() {
     let device = Device::flex().autodiff();

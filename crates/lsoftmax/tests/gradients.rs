@@ -8,8 +8,8 @@ use std::f64::consts::PI;
 
 const STEP: f64 = 1e-4;
 
-/// Derivatives by each entry, by the five-point rule: its error falls with the fourth power of
-/// the step.
+/// Derivatives with respect to each entry by the five-point rule, whose error falls with the fourth
+/// power of the step.
 fn central_differences(
     problem: &Problem,
     entries: impl Fn(&mut Problem) -> &mut Vec<f64>,
@@ -30,8 +30,8 @@ fn central_differences(
         .collect()
 }
 
-/// The angles at which the second derivative of the target logit jumps, or the logit itself.
-/// A difference across one of them is not a derivative.
+/// The angles at which the second derivative of the target logit, or the logit itself, jumps. A
+/// difference across one of them does not approximate a derivative.
 fn kinks(loss: Loss) -> Vec<f64> {
     match loss {
         Loss::LSoftmax { m } | Loss::ASoftmax { m } => {
@@ -72,7 +72,7 @@ fn check(worst: &mut Worst, problem: &Problem, loss: Loss, lambda: f64) {
         problem.batch, problem.classes, problem.features
     );
     let mut compare = |name, found: &[f64], expected: &[f64]| {
-        // Differences of a saturated loss are all rounding.
+        // For a saturated loss, differences are all rounding error.
         if found.iter().chain(expected).any(|v| v.abs() > 1e-3) {
             worst.see(distance(found, expected), format_args!("{place}, {name}"));
         }
@@ -94,8 +94,8 @@ fn every_m_and_lambda_over_random_shapes() {
                 let features = random.whole(1, 9);
                 let problem = random.turned_problem(batch, classes, features);
                 for loss in [Loss::LSoftmax { m }, Loss::ASoftmax { m }] {
-                    // Scaling a number does not turn it: the A-Softmax of one feature has
-                    // a zero gradient, which no relative error can be taken of.
+                    // Scaling a single number does not change its direction: the A-Softmax of one
+                    // feature has a zero gradient, for which a relative error is undefined.
                     let flat = features == 1 && loss == Loss::ASoftmax { m };
                     if is_smooth(&problem, loss) && !flat {
                         check(&mut worst, &problem, loss, lambda);
@@ -119,7 +119,7 @@ fn every_loss_of_the_family() {
                 let (batch, classes) = (random.whole(1, 6), random.whole(2, 8));
                 let features = random.whole(2, 9);
                 let mut problem = random.turned_problem(batch, classes, features);
-                // Far from 0, where normalising bends too much for the step.
+                // Far from 0, where normalisation curves too strongly for the step.
                 for v in problem.x.iter_mut().chain(&mut problem.w) {
                     *v *= 3.0;
                 }
@@ -134,8 +134,8 @@ fn every_loss_of_the_family() {
     worst.below(1e-7);
 }
 
-/// The slope is continuous at the knots, so that one step across costs only the jump of the
-/// second derivative times the step.
+/// The slope is continuous at the knots, so a step across one costs only the jump of the second
+/// derivative times the step.
 #[test]
 fn at_the_knots() {
     let mut worst = Worst::default();

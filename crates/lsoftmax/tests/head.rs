@@ -1,4 +1,4 @@
-//! The head as a Burn module: records, gradients, devices, readings, errors.
+//! The head as a Burn module: records, gradients, devices, outputs, errors.
 
 mod common;
 
@@ -75,11 +75,11 @@ fn weights_are_part_of_the_models_record() {
     let path = std::env::temp_dir().join(format!("lsoftmax-head-{}.bpk", std::process::id()));
     trained.save_file(&path).unwrap();
     let loaded = model(&device).try_load_file(&path).unwrap();
-    // Burn reads the file when the values are asked for.
+    // Burn reads the file only when the values are used.
     assert_eq!(weights_of(&loaded), expected);
     std::fs::remove_file(&path).unwrap();
 
-    // Other sizes are refused, not cut to fit.
+    // Other sizes are refused, not truncated.
     let other = MarginHeadConfig::new(5, 7, Annealing::none())
         .init(&device)
         .unwrap();
@@ -102,7 +102,7 @@ fn gradient_goes_through_the_model() {
     let d_backbone = model.backbone.weight.val().grad(&gradients).unwrap();
     assert!(norm(&values(&d_head)) > 0.0);
 
-    // A step against it lowers the loss as far as the gradient says.
+    // A step against the gradient lowers the loss as much as it predicts.
     let step = 1e-3;
     let moved = Model {
         backbone: Linear {
@@ -154,7 +154,7 @@ fn gradient_scales_with_the_upstream() {
         )[0];
         let expected: Vec<f64> = one.iter().map(|d| d * 2.0 * value).collect();
         assert!(distance(&gradient(&|loss| loss.clone() * loss), &expected) < 1e-6);
-        // Used twice, it adds up.
+        // If the weights are used twice, the gradients add up.
         let expected: Vec<f64> = one.iter().map(|d| d * 2.0).collect();
         assert!(distance(&gradient(&|loss| loss.clone() + loss), &expected) < 1e-6);
     }
@@ -191,7 +191,7 @@ fn only_what_requires_a_gradient_gets_one() {
     let gradients = out.loss.backward();
     assert_eq!(values(&w.grad(&gradients).unwrap()), both[1]);
     assert!(x.grad(&gradients).is_none());
-    // The statistics beside the loss are numbers for people.
+    // The target statistics are for display only, so they have no gradient.
     assert_eq!(out.targets.dims(), [batch, 4]);
     assert!(!out.targets.is_require_grad());
 }
@@ -307,8 +307,8 @@ fn labels_of_the_host_are_those_of_the_device() {
     assert!(matches!(error, Err(Error::Length { .. })), "{error:?}");
 }
 
-/// Behind a gate the loss is the one of a fixed λ, gradients and all, and
-/// that λ is the one which the head names.
+/// Behind a gate, the loss and its gradients equal those of a fixed λ, which is the λ that the head
+/// reports.
 #[test]
 fn a_batch_chooses_its_lambda_by_its_signal() {
     let device = Device::flex().autodiff();
@@ -333,7 +333,7 @@ fn a_batch_chooses_its_lambda_by_its_signal() {
         let gradients = [x.grad(&gradients), w.grad(&gradients)].map(|g| values(&g.unwrap()));
         (values(&out.loss), gradients, values(&out.targets))
     };
-    // Class weights that point to their samples, and away from them.
+    // Class weights that point towards their samples, and away from them.
     let mut seen = Vec::new();
     for towards in [-3.0, 1.0, 3.0, 6.0, 100.0] {
         let mut w = vec![0.0; 4 * 5];
@@ -393,7 +393,7 @@ fn the_three_readings() {
     }
 }
 
-/// Half precision is computed in f32, as the loss is; rows of zeros stay zeros.
+/// Half precision is computed in f32, like the loss. Zero rows stay zero.
 #[test]
 fn readings_of_half_precision_are_f32() {
     let device = Device::flex();
@@ -416,7 +416,7 @@ fn readings_of_half_precision_are_f32() {
                         .iter()
                         .all(|value| value.is_finite() && *value != 0.0)
                 );
-                // Of the same numbers in f64.
+                // Computed from the same numbers in f64.
                 let mut exact = head.clone();
                 exact.weight = Param::from_tensor(w.clone().cast(DType::F64));
                 let exact = values(&read(&exact, x.clone().cast(DType::F64)));
@@ -424,13 +424,13 @@ fn readings_of_half_precision_are_f32() {
             }
         }
     }
-    // One of them in f64: all of it.
+    // If either is f64, everything is computed in f64.
     let head = head(Loss::ARC_FACE, &device);
     let x = matrix(&problem.x, [6, 5], &device, DType::F64);
     assert_eq!(head.logits(x).dtype(), DType::F64);
 }
 
-/// Logits are differentiable, by features and by class weights, also of zero rows.
+/// Logits are differentiable with respect to features and class weights, also for zero rows.
 #[test]
 fn gradients_of_logits_are_finite_and_right() {
     let device = Device::flex().autodiff();
@@ -474,7 +474,7 @@ fn cosines_of_another_feature_size_panic_with_both_shapes() {
     let _ = head(Loss::Softmax, &device).cosines(Tensor::ones([2, 3], &device));
 }
 
-/// λ and stages are for losses that have them.
+/// λ and stages only apply to losses that have them.
 #[test]
 fn a_schedule_for_a_loss_without_one_is_refused() {
     let device = Device::flex();
@@ -541,7 +541,7 @@ fn cosines_of_hard_vectors() {
     let expected = [0.0, 0.0, 0.0, 0.0, half, 1.0, 0.0, -1.0, -half];
     let found = values(&head.cosines(x));
     assert!(distance(&found, &expected) < 1e-6, "{found:?}");
-    // Verification reads them as cosines: never beyond 1.
+    // Verification uses them as cosines, so they must not exceed 1.
     assert!(found.iter().all(|c| c.abs() <= 1.0));
 }
 
@@ -550,7 +550,7 @@ fn a_margin_of_ones_own() {
     use lsoftmax::Margin;
     use lsoftmax::margin::{Normalisation, Target, TargetLogit};
 
-    /// The plain logit less a constant.
+    /// The plain logit minus a constant.
     #[derive(Debug)]
     struct Shifted(f64);
 
@@ -575,7 +575,7 @@ fn a_margin_of_ones_own() {
     assert!(distance(&none.dw, &softmax.dw) < 1e-6);
     let shifted = common::burn(&problem, Arc::new(Shifted(2.0)), 0.0);
     assert!(shifted.loss > none.loss);
-    // Annealed half way.
+    // Annealed halfway.
     let half = common::burn(&problem, Arc::new(Shifted(4.0)), 1.0);
     assert!(distance(&half.dw, &shifted.dw) < 1e-6);
 }
@@ -594,7 +594,7 @@ fn shapes_that_do_not_fit_are_errors() {
         "features are [2, 7], but the class weights are [4, 5]: both need the same feature size"
     );
     assert_eq!(message([2, 5], 3), "2 features came with 3 labels");
-    // Nothing of a size is an error too, in every place.
+    // A size of zero is also an error, in every dimension.
     for [batch, classes, size] in [[2, 3, 0], [2, 0, 5], [0, 3, 5]] {
         let x = Tensor::<2>::zeros([batch, size], &device);
         let w = Tensor::<2>::zeros([classes, size], &device);

@@ -1,6 +1,7 @@
-//! One test for each defect that was found in other implementations of these losses.
+//! One test for each defect found in other implementations of these losses.
 //!
-//! Above each test: where the defect was seen. Lines are those of the default branches in 2026.
+//! The comment above each test names where the defect was found. Line numbers are those of the
+//! default branches in 2026.
 
 mod common;
 
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 const MULTIPLIERS: std::ops::RangeInclusive<u32> = 1..=16;
 
-/// The answers of the kernel in f64 and f32 and of the Burn operation.
+/// The results of the kernel in f64 and f32 and of the Burn operation.
 fn answers(problem: &Problem, loss: Loss, lambda: f64) -> [Answer; 3] {
     let margin: Arc<dyn lsoftmax::Margin> = loss.margin().unwrap().into();
     [
@@ -62,7 +63,7 @@ fn zero_feature_divides_by_its_norm() {
             assert!((answer.loss - 3f64.ln()).abs() < 1e-7, "{loss}");
             assert!(answer.is_finite(), "{loss}");
         }
-        // A margin on a length that is not normalised lets the sample leave.
+        // If the length is not normalised, a margin lets the sample move away.
         if loss
             .margin()
             .unwrap()
@@ -95,8 +96,8 @@ fn zero_class_weight_divides_by_its_norm() {
     }
 }
 
-// The user's side of it, wy1iu/LargeMargin_Softmax_Loss issues #3, #8, #10 ("loss = 87.3365"):
-// ReLU features die, and whole rows are zero beside living ones.
+// The same as users see it, wy1iu/LargeMargin_Softmax_Loss issues #3, #8, #10 ("loss = 87.3365"):
+// ReLU features die, and whole rows are zero next to others that are not.
 #[test]
 fn dead_relu_features_poison_the_batch() {
     let mut random = Random(11);
@@ -117,7 +118,7 @@ fn dead_relu_features_poison_the_batch() {
         let living: Vec<f64> = answer.dx[2 * 5..].iter().map(|d| d * 6.0 / 4.0).collect();
         assert!(distance(&living, &expected.dx) < 1e-12, "{loss}");
     }
-    // All of them.
+    // All rows are zero.
     let problem = Problem::new(2, &[&[0.0; 2][..]; 3], &[&[0.0; 2][..]; 4], &[0, 1, 3]);
     for loss in all_losses() {
         for answer in answers(&problem, loss, 0.0) {
@@ -177,7 +178,7 @@ fn cosine_beyond_1_by_rounding_is_nan() {
             assert!(scalars.iter().all(|v| v.is_finite()), "{loss} at {inner}");
         }
     }
-    // Parallel and opposite vectors of f32, where sums in f32 give a third of the cosines above 1.
+    // Parallel and opposite vectors in f32, where f32 sums put a third of the cosines above 1.
     let mut random = Random(64);
     for _ in 0..50 {
         let w = random.vector(64);
@@ -285,7 +286,7 @@ fn squares_of_norms_overflow_or_vanish() {
             [1.0, 1e35],
             [1e36, 1e36],
         ] {
-            // What the margin leaves alone has to keep the logits as they are.
+            // Logits that the margin does not change must stay as they are.
             let same = match (feature_scale, weights) {
                 (Some(_), true) => true,
                 (None, true) => of_x == 1.0,
@@ -302,7 +303,7 @@ fn squares_of_norms_overflow_or_vanish() {
                     "{place}: {}",
                     answer.loss
                 );
-                // By a vector of twice the length, half the gradient.
+                // For a vector of twice the length, half the gradient.
                 let dx = scaled(&answer.dx, of_x);
                 let dw = scaled(&answer.dw, of_w);
                 assert!(distance(&dx, &unit.dx) < 2e-5, "{place}, dX");
@@ -345,7 +346,8 @@ fn loss_stops_at_87() {
     }
 }
 
-// A class without a sample in the batch only pushes away: no NaN of an empty mean, no stale norm.
+// A class without a sample in the batch only pushes away: no NaN from an empty mean, no outdated
+// norm.
 #[test]
 fn class_absent_from_the_batch() {
     let mut random = Random(23);
@@ -374,8 +376,7 @@ fn class_absent_from_the_batch() {
                 assert!(distance(found, &expected) < 1e-12, "{loss}");
             }
         }
-        // Zero entries of the features are zero entries of its gradient where nothing is
-        // normalised.
+        // Zero entries of the features give zero entries of its gradient if nothing is normalised.
         for row in 0..4 {
             problem.x[row * 5 + 3] = 0.0;
         }
@@ -405,7 +406,7 @@ fn one_class_only() {
     }
 }
 
-// The mean over a batch is that of its samples one by one.
+// The mean over a batch is the mean of its samples computed one by one.
 #[test]
 fn batch_of_one() {
     let mut random = Random(31);
@@ -446,7 +447,7 @@ fn with_labels(labels: &[i64]) -> Result<(), Error> {
     margin_cross_entropy(x, w, labels, Arc::new(lsoftmax::margin::Softmax), 0.0).map(drop)
 }
 
-// An unchecked label reads past a row, or is clamped, or is left out of the loss.
+// An unchecked label reads past a row, is clamped, or is dropped from the loss.
 #[test]
 fn label_out_of_range_is_not_noticed() {
     assert_eq!(with_labels(&[0, 1, 2]), Ok(()));
@@ -465,7 +466,7 @@ fn label_out_of_range_is_not_noticed() {
             format!("label {wrong} in row 1 is out of range: there are 3 classes (0 to 2)")
         );
     }
-    // Nor may a label of 2^32 come round to 0.
+    // A label of 2^32 must not wrap around to 0 either.
     assert!(with_labels(&[1 << 32]).is_err());
 }
 
@@ -522,7 +523,7 @@ fn nan_or_infinity_becomes_a_silent_number() {
             }
         }
     }
-    // A weight that is no sample's own.
+    // A class weight that is not the target of any sample.
     for loss in all_losses() {
         let mut problem = Random(37).problem(1, 4, 5);
         problem.labels[0] = 2;
@@ -566,7 +567,7 @@ fn label_above_65504_in_half_precision() {
             let half = burn_as(&problem, margin(), 0.0, [dtype; 2]);
             let single = burn(&problem, margin(), 0.0);
             assert!((half.loss / single.loss - 1.0).abs() < 0.02, "{loss}");
-            // The own class of each sample is the one that is pulled.
+            // Each sample pulls its own target class.
             for (row, &label) in problem.labels.iter().enumerate() {
                 let own = &half.dw[label as usize * features..][..features];
                 assert!(dot(own, problem.feature(row)) < 0.0, "{loss}");
@@ -625,7 +626,7 @@ fn accuracy_is_read_from_the_margins_logits() {
     let w = values(&head.weight.val());
     let mut problem = Random(53).problem(6, 4, 5);
     problem.w = w;
-    // Nearest to its own class, but not within the margin.
+    // Nearest to its target class, but not within the margin.
     for row in 0..6 {
         let label = problem.labels[row];
         let own = problem.weight(label).to_vec();
@@ -642,7 +643,7 @@ fn accuracy_is_read_from_the_margins_logits() {
             assert!((found - plain).abs() < 1e-5 * plain.abs().max(1.0));
         }
     }
-    // The loss in between does not change what they are.
+    // Computing the loss in between does not change them.
     let _ = head.loss(x.clone(), labels_of(&problem.labels, &device), 0);
     assert_eq!(values(&head.logits(x)), logits);
 }
@@ -745,7 +746,7 @@ fn half_precision_features_change_the_weights() {
                 values(&matrix(&problem.w, [5, 8], &device, DType::F32))
             );
 
-            // Exact for the features as they were rounded.
+            // Exact for the rounded features.
             let rounded = Problem {
                 x: values(&x),
                 ..problem.clone()
@@ -774,7 +775,7 @@ fn half_precision_gradients_are_close() {
         let single = burn(&problem, margin(), 0.0);
         for (half, digits) in [(DType::F16, 1.0 / 1024.0), (DType::BF16, 1.0 / 128.0)] {
             let found = burn_as(&problem, margin(), 0.0, [half; 2]);
-            // The margin turns an error of the features into one m^2 as large at most.
+            // The margin multiplies an error of the features by at most m^2.
             let allowed = 16.0 * digits;
             assert!(
                 (found.loss - single.loss).abs() < allowed * single.loss,

@@ -53,7 +53,7 @@ fn lambdas() -> impl Strategy<Value = f64> {
     prop_oneof![Just(0.0), 0.0..10.0f64, Just(1000.0)]
 }
 
-/// The loss as it is written in the papers, with arccosines and no block, clamp or trick.
+/// The loss as written in the papers, with arccosines and without blocks, clamps or other tricks.
 fn naive_loss(problem: &Problem, loss: Loss, lambda: f64) -> f64 {
     let total: f64 = (0..problem.batch)
         .map(|row| {
@@ -97,7 +97,7 @@ fn naive_loss(problem: &Problem, loss: Loss, lambda: f64) -> f64 {
     total / problem.batch as f64
 }
 
-/// Softmax with its textbook gradient: nothing of the crate is in it.
+/// Softmax with its textbook gradient, independent of the crate.
 fn naive_softmax(problem: &Problem) -> Answer {
     let mut answer = Answer {
         loss: 0.0,
@@ -133,13 +133,13 @@ fn naive_softmax(problem: &Problem) -> Answer {
     answer
 }
 
-/// Whether a target angle is so near 0 or π that an arccosine loses half its digits: the angular
-/// forms have a cusp there. With one feature, every angle is.
+/// Whether a target angle is so close to 0 or π that an arccosine loses half its digits, since the
+/// angular forms have a cusp there. With one feature, all angles are.
 fn is_steep(problem: &Problem) -> bool {
     (0..problem.batch).any(|row| problem.target_angle(row).sin() < 1e-3)
 }
 
-/// The largest difference between two answers, beside the largest gradient or 1.
+/// The largest difference between two answers, relative to the largest entry of the second or to 1.
 fn difference(a: &Answer, b: &Answer) -> f64 {
     let all = |answer: &Answer| [&[answer.loss, 1.0], &answer.dx[..], &answer.dw[..]].concat();
     distance(&all(a), &all(b))
@@ -179,7 +179,7 @@ proptest! {
             prop_assert!((value - there).abs() <= reach * reach + 1e-12);
             let by_angle = slope * angle.sin();
             prop_assert!(by_angle.abs() <= f64::from(m) * reach + 1e-11);
-            // Never the wrong way, but for the last bits.
+            // Never in the wrong direction, except in the last bits.
             prop_assert!(slope >= -1e-10);
         }
     }
@@ -198,7 +198,7 @@ proptest! {
         let plain = solve(&problem, Loss::Softmax, 0.0);
         prop_assert_eq!(&solve(&problem, loss, f64::INFINITY), &plain);
         prop_assert!(difference(&solve(&problem, loss, f64::MAX), &plain) < 1e-14);
-        // It comes as 1 / λ.
+        // It is passed as 1 / λ.
         let far = |lambda| difference(&solve(&problem, loss, lambda), &plain);
         prop_assert!(far(1e9) < 1e-5 && far(1e12) < 1e-8);
     }
@@ -237,15 +237,15 @@ proptest! {
     ) {
         let expected = naive_loss(&problem, loss, lambda);
         let found = solve(&problem, loss, lambda).loss;
-        // An arccosine near 0 or π has half the digits.
+        // An arccosine close to 0 or π has half the digits.
         prop_assert!((found - expected).abs() < 1e-5 * expected.max(1.0), "{found} {expected}");
         if !is_steep(&problem) {
             prop_assert!((found - expected).abs() < 1e-9 * expected.max(1.0), "{found} {expected}");
         }
     }
 
-    /// The target logit is homogeneous of degree 1 in x and in w where nothing is normalised,
-    /// and of degree 0 in a vector that is.
+    /// The target logit is homogeneous of degree 1 in each vector that is not normalised, and of
+    /// degree 0 in one that is.
     #[test]
     fn eulers_identity(
         target in targets(),
@@ -269,8 +269,8 @@ proptest! {
         }
     }
 
-    /// In a toy of two classes with the other weight zero, the loss depends on the target logit
-    /// alone, so that the gradients themselves obey the identity.
+    /// With two classes and the other weight zero, the loss depends on the target logit alone, so
+    /// the gradients themselves obey the identity.
     #[test]
     fn eulers_identity_of_the_gradient(
         x in prop::collection::vec(-2.0..2.0f64, 3),
@@ -296,7 +296,8 @@ proptest! {
     ) {
         let Normalisation { weights, feature_scale } = loss.margin().unwrap().normalisation();
         let answer = solve(&problem, loss, 0.0);
-        // The slope by the cosine, of which the radial part is taken away, grows as 1 / sin θ.
+        // The slope with respect to the cosine, from which the radial part is subtracted, grows as
+        // 1 / sin θ.
         let sines = (0..problem.batch).map(|row| problem.target_angle(row).sin());
         let slope = 1.0 / sines.fold(1.0, f64::min).max(1e-6);
         let straight = |rows: &[f64], gradients: &[f64]| {
@@ -385,7 +386,8 @@ proptest! {
         prop_assert_eq!(blend(&*margin, -0.0, target), full);
     }
 
-    /// What does not change the problem does not change the answer: an order of the samples.
+    /// Changes that do not alter the problem do not alter the answer: here the order of the
+    /// samples.
     #[test]
     fn the_order_of_samples_does_not_matter(problem in problems(), loss in losses()) {
         prop_assume!(!is_steep(&problem));
@@ -432,11 +434,12 @@ fn psi_at_the_ends_and_in_the_middle() {
         );
         assert!(psi.at(f64::NAN).0.is_nan());
     }
-    // Whole numbers: exact.
+    // Whole numbers, so the result is exact.
     worst.below(f64::MIN_POSITIVE);
 }
 
-/// The angle beyond which the target pulls outwards, for λ = 0: 90/m degrees, the first zero of ψ.
+/// The angle beyond which the target is pushed outwards for λ = 0: 90/m degrees, the first zero of
+/// ψ.
 #[test]
 fn psi_is_zero_at_90_over_m_degrees() {
     for m in 1..=16 {

@@ -1,6 +1,6 @@
-//! What changes the loss of a sample or its part in that of the batch: reductions, weights, label
-//! smoothing, ignored labels, uneven classes. Beside the formulas in f64 on the host, and finite
-//! differences.
+//! Options that change the loss of a sample or its share in the loss of the batch: reductions,
+//! weights, label smoothing, ignored labels, unequal classes. Compared with the formulas in f64 on
+//! the host and with finite differences.
 
 mod common;
 
@@ -44,7 +44,7 @@ fn features(problem: &Problem, device: &Device) -> Tensor<2> {
     matrix(&problem.x, [BATCH, FEATURES], device, DType::F64)
 }
 
-/// The loss of the head and its gradients by features and class weights.
+/// The loss of the head and its gradients with respect to features and class weights.
 fn answer(
     config: &MarginHeadConfig,
     problem: &Problem,
@@ -58,7 +58,7 @@ fn answer(
         labels = labels.with_weights(weights);
     }
     let loss = head.loss(x.clone(), labels, 0).unwrap();
-    // Losses of single samples with a derivative each.
+    // Per-sample losses, each with its own derivative.
     let sum = (loss.clone() * factors(loss.dims()[0], &device)).sum();
     let gradients = sum.backward();
     let dx = x.grad(&gradients).unwrap();
@@ -66,13 +66,13 @@ fn answer(
     (values(&loss), values(&dx), values(&dw))
 }
 
-/// Any numbers.
+/// Arbitrary numbers.
 fn factors(count: usize, device: &Device) -> Tensor<1> {
     let factors: Vec<f64> = (0..count).map(|i| 1.0 + i as f64 * 0.25).collect();
     Tensor::from_data(factors.as_slice(), (device, DType::F64))
 }
 
-/// The cross-entropy of each sample by itself.
+/// The cross-entropy of each sample.
 fn losses(problem: &Problem, loss: Loss) -> Vec<f64> {
     let device = Device::flex();
     let lambda = match loss {
@@ -125,7 +125,7 @@ fn mean_sum_and_none() {
     }
 }
 
-/// All of it at once, by central differences.
+/// All options at once, by central differences.
 #[test]
 fn gradients_of_every_reduction() {
     const STEP: f64 = 1e-5;
@@ -169,7 +169,7 @@ fn gradients_of_every_reduction() {
     }
 }
 
-/// Burn's own loss, smoothed and with weights of classes, on the logits of plain softmax.
+/// Burn's own loss, smoothed and with class weights, on the logits of plain softmax.
 #[test]
 fn smoothing_and_class_weights_are_burns() {
     let device = Device::flex();
@@ -195,7 +195,7 @@ fn smoothing_and_class_weights_are_burns() {
     close(&values(&found), &values(&expected), 1e-6);
 }
 
-/// A batch with ignored samples is the batch without them, also for the gate of λ.
+/// A batch with ignored samples equals the batch without them, also for the gate of λ.
 #[test]
 fn ignored_samples_change_nothing() {
     let device = Device::flex().autodiff();
@@ -240,7 +240,7 @@ fn ignored_samples_change_nothing() {
             );
         }
     }
-    // Nothing is left.
+    // No samples are left.
     let config = config(m4).with_ignore_index(Some(-100));
     let head = head(&config, &problem, &device);
     let none = Tensor::<1, Int>::from_data([-100; BATCH], &device);
@@ -253,7 +253,7 @@ fn ignored_samples_change_nothing() {
     assert!(error.to_string().contains("-1"), "{error}");
 }
 
-/// A common class gets λ as if 1 / (1 + λ) were as many times smaller as it has more samples.
+/// A frequent class gets a λ whose 1 / (1 + λ) is smaller by the ratio of the sample counts.
 #[test]
 fn a_common_class_has_a_smaller_share_of_the_margin() {
     let device = Device::flex();

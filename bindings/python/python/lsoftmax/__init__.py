@@ -1,13 +1,14 @@
-"""Large-margin softmax: trains, compares and applies embeddings; losses for PyTorch; metrics. Computed in Rust.
+"""Large-margin softmax: training and comparison of embedding models, losses for PyTorch, metrics.
 
-- :func:`train` and :func:`compare` train on folders of images or known data sets, as the command does.
+- :func:`train` and :func:`compare` train on folders of images or known data sets, like the command.
 - :class:`Model` embeds, compares and classifies images with a trained model.
-- :mod:`lsoftmax.torch` has ``MarginHead``, a ``torch.nn.Module`` that takes the place of the last linear
-  layer and the cross-entropy. It needs PyTorch; nothing else here does.
-- :mod:`lsoftmax.metrics` has verification, identification, retrieval, clustering and exact nearest
-  neighbours on numpy arrays.
+- :mod:`lsoftmax.torch` provides ``MarginHead``, a ``torch.nn.Module`` that replaces the last linear layer
+  and the cross-entropy. Only this module needs PyTorch.
+- :mod:`lsoftmax.metrics` provides verification, identification, retrieval, clustering and exact nearest
+  neighbours on NumPy arrays.
 
-The number of threads is that of the machine, or of the environment variable ``RAYON_NUM_THREADS``.
+The computations run in Rust, on one thread per core. The environment variable ``RAYON_NUM_THREADS`` sets
+another number of threads.
 """
 
 from lsoftmax import metrics

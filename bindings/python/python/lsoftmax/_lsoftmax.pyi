@@ -1,4 +1,4 @@
-"""The native part, which the modules around it wrap."""
+"""The native module, which the Python modules wrap."""
 
 import os
 import pathlib

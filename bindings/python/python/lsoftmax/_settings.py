@@ -13,9 +13,9 @@ import numpy as np
 
 
 class Settings(TypedDict, total=False):
-    """The settings of a training, by the names of the experiment file with ``_`` for ``-``.
+    """The settings of a training: the keys of the experiment file with ``_`` for ``-``.
 
-    ``docs/reference/experiment.md`` describes them, and their defaults.
+    ``docs/reference/experiment.md`` documents them and their defaults.
     """
 
     data: str
@@ -90,9 +90,9 @@ class Settings(TypedDict, total=False):
 
 
 def keys(settings: dict[str, object], known: Iterable[str], what: str) -> dict[str, object]:
-    """The settings by their names in an experiment file.
+    """Renames settings to the keys of an experiment file.
 
-    :raises ValueError: a name that is not known, or a number that is not finite.
+    :raises ValueError: if a name is unknown, or a number is not finite.
     """
     known = list(known)
     found = {}
@@ -109,7 +109,7 @@ def keys(settings: dict[str, object], known: Iterable[str], what: str) -> dict[s
 
 
 def to_json(settings: dict[str, object]) -> str:
-    """The settings as text; paths, tuples and numbers of numpy may be among them."""
+    """The settings as JSON. Values may be paths, tuples and NumPy numbers."""
 
     def plain(value: object) -> object:
         if isinstance(value, os.PathLike):
@@ -124,7 +124,7 @@ def to_json(settings: dict[str, object]) -> str:
 
 
 def call(name: str, settings: dict[str, object]) -> str:
-    """A call with these arguments, as it could be typed."""
+    """A call with these arguments, as Python source."""
     given = [f"{key}={_shown(value)}" for key, value in settings.items() if value is not None]
     return f"lsoftmax.{name}({', '.join(given)})"
 

@@ -1,10 +1,10 @@
-"""Metrics of embeddings: numpy arrays in, dataclasses out.
+"""Metrics of embeddings on NumPy arrays. The results are dataclasses.
 
-Embeddings are float32 arrays ``[row, column]`` in C order, which are read without a copy; labels are
-arrays of whole numbers ``[row]``. Arrays of another dtype or order are refused where a silent copy
-could be large: ``TypeError`` for a dtype, ``ValueError`` for a shape, an order or a value.
+Embeddings are float32 arrays ``[row, column]`` in C order and are read without a copy. Labels are integer
+arrays ``[row]``. Embeddings with another dtype or order are refused instead of being copied silently:
+``TypeError`` for a wrong dtype, ``ValueError`` for a wrong shape, order or value.
 
-The same input gives the same result on any number of threads. Nothing here needs PyTorch.
+The results do not depend on the number of threads. PyTorch is not needed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class TarAtFar:
     asked: float
     """The requested rate."""
     measured: OperatingPoint | None
-    """``None`` with fewer than ``1 / asked`` different pairs, which cannot measure such a rate."""
+    """``None`` with fewer than ``1 / asked`` different pairs, too few to measure this rate."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +68,7 @@ class BestThreshold:
 
 @dataclasses.dataclass(frozen=True)
 class Verification:
-    """Do two images show the same class? The result of :func:`verification`."""
+    """Quality of verification (1:1): do two images show the same class? The result of :func:`verification`."""
 
     auc: float
     eer: EqualErrorRate
@@ -85,7 +85,7 @@ class Fold:
     fold: int
     pairs: int
     threshold: float
-    """Chosen on all other folds."""
+    """The threshold with the best accuracy on all other folds."""
     accuracy_percent: float
 
 
@@ -102,12 +102,12 @@ class KFold:
 
 @dataclasses.dataclass(frozen=True)
 class Retrieval:
-    """Are the nearest neighbours of a query of its class? Shares from 0 to 1."""
+    """Quality of retrieval: do the nearest neighbours of a query belong to its class? Shares from 0 to 1."""
 
     queries: int
-    """Number of queries with another row of their class. All means are over these."""
+    """Number of queries that have another row of their class. All means are over these."""
     without_reference: int
-    """Number of queries without one. They are left out."""
+    """Number of queries that have none. They are left out."""
     recall_at: dict[int, float]
     precision_at_1: float
     r_precision: float
@@ -117,13 +117,13 @@ class Retrieval:
 
 @dataclasses.dataclass(frozen=True)
 class OpenSetPoint:
-    """A threshold and its rates of open-set identification."""
+    """A threshold and its open-set identification rates."""
 
     threshold: float
     fpir: float
-    """Share of the probes of no identity in the gallery for which one is reported."""
+    """False positive identification rate: the share of non-mated probes for which an identity is reported."""
     tpir: float
-    """Share of the other probes whose identity is ranked first and reported."""
+    """True positive identification rate: the share of mated probes whose identity is ranked first and reported."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,15 +136,15 @@ class TpirAtFpir:
 
 @dataclasses.dataclass(frozen=True)
 class Identification:
-    """Whose image is it? The result of :func:`identification`."""
+    """Quality of identification (1:N): whose image is it? The result of :func:`identification`."""
 
     identities: int
     mated: int
     """Number of probes whose identity is in the gallery."""
     non_mated: int
-    """Number of the other probes."""
+    """Number of probes whose identity is not in the gallery."""
     cmc: list[float]
-    """Identification rate at rank 1, 2, ...; empty without mated probes."""
+    """Identification rate at rank 1, 2, ...; empty if there are no mated probes."""
     tpir_at_fpir: list[TpirAtFpir]
     """Empty unless there are mated and non-mated probes."""
 
@@ -176,7 +176,7 @@ def _labels(values: ArrayLike) -> NDArray[np.int64]:
 
 def _rows_of(values: ArrayLike, rows: int) -> NDArray[np.uint32]:
     array = _whole(values, "leave_out")
-    # Before the cast, which would make other rows of numbers that do not fit.
+    # Check before the cast, in which values that do not fit would wrap around.
     outside = (array < 0) | (array >= rows)
     if outside.any():
         raise ValueError(
@@ -201,21 +201,21 @@ def _point(kind: type, found: dict):
 
 
 def unit_rows(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Divides each row ``[row, column]`` by its length. Rows of zeros stay zero."""
+    """Divides each row of ``[row, column]`` by its length. Zero rows stay zero."""
     return _lsoftmax.unit_rows(embeddings)
 
 
 def cosine_scores(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The cosine of each pair of rows: ``[pair, column]`` twice to ``[pair]``."""
+    """The cosine of each pair of rows. Both inputs are ``[pair, column]``; the result is ``[pair]``."""
     return _lsoftmax.cosine_scores(left, right)
 
 
 def verification(
     scores: ArrayLike, same: ArrayLike, fars: Sequence[float] = (1e-3, 1e-2, 1e-1)
 ) -> Verification:
-    """AUC, equal error rate, best threshold, and the true accept rates at false accept rates.
+    """Computes AUC, equal error rate, best threshold, and the true accept rates at given false accept rates.
 
-    ``scores`` ``[pair]``: larger means more alike. ``same`` ``[pair]``: whether both are of one class.
+    ``scores`` ``[pair]``: larger means more similar. ``same`` ``[pair]``: whether both show the same class.
     """
     found = json.loads(_lsoftmax.roc(_scores(scores), _bools(same), list(fars)))
     return Verification(
@@ -233,7 +233,10 @@ def verification(
 def roc_curve(
     scores: ArrayLike, same: ArrayLike, most: int = 1000
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """False accept rates, true accept rates and thresholds of at most ``most`` points, each ``[point]``."""
+    """The ROC curve: false accept rates, true accept rates and thresholds, each ``[point]``.
+
+    ``most`` limits the number of points.
+    """
     points = _lsoftmax.roc_points(_scores(scores), _bools(same), most)
     return points[:, 0].copy(), points[:, 1].copy(), points[:, 2].copy()
 
@@ -245,9 +248,9 @@ def _k_fold(text: str) -> KFold:
 
 
 def k_fold(scores: ArrayLike, same: ArrayLike, folds: ArrayLike) -> KFold:
-    """Accuracy by the protocol of LFW: the threshold of a fold is chosen on all others.
+    """Accuracy by the protocol of LFW: the threshold for a fold is chosen on all other folds.
 
-    ``folds`` ``[pair]`` has the number of the fold of each pair.
+    ``folds`` ``[pair]`` contains the fold number of each pair.
     """
     return _k_fold(_lsoftmax.cross_validated(_scores(scores), _bools(same), _labels(folds)))
 
@@ -259,7 +262,7 @@ def k_fold_embeddings(
     folds: ArrayLike,
     centred: bool = False,
 ) -> KFold:
-    """:func:`k_fold` from both sides ``[pair, column]``, scored by cosine.
+    """:func:`k_fold` for embeddings: the left and right images ``[pair, column]``, scored by cosine.
 
     With ``centred``, the mean of the other folds is subtracted first.
     """
@@ -277,9 +280,10 @@ def _retrieval(text: str) -> Retrieval:
 def retrieval(
     embeddings: NDArray[np.float32], labels: ArrayLike, recall_at: Sequence[int] = (1, 2, 4, 8)
 ) -> Retrieval:
-    """Each row searches among all others, by inner product: Recall@K, R-precision, MAP@R, mAP.
+    """Retrieval of each row among all others by inner product: Recall@K, R-precision, MAP@R, mAP.
 
-    Pass :func:`unit_rows` to rank by cosine, which ranks as the Euclidean distance does.
+    Pass :func:`unit_rows` of the embeddings to rank by cosine. This gives the same order as the Euclidean
+    distance of the unit rows.
     """
     return _retrieval(_lsoftmax.ranked(embeddings, _labels(labels), list(recall_at)))
 
@@ -307,7 +311,7 @@ def identification(
     ranks: int = 10,
     fpirs: Sequence[float] = (1e-2, 1e-1),
 ) -> Identification:
-    """Compares probes with a gallery by cosine; the best image of an identity counts.
+    """Compares probes with a gallery by cosine. The score of an identity is that of its best image.
 
     ``ranks`` is the length of the curve of identification rates (CMC).
     """
@@ -328,7 +332,7 @@ def k_means(
 
 
 def normalized_mutual_information(labels: ArrayLike, clusters: ArrayLike) -> float:
-    """NMI of two divisions ``[row]``, normalised by the arithmetic mean of the entropies."""
+    """NMI of two partitions ``[row]``, normalised by the arithmetic mean of the entropies."""
     return _lsoftmax.nmi(_labels(labels), _labels(clusters))
 
 
@@ -343,11 +347,10 @@ def nearest(
     k: int,
     leave_out: ArrayLike | None = None,
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """The ``k`` gallery rows with the largest inner product with each query: exact, in fixed memory.
+    """Finds the ``k`` gallery rows with the largest inner product for each query: exact, in fixed memory.
 
     Returns rows and inner products, both ``[query, k]``, best first; ties go to the lower row.
-    ``leave_out`` ``[query]`` names a gallery row for each query that does not count, such as the query
-    itself.
+    ``leave_out`` ``[query]`` gives a gallery row to exclude for each query, such as the query itself.
     """
     if leave_out is not None:
         leave_out = _rows_of(leave_out, len(gallery))

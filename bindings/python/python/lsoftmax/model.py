@@ -1,4 +1,4 @@
-"""A trained model on images."""
+"""Trained models applied to images."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from lsoftmax import _lsoftmax
 __all__ = ["Folder", "Image", "Model", "Predictions", "Verdict"]
 
 Image = Union[str, "os.PathLike[str]", NDArray[np.uint8], "PIL.Image.Image"]  # noqa: F821
-"""One image: the path of a file, an image of Pillow, or an array uint8 ``[height, width]`` (grey),
+"""One image: the path of a file, a Pillow image, or a uint8 array ``[height, width]`` (grey),
 ``[height, width, 1]`` or ``[height, width, 3]`` (red, green, blue)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Do two images show one class? The result of :meth:`Model.verify`."""
+    """Whether two images show the same class. The result of :meth:`Model.verify`."""
 
     same: bool
     """Whether the cosine is at least the threshold."""
     cosine: float
     threshold: float
     false_accept_rate: float | None
-    """Share of different pairs that the threshold takes for the same, as measured after the training;
-    ``None`` for a threshold that was given."""
+    """Share of different pairs that are accepted at the threshold, measured after training; ``None`` if the
+    threshold was given."""
     true_accept_rate: float | None
-    """Share of same pairs that it recognises."""
+    """Share of same pairs that are accepted at the threshold."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,11 +45,11 @@ class Predictions:
     classes: NDArray[np.int64]
     """``[image]``: the index of the class with the largest score."""
     names: list[str]
-    """``[image]``: its name."""
+    """``[image]``: the name of that class."""
     scores: NDArray[np.float32]
-    """``[image, class]``"""
+    """``[image, class]``: the scores."""
     kind: str
-    """``probabilities``, or ``cosines`` with the class weights for a loss that trains no logits."""
+    """``probabilities``, or ``cosines`` with the class weights for a loss that does not train logits."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,18 +61,18 @@ class Folder:
     paths: list[str]
     """``[image]``: the file of each row."""
     labels: list[str]
-    """``[image]``: its class, by its folder or by the list."""
+    """``[image]``: the class of each image, from its folder or the list."""
     left_out: list[tuple[pathlib.Path, str]]
-    """Images that cannot be read, and why."""
+    """Images that cannot be read, with the reasons."""
 
 
 class Model:
     """A trained model: embeds, compares and classifies images.
 
-    Images are resized, and made grey or coloured, as they were for the training; the numbers are those of
-    the command. All methods take one image or several: see :data:`Image`; several are a list of images,
-    or an array ``[image, height, width]`` or ``[image, height, width, channel]``. An array whose last
-    dimension is 3 is taken for one coloured image rather than for grey ones that are 3 pixels wide.
+    Images are resized and converted to grey or colour as in training. The results equal those of the
+    command. All methods take one image (see :data:`Image`) or several: a list of images, or an array
+    ``[image, height, width]`` or ``[image, height, width, channel]``. A 3-dimensional array whose last
+    dimension is 3 is one coloured image, not a batch of grey images that are 3 pixels wide.
     """
 
     def __init__(self, native: _lsoftmax.Model) -> None:
@@ -88,28 +88,29 @@ class Model:
         landmarks: str | os.PathLike[str] | None = None,
         device: str = "cpu",
     ) -> Model:
-        """Opens a model.
+        """Loads a model.
 
-        :param path: a run's folder, or a model file such as ``checkpoints/best.safetensors``.
-        :param landmarks: CSV file with five landmarks per image, for a model of aligned faces.
-        :raises OSError: a file that cannot be read.
-        :raises ValueError: a file that is damaged or is no model.
+        :param path: a run folder, or a model file such as ``checkpoints/best.safetensors``.
+        :param landmarks: CSV file with five landmarks per image, for a model trained on aligned faces.
+        :param device: ``cpu``, or a device for which the package was built.
+        :raises OSError: if a file cannot be read.
+        :raises ValueError: if a file is damaged or is not a model.
         """
         return cls(_lsoftmax.Model.load(path, landmarks, device))
 
     @property
     def info(self) -> dict:
-        """All of the model that is not a tensor, as the model file has it."""
+        """The description of the model, as stored in the model file: everything that is not a tensor."""
         return self._info
 
     @property
     def class_names(self) -> list[str]:
-        """``[class]``"""
+        """The names of the classes, ``[class]``."""
         return self._info["class_names"]
 
     @property
     def image_size(self) -> tuple[int, int, int]:
-        """Channels (1 or 3), height and width that the network sees."""
+        """Channels (1 or 3), height and width of the network's input."""
         channels, height, width = self._info["image"]
         return channels, height, width
 
@@ -120,19 +121,19 @@ class Model:
 
     @property
     def loss(self) -> str:
-        """The loss it was trained with, such as ``L-Softmax m = 4``."""
+        """The loss that the model was trained with, such as ``L-Softmax m = 4``."""
         return self._loss
 
     @property
     def threshold(self) -> float | None:
-        """The cosine from which on two images count as one class; ``None`` for a model that was not tested
-        on enough pairs."""
+        """The cosine at or above which two images are judged to show the same class; ``None`` if the model
+        was not tested on enough pairs."""
         decision = self._info.get("decision")
         return None if decision is None else float(np.float32(decision["best"]["threshold"]))
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the model file's content."""
+        """SHA-256 of the contents of the model file."""
         return self._digest
 
     def __repr__(self) -> str:
@@ -143,13 +144,13 @@ class Model:
         )
 
     def embed(self, images: Image | Iterable[Image]) -> NDArray[np.float32]:
-        """The embeddings of images: float32 ``[image, column]``, rows of length 1; one image is one row.
+        """Computes the embeddings of images: float32 ``[image, column]``, with rows of length 1.
 
-        The inner product of two rows is their cosine.
+        A single image gives one row. The inner product of two rows is the cosine of the two images.
 
-        :raises OSError: a file that does not exist or cannot be read.
-        :raises TypeError: an array of another dtype than uint8.
-        :raises ValueError: an array of another shape, or a file that is no image.
+        :raises OSError: if a file does not exist or cannot be read.
+        :raises TypeError: if an array is not uint8.
+        :raises ValueError: if an array has another shape, or a file is not an image.
         """
         found = _inputs(images)
         if not found:
@@ -157,8 +158,8 @@ class Model:
         return self._native.embed(found)
 
     def embed_folder(self, place: str | os.PathLike[str]) -> Folder:
-        """The embeddings of all images of a folder with its subfolders, or of a list (``.csv``,
-        ``.parquet``). Images that cannot be read are left out and listed."""
+        """Computes the embeddings of all images in a folder and its subfolders, or in a list (``.csv``,
+        ``.parquet``). Images that cannot be read are skipped and listed in the result."""
         rows, paths, labels, skipped, remarks = self._native.embed_folder(place)
         for remark in remarks:
             warnings.warn(remark, stacklevel=2)
@@ -167,11 +168,11 @@ class Model:
     def verify(
         self, left: Image, right: Image, *, threshold: float | None = None, far: float | None = None
     ) -> Verdict:
-        """Whether two images show one class.
+        """Decides whether two images show the same class.
 
-        :param threshold: the cosine from which on they do; the model's own if left out.
-        :param far: chooses the most lenient threshold with at most this false accept rate.
-        :raises ValueError: a model without a threshold, or a rate that cannot be measured on its pairs.
+        :param threshold: the smallest cosine to accept. Default: the model's own threshold.
+        :param far: use the lowest threshold with at most this false accept rate instead.
+        :raises ValueError: if the model has no threshold, or if its pairs are too few to measure the rate.
         """
         left, right = _single(left, "left"), _single(right, "right")
         cosine, threshold, rates = self._native.verify(left, right, threshold, far)
@@ -179,7 +180,7 @@ class Model:
         return Verdict(cosine >= threshold, cosine, threshold, far, tar)
 
     def predict(self, images: Image | Iterable[Image]) -> Predictions:
-        """The classes of images, as for :meth:`embed`, without margin."""
+        """Classifies images, without margin. Takes the same images as :meth:`embed`."""
         found = _inputs(images)
         names = self.class_names
         if not found:
@@ -190,7 +191,7 @@ class Model:
 
 
 def _inputs(images: Image | Iterable[Image]) -> list[str | NDArray[np.uint8]]:
-    """Paths, and arrays ``[image, height, width, channel]``."""
+    """Converts images to paths and arrays ``[image, height, width, channel]``."""
     if isinstance(images, (str, os.PathLike)):
         return [os.fspath(images)]
     if isinstance(images, np.ndarray):
@@ -202,7 +203,7 @@ def _inputs(images: Image | Iterable[Image]) -> list[str | NDArray[np.uint8]]:
         items = list(images)
     except TypeError:
         raise TypeError(
-            "images must be paths, images of Pillow or arrays of uint8, found "
+            "images must be paths, Pillow images or uint8 arrays, found "
             f"{type(images).__name__}"
         ) from None
     return [_single(image, f"image {index}") for index, image in enumerate(items)]
@@ -213,7 +214,7 @@ def _single(image: Image, name: str) -> str | NDArray[np.uint8]:
         isinstance(image, (str, os.PathLike, np.ndarray)) or _is_pillow(image)
     ):
         kind = type(image).__name__
-        raise TypeError(f"{name} must be a path, an image of Pillow or an array, found {kind}")
+        raise TypeError(f"{name} must be a path, a Pillow image or an array, found {kind}")
     (found,) = _inputs(image) or [None]
     if found is None or (not isinstance(found, str) and len(found) != 1):
         count = 0 if found is None else len(found)
@@ -222,7 +223,7 @@ def _single(image: Image, name: str) -> str | NDArray[np.uint8]:
 
 
 def _batch(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An array as ``[image, height, width, channel]`` in C order."""
+    """Converts an array to ``[image, height, width, channel]`` in C order."""
     if array.dtype != np.uint8:
         raise TypeError(
             f"an array of images must be of uint8, from 0 to 255, found {array.dtype}"
@@ -241,13 +242,13 @@ def _batch(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _is_pillow(image: object) -> bool:
-    # Whoever has an image of Pillow has imported it.
+    # If Pillow was never imported, the image cannot be a Pillow image.
     pillow = sys.modules.get("PIL.Image")
     return pillow is not None and isinstance(image, pillow.Image)
 
 
 def _pixels(image: "PIL.Image.Image") -> NDArray[np.uint8]:  # noqa: F821
-    """An image of Pillow upright, grey or coloured, on white: what the command makes of its file."""
+    """Decodes a Pillow image as the command decodes a file: upright, grey or coloured, on white."""
     from PIL import ImageOps
 
     image = ImageOps.exif_transpose(image)

@@ -28,43 +28,43 @@ _SETTINGS = (
 
 
 class HeadOutput(NamedTuple):
-    """What :meth:`MarginHead.loss_with_targets` returns."""
+    """The result of :meth:`MarginHead.loss_with_targets`."""
 
     loss: torch.Tensor
     """``[]``, or ``[batch]`` without reduction; differentiable."""
     targets: torch.Tensor
-    """``[batch, 4]``: cosine to the own class, norm of the feature, norm of the class weight, and the
-    probability of the own class without margin; not differentiable."""
+    """``[batch, 4]``: cosine with the target class weight, norm of the feature, norm of the class weight,
+    and probability of the target class without margin; not differentiable."""
     lam: float
-    """The λ of the batch; infinite while the margin is off."""
+    """λ of the batch; infinite while the margin is off."""
 
 
 class MarginHead(torch.nn.Module):
     """The class layer and the loss of a large-margin softmax: L-Softmax, A-Softmax, CosFace, ArcFace.
 
-    It takes the place of the last linear layer and the cross-entropy of a classifier::
+    It replaces the last linear layer and the cross-entropy of a classifier::
 
         head = MarginHead(256, 10, iterations=18_000)        # L-Softmax m = 4, safe schedule
         loss = head(features, labels, step)                  # training
         predicted = head.logits(features).argmax(1)          # no label, no margin
 
-    On the CPU, a fused kernel computes loss and gradients. On other devices, PyTorch's operations compute
-    the same numbers, except for the target logits of the batch, which are computed on the host.
+    On the CPU, a fused kernel computes loss and gradients. On other devices, the same numbers are computed
+    with PyTorch operations, except for the target logits, which are computed on the host.
 
-    :param feature_size: length of a feature.
+    :param feature_size: length of a feature vector.
     :param classes: number of classes.
     :param iterations: number of training steps, which the schedule of λ needs.
     :param loss: ``softmax``, ``l-softmax``, ``a-softmax``, ``cos-face``, ``arc-face`` or ``combined``.
     :param reduction: ``mean``, ``sum`` or ``none``, as in PyTorch. A mean is weighted.
     :param class_weights: weight of the samples of each class, ``[class]``.
     :param class_counts: number of training samples of each class, ``[class]``. Classes with more samples
-        than the rarest then get a smaller share of the margin.
-    :param label_smoothing: at least 0 and below 1.
+        than the rarest class then get a smaller share of the margin.
+    :param label_smoothing: label smoothing, at least 0 and below 1.
     :param ignore_index: a label that marks samples to leave out.
-    :param settings: any other setting of the loss and its schedule, by the names of the experiment file
-        with ``_`` for ``-``: ``margin``, ``scale``, ``annealing``, ``stages``, ``lambda_``, ...
+    :param settings: any other setting of the loss and its schedule, named as in the experiment file with
+        ``_`` for ``-``: ``margin``, ``scale``, ``annealing``, ``stages``, ``lambda_``, ...
 
-    :raises ValueError: a setting that does not exist or is out of range.
+    :raises ValueError: if a setting does not exist or is out of range.
     """
 
     def __init__(
@@ -127,13 +127,13 @@ class MarginHead(torch.nn.Module):
         step: int = 0,
         sample_weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The loss of a batch at a training step, counted from 0.
+        """Computes the loss of a batch at a training step, counted from 0.
 
         :param features: ``[batch, feature]``. Half precision is computed in float32.
-        :param labels: ``[batch]``, whole numbers.
-        :param sample_weights: ``[batch]``, finite and not negative.
+        :param labels: class labels, integers ``[batch]``.
+        :param sample_weights: weights of the samples, ``[batch]``, finite and not negative.
         :returns: ``[]``, or ``[batch]`` if ``reduction`` is ``none``.
-        :raises ValueError: shapes that do not match, or a label that is not a class.
+        :raises ValueError: if the shapes do not match, or a label is not a class.
         """
         return self.loss_with_targets(features, labels, step, sample_weights).loss
 
@@ -144,7 +144,7 @@ class MarginHead(torch.nn.Module):
         step: int = 0,
         sample_weights: torch.Tensor | None = None,
     ) -> HeadOutput:
-        """:meth:`forward` with the cosine, norms and confidence of each sample and the λ of the batch."""
+        """:meth:`forward`, with the cosine, norms and confidence of each sample and λ of the batch."""
         features, weight = self._operands(features)
         labels = self._checked_labels(features, labels)
         host = labels.detach().cpu().to(torch.int64).contiguous()
@@ -166,7 +166,7 @@ class MarginHead(torch.nn.Module):
         return HeadOutput(loss, targets, lam)
 
     def logits(self, features: torch.Tensor) -> torch.Tensor:
-        """What the loss trains, without its margin: ``[batch, feature]`` to ``[batch, class]``.
+        """The logits of the loss without its margin: ``[batch, feature]`` to ``[batch, class]``.
 
         ``w · x`` for softmax and L-Softmax, ``|x| cos θ`` for A-Softmax, scaled cosines for the losses
         that normalise. Their argmax is the trained classifier.
@@ -175,12 +175,12 @@ class MarginHead(torch.nn.Module):
         return features @ weight.T
 
     def cosines(self, features: torch.Tensor) -> torch.Tensor:
-        """Cosines between features and class weights, ``[batch, class]``; 0 for a vector of zeros."""
+        """The cosines between features and class weights, ``[batch, class]``; 0 for a zero vector."""
         features, weight = self._operands(features)
         return (_unit(features) @ _unit(weight).T).clamp(-1.0, 1.0)
 
     def __getstate__(self) -> dict:
-        # For copies and pickles of the module, which the rule itself does not support.
+        # Copying and pickling the module must skip the rule, which supports neither.
         return {name: value for name, value in self.__dict__.items() if name != "_rule"}
 
     def __setstate__(self, state: dict) -> None:
@@ -236,7 +236,7 @@ class MarginHead(torch.nn.Module):
         ignored: torch.Tensor | None,
         sample_weights: torch.Tensor | None,
     ) -> torch.Tensor | None:
-        """The factor of each sample's loss in that of the batch, on the host; ``None`` for the mean."""
+        """The factor of each sample's loss in the loss of the batch, on the host; ``None`` for the mean."""
         weights = None
         if sample_weights is not None:
             weights = torch.as_tensor(sample_weights).detach().to("cpu", torch.float64)
@@ -258,14 +258,14 @@ class MarginHead(torch.nn.Module):
         return torch.ones(len(labels), dtype=torch.float64) if weights is None else weights
 
     def _other_logits(self, features, weight, labels):
-        """The part of label smoothing that concerns the classes other than a sample's own."""
+        """The part of label smoothing that concerns the classes other than the target class."""
         features, weight = _normalised(self._rule, features, weight)
         difference = weight[labels] - weight.sum(0)
         return (features * difference).sum(1) * (self.label_smoothing / self.classes)
 
 
 class _Batch(NamedTuple):
-    """All of a batch that is not a tensor of the network."""
+    """The inputs of a batch that are not tensors of the network."""
 
     rule: _lsoftmax.Rule
     labels: torch.Tensor
@@ -301,7 +301,7 @@ def _figures(ctx, targets, lam, features):
 
 
 class _Loss(torch.autograd.Function):
-    """The loss of a batch. The gradient comes from the forward pass; backward scales it."""
+    """The loss of a batch. The forward pass computes the gradient; the backward pass only scales it."""
 
     @staticmethod
     def forward(ctx, features, weight, batch, factors):
@@ -316,14 +316,14 @@ class _Loss(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, by, _targets, _lam):
         d_features, d_weight = ctx.saved_tensors
-        # The rule, and a copy of the size of all class weights saved.
+        # The usual factor is 1. Skipping it saves a copy as large as the class weights.
         if float(by) != 1.0:
             d_features, d_weight = by * d_features, by * d_weight
         return d_features, d_weight, None, None
 
 
 class _Losses(torch.autograd.Function):
-    """The losses of the samples. Backward weights them with the gradient that arrives."""
+    """The losses of the samples. The backward pass weights them with the incoming gradient."""
 
     @staticmethod
     def forward(ctx, features, weight, batch, factors):
@@ -331,7 +331,7 @@ class _Losses(torch.autograd.Function):
         ctx.save_for_backward(features, weight)
         ctx.batch, ctx.factors = batch, factors
         losses = torch.from_numpy(losses) * factors
-        # A sample that does not count may have any loss, NaN included.
+        # A sample with weight 0 may have any loss, including NaN.
         losses = losses.masked_fill(factors == 0.0, 0.0).to(features.dtype)
         return losses, *_figures(ctx, targets, lam, features)
 
@@ -346,7 +346,7 @@ class _Losses(torch.autograd.Function):
 
 
 class _TargetLogit(torch.autograd.Function):
-    """The margin as a function of cosine and norms, ``[batch]`` each; computed on the host."""
+    """The margin as a function of cosine and norms, ``[batch]`` each, computed on the host."""
 
     @staticmethod
     def forward(ctx, cosine, feature_norm, weight_norm, batch, lam):
@@ -365,7 +365,7 @@ class _TargetLogit(torch.autograd.Function):
 
 
 def _composed(features, weight, batch, reduction, factors):
-    """The same loss by operations of PyTorch, on any device."""
+    """The same loss with PyTorch operations, on any device."""
     labels = batch.labels.to(features.device)
     feature_norm = torch.linalg.vector_norm(features, dim=1)
     own = weight[labels]
@@ -394,7 +394,7 @@ def _composed(features, weight, batch, reduction, factors):
 
 
 def _normalised(rule, features, weight):
-    """Features and class weights as they stand in the logits."""
+    """Features and class weights as they enter the logits."""
     unit_weights, scale = rule.normalisation()
     if scale is not None:
         features = _unit(features) * scale

@@ -1,4 +1,4 @@
-"""Training and comparing, with the figures as objects and the report inline in a notebook."""
+"""Training and comparison, with results as objects and reports that notebooks display."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FRAME = (
 
 
 class Figure(str):
-    """A picture as SVG, which a notebook shows."""
+    """A picture as SVG, which notebooks display."""
 
     def _repr_svg_(self) -> str:
         return str(self)
@@ -36,23 +36,23 @@ class Figure(str):
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """What the callback of a training is told: some ten times a second, and at each point of the curve."""
+    """The state of a training, passed to the callback about ten times a second and at each point of the curve."""
 
     run: int
-    """The run's index in a comparison; 0 for a single one."""
+    """Index of the run in a comparison; 0 for a single training."""
     runs: int
-    """The number of runs."""
+    """Number of runs."""
     loss: str
     """The loss of the run, such as ``L-Softmax m = 4``."""
     step: int
-    """Steps done."""
+    """Number of completed steps."""
     iterations: int
-    """Steps of the whole run."""
+    """Number of steps of the whole run."""
     images_per_second: float
     point: dict | None
-    """A point of the curve, where there is a new one: loss, λ, angles, norms, errors."""
+    """A new point of the curve, if there is one: loss, λ, angles, norms, errors."""
     message: str | None
-    """What the training does about a divergence."""
+    """How the training responds to a divergence, if it diverged."""
 
     def __str__(self) -> str:
         which = f"{self.run + 1}/{self.runs} " if self.runs > 1 else ""
@@ -69,32 +69,32 @@ class Progress:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Outcome:
-    """A trained run: its figures, its model, and its report, which a notebook shows."""
+    """A trained run: its results, its model, and its report, which notebooks display."""
 
     path: pathlib.Path | None
-    """The run's folder, if it has one."""
+    """The run folder, if there is one."""
     experiment: str
-    """Every setting as it was used: an experiment file (TOML)."""
+    """All settings of the run, as an experiment file (TOML)."""
     data: dict
-    """All figures, as ``outcome.json`` has them: ``evaluation``, ``curve``, ``open_set``, ``frames``, ..."""
+    """All results, as in ``outcome.json``: ``evaluation``, ``curve``, ``open_set``, ``frames``, ..."""
     row: dict
-    """The figures of a table, one value each: ``test_error_percent``, ``mean_target_angle_deg``, ..."""
+    """The main results as single values: ``test_error_percent``, ``mean_target_angle_deg``, ..."""
     model: Model | None
-    """The model after the last step; ``None`` if the training left none that can be used."""
+    """The model after the last step; ``None`` if the training left no usable model."""
     report: str
-    """The page, as HTML in one file."""
+    """The report, as a self-contained HTML page."""
     figures: dict[str, Figure]
-    """The pictures of the page by their file names, such as ``features-softmax-seed-0.svg``."""
+    """The pictures of the report by file name, such as ``features-softmax-seed-0.svg``."""
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str = "cpu") -> Outcome:
-        """A finished run by its folder, also one of the command.
+        """Loads a finished run from its folder, including runs of the command.
 
-        Where the run's file of landmarks has moved, the model is left out with a warning:
-        :meth:`Model.load` takes the file's new place.
+        If the run's landmarks file has moved, the model is ``None`` and a warning is given. Pass the new
+        path of the file to :meth:`Model.load` to load the model.
 
-        :raises OSError: a file that cannot be read.
-        :raises ValueError: no run, one that is not finished, or a damaged file.
+        :raises OSError: if a file cannot be read.
+        :raises ValueError: if the folder is not a run, the run is not finished, or a file is damaged.
         """
         run, missing = _lsoftmax.load_run(path, device)
         if missing is not None:
@@ -115,16 +115,16 @@ class Outcome:
 
     @property
     def test_error_percent(self) -> float:
-        """Share of wrong answers on the test set, without margin; NaN if it was not measured."""
+        """Error on the test set in per cent, without margin; NaN if it was not measured."""
         return self.data["evaluation"].get("error_percent", float("nan"))
 
     @property
     def diverged(self) -> bool:
-        """Whether the training failed."""
+        """Whether the training diverged."""
         return self.row["diverged"]
 
     def records(self) -> list[dict]:
-        """The curve, a dict for each point: ``pandas.DataFrame(outcome.records())``."""
+        """The training curve, one dict per point: ``pandas.DataFrame(outcome.records())``."""
         return [dict(point) for point in self.data["curve"]]
 
     def __repr__(self) -> str:
@@ -141,23 +141,23 @@ class Outcome:
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
-    """Losses compared: the runs, and one report of them all, which a notebook shows."""
+    """A comparison of losses: its runs, and their common report, which notebooks display."""
 
     path: pathlib.Path | None
-    """The folder of the comparison, if it has one."""
+    """The folder of the comparison, if there is one."""
     runs: list[Outcome]
-    """The runs of the table, seed after seed."""
+    """The runs of the table, ordered by seed."""
     pictures: list[Outcome]
-    """The runs with a 2-D feature, one for each loss. If only these were trained, the table is of them."""
+    """The runs with a 2-D feature, one per loss. If only these were trained, they form the table."""
     remarks: list[str]
-    """What the figures do not show, such as differences within the spread of the seeds."""
+    """Caveats, such as differences that are within the spread of the seeds."""
     report: str
-    """The page, as HTML in one file."""
+    """The report, as a self-contained HTML page."""
     figures: dict[str, Figure]
-    """The pictures of the page by their file names, such as ``features-softmax-seed-0.svg``."""
+    """The pictures of the report by file name, such as ``features-softmax-seed-0.svg``."""
 
     def records(self) -> list[dict]:
-        """The table, a dict for each run: ``pandas.DataFrame(comparison.records())``."""
+        """The table, one dict per run: ``pandas.DataFrame(comparison.records())``."""
         return [dict(run.row) for run in self.runs or self.pictures]
 
     def __repr__(self) -> str:
@@ -185,21 +185,21 @@ def train(
         outcome = lsoftmax.train(data="images", data_dir="faces", open_set="20", progress=print)
         outcome.model.verify("a.png", "b.png")
 
-    The same settings on the same number of threads give the same model, here and in the command.
+    The same settings with the same number of threads give the same model, here and in the command.
 
-    :param config: experiment file (TOML). Keyword arguments win over it.
-    :param out: folder to make for the run; without one, nothing is written.
-    :param resume: a run that was stopped, or one of its checkpoints, in place of all settings but
+    :param config: experiment file (TOML). Keyword arguments override it.
+    :param out: run folder to create. Without it, nothing is written.
+    :param resume: a stopped run, or one of its checkpoints, to continue. Excludes all settings except
         ``data_dir``.
-    :param device: ``cpu``, or one that the package was built with.
-    :param tensorboard: write the curve for TensorBoard too.
-    :param progress: called with a :class:`Progress`. What it raises stops the training.
+    :param device: ``cpu``, or a device for which the package was built.
+    :param tensorboard: also write the curve for TensorBoard.
+    :param progress: called with a :class:`Progress`. An exception that it raises stops the training.
     :param settings: the settings of the experiment file with ``_`` for ``-``: ``loss="l-softmax"``,
-        ``margin=4``, ``lambda_=5``. One that is ``None`` counts as left out.
+        ``margin=4``, ``lambda_=5``. ``None`` counts as not given.
 
-    :raises KeyboardInterrupt: Ctrl-C. The run is saved in its folder, and ``resume`` goes on with it.
-    :raises OSError: a file that cannot be read or written.
-    :raises ValueError: a setting that does not exist or is out of range; data that do not suit it.
+    :raises KeyboardInterrupt: on Ctrl-C. The run is saved in its folder; ``resume`` continues it.
+    :raises OSError: if a file cannot be read or written.
+    :raises ValueError: if a setting does not exist or is out of range, or the data do not suit it.
     """
     asked = {"config": config, "out": out, "resume": resume, **settings}
     found = _lsoftmax.train_run(
@@ -230,14 +230,14 @@ def compare(
 ) -> Comparison:
     """Trains the same network with several losses.
 
-    :param losses: ``NAME`` or ``NAME:M`` each, with ``@RATE`` for a learning rate of their own; softmax and
-        L-Softmax with m = 2, 3 and 4 if left out.
-    :param seeds: each loss is trained with each of them.
-    :param pictures: whether to train each loss with a 2-D feature too, for pictures.
+    :param losses: losses as ``NAME`` or ``NAME:M``, with ``@RATE`` for a separate learning rate. Default:
+        softmax and L-Softmax with m = 2, 3 and 4.
+    :param seeds: train each loss with each of these seeds.
+    :param pictures: whether to also train each loss with a 2-D feature, for the pictures.
     :param table: whether to train the networks with a full-sized feature.
-    :param out: folder to make for the runs and the page; without one, nothing is written.
+    :param out: folder to create for the runs and the report. Without it, nothing is written.
 
-    The other parameters and the exceptions are those of :func:`train`.
+    The other parameters and the exceptions are the same as for :func:`train`.
     """
     if losses is None:
         losses = _lsoftmax.DEFAULT_LOSSES
@@ -291,7 +291,7 @@ def _page(page: tuple) -> tuple[str, dict[str, Figure]]:
 
 
 def _said(found: tuple) -> tuple:
-    """Passes on what is to be known of the data and of trainings that failed."""
+    """Logs the remarks and gives the warnings about the data and about failed trainings."""
     *_, failures, data_warnings, remarks = found
     for remark in remarks:
         _log.info(remark)

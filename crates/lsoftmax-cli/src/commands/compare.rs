@@ -27,7 +27,7 @@ pub(super) fn run(args: &args::Compare, output_options: OutputOptions) -> anyhow
     say_what_is_trained_on(&split);
     interrupt::listen()?;
 
-    // The table first: it is what people wait for.
+    // The table first, since it is the main result.
     let mut runs = Vec::new();
     for (experiment, folder) in comparison.all().zip(comparison.folders()) {
         let folder = path.join(folder);

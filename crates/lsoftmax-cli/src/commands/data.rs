@@ -60,7 +60,7 @@ fn list(output_options: OutputOptions) -> anyhow::Result<()> {
     let mut sets = Vec::new();
     for &name in DataSource::NAMES {
         let source = DataSource::parse(&name.replace('N', "40"))?;
-        // Files in this format may lie anywhere.
+        // Files of this format have no usual folder.
         let folder = source.folder().filter(|_| name != "idx");
         let folder = folder.map(|folder| data_root().join(folder));
         sets.push(Listed {
@@ -117,8 +117,8 @@ fn get(
         let Fetched { folder, verified } = folder?;
         if !verified {
             output::note(&format!(
-                "{} was there already and is not verified, since it has no sums: remove it to fetch \
-                 it anew",
+                "{} already exists and is not verified, because no checksum is known: remove it to \
+                 download it again",
                 folder.display()
             ));
             unverified.push(folder.clone());
@@ -156,7 +156,7 @@ struct Part {
 #[derive(Serialize)]
 struct Known {
     name: String,
-    /// Whether its SHA-256 is the published one.
+    /// Whether its SHA-256 matches the published one.
     as_published: bool,
 }
 
@@ -194,7 +194,7 @@ fn check(dir: &Path, options: &SourceOptions, output_options: OutputOptions) -> 
         "idx"
     } else if dir.is_dir() && !holds_images(dir)? {
         bail!(Misuse(format!(
-            "{} has none of train-images-idx3-ubyte[.gz] (MNIST and its kin), data_batch_1.bin \
+            "{} has none of train-images-idx3-ubyte[.gz] (MNIST and the like), data_batch_1.bin \
              (CIFAR-10) and train.bin (CIFAR-100), and no images",
             dir.display()
         )));

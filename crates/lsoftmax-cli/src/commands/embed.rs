@@ -67,7 +67,7 @@ pub(super) fn run(args: args::Embed, output_options: OutputOptions) -> anyhow::R
     ))
 }
 
-/// Writes an array with the names of its rows beside it, or else one table of both.
+/// Writes an array and a file with the names of its rows, or one table of both.
 fn write(found: Embedded, size: usize, out: &Path, names: Option<&Path>) -> anyhow::Result<()> {
     let Some(names) = names else {
         let (rows, paths, labels) = (&found.rows, &found.paths, &found.labels);
@@ -81,7 +81,7 @@ fn write(found: Embedded, size: usize, out: &Path, names: Option<&Path>) -> anyh
     Ok(())
 }
 
-/// The path and the label of each row, written aside.
+/// Stages a file with the path and the label of each row.
 fn stage_names(file: &Path, found: &Embedded) -> anyhow::Result<Staged> {
     let mut table = csv::Writer::from_writer(Vec::new());
     table.write_record(["path", "label"])?;

@@ -14,7 +14,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::path::Path;
 
-/// The kind of the page.
+/// The page kind of this command.
 const PAGE: &str = "eval";
 
 pub(super) fn run(args: &args::Eval, output_options: OutputOptions) -> anyhow::Result<()> {
@@ -68,7 +68,7 @@ pub(super) fn run(args: &args::Eval, output_options: OutputOptions) -> anyhow::R
     output::line(&output::table(&[&info.loss_label(), "value"], &rows))
 }
 
-/// The figures, and what they are of.
+/// The results, and what they were computed from.
 #[derive(Serialize)]
 struct Answer<'a> {
     #[serde(flatten)]
@@ -82,9 +82,9 @@ struct About<'a> {
     data_dir: Option<Cow<'a, str>>,
     part: Evaluated,
     images: usize,
-    /// Classes with images; the model may know others.
+    /// Number of classes with images. The model may know others.
     classes: usize,
-    /// Images that the model was trained on; null if the run does not record its images.
+    /// Number of images that the model was trained on; null if the run does not record its images.
     trained_on: Option<usize>,
     broken: Vec<Broken<'a>>,
 }
@@ -112,16 +112,16 @@ impl<'a> About<'a> {
     }
 }
 
-/// Classes that have images.
+/// Number of classes that have images.
 fn classes(images: &TestImages) -> usize {
     let counts = images.data.class_counts();
     counts.into_iter().filter(|&count| count > 0).count()
 }
 
-/// How many broken images a message names.
+/// Maximum number of broken images to name in a message.
 const NAMED: usize = 3;
 
-/// Says which images are evaluated, and what is wrong with them.
+/// Prints which images are evaluated, with warnings.
 fn tell(images: &TestImages, output_options: OutputOptions) {
     let count = images.data.len();
     if !output_options.quiet {
@@ -137,12 +137,12 @@ fn tell(images: &TestImages, output_options: OutputOptions) {
         );
         output::note(&match images.evaluated {
             Evaluated::RecordedTestPart => {
-                format!("evaluates the {count} test images that the run recorded, in {place}")
+                format!("evaluating the {count} test images that the run recorded, in {place}")
             }
             Evaluated::TestPart => {
-                format!("evaluates the test part of {place}: {count} images of {classes}")
+                format!("evaluating the test part of {place}: {count} images of {classes}")
             }
-            Evaluated::All => format!("evaluates all {count} images of {place}, of {classes}"),
+            Evaluated::All => format!("evaluating all {count} images of {place}, of {classes}"),
         });
     }
     if !images.broken.is_empty() {
@@ -162,19 +162,19 @@ fn tell(images: &TestImages, output_options: OutputOptions) {
     }
     match &images.trained_on {
         Some((trained @ 1.., Some(first))) => output::note(&format!(
-            "warning: {trained} of {count} images were trained on, such as {first}: on them the \
+            "warning: {trained} of {count} images were trained on, such as {first}: their \
              error says nothing about new images"
         )),
-        // That the run has no list is said above where its own images are evaluated.
+        // If the run's own images are evaluated, the missing list was already reported above.
         None if !output_options.quiet && images.remarks.is_empty() => output::note(
-            "whether these images were trained on is not known, since the run does not record its \
+            "it is unknown whether these images were trained on, since the run does not record its \
              images",
         ),
         _ => {}
     }
 }
 
-/// On classes that the model was not trained on.
+/// Evaluates on classes that the model was not trained on.
 fn open_set(args: &args::Eval, images: &Path, output_options: OutputOptions) -> anyhow::Result<()> {
     let run = args.model.as_ref().unwrap_or(&args.run);
     if let Some(folder) = &args.out {
@@ -205,7 +205,7 @@ fn open_set(args: &args::Eval, images: &Path, output_options: OutputOptions) -> 
     let (mut found, _) = evaluate_open_set(&embedder.model, info, unseen, 0)?;
     found.same_names = same_names;
     found.images_compared = trained.is_some();
-    // Otherwise a part of what the figures are of.
+    // Otherwise this remark is part of the results.
     if (output_options.json || output_options.quiet)
         && let Some(label) = open_set_caveats(&found)
     {

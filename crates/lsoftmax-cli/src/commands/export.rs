@@ -17,9 +17,10 @@ use lsoftmax_train::{
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Images that a file is checked on.
+/// Number of images to check a file with.
 const IMAGES: usize = 64;
-/// The largest difference that is only rounding: of values up to 1, or as a share of the largest.
+/// The largest difference that counts as rounding: absolute for values up to 1, otherwise relative
+/// to the largest value.
 const TOLERANCE: f32 = 1e-4;
 
 pub(super) fn run(args: &args::Export, output_options: OutputOptions) -> anyhow::Result<()> {
@@ -72,7 +73,7 @@ pub(super) fn run(args: &args::Export, output_options: OutputOptions) -> anyhow:
     tell(args, &signature, size, &check, output_options)
 }
 
-/// Input and outputs of a file.
+/// The input and the outputs of a file.
 struct Signature {
     input: Input,
     image: [usize; 3],
@@ -107,19 +108,19 @@ impl Signature {
     }
 }
 
-/// What the comparison with a runtime found.
+/// The result of a comparison with a runtime.
 struct Check {
     runtime: String,
     images: usize,
-    /// Why random images had to do, if they had to.
+    /// The reason why random images were used, if they were.
     generated: Option<String>,
     /// The largest difference of each output.
     differences: Vec<(&'static str, f32)>,
-    /// Images whose class is the same.
+    /// Number of images that are given the same class.
     same_answers: usize,
 }
 
-/// Compares the file with the model where there is a runtime; otherwise says why it was not.
+/// Compares the file with the model if a runtime is available. Otherwise returns the reason.
 fn check(
     args: &args::Export,
     file: &Path,
@@ -173,7 +174,7 @@ fn check(
     if let Some((name, difference)) = check.worst().filter(|worst| worst.1 > TOLERANCE) {
         bail!(
             "{} was not written: in {} its output {name} differs by {difference:.1e} from the \
-             model's, and at most {TOLERANCE:.0e} is rounding",
+             model's, more than the {TOLERANCE:.0e} that rounding explains",
             args.out.display(),
             check.runtime
         );
@@ -213,8 +214,8 @@ impl Check {
     }
 }
 
-/// The largest difference, as a share of the largest value where that is above 1. `found` has one row
-/// more: the first image alone.
+/// The largest difference, relative to the largest value if that is above 1. `found` has one
+/// additional row: the result for the first image alone.
 fn difference(expected: &[f32], found: &[f32], size: usize) -> f32 {
     let first = expected.iter().take(size);
     let size = expected
@@ -222,7 +223,7 @@ fn difference(expected: &[f32], found: &[f32], size: usize) -> f32 {
         .fold(1.0_f32, |most, value| most.max(value.abs()));
     let pairs = expected.iter().chain(first).zip(found);
     let distances = pairs.map(|(expected, found)| (expected - found).abs());
-    // NaN counts as infinitely far.
+    // NaN counts as an infinite difference.
     let most = distances.fold(0.0_f32, |most, distance| {
         if distance.is_nan() {
             f32::INFINITY
@@ -233,9 +234,9 @@ fn difference(expected: &[f32], found: &[f32], size: usize) -> f32 {
     most / size
 }
 
-/// Test images of the run that the model belongs to, evenly from all of them.
+/// Test images of the model's run, evenly spaced.
 fn sample(file: &Path, info: &ModelInfo) -> anyhow::Result<Dataset> {
-    let run = run_beside(file).context("the model lies in no run")?;
+    let run = run_beside(file).context("the model does not belong to a run")?;
     let settings = recorded_settings(run)?;
     let data = test_images(run, settings, info, &OtherImages::default())?.data;
     let found = [data.channels, data.height, data.width];
@@ -261,7 +262,7 @@ fn sample(file: &Path, info: &ModelInfo) -> anyhow::Result<Dataset> {
     )?)
 }
 
-/// Images of random bytes.
+/// Random images.
 fn random(info: &ModelInfo) -> anyhow::Result<Dataset> {
     let values: usize = info.image.iter().product();
     let mut rng = Rng::at(0, &[]);
@@ -270,7 +271,7 @@ fn random(info: &ModelInfo) -> anyhow::Result<Dataset> {
     Ok(Dataset::new(images, vec![0; IMAGES], info.image, names)?)
 }
 
-/// The images as the file takes them.
+/// The images in the input format of the file.
 fn pixels(data: &Dataset, info: &ModelInfo, input: Input) -> Values {
     let layout = match input.layout {
         Layout::Nhwc => MemoryLayout::Nhwc,
@@ -296,7 +297,7 @@ fn pixels(data: &Dataset, info: &ModelInfo, input: Input) -> Values {
     }
 }
 
-/// What was written, and what the check found.
+/// Prints the exported file and the result of the check.
 fn tell(
     args: &args::Export,
     signature: &Signature,
@@ -341,13 +342,13 @@ fn tell(
     }
 }
 
-/// A shape with its free dimension.
+/// A shape with its free batch dimension.
 fn with_batch(sizes: &[usize]) -> Value {
     let sizes = sizes.iter().map(|&size| json!(size));
     std::iter::once(json!("batch")).chain(sizes).collect()
 }
 
-/// An object of values by name.
+/// A JSON object of named values.
 fn object<T>(entries: &[(&str, T)], value: impl Fn(&T) -> Value) -> Value {
     let entries = entries.iter();
     let entries = entries.map(|(name, entry)| ((*name).to_owned(), value(entry)));

@@ -1,4 +1,4 @@
-//! Making a gallery, and searching in it.
+//! The commands that build and search a gallery.
 
 use crate::args::{self, Approximate};
 use crate::misuse::Misuse;
@@ -65,7 +65,7 @@ fn wants_index(gallery: &Gallery, when: Approximate) -> bool {
     }
 }
 
-/// The gallery with an approximate index, if it is to have one.
+/// Builds the approximate index, if requested.
 #[cfg(feature = "usearch")]
 fn indexed(mut gallery: Gallery, when: Approximate, _: OutputOptions) -> anyhow::Result<Gallery> {
     if wants_index(&gallery, when) {
@@ -74,7 +74,7 @@ fn indexed(mut gallery: Gallery, when: Approximate, _: OutputOptions) -> anyhow:
     Ok(gallery)
 }
 
-/// Says that this takes a feature, if the gallery is to have an approximate index.
+/// Reports that the index requires a feature, if one is requested.
 #[cfg(not(feature = "usearch"))]
 fn indexed(
     gallery: Gallery,
@@ -95,7 +95,7 @@ fn indexed(
     Ok(gallery)
 }
 
-/// How much an index can be trusted, in a sentence.
+/// The measured recall of an index, as a sentence.
 fn recall(index: &IndexPart) -> String {
     format!(
         "approximate index: finds {:.1} % of the ten nearest, measured on {} images of the gallery",
@@ -104,7 +104,7 @@ fn recall(index: &IndexPart) -> String {
     )
 }
 
-/// What was found, and whether by the index.
+/// The hits, and whether they come from the approximate index.
 type Found = (Vec<Vec<Hit>>, bool);
 
 #[cfg_attr(not(feature = "usearch"), allow(unused_variables))]

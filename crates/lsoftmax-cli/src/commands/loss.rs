@@ -13,7 +13,8 @@ use lsoftmax_kernels::head::{Batch, HeadError, Real, cross_entropy_with_gradient
 use lsoftmax_record::RecordError;
 use std::path::{Path, PathBuf};
 
-/// The files of the logits, of the gradients by features and by class weights, and of the loss.
+/// The output files: the logits, the gradients with respect to features and class weights, and the
+/// loss.
 const FILES: [&str; 4] = [
     "logits.npy",
     "grad_features.npy",
@@ -73,7 +74,7 @@ pub(super) fn run(args: &args::Loss, output_options: OutputOptions) -> anyhow::R
     }
 }
 
-/// Features and class weights that fit each other, and the labels.
+/// Matching features and class weights, and the labels.
 struct Arrays {
     features: Values,
     weights: Values,
@@ -116,7 +117,7 @@ impl Arrays {
         })
     }
 
-    /// Computes as precisely as the more precise of the two.
+    /// Computes in the higher precision of the two arrays.
     fn evaluate(self, args: &args::Loss, margin: &dyn Margin) -> anyhow::Result<Outcome<Values>> {
         let (labels, shape) = (&self.labels, [self.classes, self.size]);
         Ok(match (self.features, self.weights) {
@@ -132,7 +133,7 @@ impl Arrays {
     }
 }
 
-/// Writes the four arrays, so that all appear together.
+/// Writes the four arrays, so that all of them appear together.
 fn write(
     folder: &Path,
     files: &[PathBuf; 4],
@@ -213,7 +214,7 @@ fn matrix(path: &Path, array: &Array) -> anyhow::Result<[usize; 2]> {
     }
 }
 
-/// Checks that every value of a matrix is a finite number.
+/// Checks that all values of a matrix are finite.
 fn check_finite(path: &Path, array: &Array) -> anyhow::Result<()> {
     let columns = array.shape.last().copied().unwrap_or(1);
     match not_finite(&array.values, columns) {
@@ -225,7 +226,7 @@ fn check_finite(path: &Path, array: &Array) -> anyhow::Result<()> {
     }
 }
 
-/// The first value that is no finite number, and where it is.
+/// The first value that is not finite, and its position.
 fn not_finite(values: &Values, columns: usize) -> Option<String> {
     let (at, found) = match values {
         Values::F32(values) => {

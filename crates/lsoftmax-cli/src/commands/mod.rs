@@ -1,4 +1,4 @@
-//! One file a verb.
+//! The commands, one file for each.
 
 mod compare;
 mod data;
@@ -35,13 +35,13 @@ use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     start_threads(args.threads)?;
-    // On a thread of the pool: from outside, each of the many small parallel loops would put this
-    // thread to sleep and wake it again (6 % of a training of the compact network).
+    // Run on a thread of the pool. Otherwise each of the many small parallel loops would put this
+    // thread to sleep and wake it again (6 % of the time of a training of the compact network).
     rayon::scope(|_| run_command(args))
 }
 
-/// Starts the threads that compute, here and not when they are first needed: then a system that gives
-/// none would end in a panic.
+/// Starts the thread pool now instead of on first use, so that a system that refuses to start
+/// threads gives an error instead of a panic.
 fn start_threads(count: Option<usize>) -> anyhow::Result<()> {
     if let Some(count) = count.filter(|count| !(1..=1024).contains(count)) {
         bail!(Misuse(format!(
@@ -53,12 +53,12 @@ fn start_threads(count: Option<usize>) -> anyhow::Result<()> {
         .filter(|&threads| threads > 0)
         .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
         .unwrap_or(1);
-    // While threads start, any small allocation may be the one that finds no memory, and ends the
-    // program. So ask for all of it first, and give it back.
+    // While threads start, running out of memory in any small allocation would abort the program.
+    // Reserve all the memory first, and release it again.
     let room = threads.saturating_mul(STACK).saturating_add(BESIDE_STACKS);
     let mut probe = Vec::<u8>::new();
     let found = probe.try_reserve_exact(room);
-    // Or the compiler could leave it out.
+    // Prevents the compiler from removing the reservation.
     drop(std::hint::black_box(probe));
     let started = match found {
         Ok(()) => {
@@ -68,14 +68,14 @@ fn start_threads(count: Option<usize>) -> anyhow::Result<()> {
         Err(error) => Err(error.into()),
     };
     started.context(
-        "cannot start the threads to compute with (a limit of processes or of memory; fewer with \
-         --threads)",
+        "cannot start the threads to compute with (a process or memory limit?); use fewer with \
+         --threads",
     )
 }
 
-/// Bytes of a thread's stack, as the standard library has it.
+/// Stack size of a thread in bytes, the default of the standard library.
 const STACK: usize = 2 << 20;
-/// Bytes of memory that a program needs while its threads start, beside their stacks.
+/// Bytes of memory that the program needs besides the stacks while its threads start.
 const BESIDE_STACKS: usize = 64 << 20;
 
 fn run_command(args: Args) -> anyhow::Result<()> {
@@ -101,7 +101,7 @@ fn run_command(args: Args) -> anyhow::Result<()> {
     }
 }
 
-/// The device asked for, known to work before anything is written.
+/// The requested device, tested before anything is written.
 fn device(args: &Args) -> anyhow::Result<DeviceChoice> {
     let Some(asked) = args.device else {
         return Ok(DeviceChoice::CPU);
@@ -117,12 +117,12 @@ fn device(args: &Args) -> anyhow::Result<DeviceChoice> {
     let device = asked.resolve();
     device.open()?;
     if asked.is_auto() && !args.quiet {
-        output::note(&format!("computes on {device}"));
+        output::note(&format!("computing on {device}"));
     }
     Ok(device)
 }
 
-/// Whether the person who typed the command can mend it by typing another.
+/// Whether the user can fix the error by changing the command line.
 pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
     let head = |error: &lsoftmax::Error| {
         matches!(
@@ -169,7 +169,7 @@ pub(crate) fn is_misuse(error: &anyhow::Error) -> bool {
         || error.downcast_ref().is_some_and(train)
 }
 
-/// Work that did not end, and the command that goes on with it.
+/// An error in unfinished work, with the command that continues it.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     error: anyhow::Error,
@@ -178,15 +178,15 @@ pub(crate) struct Unfinished {
 
 impl Unfinished {
     pub(crate) fn error(error: anyhow::Error, command: &str) -> anyhow::Error {
-        // Something nearer to the fault may have said what to do.
+        // The underlying error may already contain a hint.
         if error.is::<Self>() {
             return error;
         }
-        let hint = format!("go on with `{command}`");
+        let hint = format!("continue with `{command}`");
         Self { error, hint }.into()
     }
 
-    /// The training of a run that cannot go on, or its last evaluation.
+    /// An error of an unfinished training or of its last evaluation.
     fn run(error: anyhow::Error, path: &Path, command: &str) -> anyhow::Error {
         if path.is_dir() {
             Self::error(error, command)
@@ -195,17 +195,17 @@ impl Unfinished {
         }
     }
 
-    /// A page that cannot be written, of a run that is trained.
+    /// The run is trained, but its page cannot be written.
     fn page(error: anyhow::Error, path: &Path) -> anyhow::Error {
         let hint = format!(
-            "the run is trained and saved; make its page with `lsoftmax report {}`",
+            "the run is trained and saved; write its page with `lsoftmax report {}`",
             quoted_path(path)
         );
         Self { error, hint }.into()
     }
 }
 
-/// The command that goes on with a run.
+/// The command that resumes a run.
 fn resume_command(run: &Path) -> String {
     format!("lsoftmax train --resume {}", quoted_path(run))
 }
@@ -218,7 +218,7 @@ impl std::fmt::Display for Unfinished {
 
 impl std::error::Error for Unfinished {}
 
-/// Whether somebody asked the training to stop, and it has.
+/// Whether the training was stopped on request.
 pub(crate) fn is_interruption(error: &anyhow::Error) -> bool {
     match error.downcast_ref::<Unfinished>() {
         Some(unfinished) => is_interruption(&unfinished.error),
@@ -226,7 +226,7 @@ pub(crate) fn is_interruption(error: &anyhow::Error) -> bool {
     }
 }
 
-/// The folder asked for, or the first free `runs/NAME`, `runs/NAME-2`, ...
+/// The requested folder, or the first free one of `runs/NAME`, `runs/NAME-2`, ...
 fn run_path(asked: Option<PathBuf>, name: &str) -> PathBuf {
     let numbered = |n: u32| {
         let suffix = if n == 1 {
@@ -243,7 +243,7 @@ fn run_path(asked: Option<PathBuf>, name: &str) -> PathBuf {
 }
 
 /// # Errors
-/// λ is negative or no number.
+/// λ is negative or NaN.
 fn check_lambda(lambda: f64) -> anyhow::Result<()> {
     if lambda >= 0.0 {
         Ok(())
@@ -254,8 +254,8 @@ fn check_lambda(lambda: f64) -> anyhow::Result<()> {
     }
 }
 
-/// The data of an experiment that the device can run. Remarks go to stderr; warnings too, also
-/// with `--quiet`.
+/// Loads the data of an experiment for the device. Prints remarks to stderr, and warnings even with
+/// `--quiet`.
 fn data_of(experiment: &Experiment, output_options: OutputOptions) -> anyhow::Result<Split> {
     check_precision(experiment.precision, &output_options.device.open()?)?;
     let split = lsoftmax_train::load_data(experiment)?;
@@ -265,7 +265,7 @@ fn data_of(experiment: &Experiment, output_options: OutputOptions) -> anyhow::Re
     }
     let device = output_options.device.open()?;
     if !output_options.quiet && is_graphics(&device) && !experiment.augmentation.is_view() {
-        output::note("the CPU augments the images: the device only crops and mirrors");
+        output::note("the CPU augments the images: the device can only crop and mirror");
     }
     for warning in &split.warnings {
         output::note(&format!("warning: {warning}"));
@@ -273,15 +273,15 @@ fn data_of(experiment: &Experiment, output_options: OutputOptions) -> anyhow::Re
     Ok(split)
 }
 
-/// Says before a training what was taken as parts and as classes, also with `--quiet`: nothing else
-/// shows that it is not what was meant.
+/// Prints the parts and classes that were found, even with `--quiet`, since a wrong guess would not
+/// show anywhere else.
 fn say_what_is_trained_on(split: &Split) {
     if let Some(summary) = &split.summary {
         output::note(summary);
     }
 }
 
-/// The classes of a folder of images, as a flag names them.
+/// The class folders that a flag selects.
 fn class_folders_of(flag: Option<&str>) -> ClassFolders {
     match flag {
         None | Some("auto") => ClassFolders::Auto,
@@ -290,7 +290,7 @@ fn class_folders_of(flag: Option<&str>) -> ClassFolders {
     }
 }
 
-/// Whether a run can be trained, before anything is made for it.
+/// Checks that a run can be trained, before its folder is created.
 fn check(
     experiment: &Experiment,
     split: &Split,
@@ -303,7 +303,7 @@ fn check(
     )?)
 }
 
-/// What a training that died leaves to say, in one line.
+/// A one-line message about a diverged training.
 fn death(outcome: &Outcome, run: &Path) -> Option<String> {
     let death = outcome.death()?;
     let run = run.display();
@@ -315,7 +315,7 @@ fn death(outcome: &Outcome, run: &Path) -> Option<String> {
     Some(format!("the training diverged: {death}; {left}"))
 }
 
-/// Trains, shows it, and leaves the run folder with a page of its own.
+/// Trains a run, shows its progress, and writes the run folder with its page.
 fn train_into(
     path: &Path,
     experiment: &Experiment,
@@ -337,7 +337,8 @@ fn train_into(
     Ok(run)
 }
 
-/// Trains a run to its end, from its start or from where it was saved; `command` goes on with it.
+/// Trains a run to its end, from the start or from its saved state. `command` continues it if it is
+/// stopped.
 fn complete(
     folder: RunFolder,
     experiment: &Experiment,
@@ -357,7 +358,7 @@ fn complete(
     Ok(run)
 }
 
-/// Trains, and leaves all but the page.
+/// Trains a run and writes everything except the page.
 fn trained(
     mut folder: RunFolder,
     experiment: &Experiment,

@@ -41,7 +41,7 @@ pub(super) fn run(args: &args::Plot, output_options: OutputOptions) -> anyhow::R
     }
 }
 
-/// Where a picture goes, and whether it may replace what others have made.
+/// Where a picture is written, and whether it may replace the files of others.
 #[derive(Clone, Copy)]
 struct Place<'a> {
     out: &'a Path,
@@ -57,7 +57,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Half a degree.
+/// Steps of half a degree.
 const ANGLES: usize = 360;
 
 fn plot_margin(
@@ -123,9 +123,9 @@ fn plot_boundary(ms: &[u32], out: Place, output_options: OutputOptions) -> anyho
         out,
         "The decision boundaries of two classes",
         boundary_plot(&panels),
-        "Two class weights and the plane they span: section 3.3 of the L-Softmax paper. A sample counts \
-         as right in training within the sectors; between them is the margin. The dashed line is where \
-         plain softmax, and every test, divides.",
+        "Two class weights and the plane they span: section 3.3 of the L-Softmax paper. In training, a \
+         sample counts as correct within the sector of its class; the gap between the sectors is the \
+         margin. Plain softmax, and every test, separates the classes at the dashed line.",
         &panels,
         output_options,
     )
@@ -165,7 +165,7 @@ fn plot_annealing(
         out,
         &format!("λ over the steps, L-Softmax m = {m}"),
         annealing_plot(&curves),
-        "A large λ is plain softmax, λ = 0 the full margin. Of auto, λ where the classes are told apart.",
+        "A large λ is plain softmax, λ = 0 the full margin. For auto, λ is shown for separated classes.",
         &curves,
         output_options,
     )

@@ -1,4 +1,4 @@
-//! The page of a run, made again from the figures in its folder.
+//! Writes the page of a run again, from the results in its folder.
 
 use super::Unfinished;
 use crate::args;
@@ -24,12 +24,12 @@ pub(super) fn run(args: &args::Report, output_options: OutputOptions) -> anyhow:
     output::line(&format!("report: {}", report.display()))
 }
 
-/// Whether a run is trained and has no page: it was killed, or the page could not be written.
+/// Whether a trained run has no page, because it was killed or the page could not be written.
 pub(super) fn is_missing(run: &Path) -> bool {
     run.join(OUTCOME_FILE).exists() && !run.join(REPORT_FILE).exists()
 }
 
-/// Makes the page of a run that has none, and tidies up after it.
+/// Writes the page of a run that has none, and removes leftover files.
 pub(super) fn make(run: &Path, output_options: OutputOptions) -> anyhow::Result<Run> {
     let inputs = Inputs::default();
     Outputs::new(&inputs, false).run_page(run)?;
@@ -46,7 +46,7 @@ fn write(
     experiment.data_dir = data_dir.or(experiment.data_dir);
     let summary = match &outcome.data {
         Some(summary) => summary.clone(),
-        // A run of an older version.
+        // Recorded by an older version.
         None => DataSummary::new(&load_data(&experiment).with_context(|| {
             format!("the page of {} needs the data of the run", path.display())
         })?),
@@ -67,10 +67,10 @@ fn write(
     Ok(run)
 }
 
-/// The images of unseen classes, if the figures are of any.
+/// The images of unseen classes, if the run was evaluated on any.
 ///
 /// # Errors
-/// Why they are not there.
+/// The reason why they are not available.
 fn unseen(experiment: &Experiment, outcome: &Outcome) -> Result<Option<Dataset>, String> {
     let Some(found) = &outcome.open_set else {
         return Ok(None);
@@ -78,6 +78,6 @@ fn unseen(experiment: &Experiment, outcome: &Outcome) -> Result<Option<Dataset>,
     let split: Split = load_data(experiment).map_err(|error| error.to_string())?;
     match split.open_set {
         Some(data) if found.shows(&data) => Ok(Some(data)),
-        _ => Err("the images are not those that the run was evaluated on".into()),
+        _ => Err("the images are not those on which the run was evaluated".into()),
     }
 }

@@ -17,9 +17,9 @@ use lsoftmax_train::{
 };
 use std::path::{Path, PathBuf};
 
-/// The kind of the page of a table.
+/// The page kind of a table.
 const PAGE: &str = "reproduce";
-/// The tables of all that is in the folder.
+/// The file with the tables of all runs in the folder.
 const RESULTS_FILE: &str = "results.md";
 
 /// One training of the queue.
@@ -69,7 +69,7 @@ pub(super) fn run(args: &args::Reproduce, output_options: OutputOptions) -> anyh
     output::line(&format!("tables: {}", file.display()))
 }
 
-/// Whether the tables and the pages may be written.
+/// Checks that the tables and the pages may be written.
 fn check_outputs(plans: &[Plan], results: &Path, args: &args::Reproduce) -> anyhow::Result<()> {
     let inputs = Inputs::default();
     let outputs = Outputs::new(&inputs, args.overwrite.force);
@@ -81,8 +81,8 @@ fn check_outputs(plans: &[Plan], results: &Path, args: &args::Reproduce) -> anyh
     Ok(())
 }
 
-/// Whether all tables can be run, before the first is. Data that only a later table needs are read
-/// twice.
+/// Checks that all tables can be run, before the first one starts. Data that only a later table
+/// needs are read twice.
 fn check_plans(plans: &[Plan], output_options: OutputOptions) -> anyhow::Result<()> {
     for plan in plans {
         let Some(first) = plan.jobs.first().and_then(|row| row.first()) else {
@@ -127,10 +127,10 @@ fn list(output_options: OutputOptions) -> anyhow::Result<()> {
     output::line(&output::table(&header, &rows))
 }
 
-/// A table with its queue.
+/// A table and its queue of trainings.
 struct Plan {
     table: Table,
-    /// A row of the table, a seed: a job.
+    /// The jobs: for each row of the table, one per seed.
     jobs: Vec<Vec<Job>>,
 }
 
@@ -156,7 +156,7 @@ impl Plan {
         })
     }
 
-    /// Runs what is not done, and shows all of it.
+    /// Runs the jobs that are not done, and prints the table.
     fn run(
         &self,
         args: &args::Reproduce,
@@ -174,7 +174,7 @@ impl Plan {
         let split = data_of(&first.experiment, output_options)?;
         say_what_is_trained_on(&split);
         let total = self.jobs.len() * args.seeds.len();
-        // Seed after seed, so that there is something to compare early.
+        // One seed after another, so that rows can be compared early.
         for seed in 0..args.seeds.len() {
             for (row, jobs) in self.jobs.iter().enumerate() {
                 let number = seed * self.jobs.len() + row + 1;
@@ -244,9 +244,9 @@ impl Job {
         };
         if !output_options.quiet {
             let verb = if saved.is_some() {
-                "goes on with"
+                "resuming"
             } else {
-                "runs"
+                "running"
             };
             output::note(&format!("{what}: {verb} {}", self.path.display()));
         }
@@ -262,7 +262,7 @@ impl Job {
         Ok(())
     }
 
-    /// Completes a run that is trained, and says what is wrong with it.
+    /// Completes a run that is already trained, and reports its problems.
     fn finished(&self, split: &Split, output_options: OutputOptions) -> anyhow::Result<()> {
         match self.outcome() {
             Err(error) if is_damage(&error) => {
@@ -290,10 +290,10 @@ impl Job {
         }
     }
 
-    /// The run; `None` if its outcome is damaged.
+    /// The run, or `None` if its outcome is damaged.
     ///
     /// # Errors
-    /// It has other settings.
+    /// The run has other settings.
     fn readable(&self) -> anyhow::Result<Option<Run>> {
         match self.outcome() {
             Err(error) if is_damage(&error) => Ok(None),
@@ -308,7 +308,7 @@ impl Job {
         Ok((experiment, outcome))
     }
 
-    /// Whether what lies in the folder is what is asked for.
+    /// Checks that the experiment in the folder is the requested one.
     fn check(&self, found: &Experiment) -> anyhow::Result<()> {
         let same = Experiment {
             data_dir: self.experiment.data_dir.clone(),
@@ -324,7 +324,7 @@ impl Job {
     }
 }
 
-/// Whether a file is not what it should be.
+/// Whether an error means that a file is damaged.
 fn is_damage(error: &anyhow::Error) -> bool {
     matches!(
         error.downcast_ref(),

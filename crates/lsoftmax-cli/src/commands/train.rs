@@ -17,7 +17,7 @@ pub(super) fn run(args: args::TrainOrResume, output_options: OutputOptions) -> a
     if let Some(run) = &args.resume
         && report::is_missing(run)
     {
-        // Killed on its way out: there is nothing left to train.
+        // The run was killed after training, so only its last files are missing.
         return tell(run, &report::make(run, output_options)?, output_options);
     }
     let (folder, experiment, saved, split) = match &args.resume {
@@ -30,7 +30,7 @@ pub(super) fn run(args: args::TrainOrResume, output_options: OutputOptions) -> a
         && !output_options.quiet
     {
         output::note(&format!(
-            "begun with {threads} threads, gone on with {}: the last bits will differ",
+            "started with {threads} threads, resumed with {}: the last bits will differ",
             rayon::current_num_threads()
         ));
     }
@@ -79,7 +79,7 @@ fn start(args: args::Train, output_options: OutputOptions) -> anyhow::Result<Sta
         experiment.short_name()
     );
     let path = run_path(args.out, &name);
-    // Before a folder is made for it.
+    // Before the folder is created.
     outputs::new_folder(&path)?;
     experiment.to_toml()?;
     let split = data_of(&experiment, output_options)?;
@@ -91,7 +91,7 @@ fn start(args: args::Train, output_options: OutputOptions) -> anyhow::Result<Sta
     Ok((folder, experiment, None, split))
 }
 
-/// A run by its folder, or by one of its checkpoints.
+/// Opens a run by its folder or one of its checkpoints.
 fn open(
     run: &Path,
     mut settings: Settings,
@@ -100,8 +100,7 @@ fn open(
     let data_dir = settings.data_dir.take();
     if settings != Settings::default() {
         bail!(super::Misuse(
-            "--resume goes on with the run's own settings; only --data-dir may be given anew"
-                .into()
+            "--resume uses the run's own settings; only --data-dir may be changed".into()
         ));
     }
     let (folder, file) = RunFolder::locate(run)?;

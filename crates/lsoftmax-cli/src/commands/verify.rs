@@ -15,7 +15,7 @@ use lsoftmax_train::{Embedder, worst_mistakes};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The kind of the page.
+/// The page kind of this command.
 const PAGE: &str = "verify";
 
 pub(super) fn run(args: args::Verify, output_options: OutputOptions) -> anyhow::Result<()> {
@@ -56,7 +56,7 @@ pub(super) fn run(args: args::Verify, output_options: OutputOptions) -> anyhow::
     }
 }
 
-/// Two images: the cosine, the threshold, and what it means.
+/// Compares two images: prints the cosine, the threshold, and the decision.
 fn one(
     embedder: &Embedder,
     images: [&PathBuf; 2],
@@ -98,7 +98,7 @@ fn one(
         return Ok(());
     };
     output::line(&format!(
-        "at this threshold {:.3} % of {} different pairs were taken for the same, and {:.2} % of {} \
+        "at this threshold {:.3} % of {} different pairs were accepted as the same, and {:.2} % of {} \
          same pairs were recognised; {}",
         100.0 * point.far,
         decision.different_pairs,
@@ -115,7 +115,7 @@ fn one(
     ))
 }
 
-/// A list of pairs: the figures of verification.
+/// Measures verification on a list of pairs.
 fn many(
     embedder: &Embedder,
     file: &Path,
@@ -138,11 +138,11 @@ fn many(
     print_page_path(out, output_options)
 }
 
-/// A list of pairs, each with its cosine.
+/// A list of pairs with their cosines.
 struct Scored {
     images: PairImages,
     data: Dataset,
-    /// How many of the images were trained on, where the run has a record of its images.
+    /// Number of images that were trained on, if the run records its images.
     trained_on: Option<usize>,
     same: Vec<bool>,
     scores: Vec<f32>,
@@ -200,13 +200,13 @@ impl Scored {
         })
     }
 
-    /// The threshold of the model, and the accuracy there.
+    /// The threshold of the model, and the accuracy at it.
     fn at_own_threshold(&self, embedder: &Embedder) -> Option<(f32, f64)> {
         let own = embedder.info.decision.as_ref()?.best.threshold;
         Some((own, self.roc.accuracy_at(own)))
     }
 
-    /// The page's part: the figures and the worst mistakes.
+    /// The section of the page: the figures and the worst mistakes.
     fn section<'a>(&'a self, label: &'a str) -> OpenSetSection<'a> {
         let place = |at: usize| self.images.pairs[at].map(|image| image as u32);
         let worst = worst_mistakes(&self.scores, &self.same, place);
@@ -239,7 +239,7 @@ impl Scored {
         })
     }
 
-    /// Name and value of each figure.
+    /// Names and values of the figures.
     fn rows(&self, embedder: &Embedder) -> Vec<[String; 2]> {
         let percent = |value: f64| format!("{value:.2} %");
         let (count, images) = (self.same.len(), self.images.images.len());

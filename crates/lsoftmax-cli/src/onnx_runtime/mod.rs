@@ -1,5 +1,5 @@
-//! What runs an exported file, to compare it with its model: ONNX Runtime where a Python has it, and tract
-//! (feature `tract`) where none has.
+//! Runs an exported file, to compare it with its model: in ONNX Runtime through Python, or in tract (feature
+//! `tract`) if no Python has ONNX Runtime.
 
 mod python;
 #[cfg(feature = "tract")]
@@ -17,12 +17,12 @@ pub(crate) enum Runtime {
 }
 
 impl Runtime {
-    /// Looks for ONNX Runtime in this Python, or else in that of the environment variable, or else in
-    /// `python3`; a build with tract falls back on that unless a Python was named. The inner error says
-    /// why there is none.
+    /// Looks for ONNX Runtime in the given Python, otherwise in that of the environment variable,
+    /// otherwise in `python3`. Falls back on tract unless a Python was given. The inner error is the
+    /// reason why no runtime was found.
     ///
     /// # Errors
-    /// No temporary folder can be made.
+    /// No temporary folder can be created.
     pub(crate) fn find(python: Option<&Path>) -> anyhow::Result<Result<Self, String>> {
         match python::OnnxRuntime::find(python)? {
             Ok(runtime) => Ok(Ok(Self::OnnxRuntime(runtime))),
@@ -32,7 +32,7 @@ impl Runtime {
         }
     }
 
-    /// Name, and version where it is known.
+    /// Name, and version if known.
     pub(crate) fn name(&self) -> String {
         match self {
             Self::OnnxRuntime(runtime) => runtime.name(),
@@ -41,11 +41,11 @@ impl Runtime {
         }
     }
 
-    /// Runs a file on images: for each output, the rows of all images in one batch and then the row of
-    /// the first image alone.
+    /// Runs a file on images. Returns, for each output, the rows of all images as one batch,
+    /// followed by the row of the first image alone.
     ///
     /// # Errors
-    /// The runtime refuses the file, ends with an error, takes too long, or gives rows of another size.
+    /// The runtime refuses the file, fails, takes too long, or gives rows of another size.
     pub(crate) fn outputs(
         &self,
         model: &Path,

@@ -1,4 +1,4 @@
-//! ONNX Runtime, in a Python that has it.
+//! Access to ONNX Runtime through a Python installation.
 
 use anyhow::{Context as _, bail};
 use lsoftmax_data::npy::{self, Values};
@@ -10,29 +10,30 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 const SCRIPT: &str = include_str!("onnx_runtime.py");
-/// The script's status where a module is missing.
+/// Exit status of the script if a module is missing.
 const NO_MODULE: i32 = 3;
-/// The longest that the runtime may take: an import from a cold disk, or a batch of a large network.
+/// Time limit for the runtime, long enough for an import from a cold disk or a batch of a large
+/// network.
 const LONGEST: Duration = Duration::from_mins(5);
-/// How much of what it prints is read.
+/// Maximum number of bytes of its output to read.
 const MOST_TEXT: u64 = 1 << 16;
-/// The environment variable that names a Python.
+/// The environment variable that selects a Python.
 pub(crate) const PYTHON: &str = "LSOFTMAX_PYTHON";
 
-/// A Python that has ONNX Runtime.
+/// A Python with ONNX Runtime.
 pub(crate) struct OnnxRuntime {
     python: OsString,
     version: String,
-    /// Holds the script.
+    /// The temporary folder with the script.
     folder: tempfile::TempDir,
 }
 
 impl OnnxRuntime {
-    /// Looks for the runtime in this Python, or else in that of the environment variable, or else in
-    /// `python3`. The inner error says why there is none.
+    /// Looks for ONNX Runtime in the given Python, otherwise in that of the environment variable,
+    /// otherwise in `python3`. The inner error is the reason why it was not found.
     ///
     /// # Errors
-    /// No temporary folder can be made.
+    /// No temporary folder can be created.
     pub(super) fn find(python: Option<&Path>) -> anyhow::Result<Result<Self, String>> {
         let python = python.map(|path| path.as_os_str().to_owned());
         let python = python.or_else(|| std::env::var_os(PYTHON).filter(|name| !name.is_empty()));
@@ -108,17 +109,17 @@ impl OnnxRuntime {
     }
 }
 
-/// The script's file.
+/// The file name of the script.
 const FILE: &str = "onnx_runtime.py";
 
-/// Runs the script and waits for it: status, stdout, stderr.
+/// Runs the script and waits for it. Returns status, stdout and stderr.
 fn run(
     python: &OsStr,
     folder: &Path,
     args: &[&OsStr],
     longest: Duration,
 ) -> std::io::Result<(ExitStatus, String, String)> {
-    // Files, and not pipes, which would have to be emptied while it runs.
+    // Files instead of pipes, which would have to be read while the script runs.
     let (mut out, mut err) = (tempfile::tempfile()?, tempfile::tempfile()?);
     let mut child = Command::new(python)
         .arg(folder.join(FILE))
@@ -150,7 +151,7 @@ fn text(file: &mut File) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The line of an error that says what it is; Python has it at the end.
+/// The line that describes an error: the last one in Python.
 fn last_line(text: &str) -> &str {
     let mut lines = text.lines().map(str::trim);
     lines.rfind(|line| !line.is_empty()).unwrap_or("nothing")
@@ -161,7 +162,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
 
-    /// A program in place of Python.
+    /// A program to use instead of Python.
     fn program(folder: &Path, text: &str) -> OsString {
         let path = folder.join("python");
         std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();

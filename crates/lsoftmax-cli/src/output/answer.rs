@@ -1,4 +1,4 @@
-//! What `--json` answers.
+//! The output of `--json`.
 
 use super::printable;
 use serde::Serialize;
@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 use std::io::Write as _;
 use std::path::Path;
 
-/// One JSON object. A path in it is text; where it is not UTF-8, the text is only for people, and
-/// its bytes stand beside it as numbers, under the same name with `_bytes`.
+/// One JSON object. Paths are text. If a path is not UTF-8, the text is only for display, and its
+/// bytes are given as numbers in a field with the same name and `_bytes`.
 #[derive(Default)]
 pub(crate) struct Answer(Map<String, Value>);
 
 impl Answer {
-    /// An object with these fields.
+    /// Creates an object with these fields.
     pub(crate) fn new(fields: Value) -> Self {
         match fields {
             Value::Object(fields) => Self(fields),
@@ -20,7 +20,7 @@ impl Answer {
         }
     }
 
-    /// With a path.
+    /// Adds a path.
     pub(crate) fn path(mut self, name: &str, path: &Path) -> Self {
         if path.to_str().is_none() {
             self.0.insert(format!("{name}_bytes"), bytes(path));
@@ -29,7 +29,7 @@ impl Answer {
         self
     }
 
-    /// With several paths.
+    /// Adds several paths.
     pub(crate) fn paths<P: AsRef<Path>>(mut self, name: &str, paths: &[P]) -> Self {
         let each = || paths.iter().map(AsRef::as_ref);
         if each().any(|path| path.to_str().is_none()) {
@@ -40,15 +40,15 @@ impl Answer {
         self
     }
 
-    /// As a part of another answer.
+    /// The object as a part of another answer.
     pub(crate) fn value(self) -> Value {
         Value::Object(self.0)
     }
 
-    /// Prints it as one line on stdout.
+    /// Prints the object as one line on stdout.
     ///
     /// # Errors
-    /// Nobody reads it any more.
+    /// stdout is closed.
     pub(crate) fn print(self) -> anyhow::Result<()> {
         json(&self.0)
     }
@@ -57,7 +57,7 @@ impl Answer {
 /// Prints JSON as one line on stdout.
 ///
 /// # Errors
-/// Nobody reads it any more.
+/// stdout is closed.
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     let text = serde_json::to_string(value)?;
     let mut out = std::io::stdout().lock();

@@ -1,5 +1,5 @@
-//! What a person sees: progress on stderr, results on stdout. Names from files go through
-//! [`printable`] on their way out.
+//! Terminal output: progress on stderr, results on stdout. Names from files pass through
+//! [`printable`] first.
 
 mod answer;
 pub(crate) mod printable;
@@ -11,27 +11,27 @@ use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-/// Text on stdout, of one line or several.
+/// Prints one or more lines on stdout.
 ///
 /// # Errors
-/// Nobody reads it any more.
+/// stdout is closed.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", printable::printable(text))?;
     Ok(out.flush()?)
 }
 
-/// One line on stderr, for a person; if stderr is gone there is nobody to tell.
+/// Prints one line on stderr. A closed stderr is ignored.
 pub(crate) fn note(text: &str) {
     writeln!(std::io::stderr().lock(), "{}", printable::one_line(text)).ok();
 }
 
-/// The error with its causes, in one line.
+/// Prints an error with its causes on one line.
 pub(crate) fn error(error: &anyhow::Error) {
     note(&format!("lsoftmax: {}", causes(error)));
 }
 
-/// What is wrong with the words that were typed, or the help that was asked for.
+/// Prints a usage error, or the requested help.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let typed = std::env::args_os().collect::<Vec<_>>();
     let text = |word: &OsString| printable::one_line(&word.to_string_lossy());
@@ -41,7 +41,7 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     {
         error.print().ok();
     } else {
-        // Without colours, which could not be told from what was typed.
+        // No colours, so that escape codes in the user's input do not pass as ours.
         write!(
             std::io::stderr().lock(),
             "{}",
@@ -52,7 +52,7 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(1))
 }
 
-/// The error with those of its causes that it does not quote itself.
+/// The error, followed by those causes that it does not already quote.
 pub(crate) fn causes(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -69,7 +69,7 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// A number with `digits` decimals and its unit; `-` if it is not finite.
+/// Formats a number with `digits` decimals and its unit, or `-` if it is not finite.
 pub(crate) fn number(value: f64, digits: usize, unit: &str) -> String {
     if value.is_finite() {
         format!("{value:.digits$}{unit}")
@@ -78,7 +78,7 @@ pub(crate) fn number(value: f64, digits: usize, unit: &str) -> String {
     }
 }
 
-/// Rows of text in aligned columns; the first column left, the others right.
+/// Rows of text in aligned columns: the first left-aligned, the others right-aligned.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let header: Vec<String> = header
         .iter()
@@ -118,7 +118,7 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
-/// Shows a file as it comes: a bar on a terminal, a line a file elsewhere.
+/// Shows a download: a progress bar on a terminal, otherwise one line per file.
 pub(crate) struct Bytes {
     quiet: bool,
     name: String,
@@ -151,7 +151,7 @@ impl Bytes {
                 bar.set_prefix(name.to_owned());
                 self.bar = Some(bar);
             } else {
-                note(&format!("{name}: {done} of {total} bytes are here"));
+                note(&format!("{name}: {done} of {total} bytes downloaded"));
             }
         }
         if let Some(bar) = &self.bar {

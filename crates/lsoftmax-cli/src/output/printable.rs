@@ -1,19 +1,19 @@
-//! Text that a terminal shows and does not obey.
+//! Text that is safe to print to a terminal.
 
 use std::fmt::Write as _;
 
-/// Text in which names from files may stand: every control character but the end of a line is
-/// escaped, and so is what turns the direction of writing.
+/// Escapes all control characters except line ends, and characters that change the writing
+/// direction, in text that may contain names from files.
 pub(crate) fn printable(text: &str) -> String {
     escaped(text, |c| c != '\n' && is_unsafe(c))
 }
 
-/// The same in one line.
+/// The same on one line.
 pub(crate) fn one_line(text: &str) -> String {
     escaped(text, is_unsafe)
 }
 
-/// JSON in which every control character is escaped: JSON itself lets those from U+007F on stand.
+/// Escapes all control characters in JSON. JSON itself does not escape those from U+007F on.
 pub(crate) fn json(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,8 +1,8 @@
-//! Which file a path leads to.
+//! Identity of files, independent of their paths.
 
 use std::path::Path;
 
-/// A file, whatever it is called: two spellings, two links and a link and its target are one.
+/// A file, whatever its path: two spellings, two links, or a link and its target are equal.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity(Inner);
 
@@ -12,7 +12,7 @@ type Inner = (u64, u64);
 type Inner = std::path::PathBuf;
 
 impl Identity {
-    /// The file that a path leads to, if there is one.
+    /// The file at a path, if it exists.
     pub(super) fn of(path: &Path) -> Option<Self> {
         #[cfg(unix)]
         {

@@ -1,5 +1,6 @@
-//! Whether a file was made by the command that is about to replace it, by what is in it. Nothing here
-//! fails: what cannot be read was made by something else.
+//! Recognises, from its contents, whether a file was written by the command that is about to
+//! replace it. These functions do not fail: a file that cannot be read counts as written by
+//! something else.
 
 use lsoftmax_data::npy;
 use lsoftmax_data::parquet_file::is_embeddings;
@@ -7,7 +8,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-/// How much of a page or a picture is looked at; ours are far smaller.
+/// Number of bytes of a page or picture to look at. Ours are far smaller.
 const MOST: u64 = 16 << 20;
 
 /// The beginning of a file as text.
@@ -21,7 +22,7 @@ fn start(file: &Path, bytes: u64) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// A page of this kind.
+/// Whether the file is a page of this kind.
 pub(crate) fn is_page(file: &Path, kind: &str) -> bool {
     let head = start(file, 2_000);
     is_ours(&head) && head.contains(&lsoftmax_report::kind_mark(kind))
@@ -31,14 +32,14 @@ fn is_ours(head: &str) -> bool {
     head.contains("<meta name=\"generator\" content=\"lsoftmax ")
 }
 
-/// A picture of ours.
+/// Whether the file is a picture of this program.
 pub(crate) fn is_picture(file: &Path) -> bool {
     start(file, 100).starts_with(SVG)
 }
 
 const SVG: &str = "<svg class=\"lsr\"";
 
-/// A picture, or a page with a picture, of the same title as this one.
+/// Whether the file is a picture, or a page with a picture, with the same title as this one.
 pub(crate) fn is_plot(file: &Path, svg: &str) -> bool {
     let text = start(file, MOST);
     let title = svg
@@ -53,12 +54,12 @@ pub(crate) fn is_plot(file: &Path, svg: &str) -> bool {
     is_plot && text.contains(&format!("<title>{title}</title>"))
 }
 
-/// The tables of `reproduce`.
+/// Whether the file holds the tables of `reproduce`.
 pub(crate) fn is_results(file: &Path) -> bool {
     start(file, 100).starts_with("# Results\n\nWritten by `lsoftmax ")
 }
 
-/// An array of embeddings and the list of their images beside it.
+/// Whether the files are an array of embeddings and the list of its images.
 pub(crate) fn is_array_with_names(array: &Path, names: &Path) -> bool {
     let Ok(npy::Header { descr, shape, .. }) = npy::header(array) else {
         return false;
@@ -79,7 +80,7 @@ fn rows_of(table: &Path) -> Option<usize> {
     Some(rows)
 }
 
-/// A model that `export` has written.
+/// Whether the file is a model written by `export`.
 pub(crate) fn is_onnx(file: &Path) -> bool {
     let mut bytes = Vec::new();
     if file.is_file()
@@ -90,12 +91,12 @@ pub(crate) fn is_onnx(file: &Path) -> bool {
     lsoftmax_onnx::is_own(&bytes)
 }
 
-/// A table of embeddings.
+/// Whether the file is a table of embeddings.
 pub(crate) fn is_table(file: &Path) -> bool {
     is_embeddings(file)
 }
 
-/// The four arrays of `loss`.
+/// Whether the files are the four arrays of `loss`.
 pub(crate) fn are_arrays_of_loss([logits, d_features, d_weights, loss]: [&Path; 4]) -> bool {
     let header = |file: &Path| npy::header(file).ok();
     let all = [logits, d_features, d_weights, loss].map(header);

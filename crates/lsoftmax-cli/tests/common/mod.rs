@@ -1,5 +1,5 @@
-//! The real program, for the tests of the command.
-// Each test uses some of it.
+//! Running the real program, for the tests of the command.
+// Each test file uses only some of these functions.
 #![allow(dead_code)]
 
 use serde_json::Value;
@@ -15,14 +15,14 @@ pub(crate) fn lsoftmax(dir: &Path, args: &[&str]) -> Output {
         .expect("the program starts")
 }
 
-/// What it answered with `--json`, after it succeeded.
+/// Asserts success and returns its JSON output.
 pub(crate) fn answer(args: &[&str], output: &Output) -> Value {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {stderr}");
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
 
-/// A folder of a few noisy images a class.
+/// A folder with a few noisy images per class.
 pub(crate) fn faces(dir: &Path, name: &str, classes: &[&str], seed: u32) {
     let mut state = seed;
     for class in classes {
@@ -39,7 +39,7 @@ pub(crate) fn faces(dir: &Path, name: &str, classes: &[&str], seed: u32) {
     }
 }
 
-/// `faces`, and `run`, a model of them that took a moment.
+/// `faces`, and `run`, a quickly trained model of them.
 pub(crate) fn model(dir: &Path) {
     faces(dir, "faces", &["a", "b", "c", "d"], 1);
     let args = [

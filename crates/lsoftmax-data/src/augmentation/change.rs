@@ -1,4 +1,4 @@
-//! What happens to one image in one epoch, beside its view.
+//! Random changes of one image in one epoch, apart from its view.
 
 use super::operations::{self, Image};
 use super::{Augmentation, ColourJitter, RandAugment};
@@ -7,16 +7,18 @@ use crate::random::Rng;
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Separate the random numbers of each kind of change: none moves another.
+/// Keys that separate the random numbers of each kind of change, so that one kind does not affect
+/// another.
 const RAND_AUGMENT: u64 = 0x7261_6e64;
 const COLOUR_JITTER: u64 = 0x6a69_7474;
 const CUTOUT: u64 = 0x6375_746f;
 const RANDOM_ERASING: u64 = 0x6572_6173;
 
-/// Shares of the image that a rectangle of random erasing has, and its height over its width.
+/// Range of the rectangle's share of the image in random erasing, and of its height divided by its
+/// width.
 const ERASED: [f64; 2] = [0.02, 0.33];
 const ASPECT: [f64; 2] = [0.3, 1.0 / 0.3];
-/// Rectangles that are tried until one fits.
+/// Number of random rectangles to try before giving up.
 const TRIES: usize = 10;
 
 /// The changes of an image in an epoch.
@@ -42,8 +44,8 @@ impl<'a> Change<'a> {
         Rng::at(self.seed, &[stream, self.epoch, self.index])
     }
 
-    /// The image `[channel, height, width]` with other colours and shapes. What comes in from outside
-    /// has the bytes of `mean`.
+    /// Applies changes of colour and shape to the image `[channel, height, width]`. Pixels from
+    /// outside the image get the bytes of `mean`.
     pub(crate) fn bytes<'b>(
         &self,
         bytes: &'b [u8],
@@ -75,7 +77,7 @@ impl<'a> Change<'a> {
         Cow::Owned(image.into_bytes())
     }
 
-    /// Sets a square and a rectangle to 0, the mean, in an image that is preprocessed.
+    /// Sets a square and a rectangle of a preprocessed image to 0, the mean.
     pub(crate) fn erase(&self, out: &mut [f32], shape: [usize; 3], layout: MemoryLayout) {
         let [_, height, width] = shape;
         let side = self.augmentation.cutout;
@@ -118,7 +120,8 @@ impl ColourJitter {
     }
 }
 
-/// The rows and columns of a random rectangle that is smaller than the image; `None` if none was found.
+/// The rows and columns of a random rectangle that is smaller than the image, or `None` if none was
+/// found.
 fn rectangle(height: usize, width: usize, rng: &mut Rng) -> Option<(Range<usize>, Range<usize>)> {
     for _ in 0..TRIES {
         let area = (height * width) as f64 * rng.between(ERASED[0], ERASED[1]);
@@ -141,7 +144,7 @@ fn clear(
     rows: Range<usize>,
     columns: &Range<usize>,
 ) {
-    // Planes, and values of a pixel that lie side by side.
+    // The number of planes, and of adjacent values per pixel.
     let (planes, values) = match layout {
         MemoryLayout::Nchw => (channels, 1),
         MemoryLayout::Nhwc => (1, channels),
@@ -164,7 +167,7 @@ mod tests {
         Augmentation::parse(list).unwrap()
     }
 
-    /// Rows and columns that are erased, the same in all channels and layouts.
+    /// The erased rows and columns, the same in all channels and layouts.
     fn erased(augmentation: &Augmentation, epoch: u64, index: u32) -> Vec<(usize, usize)> {
         let [channels, height, width] = SHAPE;
         let erase = |layout| {
@@ -188,7 +191,7 @@ mod tests {
         places
     }
 
-    /// Height and width of a full rectangle of places.
+    /// Height and width of positions that form a full rectangle.
     fn size(places: &[(usize, usize)]) -> (usize, usize) {
         let rows = places.iter().map(|place| place.0);
         let columns = places.iter().map(|place| place.1);
@@ -216,7 +219,7 @@ mod tests {
             }
         }
         assert!(seen.iter().flatten().all(|&seen| seen));
-        // 8 of 12 rows and 6 of 10 columns leave it whole.
+        // The square is whole for 8 of 12 centre rows and 6 of 10 centre columns.
         assert!((700..900).contains(&whole), "{whole}");
     }
 
@@ -248,7 +251,7 @@ mod tests {
         assert_ne!(change(1, 2, 3), change(2, 2, 3));
         assert_ne!(change(1, 2, 3), change(1, 3, 3));
         assert_ne!(change(1, 2, 3), change(1, 2, 4));
-        // Another kind of change moves none of those there are.
+        // Adding another kind of change does not affect the existing ones.
         let cutout = augmentation(&["cutout:5"]);
         let both = augmentation(&["cutout:5", "rand-augment:2:9"]);
         assert_eq!(erased(&cutout, 4, 9), erased(&both, 4, 9));
@@ -268,7 +271,7 @@ mod tests {
             let changed = contrast.change(1, 0, index);
             times += u32::from(*changed.bytes(&bytes, shape, &[9]) != bytes);
         }
-        // A factor very near 1 changes nothing.
+        // A factor close to 1 changes nothing.
         assert!(times > 45, "{times}");
         let saturation = augmentation(&["colour-jitter:0:0:0.1"]);
         let message = saturation.check(shape).unwrap_err().to_string();

@@ -10,21 +10,21 @@ use crate::dataset::View;
 use crate::error::DataError;
 use crate::random::Rng;
 
-/// Random changes of training images, as functions of (seed, epoch, index) alone.
+/// Random changes of training images, which depend only on (seed, epoch, index).
 ///
-/// They are applied in the order of the fields, but for the crop and the mirroring, which come after the
-/// changes of colour. [`parse`](Self::parse) reads them from text.
+/// They are applied in the order of the fields, except for the crop and the mirroring, which come
+/// after the changes of colour. [`parse`](Self::parse) reads them from text.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Augmentation {
     /// Pixels added on each side before a random crop of the original size; must be less than the
     /// height and width of an image. Added pixels have the value of the mean (0 after
     /// preprocessing).
     pub pad_crop: usize,
-    /// Added pixels are those of the image, mirrored at its edge.
+    /// Whether added pixels show the image mirrored at its edge instead of the mean.
     pub reflect: bool,
     /// Mirroring left to right.
     pub mirror: Mirror,
-    /// A few random operations of the same strength.
+    /// Random operations of equal strength.
     pub rand_augment: Option<RandAugment>,
     /// Random brightness, contrast and saturation.
     pub colour_jitter: Option<ColourJitter>,
@@ -41,9 +41,9 @@ pub enum Mirror {
     /// None.
     #[default]
     Never,
-    /// Each with probability 1/2, in each epoch anew.
+    /// Each image with probability 1/2, independently in each epoch.
     Random,
-    /// Each in every second epoch; which half begins is random.
+    /// Each image in every second epoch. Which half starts is random.
     Alternating,
 }
 
@@ -52,22 +52,22 @@ pub enum Mirror {
 pub struct RandAugment {
     /// Number of operations, from 1 to 10.
     pub operations: usize,
-    /// Their strength, from 0 to 10.
+    /// The strength of the operations, from 0 to 10.
     pub magnitude: f64,
 }
 
 /// Factors for brightness, contrast and saturation, each uniform in [1 - x, 1 + x], in random order.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ColourJitter {
-    /// x of the brightness, from 0 to 1.
+    /// The x for the brightness, from 0 to 1.
     pub brightness: f64,
-    /// x of the contrast.
+    /// The x for the contrast, from 0 to 1.
     pub contrast: f64,
-    /// x of the saturation; 0 for grey images.
+    /// The x for the saturation, from 0 to 1; 0 for grey images.
     pub saturation: f64,
 }
 
-/// Separates the random numbers of the crop and the mirroring from others of the same seed.
+/// Separates the random numbers of the crop and the mirroring from others with the same seed.
 const STREAM: u64 = 0x6175_676d;
 /// The same for the epochs in which an image is mirrored.
 const PHASE: u64 = 0x7068_6173;
@@ -87,8 +87,8 @@ impl Augmentation {
         }
     }
 
-    /// Whether it is a crop and mirroring, with the mean around the image: what a graphics processor does with images
-    /// that stay there. All else is done on the host.
+    /// Whether the augmentation is only a crop with mean padding and mirroring, which a graphics
+    /// processor can apply to images on the device. Everything else is done on the host.
     pub fn is_view(&self) -> bool {
         let view = Self {
             pad_crop: self.pad_crop,
@@ -127,7 +127,7 @@ impl Augmentation {
         Change::new(self, [seed, epoch, index.into()])
     }
 
-    /// Checks this against the shape of images: channels, height, width.
+    /// Checks the augmentation against the shape of the images: channels, height, width.
     pub(crate) fn check(&self, [channels, height, width]: [usize; 3]) -> Result<(), DataError> {
         let side = height.min(width);
         if self.pad_crop >= side {
@@ -183,7 +183,7 @@ mod tests {
         assert!((900..1_100).contains(&first), "{first}");
     }
 
-    /// Views as they were before there were other changes.
+    /// Views are the same as before other changes were added.
     #[test]
     fn views_keep_their_bits() {
         let views = (0..6).map(|epoch| {
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn crops_and_mirrors_are_uniform_and_repeatable() {
-        // One bright pixel in the middle shows the shift, and a dimmer one to its right the
+        // A bright pixel in the middle shows the shift, and a dimmer one to its right the
         // mirroring.
         let mut image = vec![0; 81];
         image[40] = 255;

@@ -1,4 +1,4 @@
-//! Augmentation as text.
+//! The text form of augmentations.
 
 use super::{Augmentation, ColourJitter, Mirror, RandAugment};
 use crate::error::DataError;
@@ -6,7 +6,7 @@ use lsoftmax_spec::names::nearest;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
-/// What may stand in a list: names, and forms with numbers.
+/// The forms of list entries: names, some with numbers.
 const FORMS: [(&str, &str); 7] = [
     ("crop", "crop:N"),
     ("mirror", "mirror"),
@@ -19,14 +19,14 @@ const FORMS: [(&str, &str); 7] = [
     ("cutout", "cutout:N"),
     ("random-erasing", "random-erasing:PROBABILITY"),
 ];
-/// Most pixels of a crop or a cutout, before the size of the images is known.
+/// Range of the pixels of a crop or a cutout, before the size of the images is known.
 const PIXELS: RangeInclusive<usize> = 1..=65_536;
 
 fn wrong(expected: impl Into<String>, found: &str) -> DataError {
     DataError::out_of_range("augmentation", expected, format!("{found:?}"))
 }
 
-/// A number in the text of an entry.
+/// Parses a number in an entry.
 fn number<T: FromStr + PartialOrd + std::fmt::Display>(
     entry: &str,
     what: &str,
@@ -46,9 +46,8 @@ fn number<T: FromStr + PartialOrd + std::fmt::Display>(
 
 impl Augmentation {
     /// Reads a list such as `crop:4`, `mirror`. The order in the list does not matter.
-    ///
     /// # Errors
-    /// An entry that is unknown, out of range, or there twice.
+    /// An entry is unknown, out of range, or occurs twice.
     pub fn parse(entries: &[impl AsRef<str>]) -> Result<Self, DataError> {
         let mut augmentation = Self::none();
         for entry in entries {
@@ -63,7 +62,7 @@ impl Augmentation {
         Ok(augmentation)
     }
 
-    /// Whether an entry of this name is here already, or excluded by another.
+    /// Whether an entry with this name is already set, or is excluded by another one.
     fn has(&self, name: &str) -> bool {
         match name {
             "crop" => self.pad_crop > 0,
@@ -111,7 +110,7 @@ impl Augmentation {
         Ok(())
     }
 
-    /// The entries of the list that reads as this.
+    /// The list of entries from which this augmentation can be parsed.
     pub fn names(&self) -> Vec<String> {
         let crop = (self.pad_crop > 0).then(|| {
             let fill = if self.reflect { ":reflect" } else { "" };
@@ -136,7 +135,7 @@ impl Augmentation {
     }
 }
 
-/// The error for an entry of no known form: that of the nearest name, or all.
+/// The error for an entry of an unknown form, with the nearest known form or all of them.
 fn unknown(name: &str, entry: &str) -> DataError {
     if let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == name) {
         let form = form.replace("crop:N", "crop:N or crop:N:reflect");

@@ -1,4 +1,4 @@
-//! Changes of the bytes of an image, as Pillow and torchvision define them.
+//! Changes of image bytes as defined by Pillow and torchvision.
 
 use crate::random::Rng;
 
@@ -11,21 +11,21 @@ pub(super) struct Image {
     width: usize,
 }
 
-/// Largest shear, share of a side to move by, and angle in degrees.
+/// Largest shear, largest translation as a share of the side, and largest rotation in degrees.
 const MOST_SHEAR: f64 = 0.3;
 const MOST_TRANSLATION: f64 = 0.45;
 const MOST_DEGREES: f64 = 30.0;
 /// Largest difference of a factor from 1.
 const MOST_FACTOR: f64 = 0.9;
-/// Most low bits that are cleared.
+/// Maximum number of low bits to clear.
 const MOST_BITS: f64 = 4.0;
-/// The smoothing kernel of sharpness: 5 in the middle, 1 around, 13 in all.
+/// The smoothing kernel of sharpness: weight 5 in the middle, 1 around it, 13 in total.
 const CENTRE: f64 = 5.0;
 const KERNEL: f64 = 13.0;
 
-/// The list that an operation is drawn from.
+/// Number of operations to draw from.
 const OPERATIONS: u64 = 14;
-/// The only one that needs colours.
+/// The only operation that needs colours.
 const SATURATION: u64 = 6;
 
 impl Image {
@@ -66,8 +66,8 @@ impl Image {
         pixels.map(grey).collect()
     }
 
-    /// Puts each byte at the place `factor` from another towards itself: 0 is the other, 1 the byte itself,
-    /// and more exaggerates the difference.
+    /// Interpolates from another byte (factor 0) to each byte itself (factor 1). A factor above 1
+    /// exaggerates the difference.
     fn blend(&mut self, factor: f64, other: impl Fn(usize) -> f64) {
         for (at, byte) in self.bytes.iter_mut().enumerate() {
             let other = other(at);
@@ -75,7 +75,7 @@ impl Image {
         }
     }
 
-    /// Replaces each byte by that of a table for its channel.
+    /// Replaces each byte by its entry in a table for its channel.
     fn look_up(&mut self, table: impl Fn(&[u8]) -> [u8; 256]) {
         let area = self.area();
         for plane in self.bytes.chunks_exact_mut(area) {
@@ -86,8 +86,8 @@ impl Image {
         }
     }
 
-    /// Moves pixels: `map` is the linear part of the map from a place to the one that it shows, around the
-    /// centre, and `shift` (columns, rows) what is added. What lies outside has the bytes of `fill`.
+    /// Moves pixels: a pixel shows the position `map` times its own, relative to the centre, plus
+    /// `shift` (columns, rows). Positions outside the image show the bytes of `fill`.
     fn warp(&mut self, map: [[f64; 2]; 2], shift: [f64; 2], fill: &[u8]) {
         let (height, width, area) = (self.height, self.width, self.area());
         let centre = [(width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0];
@@ -128,20 +128,21 @@ pub(super) fn brightness(image: &mut Image, factor: f64) {
     image.blend(factor, |_| 0.0);
 }
 
-/// Moves all values away from the mean grey, or towards it.
+/// Scales the difference of all values to the mean grey.
 pub(super) fn contrast(image: &mut Image, factor: f64) {
     let grey = image.luminance();
     let mean = (grey.iter().sum::<f64>() / grey.len() as f64).round();
     image.blend(factor, |_| mean);
 }
 
-/// Moves each pixel away from its grey, or towards it.
+/// Scales the difference of each pixel to its grey value.
 pub(super) fn saturation(image: &mut Image, factor: f64) {
     let grey = image.luminance();
     image.blend(factor, |at| grey[at % grey.len()]);
 }
 
-/// Moves each pixel away from the mean of its neighbourhood, or towards it; those of the edge stay.
+/// Scales the difference of each pixel to the mean of its neighbourhood. Pixels at the edge do not
+/// change.
 fn sharpness(image: &mut Image, factor: f64) {
     let (height, width, area) = (image.height, image.width, image.area());
     let old = image.bytes.clone();
@@ -162,7 +163,7 @@ fn sharpness(image: &mut Image, factor: f64) {
     });
 }
 
-/// Stretches each channel to 0 .. 255.
+/// Stretches each channel to the range 0 to 255.
 fn auto_contrast(image: &mut Image) {
     image.look_up(|plane| {
         let (low, high) = plane.iter().fold((u8::MAX, 0), |(low, high), &byte| {
@@ -178,7 +179,7 @@ fn auto_contrast(image: &mut Image) {
     });
 }
 
-/// Gives all values of a channel the same share of the pixels, as far as that goes.
+/// Equalises the histogram of each channel as far as possible.
 fn equalize(image: &mut Image) {
     image.look_up(|plane| {
         let mut counts = [0_usize; 256];
@@ -209,7 +210,8 @@ fn table(value: impl Fn(usize) -> u8) -> [u8; 256] {
     std::array::from_fn(value)
 }
 
-/// One operation of the list, at `level` times its largest strength and with a random sign where it has one.
+/// Applies one operation of the list, with `level` times its largest strength, and a random sign if
+/// it has one.
 pub(super) fn random(image: &mut Image, level: f64, fill: &[u8], rng: &mut Rng) {
     let has_colour = image.channels == 3;
     let drawn = rng.below(if has_colour {
@@ -217,7 +219,7 @@ pub(super) fn random(image: &mut Image, level: f64, fill: &[u8], rng: &mut Rng) 
     } else {
         OPERATIONS - 1
     });
-    // Images without colour have the others.
+    // Images without colour use the other operations.
     let operation = if has_colour || drawn < SATURATION {
         drawn
     } else {
@@ -265,7 +267,7 @@ pub(super) fn random(image: &mut Image, level: f64, fill: &[u8], rng: &mut Rng) 
         }
         11 => auto_contrast(image),
         12 => equalize(image),
-        // One of the list leaves the image as it is.
+        // One operation of the list changes nothing.
         _ => {}
     }
 }
@@ -277,7 +279,7 @@ mod tests {
     const HEIGHT: usize = 24;
     const WIDTH: usize = 22;
 
-    /// A colour image with all sorts of bytes.
+    /// A colour image with many different bytes.
     fn image() -> Image {
         let bytes = (0..3 * HEIGHT * WIDTH)
             .map(|i| (i * i * 7 % 251) as u8)
@@ -297,7 +299,7 @@ mod tests {
         pillow: Vec<(String, f64, Vec<u8>)>,
     }
 
-    /// tests/golden/pillow.py has made these.
+    /// Computed by tests/golden/pillow.py.
     #[test]
     fn colours_are_those_of_pillow() {
         let golden: Golden =
@@ -314,7 +316,7 @@ mod tests {
                 "equalize" => equalize(image),
                 name => panic!("{name}"),
             });
-            // Pillow cuts off where this rounds.
+            // Pillow truncates where this code rounds.
             for (found, expected) in found.iter().zip(expected) {
                 assert!(
                     found.abs_diff(expected) <= 1,
@@ -330,7 +332,7 @@ mod tests {
         let identity = [[1.0, 0.0], [0.0, 1.0]];
         assert_eq!(changed(|it| it.warp(identity, [0.0; 2], &[1, 2, 3])), old);
         let moved = changed(|it| it.warp(identity, [2.0, -1.0], &[1, 2, 3]));
-        // A turn by 180 degrees.
+        // A rotation by 180 degrees.
         let turned = changed(|it| it.warp([[-1.0, 0.0], [0.0, -1.0]], [0.0; 2], &[1, 2, 3]));
         for channel in 0..3 {
             for y in 0..HEIGHT {
@@ -348,7 +350,7 @@ mod tests {
                 }
             }
         }
-        // Half way between two columns.
+        // Halfway between two columns.
         let half = changed(|it| it.warp(identity, [0.5, 0.0], &[0, 0, 0]));
         let between = f64::midpoint(f64::from(old[0]), f64::from(old[1]));
         assert_eq!(half[0], rounded(between));
@@ -365,7 +367,7 @@ mod tests {
             let mut drawn = grey();
             random(&mut drawn, 0.9, &[5], &mut Rng::at(key, &[]));
             assert_eq!(drawn.into_bytes().len(), 100);
-            // At level 0 only autocontrast and equalize do anything.
+            // At level 0, only autocontrast and equalize have an effect.
             let mut still = image();
             random(&mut still, 0.0, &[5, 5, 5], &mut Rng::at(key, &[]));
             let [stretched, equal] = [auto_contrast, equalize].map(|change| changed(change));
@@ -374,7 +376,7 @@ mod tests {
                 "{key}"
             );
         }
-        // 9 with a sign, 4 without, and the image itself.
+        // 9 operations with a sign, 4 without, and the identity.
         assert_eq!(kinds.len(), 2 * 9 + 4 + 1);
     }
 }

@@ -52,8 +52,9 @@ pub fn decode_image(path: &Path, options: &ImageOptions) -> Result<Vec<u8>, Data
     Ok(out)
 }
 
-/// Brings a decoded image to `[channel, height, width]`, exactly like the images of a data set, without an
-/// alignment. `out` has that length; its number of channels is what the options say, or the image's own.
+/// Converts a decoded image to `[channel, height, width]`, exactly like the images of a data set,
+/// without alignment. `out` has that length. The number of channels is given by the options, or is
+/// that of the image.
 ///
 /// # Errors
 /// The size is out of range, `out` has another length, or the image cannot be resized.

@@ -1,4 +1,4 @@
-//! The options of a data source. They stand here because most of them are about images.
+//! The options of a data source, most of which concern images.
 
 use super::{ClassFolders, ImageOptions};
 use crate::open_set::{OpenSet, SameNames};

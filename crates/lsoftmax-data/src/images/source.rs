@@ -91,7 +91,8 @@ pub(crate) fn divide(
     Ok(split)
 }
 
-/// Checks that the open set of a list has classes of its own, and is the only one.
+/// Checks that the classes of a list's open set are not in its other parts, and that there is no
+/// other open set.
 fn check_open_set(
     path: &Path,
     open_set: &Dataset,

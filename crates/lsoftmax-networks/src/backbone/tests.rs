@@ -107,7 +107,7 @@ fn statistics_with_falling_momentum_are_the_mean_over_batches() {
     }
 }
 
-/// Sizes that no memory holds, or none at all, are errors before anything is made of them.
+/// Sizes that are zero or do not fit in memory are errors, before anything is allocated.
 #[test]
 fn images_that_no_network_can_take_are_refused() {
     let spec = NetworkSpec::named("compact").unwrap();
@@ -126,7 +126,7 @@ fn images_that_no_network_can_take_are_refused() {
     }
 }
 
-/// The message of what `forward` panics with.
+/// The panic message of `forward`.
 fn panic_of(backbone: &Backbone, shape: [usize; 4]) -> String {
     let images = Tensor::<4>::ones(shape, &Device::flex());
     let forward = std::panic::AssertUnwindSafe(|| backbone.forward(images));
@@ -195,10 +195,10 @@ fn sphereface_20_has_the_published_number_of_parameters() {
     let [flat, feature] = backbone.feature.weight.val().dims();
     let weights = weights + flat * feature;
     assert_eq!(spec.weights([3, 112, 96]).unwrap(), weights);
-    // Its name counts the convolutions.
+    // The name gives the number of convolutions.
     assert_eq!(backbone.blocks.len(), 20);
-    // The authors' Caffe file has biases in the residual units too, with a learning rate of 0:
-    // two convolutions a unit.
+    // The authors' Caffe file also has biases in the residual units, with a learning rate of 0: two
+    // convolutions per unit.
     let idle = 2 * (64 + 2 * 128 + 4 * 256 + 512);
     // Open Model Zoo, "Sphereface": 22.671 million parameters.
     let published = 22_671_000;
@@ -232,7 +232,7 @@ fn without_normalisation_the_weights_are_spherefaces() {
     let values = |weight: TensorData| weight.iter::<f64>().collect::<Vec<_>>();
     let std =
         |values: &[f64]| (values.iter().map(|v| v * v).sum::<f64>() / values.len() as f64).sqrt();
-    // The first of the second stage: uniform, by its 64 * 9 inputs.
+    // The first block of the second stage: uniform, scaled by its 64 * 9 inputs.
     let first = values(backbone.blocks[3].weight.val().into_data());
     let bound = (3.0f64 / (64.0 * 9.0)).sqrt();
     let largest = first.iter().fold(0.0f64, |most, v| most.max(v.abs()));
@@ -285,7 +285,7 @@ fn a_unit_adds_its_input_to_what_it_makes() {
             .iter::<f32>()
             .all(|sum| sum > 0.0)
     );
-    // A unit whose weights are 0 changes nothing.
+    // A unit with zero weights is the identity.
     let plain = Backbone::new(&row(0), image, 0, &device).unwrap();
     backbone.blocks[2].weight = backbone.blocks[2].weight.clone().map(|w| w.zeros_like());
     backbone.blocks[0].weight = plain.blocks[0].weight.clone();

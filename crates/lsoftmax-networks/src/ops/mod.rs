@@ -1,5 +1,5 @@
-//! The layers of the networks as operations: kernels for the CPU and for graphics processors, Burn's
-//! own operations elsewhere.
+//! The layers of the networks as operations: kernels for the CPU and for graphics processors, and
+//! Burn's own operations elsewhere.
 
 #[cfg(feature = "_gpu")]
 mod cube;
@@ -33,7 +33,7 @@ pub(crate) use lsoftmax_spec::network::BATCH_NORM_EPSILON as EPSILON;
 /// Side and stride of the pools.
 const POOL: usize = 2;
 
-/// What of a convolution is not a tensor.
+/// The parameters of a convolution that are not tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Geometry {
     /// Stride in both directions.
@@ -45,35 +45,35 @@ pub(crate) struct Geometry {
 /// The parameters of a block: convolution, batch normalisation, `PReLU`.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockParams {
-    /// `[out, in, kernel, kernel]`.
+    /// Convolution weights, `[out, in, kernel, kernel]`.
     pub weight: Tensor<4>,
-    /// `[out]`.
+    /// Factor of the normalisation, `[out]`.
     pub gamma: Tensor<1>,
-    /// `[out]`.
+    /// Offset of the normalisation, `[out]`.
     pub beta: Tensor<1>,
-    /// `[out]`.
+    /// Slope of the `PReLU`, `[out]`.
     pub slope: Tensor<1>,
     /// Stride and padding.
     pub geometry: Geometry,
 }
 
-/// The parameters of a convolution with `PReLU` and no normalisation.
+/// The parameters of a convolution with `PReLU`, without normalisation.
 #[derive(Clone, Debug)]
 pub(crate) struct ConvParams {
-    /// `[out, in, kernel, kernel]`.
+    /// Convolution weights, `[out, in, kernel, kernel]`.
     pub weight: Tensor<4>,
-    /// `[out]`.
+    /// Bias, `[out]`.
     pub bias: Option<Tensor<1>>,
-    /// `[out]`.
+    /// Slope of the `PReLU`, `[out]`.
     pub slope: Tensor<1>,
     /// Stride and padding.
     pub geometry: Geometry,
 }
 
-/// The convolution without normalisation.
+/// The convolution without normalisation, as an operation.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "_gpu"))]
 pub(crate) trait ConvBackend: Backend {
-    /// conv -> `PReLU`; `prepared` serves off the tape.
+    /// conv -> `PReLU`; `prepared` is used when nothing is differentiated.
     fn conv_prelu(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -82,7 +82,7 @@ pub(crate) trait ConvBackend: Backend {
         prepared: Prepared,
     ) -> FloatTensor<Self>;
 
-    /// conv -> bias -> `PReLU`; `prepared` serves off the tape.
+    /// conv -> bias -> `PReLU`; `prepared` is used when nothing is differentiated.
     fn conv_bias_prelu(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -93,7 +93,7 @@ pub(crate) trait ConvBackend: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// The block with normalisation.
+/// The block with normalisation, as an operation.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "_gpu"))]
 pub(crate) trait BlockBackend: Backend {
     /// Output, batch mean and biased batch variance of conv -> BN -> `PReLU`.
@@ -120,15 +120,15 @@ pub(crate) trait BlockBackend: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// The end of what is computed in half precision.
+/// The conversion of half-precision results to f32.
 #[cfg(feature = "_gpu")]
 #[backend_extension(Autodiff, Cube)]
 pub(crate) trait WidenBackend: Backend {
-    /// f32 of the same values.
+    /// Converts values to f32.
     fn widened(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// The pool of the CPU backend.
+/// The pool of the CPU backend, as an operation.
 #[backend_extension(Autodiff, Flex)]
 pub(crate) trait PoolBackend: Backend {
     /// The 2x2 maximum with stride 2, rounded up.
@@ -137,21 +137,21 @@ pub(crate) trait PoolBackend: Backend {
 
 #[cfg(test)]
 thread_local! {
-    /// Whether this thread does without the fused kernels.
+    /// Whether this thread avoids the fused kernels.
     static PLAIN: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
-/// Whether the fused kernels serve this device.
+/// Whether there are fused kernels for this device.
 fn is_fused(device: &Device) -> bool {
     #[cfg(test)]
     if PLAIN.get() {
         return false;
     }
-    // Equality does not look at autodiff.
+    // Equality ignores autodiff.
     *device == Device::flex() || is_graphics(device)
 }
 
-/// Images in the precision of the convolutions.
+/// Casts images to the precision of the convolutions.
 pub(crate) fn narrowed(images: Tensor<4>, precision: Precision) -> Tensor<4> {
     match precision {
         Precision::F32 => images,
@@ -159,7 +159,8 @@ pub(crate) fn narrowed(images: Tensor<4>, precision: Precision) -> Tensor<4> {
     }
 }
 
-/// Activations in f32; going back, gradients are scaled and narrowed as blocks expect them.
+/// Converts activations to f32. In the backward pass, gradients are scaled and cast as the blocks
+/// expect them.
 pub(crate) fn widened(x: Tensor<4>) -> Tensor<4> {
     #[cfg(feature = "_gpu")]
     if x.dtype() != DType::F32 {
@@ -168,7 +169,7 @@ pub(crate) fn widened(x: Tensor<4>) -> Tensor<4> {
     x
 }
 
-/// Output of a block in training, with the batch statistics it normalised by.
+/// Output of a block in training, with the batch statistics used for normalisation.
 pub(crate) fn block(x: Tensor<4>, p: BlockParams) -> (Tensor<4>, Tensor<1>, Tensor<1>) {
     if is_fused(&x.device()) {
         let (y, mean, var) = <Dispatch as BlockBackend>::block(
@@ -197,7 +198,7 @@ pub(crate) fn block_of_burn_operations(
     (prelu(normed.output, p.slope), normed.mean, normed.variance)
 }
 
-/// Output of a block in evaluation; `prepared` keeps what its weights are made into.
+/// Output of a block in evaluation. `prepared` caches the prepared weights.
 pub(crate) fn block_inference(
     x: Tensor<4>,
     p: BlockParams,
@@ -231,8 +232,7 @@ pub(crate) fn inference_of_burn_operations(
     prelu(batch_norm(z, p.gamma, p.beta, mean, var, EPSILON), p.slope)
 }
 
-/// conv -> bias, if there is one -> `PReLU`; `prepared` keeps what the weights are made into for
-/// evaluation.
+/// conv -> bias, if there is one -> `PReLU`. `prepared` caches the weights prepared for evaluation.
 pub(crate) fn conv_prelu(x: Tensor<4>, p: ConvParams, prepared: Prepared) -> Tensor<4> {
     if !is_fused(&x.device()) {
         return conv_prelu_of_burn_operations(x, p);
@@ -255,7 +255,7 @@ pub(crate) fn conv_prelu_of_burn_operations(x: Tensor<4>, p: ConvParams) -> Tens
     prelu(z, p.slope)
 }
 
-/// The 2x2 maximum with stride 2 that rounds up, as Caffe's does.
+/// The 2x2 maximum with stride 2, rounded up as in Caffe.
 pub(crate) fn pool(x: Tensor<4>) -> Tensor<4> {
     let device = x.device();
     if is_fused(&device) && !is_graphics(&device) {

@@ -2,14 +2,15 @@
 
 use rayon::prelude::*;
 
-/// Values that one task works through, about; it decides the order of the sums, and must not depend
-/// on the number of threads.
+/// Approximate number of values per task. It determines the order of the sums, so it must not
+/// depend on the number of threads.
 const TASK: usize = 1 << 15;
 
-/// The gradients of `y = v` for `v > 0`, else `slope * v`, with `v = z + bias`, on rows of channels.
+/// The gradients of `y = v` for `v > 0`, else `slope * v`, with `v = z + bias`, on rows of
+/// channels.
 ///
-/// Reads `dy`, the gradient for `y`, and writes that for `z` over `z`. Gives the gradients for `bias`
-/// and `slope`.
+/// Reads `dy`, the gradient with respect to `y`, and overwrites `z` with its gradient. Returns the
+/// gradients with respect to `bias` and `slope`.
 ///
 /// # Shapes
 /// - bias, slope and their gradients: `[channel]`, at least one
@@ -39,7 +40,7 @@ pub(super) fn prelu_gradient(
         .unzip()
 }
 
-/// [`prelu_gradient`] on one task's rows.
+/// [`prelu_gradient`] on the rows of one task.
 fn part(bias: &[f32], slope: &[f32], dy: &[f32], z: &mut [f32]) -> (Vec<f32>, Vec<f32>) {
     let channels = bias.len();
     let (mut d_bias, mut d_slope) = (vec![0.0f32; channels], vec![0.0f32; channels]);
@@ -70,7 +71,7 @@ mod tests {
         (0..len).map(|_| rng.normal()).collect()
     }
 
-    /// The loss whose gradient for `y` is `dy`.
+    /// The loss whose gradient with respect to `y` is `dy`.
     fn loss([bias, slope, z, dy]: &[Vec<f64>; 4]) -> f64 {
         let parameters = bias.iter().zip(slope).cycle();
         let terms = z.iter().zip(dy).zip(parameters).map(|((z, dy), (b, s))| {

@@ -1,4 +1,4 @@
-//! The blocks on the tape: one hand-written backward for every backend that has kernels for it.
+//! The blocks under autodiff: one hand-written backward pass for every backend that has kernels.
 
 use super::{BlockBackend, ConvBackend, Geometry, Prepared};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -11,9 +11,9 @@ use std::fmt::Debug;
 
 /// A backend with kernels for blocks and their gradients.
 pub(super) trait Taped: BlockBackend + ConvBackend {
-    /// What the backward pass of a block needs.
+    /// The state that the backward pass of a block needs.
     type Block: Clone + Debug + Send + 'static;
-    /// The same of a convolution without normalisation.
+    /// The state that the backward pass of a convolution without normalisation needs.
     type Conv: Clone + Debug + Send + 'static;
 
     /// Output, batch mean and biased batch variance of a block in training.
@@ -25,7 +25,7 @@ pub(super) trait Taped: BlockBackend + ConvBackend {
         geometry: Geometry,
     ) -> (FloatTensor<Self>, [FloatTensor<Self>; 2], Self::Block);
 
-    /// The gradients by x and the parameters, at least those that are wanted.
+    /// The gradients with respect to x and the parameters, at least those that are requested.
     fn block_backward(
         saved: Self::Block,
         dy: FloatTensor<Self>,
@@ -39,7 +39,7 @@ pub(super) trait Taped: BlockBackend + ConvBackend {
         geometry: Geometry,
     ) -> (FloatTensor<Self>, Self::Conv);
 
-    /// The gradients by x and the parameters, at least those that are wanted.
+    /// The gradients with respect to x and the parameters, at least those that are requested.
     fn conv_backward(
         saved: Self::Conv,
         dy: FloatTensor<Self>,
@@ -47,12 +47,12 @@ pub(super) trait Taped: BlockBackend + ConvBackend {
     ) -> [Option<FloatTensor<Self>>; 4];
 }
 
-/// A bias that changes nothing.
+/// A zero bias.
 pub(super) fn no_bias<B: Taped>(slope: &FloatTensor<B>) -> FloatTensor<B> {
     B::float_zeros(slope.shape(), &slope.device(), FloatDType::F32)
 }
 
-/// Hands the gradient of an output to the parents that want one.
+/// Passes the gradients of an output to the parents that request them.
 fn hand_back<B: Taped, S, const N: usize>(
     ops: Ops<S, N>,
     grads: &mut Gradients,
@@ -144,7 +144,7 @@ impl<B: Taped, C: CheckpointStrategy> BlockBackend for Autodiff<B, C> {
         geometry: Geometry,
         prepared: Prepared,
     ) -> FloatTensor<Self> {
-        // Evaluation is not differentiated: the network is taken off the tape for it.
+        // Evaluation is not differentiated, so it runs on the inner backend.
         Self::from_inner(B::block_inference(
             x.into_primitive(),
             weight.into_primitive(),
@@ -167,7 +167,7 @@ impl<B: Taped, C: CheckpointStrategy> ConvBackend for Autodiff<B, C> {
         geometry: Geometry,
         prepared: Prepared,
     ) -> FloatTensor<Self> {
-        // A bias off the tape: nobody asks for its gradient.
+        // An untracked bias, whose gradient is never requested.
         let bias = Self::from_inner(no_bias::<B>(slope.primitive()));
         Self::conv_bias_prelu(x, weight, bias, slope, geometry, prepared)
     }

@@ -82,7 +82,7 @@ fn inference_is_the_block_with_given_statistics() {
         random([10], 8, &device).abs() + 0.1,
     );
     let prepared = Prepared::default();
-    // The second time with other weights, which must not be answered from the first's.
+    // The second time with other weights, for which the cached block must not be used.
     for factor in [1.0, 2.0] {
         let mut params = params.clone();
         params.weight = params.weight * factor;
@@ -233,7 +233,7 @@ fn the_first_layer_needs_no_input_gradient() {
     assert!(weight.grad(&gradients).is_some());
 }
 
-/// Losses of the steps of a training on drawn digits, and the accuracy on the last batch.
+/// Losses of the steps of a training on generated digits, and the accuracy on the last batch.
 fn train(rate: f64, steps: usize, plain: bool) -> (Vec<f64>, f64) {
     const BATCH: usize = 64;
     let options = SourceOptions {
@@ -300,12 +300,12 @@ fn train(rate: f64, steps: usize, plain: bool) -> (Vec<f64>, f64) {
 
 #[test]
 fn training_matches_plain_burn_operations() {
-    // Small steps: at the usual ones rounding grows a hundredfold a step at first.
+    // Small steps: with the usual ones, rounding errors grow a hundredfold per step at first.
     let (fused, plain) = (train(1e-4, 10, false).0, train(1e-4, 10, true).0);
     for (fused, plain) in fused.iter().zip(&plain) {
         assert!((fused / plain - 1.0).abs() < 1e-3, "{fused} {plain}");
     }
-    // And to the same accuracy.
+    // The accuracy is the same too.
     let right = [false, true].map(|plain| train(0.1, 80, plain).1);
     assert!(right[1] > 0.7, "{right:?}: nothing was learned");
     assert!((right[0] - right[1]).abs() < 0.15, "{right:?}");

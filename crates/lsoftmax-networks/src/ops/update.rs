@@ -1,23 +1,23 @@
-//! The update of parameters and running statistics in a training step.
+//! The updates of parameters and running statistics in a training step.
 
 #[cfg(feature = "_gpu")]
 use burn::backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor};
 use burn::tensor::Tensor;
 
-/// The numbers of SGD with momentum.
+/// The parameters of SGD with momentum.
 #[derive(Clone, Copy, Debug)]
 pub struct Descent {
     /// Learning rate.
     pub rate: f64,
-    /// Share of the last step's velocity.
+    /// Momentum: the fraction of the last velocity that is kept.
     pub momentum: f64,
     /// Weight decay.
     pub decay: f64,
-    /// Whether the step looks ahead along the velocity.
+    /// Whether to use Nesterov momentum, which looks ahead along the velocity.
     pub nesterov: bool,
 }
 
-/// Kernels whose outputs are constants on a tape.
+/// Kernels whose outputs are constants under autodiff.
 #[cfg(feature = "_gpu")]
 #[backend_extension(Autodiff, Cube)]
 pub(crate) trait UpdateBackend: Backend {
@@ -33,7 +33,7 @@ pub(crate) trait UpdateBackend: Backend {
     fn blend(old: FloatTensor<Self>, new: FloatTensor<Self>, share: f64) -> FloatTensor<Self>;
 }
 
-/// A step of SGD with momentum as Caffe and PyTorch have it, for a parameter `p` with gradient `g`:
+/// A step of SGD with momentum as in Caffe and PyTorch, for a parameter `p` with gradient `g`:
 ///
 /// ```text
 /// v = momentum v + g + decay p,   p = p - rate v
@@ -73,7 +73,7 @@ pub fn descend<const D: usize>(
     (parameter - direction.mul_scalar(descent.rate), velocity)
 }
 
-/// `(1 - share) old + share new`, of which no gradient is asked.
+/// `(1 - share) old + share new`, without gradient.
 pub(crate) fn blend(old: Tensor<1>, new: Tensor<1>, share: f64) -> Tensor<1> {
     #[cfg(feature = "_gpu")]
     if crate::device::is_graphics(&old.device()) {

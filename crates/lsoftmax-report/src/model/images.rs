@@ -1,4 +1,4 @@
-//! Images with words, in rows.
+//! Captioned images in rows.
 
 use lsoftmax_data::Dataset;
 use lsoftmax_record::{Mistake, Neighbourhood};
@@ -17,7 +17,7 @@ pub struct ImageStrip {
 /// A row of images.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StripRow {
-    /// The text beside the row.
+    /// The text next to the row.
     pub caption: String,
     /// The images.
     pub images: Vec<Thumbnail>,
@@ -26,17 +26,17 @@ pub struct StripRow {
 /// A small image.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Thumbnail {
-    /// Columns; at most 256 are drawn.
+    /// Number of columns; at most 256 are drawn.
     pub width: usize,
-    /// Rows; at most 256 are drawn.
+    /// Number of rows; at most 256 are drawn.
     pub height: usize,
-    /// 1 for grey, 3 for colour.
+    /// Number of channels: 1 for grey, 3 for colour.
     pub channels: usize,
-    /// `[channel, height, width]`.
+    /// The pixels, `[channel, height, width]`.
     pub bytes: Vec<u8>,
-    /// The text under the image, and its text alternative.
+    /// The text below the image, also its text alternative.
     pub caption: String,
-    /// Whether the image is marked as right or as wrong; `None` without a mark.
+    /// Whether the image is marked as correct or wrong; `None` for no mark.
     pub right: Option<bool>,
 }
 
@@ -82,17 +82,18 @@ impl ImageStrip {
         });
         Self {
             title: format!("Nearest neighbours by {label}"),
-            about: "An image, and the images nearest to it among all others: ✓ of its class, ✗ of \
+            about:
+                "An image and its nearest neighbours among all others: ✓ of the same class, ✗ of \
                     another."
-                .into(),
+                    .into(),
             rows: rows.collect(),
         }
     }
 }
 
 impl Thumbnail {
-    /// An image of a data set. An index beyond the last image gives a thumbnail without bytes, which
-    /// is drawn as "no picture".
+    /// An image of a data set. An index out of range gives a thumbnail without bytes, which is
+    /// drawn as "no picture".
     pub fn new(data: &Dataset, index: u32, caption: String, right: Option<bool>) -> Self {
         let index = index as usize;
         Self {

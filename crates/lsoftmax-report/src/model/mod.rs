@@ -1,4 +1,4 @@
-//! The contents of a page. Figures are read from recorded types and not copied.
+//! The contents of a page. Results are borrowed from the recorded types.
 
 mod images;
 mod open_set;
@@ -12,8 +12,8 @@ pub use run::Run;
 
 /// One run, or several compared.
 ///
-/// Runs belong together by their [label](Run::label): the same label has the same colour everywhere
-/// on the page, in the order of first appearance. Every part may be empty; the page then says so or
+/// Runs with the same [label](Run::label) belong together and have the same colour everywhere on
+/// the page, in the order of first appearance. Every part may be empty; the page then says so or
 /// omits the part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report<'a> {
@@ -25,9 +25,9 @@ pub struct Report<'a> {
     pub command: String,
     /// The data in words, such as "glyphs, 20,000 training and 4,000 test images, 28x28".
     pub data: String,
-    /// When and by what the report was made, as shown.
+    /// The time and the program that made the report, as displayed.
     pub created: String,
-    /// The names of the classes by label; a class without a name is shown as its number.
+    /// The class names by label. A class without a name is shown as its number.
     pub class_names: Vec<String>,
     /// The runs of tables, curves, histograms and confusion matrices.
     pub runs: Vec<&'a Run>,
@@ -36,7 +36,7 @@ pub struct Report<'a> {
     pub pictures: Vec<&'a Run>,
     /// Two class weights in their plane, one panel each.
     pub boundaries: Vec<Boundary>,
-    /// Figures on classes that were not trained on.
+    /// Results on classes that were not trained on.
     pub open_set: Option<OpenSetSection<'a>>,
     /// Remarks, one paragraph each.
     pub notes: Vec<String>,

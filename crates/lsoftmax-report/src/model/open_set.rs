@@ -1,4 +1,4 @@
-//! Figures on classes that were not trained on.
+//! Results on classes that were not trained on.
 
 use super::images::ImageStrip;
 use super::run::Run;
@@ -11,15 +11,15 @@ use lsoftmax_record::{OpenSetEvaluation, Verification};
 pub struct OpenSetSection<'a> {
     /// The test data, in a sentence.
     pub about: String,
-    /// The figures, one row a run.
+    /// The results, one row per run.
     pub rows: Vec<OpenSetRow<'a>>,
     /// Images in rows: worst mistakes, nearest neighbours.
     pub strips: Vec<ImageStrip>,
 }
 
 impl<'a> OpenSetSection<'a> {
-    /// The section of these rows. With the images of the open set, it shows the mistakes and
-    /// neighbourhoods of the first and of the last loss.
+    /// The section for these rows. If the images of the open set are given, it shows the mistakes
+    /// and neighbourhoods of the first and the last loss.
     pub fn new(about: String, rows: Vec<OpenSetRow<'a>>, data: Option<&Dataset>) -> Self {
         let first = rows.first();
         let last = first.and_then(|first| rows.iter().rfind(|row| row.label != first.label));
@@ -39,21 +39,21 @@ impl<'a> OpenSetSection<'a> {
     }
 }
 
-/// The figures of one model on classes that it was not trained on.
+/// The results of one model on classes that it was not trained on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OpenSetRow<'a> {
     /// The label of the run.
     pub label: &'a str,
-    /// Its seed.
+    /// The seed of the run.
     pub seed: u64,
-    /// The figures of pairs of images.
+    /// The results on pairs of images.
     pub verification: &'a Verification,
-    /// The figures that need whole classes; `None` if only pairs are known.
+    /// The results that require whole classes; `None` if only pairs are known.
     pub classes: Option<&'a OpenSetEvaluation>,
 }
 
 impl<'a> OpenSetRow<'a> {
-    /// The row of a run; `None` if it was not evaluated on other classes.
+    /// The row of a run; `None` if the run was not evaluated on other classes.
     pub fn of_run(run: &'a Run) -> Option<Self> {
         let found = run.outcome.open_set.as_ref()?;
         Some(Self {
@@ -62,7 +62,7 @@ impl<'a> OpenSetRow<'a> {
         })
     }
 
-    /// The row of a model evaluated on a set of classes. Its seed is 0.
+    /// The row of a model evaluated on a set of classes, with seed 0.
     pub fn of_classes(label: &'a str, found: &'a OpenSetEvaluation) -> Self {
         Self {
             classes: Some(found),
@@ -70,7 +70,7 @@ impl<'a> OpenSetRow<'a> {
         }
     }
 
-    /// The row of a model evaluated on pairs of images. Its seed is 0.
+    /// The row of a model evaluated on pairs of images, with seed 0.
     pub fn of_pairs(label: &'a str, verification: &'a Verification) -> Self {
         Self {
             label,

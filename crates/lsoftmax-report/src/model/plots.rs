@@ -13,11 +13,11 @@ pub struct Boundary {
     pub between_deg: f64,
     /// The lengths of the class weights.
     pub norms: [f64; 2],
-    /// The angle at which both logits are equal without margin: the boundary of softmax, and of the
-    /// test.
+    /// The angle at which both logits are equal without a margin: the boundary of softmax, and of
+    /// every test.
     pub plain_deg: f64,
-    /// The largest angle at which a sample of class 1 counts as right in training, and the smallest
-    /// at which a sample of class 2 does.
+    /// The largest angle at which a sample of class 1 counts as correct in training, and the
+    /// smallest at which a sample of class 2 does.
     pub margin_deg: [f64; 2],
 }
 
@@ -26,7 +26,7 @@ pub struct Boundary {
 pub struct MarginCurve {
     /// The name in the legend, such as "m = 4, λ = 5".
     pub label: String,
-    /// (θ in degrees, ψ, dψ/dθ with θ in radians), by rising θ.
+    /// (θ in degrees, ψ, dψ/dθ with θ in radians), by increasing θ.
     pub points: Vec<(f64, f64, f64)>,
 }
 
@@ -35,6 +35,6 @@ pub struct MarginCurve {
 pub struct AnnealingCurve {
     /// The name in the legend, such as "power law".
     pub label: String,
-    /// (step, λ), by rising step. λ = 0 has its own place below the logarithmic axis.
+    /// (step, λ), by increasing step. λ = 0 has its own position below the logarithmic axis.
     pub points: Vec<(f64, f64)>,
 }

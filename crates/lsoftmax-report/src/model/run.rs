@@ -2,28 +2,28 @@
 
 use lsoftmax_record::{Divergence, Experiment, Outcome};
 
-/// A trained run: what a page needs to know of its experiment, and its figures.
+/// A trained run: the settings that a page shows, and the results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// The loss as experiment files name it, such as `l-softmax`.
+    /// The name of the loss in experiment files, such as `l-softmax`.
     pub loss: String,
     /// The angular multiplier m; 1 for a loss without one.
     pub m: u32,
-    /// The name on the page, such as "L-Softmax m = 4". Runs of equal label, network, feature and
+    /// The display name, such as "L-Softmax m = 4". Runs with the same label, network, feature and
     /// number of steps differ by seed.
     pub label: String,
     /// The name of the network.
     pub network: String,
-    /// The dimensions of the feature.
+    /// Length of the feature.
     pub feature: usize,
     /// The seed of the training.
     pub seed: u64,
-    /// The figures.
+    /// The results.
     pub outcome: Outcome,
 }
 
 impl Run {
-    /// The run of an experiment with its figures.
+    /// Creates a run from an experiment and its results.
     pub fn new(experiment: &Experiment, outcome: Outcome) -> Self {
         Self {
             loss: experiment.loss_name(),
@@ -41,12 +41,12 @@ impl Run {
         self.outcome.curve.last().and_then(|last| last.lambda)
     }
 
-    /// Whether the training failed.
+    /// Whether the training diverged.
     pub fn diverged(&self) -> bool {
         self.outcome.divergence.is_some()
     }
 
-    /// The remarks on the run in one line; may be empty.
+    /// The remarks on the run as one line; may be empty.
     pub fn remark(&self) -> String {
         let mut remarks = self.outcome.remarks.clone();
         if self.outcome.divergence == Some(Divergence::Chance) {

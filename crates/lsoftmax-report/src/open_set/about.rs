@@ -1,9 +1,9 @@
-//! Sentences on figures of classes that were not trained on.
+//! Sentences about the results on classes that were not trained on.
 
 use lsoftmax_record::OpenSetEvaluation;
 use std::fmt::Write as _;
 
-/// The test data of the figures, in a sentence without a full stop.
+/// The test data, as a sentence without a full stop.
 pub fn open_set_about(found: &OpenSetEvaluation) -> String {
     let verification = &found.verification;
     let mut text = format!(
@@ -20,12 +20,12 @@ pub fn open_set_about(found: &OpenSetEvaluation) -> String {
     text
 }
 
-/// Caveats about classes never trained on: shared names, and images that were not compared.
+/// Caveats of the results: shared class names, and images that were not compared.
 pub fn open_set_caveats(found: &OpenSetEvaluation) -> Option<String> {
     let names = (found.same_names > 0).then(|| same_names_clause(found.same_names));
     let images = (!found.images_compared).then(|| {
         "only the names of the classes were compared with those of the training: the list of its \
-         images is not beside the model"
+         images was not found next to the model"
             .to_owned()
     });
     let both: Vec<String> = [names, images].into_iter().flatten().collect();
@@ -38,5 +38,5 @@ pub fn same_names_clause(count: usize) -> String {
         1 => "1 of the classes has the name of a trained class and is",
         _ => &format!("{count} of the classes have names of trained classes and are"),
     };
-    format!("{which} said to be different")
+    format!("{which} declared to be different")
 }

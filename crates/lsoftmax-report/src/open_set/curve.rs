@@ -1,4 +1,4 @@
-//! ROC and DET: the trade between false accepts and false rejects.
+//! ROC and DET curves: the trade-off between false accepts and false rejects.
 
 use crate::chart::{Area, Plot, legend, legend_height, series_entries};
 use crate::model::OpenSetRow;
@@ -7,16 +7,16 @@ use crate::scale::Scale;
 use crate::svg::Svg;
 use crate::theme;
 
-/// Which picture of a ROC.
+/// The kind of curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rates {
-    /// TAR over the logarithm of the FAR.
+    /// TAR over log FAR.
     Roc,
-    /// FRR over FAR, both on axes on which normally distributed scores give a straight line.
+    /// FRR over FAR, on axes where normally distributed scores give a straight line.
     Det,
 }
 
-/// The least rate on the axes of a DET curve, unless fewer can be measured.
+/// The smallest rate on the axes of a DET curve, unless even smaller ones can be measured.
 const LEAST: f64 = 1e-4;
 
 impl Rates {
@@ -69,7 +69,7 @@ impl Rates {
 
 const WIDTH: f64 = 360.0;
 
-/// One line a label: its first run's.
+/// One line per label, from its first run.
 pub(crate) fn draw(
     rates: Rates,
     rows: &[OpenSetRow<'_>],

@@ -1,10 +1,10 @@
-//! The result on unseen classes in plain words.
+//! The result on unseen classes as plain text.
 
 use crate::column::ACCURACY;
 use crate::escape::put;
 use crate::model::{OpenSetRow, OpenSetSection, by_label};
 
-/// The loss that verifies best, in a sentence; empty without rows.
+/// A sentence about the loss that verifies best; empty without rows.
 pub(crate) fn headline(open_set: &OpenSetSection<'_>) -> String {
     let groups = by_label(&open_set.rows);
     let best = groups
@@ -37,7 +37,7 @@ pub(crate) fn headline(open_set: &OpenSetSection<'_>) -> String {
         text.push_str(" The difference is within the spread of the seeds.");
     } else if (found.count, theirs.count) == (1, 1) {
         let error = |rows: &[&OpenSetRow<'_>]| rows[0].verification.standard_error_percent;
-        // A comparison with NaN is false: an unknown error raises no doubt.
+        // Comparisons with NaN are false: an unknown error causes no remark.
         if (found.mean - theirs.mean).abs() <= error(rows).hypot(error(softmax_rows)) {
             text.push_str(
                 " With one seed each, the difference is within the error over the folds.",
@@ -98,7 +98,7 @@ mod tests {
             folds.ends_with("within the error over the folds."),
             "{folds}"
         );
-        // An error that nobody measured raises no doubt.
+        // An error that was not measured causes no remark.
         let unknown = say(&[("Softmax", 92.6, f64::NAN), ("L", 93.0, 0.4)]);
         assert!(unknown.ends_with("92.60 %."), "{unknown}");
         let seeds = [

@@ -1,4 +1,4 @@
-//! The part of the page on classes that were never trained on.
+//! The section of the page on classes that were not trained on.
 
 mod about;
 mod curve;
@@ -13,7 +13,7 @@ pub use about::{open_set_about, open_set_caveats, same_names_clause};
 pub(crate) use headline::headline;
 pub(crate) use section::section;
 
-/// The pictures of the part as (file name, SVG).
+/// The pictures of the section as (file name, SVG).
 pub(crate) fn pictures(report: &Report<'_>, labels: &[&str]) -> Vec<(String, String)> {
     let Some(open_set) = report.open_set.as_ref() else {
         return Vec::new();

@@ -11,7 +11,7 @@ const NAMES: [&str; 2] = ["same class", "different classes"];
 
 const WIDTH: f64 = 360.0;
 
-/// Both kinds over one axis, each as per cent of its own pairs.
+/// Both kinds of pairs on one axis, each as a percentage of its own pairs.
 pub(crate) fn draw(row: &OpenSetRow<'_>) -> Svg {
     let found = row.verification;
     let threshold = f64::from(found.threshold);
@@ -63,7 +63,8 @@ pub(crate) fn draw(row: &OpenSetRow<'_>) -> Svg {
     svg
 }
 
-/// Each count as per cent of all; `None` without pairs, or if there is not one count a bin.
+/// Each count as a percentage of the total; `None` without pairs, or if there is not one count per
+/// bin.
 fn shares(counts: &[u64], bins: usize) -> Option<Vec<f64>> {
     let total = counts
         .iter()

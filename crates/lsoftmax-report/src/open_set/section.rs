@@ -1,4 +1,4 @@
-//! The part of the page: a table, pictures, images.
+//! The section: a table, pictures, images.
 
 use super::curve::{self, Rates};
 use super::{scores, strip};
@@ -19,11 +19,12 @@ pub(crate) fn section(report: &Report<'_>, labels: &[&str]) -> String {
     html.push_str(&table(open_set));
     if !open_set.rows.is_empty() {
         html.push_str(
-            "<p class=\"small\">Two images count as one class where the cosine of their embeddings \
+            "<p class=\"small\">Two images count as the same class if the cosine of their embeddings \
              reaches a threshold. Each threshold accepts a share of the different pairs (false \
-             accept rate, FAR) and of the same pairs (true accept rate, TAR): the ROC shows all of \
-             them. The DET curve shows the same errors on axes that spread small rates; FRR is what \
-             is missing in TAR. One line a loss, of its first seed.</p>\n<div class=\"grid two\">\n",
+             accept rate, FAR) and of the same pairs (true accept rate, TAR); the ROC curve shows \
+             both for all thresholds. The DET curve shows the errors on axes that spread small \
+             rates; FRR is 1 - TAR. Each line is the first seed of a loss.</p>\n\
+             <div class=\"grid two\">\n",
         );
         for rates in Rates::ALL {
             html.push_str(&figure(&curve::draw(rates, &open_set.rows, labels, true)));

@@ -1,11 +1,11 @@
-//! Images in rows, inside the page.
+//! Rows of images within the page.
 
 use crate::escape::{escape, put};
 use crate::model::{ImageStrip, Thumbnail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-/// Larger images are no thumbnails, and would make a page of many megabytes.
+/// Larger images are no longer thumbnails, and would make the page too large.
 const LARGEST_SIDE: usize = 256;
 
 pub(super) fn strip(strip: &ImageStrip) -> String {
@@ -42,7 +42,7 @@ fn thumbnail(image: &Thumbnail) -> String {
     format!("<figure{class}>{picture}<figcaption>{mark}{caption}</figcaption></figure>")
 }
 
-/// The image as a PNG file; none if its bytes do not fit its size.
+/// The image as a PNG file, or `None` if its bytes do not match its size.
 fn png(image: &Thumbnail) -> Option<Vec<u8>> {
     let &Thumbnail {
         width,

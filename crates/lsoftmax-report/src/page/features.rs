@@ -1,4 +1,4 @@
-//! The part of the page with 2-D features.
+//! The section of the page with 2-D features.
 
 use super::swatch;
 use crate::class_name::class_name;
@@ -9,7 +9,7 @@ use crate::model::{Report, Run};
 use crate::number::grouped;
 use lsoftmax_record::Frame;
 
-/// The pictures with their controls; empty without a frame.
+/// The pictures with their controls; empty if there are no frames.
 pub(super) fn features(report: &Report<'_>) -> String {
     let has_frame = |run: &&Run| !run.outcome.frames.is_empty();
     let runs: Vec<&Run> = report.pictures.iter().copied().filter(has_frame).collect();
@@ -30,7 +30,7 @@ pub(super) fn features(report: &Report<'_>) -> String {
          weights.",
     );
     if has_classes {
-        html.push_str(" Choose a class to light it up in every picture.");
+        html.push_str(" Choose a class to highlight it in every picture.");
     }
     html.push_str("</p>\n<div class=\"pictures\">\n<div class=\"tools\">");
     if has_classes {
@@ -53,7 +53,7 @@ pub(super) fn features(report: &Report<'_>) -> String {
     html
 }
 
-/// The first run of each label, and the others folded.
+/// The first run of each label, followed by the others in a collapsed element.
 fn pictures(runs: &[&Run], class_names: &[String], shared_reach: f64) -> String {
     let first = first_of_each(runs.iter().copied());
     let draw = |run: &Run| {
@@ -89,8 +89,8 @@ fn class_buttons(classes: usize, class_names: &[String]) -> String {
     html
 }
 
-/// A slider over the steps of the pictures, where there is more than one. It needs the script, which
-/// shows it.
+/// A slider over the steps of the pictures, if there is more than one. It needs the script, which
+/// makes it visible.
 fn slider(runs: &[&Run]) -> String {
     let longest = runs.iter().max_by_key(|run| run.outcome.frames.len());
     let Some(run) = longest.filter(|run| run.outcome.frames.len() > 1) else {

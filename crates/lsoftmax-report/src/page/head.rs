@@ -8,7 +8,7 @@ use crate::headline::headline;
 use crate::model::Report;
 use crate::open_set;
 
-/// The title of the report, or a general one.
+/// The title of the report, or a generic one.
 pub(super) fn title<'a>(report: &'a Report<'_>) -> &'a str {
     let title = report.title.trim();
     if title.is_empty() {
@@ -18,7 +18,7 @@ pub(super) fn title<'a>(report: &'a Report<'_>) -> &'a str {
     }
 }
 
-/// The result on known classes and on others.
+/// The results on trained and on unseen classes.
 fn lead(report: &Report<'_>) -> String {
     let unseen = report.open_set.as_ref().map(open_set::headline);
     let mut parts = vec![headline(report)];

@@ -1,4 +1,4 @@
-//! The page: one HTML document with everything in it.
+//! The page: one self-contained HTML document.
 
 mod features;
 mod head;
@@ -42,7 +42,7 @@ pub fn page(report: &Report<'_>) -> String {
     )
 }
 
-/// The parts of the page as (id, heading, HTML); one without HTML is left out.
+/// The sections of the page as (id, heading, HTML). Sections without HTML are left out.
 fn parts(report: &Report<'_>) -> [(&'static str, &'static str, String); 9] {
     [
         ("results", "Results", table::results(report)),
@@ -61,10 +61,10 @@ fn parts(report: &Report<'_>) -> [(&'static str, &'static str, String); 9] {
     ]
 }
 
-/// One picture with a paragraph under it as a page: for `plot margin` and the like. The
+/// A page with one picture and an explanation below it, for `plot margin` and similar commands. The
 /// explanation is plain text; an empty line starts a new paragraph.
 pub fn figure_page(title: &str, svg: &str, explanation: &str) -> String {
-    // Within the page the picture follows the page's colours.
+    // Within the page, the picture uses the colours of the page.
     let svg = svg.replacen(&theme::standalone_style(), "", 1);
     let paragraphs = paragraphs(explanation);
     document(
@@ -79,7 +79,7 @@ pub fn figure_page(title: &str, svg: &str, explanation: &str) -> String {
     )
 }
 
-/// The start of the element that holds the [kind](Report::kind) of a page.
+/// The start of the element that contains the [kind](Report::kind) of a page.
 pub const KIND_META: &str = "<meta name=\"lsoftmax-page\"";
 
 /// The element in the head of a page of this [kind](Report::kind).

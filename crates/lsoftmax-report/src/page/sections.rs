@@ -1,4 +1,4 @@
-//! The parts of the page that show pictures of several runs.
+//! The parts of the page with pictures of several runs.
 
 use super::swatch;
 use crate::class_name::class_name;
@@ -15,7 +15,7 @@ fn figure(svg: &Svg) -> String {
     format!("<figure class=\"card\">{}</figure>\n", svg.inline())
 }
 
-/// The names of the losses with their colours; nothing for a single one.
+/// The names of the losses with their colours, or nothing for a single loss.
 fn series_legend(labels: &[&str]) -> String {
     if labels.len() < 2 {
         return String::new();
@@ -38,9 +38,10 @@ pub(super) fn boundaries(report: &Report<'_>) -> String {
         return String::new();
     }
     format!(
-        "<p>Two class weights and the plane they span. A sample counts as right in training within \
-         the sectors; what lies between them is the margin. Plain softmax, and every test, divides \
-         at the dashed line, which lies nearer to the shorter class weight.</p>\n{}",
+        "<p>Two class weights and the plane they span. In training, a sample counts as correct \
+         within the sector of its class; the gap between the sectors is the margin. Plain softmax, \
+         and every test, separates the classes at the dashed line, which lies nearer to the shorter \
+         class weight.</p>\n{}",
         figure(&boundary::draw(&report.boundaries))
     )
 }
@@ -75,7 +76,7 @@ pub(super) fn angles(report: &Report<'_>) -> String {
         return String::new();
     }
     format!(
-        "<p>How near the features come to the weight of their own class. Further left is \
+        "<p>The angles between features and the weight of their true class. Further left is \
          tighter.</p>\n{}<div class=\"grid three\">\n{pictures}</div>\n{}",
         series_legend(&labels),
         numbers(
@@ -87,7 +88,7 @@ pub(super) fn angles(report: &Report<'_>) -> String {
     )
 }
 
-/// A table of what the pictures above it show.
+/// A table of the values in the pictures above it.
 fn numbers(head: &str, rows: &str) -> String {
     format!(
         "<details><summary>In numbers</summary><div class=\"scroll\" tabindex=\"0\" \
@@ -96,10 +97,10 @@ fn numbers(head: &str, rows: &str) -> String {
     )
 }
 
-/// How many rows a run has in the table of its curves.
+/// Number of rows per run in the table of the curves.
 const TABLE_STEPS: usize = 10;
 
-/// The table of the curves has the first runs of this many labels.
+/// Number of labels whose first runs are in the table of the curves.
 const TABLE_RUNS: usize = 12;
 
 pub(super) fn curves(report: &Report<'_>) -> String {
@@ -123,12 +124,12 @@ pub(super) fn curves(report: &Report<'_>) -> String {
     first.truncate(TABLE_RUNS);
     let rows: String = first.iter().map(|run| curve_rows(run, &shown)).collect();
     let seeds = if report.runs.len() > first.len() {
-        " One thin line is one seed."
+        " Each thin line is one seed."
     } else {
         ""
     };
     format!(
-        "<p>What was logged, against the step (iteration). Losses with different margins are \
+        "<p>The logged values over the training steps (iterations). Losses with different margins are \
          different functions: compare their shapes, not their values.{seeds}</p>\n{}\
          <div class=\"grid three\">\n{pictures}</div>\n{}",
         series_legend(&labels),
@@ -136,8 +137,8 @@ pub(super) fn curves(report: &Report<'_>) -> String {
     )
 }
 
-/// Some steps of a run, evenly chosen, the last among them. A cell has the last value that
-/// was measured up to its step.
+/// Some steps of a run, evenly spaced and including the last. A cell shows the last value measured
+/// up to its step.
 fn curve_rows(run: &Run, shown: &[Quantity]) -> String {
     let mut rows = String::new();
     let curve = &run.outcome.curve;
@@ -206,12 +207,13 @@ pub(super) fn confusion(report: &Report<'_>) -> String {
         return String::new();
     }
     format!(
-        "<p>Test samples by true class (row) and answer (column). Right answers are blue; wrong \
-         ones are orange, on a scale of their own, the same in all pictures, so that they can be seen.</p>\n\
+        "<p>Test samples by true class (row) and predicted class (column). Correct predictions are \
+         blue. Wrong ones are orange, on a separate scale that is the same in all pictures, so that \
+         they remain visible.</p>\n\
          <div class=\"grid two\">\n{pictures}</div>\n{}",
         numbers(
             "<th scope=\"col\">Loss</th><th scope=\"col\">True class</th>\
-             <th scope=\"col\">Answer</th><th scope=\"col\">Count</th>",
+             <th scope=\"col\">Predicted</th><th scope=\"col\">Count</th>",
             &rows
         )
     )

@@ -1,4 +1,5 @@
-//! Settings of the runs: in the head of the page where all agree, else columns of the table.
+//! Settings of the runs: shown in the head of the page if all runs agree, otherwise as columns of
+//! the table.
 
 use crate::distinct::distinct;
 use crate::escape::escape;
@@ -8,7 +9,7 @@ use crate::number::grouped;
 /// A setting of a run.
 pub(super) struct Setting {
     pub(super) name: &'static str,
-    /// The value in the head of the page; empty if it is not known.
+    /// The value in the head of the page; empty if it is unknown.
     head: fn(&Run) -> String,
     /// The value in the table, as HTML.
     pub(super) cell: fn(&Run) -> String,

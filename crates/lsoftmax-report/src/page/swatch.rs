@@ -1,4 +1,4 @@
-//! Coloured marks in HTML, as in the legends of the pictures.
+//! Coloured marks in HTML, matching the legends of the pictures.
 
 use crate::svg::shape;
 use crate::theme;

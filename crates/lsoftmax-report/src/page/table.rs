@@ -67,7 +67,7 @@ impl Columns {
 pub(super) fn results(report: &Report<'_>) -> String {
     let groups = groups(&report.runs);
     if groups.is_empty() {
-        // A model by itself, on other classes.
+        // A model evaluated only on other classes.
         if report.open_set.is_some() {
             return String::new();
         }
@@ -92,7 +92,7 @@ pub(super) fn results(report: &Report<'_>) -> String {
     html
 }
 
-/// The heading of a row: mark, label, and how many runs diverged.
+/// The heading of a row: mark, label, and number of diverged runs.
 fn row_heading(group: &Group<'_>, labels: &[&str]) -> String {
     let index = labels.iter().position(|label| *label == group.label());
     let mut html = format!(
@@ -119,11 +119,11 @@ fn legend(is_comparison: bool, with_seeds: bool) -> String {
     }
     if with_seeds {
         html.push_str(
-            "Mean ± standard deviation over the seeds; runs that diverged are left out where \
-             others did not. ",
+            "Mean ± standard deviation over the seeds; diverged runs are left out unless all \
+             diverged. ",
         );
     }
-    html.push_str("Test error is that of the logits without margin, λ and label.</p>\n");
+    html.push_str("Test errors are computed from the logits without margin, λ and label.</p>\n");
     html
 }
 
@@ -151,7 +151,7 @@ fn written(column: &Column, stat: MeanStd) -> String {
     }
 }
 
-/// Whether no other group is better, as written; equal ones are all best.
+/// Whether no other group has a better displayed value. Equal ones are all best.
 fn is_best(column: &Column, group: &Group<'_>, groups: &[Group<'_>]) -> bool {
     let value = |group: &Group<'_>| {
         let counts = column.better != Better::Neither && !group.all_diverged();

@@ -1,9 +1,9 @@
-//! Trains a network of your own with L-Softmax: `cargo run --release --example own_network`.
+//! Trains a custom network with L-Softmax: `cargo run --release --example own_network`.
 //!
-//! `network.rs` has the network, a Burn module. This file trains it on generated images into a run
-//! folder, reads the model back, and evaluates it.
+//! `network.rs` defines the network, a Burn module. This file trains it on generated images in a
+//! run folder, loads the model again, and evaluates it.
 
-// A program that prints its results.
+// Printing the results is the purpose of this program.
 #![allow(clippy::print_stdout)]
 
 mod network;

@@ -1,4 +1,4 @@
-//! A small residual network of Burn's layers.
+//! A small residual network built from Burn's layers.
 
 use burn::module::Module;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -11,11 +11,11 @@ use burn::tensor::{Device, Tensor};
 use lsoftmax_train::{Network, TrainError};
 use serde::{Deserialize, Serialize};
 
-/// Side of the grid over the image in whose cells the mean is taken.
+/// Number of cells per side of the pooling grid. Each cell is averaged.
 const GRID: usize = 4;
 
-/// Residual units of rising width, means over a grid, a fully connected layer, and batch normalisation,
-/// which gives the features a scale that suits the loss.
+/// Residual units of increasing width, average pooling over a grid, a fully connected layer, and
+/// batch normalisation, which scales the features to suit the loss.
 #[derive(Module, Debug)]
 pub(crate) struct SmallResNet {
     stem: Conv2d,
@@ -26,14 +26,14 @@ pub(crate) struct SmallResNet {
     norm: BatchNorm,
 }
 
-/// What [`SmallResNet`] is built from.
+/// The configuration of [`SmallResNet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SmallResNetConfig {
     /// Channels of each unit; all but the first halve the image.
     pub(crate) widths: Vec<usize>,
     /// Length of the feature.
     pub(crate) feature: usize,
-    /// Share of the pooled values that a training step leaves out.
+    /// Dropout probability of the pooled values.
     pub(crate) dropout: f64,
 }
 
@@ -83,7 +83,7 @@ impl Network for SmallResNet {
     }
 }
 
-/// Normalisation, PReLU, convolution, twice; the input is added.
+/// A residual unit: normalisation, PReLU and convolution, twice, added to the input.
 #[derive(Module, Debug)]
 struct Unit {
     norm1: BatchNorm,
@@ -92,7 +92,7 @@ struct Unit {
     norm2: BatchNorm,
     relu2: PRelu,
     conv2: Conv2d,
-    /// Brings the input to the size of the output, where that differs.
+    /// Projects the input to the size of the output, if they differ.
     shortcut: Option<Conv2d>,
 }
 

@@ -1,4 +1,4 @@
-//! A training in the middle, as one file.
+//! The state of an unfinished training run, as one file.
 
 use crate::error::TrainError;
 use crate::learner::AVERAGE;
@@ -15,71 +15,73 @@ use lsoftmax_spec::Optimiser;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// A model in the middle of its training: a copy, which no further step changes.
+/// A copy of a model during training. Later steps do not change it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(crate) file: TensorFile,
     pub(crate) info: ModelInfo,
 }
 
-/// Everything a training needs to go on as if it had never stopped.
+/// The complete state of a training run, from which it resumes to the same bits as without the
+/// interruption.
 ///
-/// The file is a model file ([`Model::load`] reads it) with two entries more: the state of the
-/// optimiser, and what is counted beside the tensors. A SHA-256 over all of it tells a damaged file.
+/// The file is a model file ([`Model::load`] reads it) with two additional entries: the state of
+/// the optimiser, and the counters of the training loop. A SHA-256 over the whole file detects
+/// damage.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     pub(crate) snapshot: Snapshot,
-    /// The optimiser's own format.
+    /// The optimiser state, in the optimiser's own format.
     pub(crate) optimiser: Vec<u8>,
     pub(crate) state: TrainingState,
 }
 
-/// What is counted beside the tensors.
+/// The part of the training state that is not stored as tensors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct TrainingState {
     /// The experiment, as TOML.
     pub(crate) experiment: String,
-    /// Threads it was begun with: their number decides the last bits.
+    /// Number of threads at the start of the run. It affects the last bits of the results.
     pub(crate) threads: usize,
-    /// Steps done.
+    /// Number of completed steps.
     pub(crate) step: u64,
-    /// The step of the last checkpoint that was made without signs of divergence.
+    /// The step of the last checkpoint at which the training showed no sign of divergence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) good: Option<u64>,
-    /// How often λ was raised.
+    /// Number of times λ was raised.
     pub(crate) recoveries: u32,
-    /// Where the last recovery went back to.
+    /// The step to which the last recovery returned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) recovered_from: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stuck_since: Option<u64>,
     pub(crate) curve: Vec<Progress>,
-    /// The last stretch, if its evaluation is still to be done.
+    /// The last interval of the curve, if its evaluation is still pending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) pending: Option<Progress>,
     pub(crate) window: Window,
-    /// What a gate with a memory has seen.
+    /// The running signal of a gate that averages over batches.
     #[serde(default)]
     pub(crate) running: RunningSignal,
     pub(crate) frames: Vec<Frame>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) best: Option<Best>,
     pub(crate) remarks: Vec<String>,
-    /// Seconds of training, evaluations left out.
+    /// Seconds of training, excluding evaluations.
     pub(crate) seconds: f64,
 }
 
-/// Names in the file.
+/// Names of the entries in the file.
 const OPTIMISER: &str = "optimiser";
 const TRAINING: &str = "training";
-/// The name after all that begin with [`AVERAGE`].
+/// A name that sorts after every name that begins with [`AVERAGE`].
 const AFTER_AVERAGE: &str = "average/";
 
 impl Snapshot {
-    /// The model as it was, and what goes with it.
+    /// The stored model and its description.
     ///
     /// # Errors
-    /// Its tensors do not fit its network.
+    /// The tensors do not fit the network.
     pub fn model(&self, device: &Device) -> Result<(Model, ModelInfo), TrainError> {
         self.network_model(device)
     }
@@ -87,7 +89,7 @@ impl Snapshot {
     /// [`model`](Self::model) for any network.
     ///
     /// # Errors
-    /// As [`model`](Self::model), and a network that is another.
+    /// The same as for [`model`](Self::model); also if the file holds another network.
     pub fn network_model<N: Network>(
         &self,
         device: &Device,
@@ -97,10 +99,10 @@ impl Snapshot {
         Ok((model, self.info.clone()))
     }
 
-    /// A model file as bytes.
+    /// The model file as bytes.
     ///
     /// # Errors
-    /// Numbers that the format cannot hold.
+    /// A number cannot be represented in the format.
     pub fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
         self.file.to_bytes()
     }
@@ -108,7 +110,7 @@ impl Snapshot {
     /// Reads a model file, or the model of a checkpoint.
     ///
     /// # Errors
-    /// As for [`Model::load`].
+    /// The same as for [`Model::load`].
     pub fn load(path: &Path) -> Result<Self, TrainError> {
         let damaged = |message| damaged(path, message);
         let check = |header: &Header| read_info(header, path);
@@ -124,7 +126,7 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// The model with the average of the weights, if the file has one.
+    /// The model with the averaged weights, if the file has them.
     pub(crate) fn averaged<N: Network>(
         &self,
         path: &Path,
@@ -148,18 +150,18 @@ impl Snapshot {
         if let Some(name) = averages.keys().next() {
             return Err(damaged(
                 path,
-                format!("{name} is the average of no parameter"),
+                format!("{name} is not the average of a parameter"),
             ));
         }
         Ok(Some(Model::from_file(&file, &self.info, path, device)?))
     }
 
-    /// The model, to check that the tensors are those of the network.
+    /// Builds the model, which checks that the tensors fit the network.
     fn network<N: Network>(&self, path: &Path) -> Result<Model<N>, TrainError> {
         Model::from_file(&self.file, &self.info, path, &Device::flex())
     }
 
-    /// Whether all values of the tensors are finite.
+    /// Checks that all values of the tensors are finite.
     fn check_finite(&self, path: &Path) -> Result<(), TrainError> {
         for (name, (_, _, bytes)) in &self.file.tensors {
             if !are_finite(bytes) {
@@ -179,20 +181,20 @@ fn damaged(path: &Path, message: String) -> TrainError {
 }
 
 impl Checkpoint {
-    /// The model as it was, and what goes with it.
+    /// The stored model and its description.
     ///
     /// # Errors
-    /// Its tensors do not fit its network.
+    /// The tensors do not fit the network.
     pub fn model(&self, device: &Device) -> Result<(Model, ModelInfo), TrainError> {
         self.snapshot.model(device)
     }
 
-    /// Steps done.
+    /// Number of completed steps.
     pub fn step(&self) -> u64 {
         self.state.step
     }
 
-    /// The step of the checkpoint that a recovery would go back to.
+    /// The step of the checkpoint to which a recovery would return.
     pub fn good_step(&self) -> Option<u64> {
         self.state.good
     }
@@ -202,7 +204,7 @@ impl Checkpoint {
         self.state.best.as_ref().map(|best| best.step)
     }
 
-    /// Threads the training was begun with.
+    /// Number of threads at the start of the run.
     pub fn threads(&self) -> usize {
         self.state.threads
     }
@@ -217,10 +219,10 @@ impl Checkpoint {
         &self.state.curve
     }
 
-    /// The file as bytes.
+    /// The checkpoint file as bytes.
     ///
     /// # Errors
-    /// Numbers that the format cannot hold.
+    /// A number cannot be represented in the format.
     pub fn to_bytes(&self) -> Result<Vec<u8>, TrainError> {
         let json = serde_json::to_string(&self.state).map_err(|error| TrainError::Model {
             path: "checkpoint".into(),
@@ -232,10 +234,10 @@ impl Checkpoint {
         file.to_bytes()
     }
 
-    /// Reads a checkpoint, and checks all that a training takes over from it.
+    /// Reads a checkpoint and checks everything that a resumed run takes from it.
     ///
     /// # Errors
-    /// A file that cannot be read, or is damaged.
+    /// The file cannot be read or is damaged.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
         let damaged = |message| damaged(path, message);
         let check = |header: &Header| {
@@ -246,7 +248,7 @@ impl Checkpoint {
         let json = file
             .metadata
             .remove(TRAINING)
-            .ok_or_else(|| damaged("it is a model, and no checkpoint".into()))?;
+            .ok_or_else(|| damaged("it is a model, not a checkpoint".into()))?;
         let state: TrainingState =
             serde_json::from_str(&json).map_err(|error| damaged(error.to_string()))?;
         let optimiser = file.take_bytes(OPTIMISER).map_err(damaged)?;
@@ -263,7 +265,7 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// The optimiser of its experiment.
+    /// The optimiser that the checkpoint's experiment names.
     pub(crate) fn optimiser(&self, path: &Path) -> Result<Optimiser, TrainError> {
         let damaged = |error: String| damaged(path, error);
         let settings: Settings =
@@ -272,17 +274,18 @@ impl Checkpoint {
         optimiser.map_err(|error| damaged(error.to_string()))
     }
 
-    /// Checks that tensors and the optimiser's state are those of the network.
+    /// Checks that the tensors and the optimiser state fit the network.
     ///
     /// # Errors
-    /// They are not: the first is named.
+    /// Names the first one that does not fit.
     pub(crate) fn check_network<N: Network>(&self, path: &Path) -> Result<(), TrainError> {
         let model = self.snapshot.network::<N>(path)?;
         self.snapshot.averaged::<N>(path, &Device::flex())?;
         let info = &self.snapshot.info;
-        // Before the first step nothing has a velocity, and class weights that no loss trains never do.
+        // Before the first step no parameter has a momentum. Class weights that no loss trains
+        // never get one.
         let alone = info.pairs.is_some_and(|pairs| pairs.alone);
-        // A program's own network may have parameters that are not trained.
+        // A custom network may have parameters that are not trained.
         let is_row = matches!(info.network, NetworkKind::Row(_));
         let moves =
             |name: &str| is_row && self.state.step > 0 && !(alone && name.starts_with("head."));

@@ -1,4 +1,4 @@
-//! Checkpoints with forged content.
+//! Checkpoints with manipulated contents.
 
 use super::*;
 use crate::batches::TrainBatch;
@@ -15,7 +15,7 @@ pub(crate) fn checkpoint() -> Checkpoint {
     checkpoint_of("")
 }
 
-/// The same for an experiment in TOML, with an average of the weights.
+/// The same for a given experiment in TOML, with averaged weights.
 fn averaged_checkpoint(experiment: &str) -> Checkpoint {
     checkpoint_of(&format!("{experiment}\nema-decay = 0.9"))
 }
@@ -84,7 +84,7 @@ fn complaint(checkpoint: &Checkpoint) -> String {
     message
 }
 
-/// Name, type, shape, number of the parameter, bytes.
+/// Name, type, shape, parameter number, bytes.
 type Entry = (String, DType, Vec<usize>, Option<u64>, Vec<u8>);
 
 /// The content of an optimiser's record.
@@ -193,7 +193,7 @@ fn a_forged_state_of_adamw_is_refused_by_name() {
     let cases: [(Change, &str); 5] = [
         (
             |r| r.tensors.retain(|it| it.0 != "2.momentum.moment_2"),
-            "missing in part",
+            "is incomplete",
         ),
         (
             |r| r.tensors.retain(|it| !it.0.starts_with("2.")),
@@ -217,7 +217,7 @@ fn a_forged_state_of_adamw_is_refused_by_name() {
         let message = complaint(&with_record_of(adamw(), change));
         assert!(message.contains(expected), "{message}");
     }
-    // The state of one is none of the other.
+    // The state of one optimiser does not fit another.
     let mut other = checkpoint();
     other.optimiser = adamw().optimiser;
     assert!(complaint(&other).contains("is missing"));
@@ -257,7 +257,7 @@ fn a_forged_average_is_refused_by_name() {
                 let slope = f.tensors["head.weight"].clone();
                 f.tensors.insert("average.tail".into(), slope);
             },
-            "average.tail is the average of no parameter",
+            "average.tail is not the average of a parameter",
         ),
     ];
     for (change, expected) in cases {
@@ -316,7 +316,7 @@ fn a_snapshot_is_the_model_of_a_checkpoint() {
     std::fs::write(&path, checkpoint.snapshot.to_bytes().unwrap()).unwrap();
     let message = Checkpoint::load(&path).unwrap_err().to_string();
     assert!(
-        message.contains("it is a model, and no checkpoint"),
+        message.contains("it is a model, not a checkpoint"),
         "{message}"
     );
 }

@@ -1,4 +1,5 @@
-//! An approximate index (HNSW) by `usearch`: a few thousand comparisons instead of all.
+//! Approximate nearest-neighbour search (HNSW) with `usearch`: a few thousand comparisons per query
+//! instead of one per image.
 
 use super::{Gallery, Hit, IndexPart};
 use crate::error::TrainError;
@@ -7,17 +8,17 @@ use lsoftmax_metrics::{Matrix, SearchOptions, nearest};
 use lsoftmax_record::Neighbourhood;
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
-/// Neighbours of a node of the graph.
+/// Number of neighbours of a node in the graph.
 const CONNECTIVITY: usize = 16;
-/// Candidates that are kept in mind while a node is added or a query goes its way.
+/// Number of candidates considered while a node is added or a query is answered.
 const EXPANSION: usize = 128;
-/// Candidates an answer asked for, whose cosines are then computed exactly.
+/// Number of candidates per requested neighbour. Their cosines are then computed exactly.
 const CANDIDATES: usize = 4;
-/// The recall is measured on so many images of the gallery, with so many neighbours each.
+/// Number of gallery images, each with its nearest neighbours, on which the recall is measured.
 const PROBES: usize = 200;
 const NEIGHBOURS: usize = 10;
 
-/// A gallery with its index opened, for many searches.
+/// A gallery with an open index, for repeated searches.
 pub struct ApproximateSearch<'a> {
     gallery: &'a Gallery,
     index: Index,
@@ -35,7 +36,7 @@ fn options(size: usize) -> IndexOptions {
     IndexOptions {
         dimensions: size,
         metric: MetricKind::IP,
-        // A quarter of the memory; the candidates are compared anew in f32.
+        // A quarter of the memory of f32. Candidates are compared again in f32.
         quantization: ScalarKind::I8,
         connectivity: CONNECTIVITY,
         expansion_add: EXPANSION,
@@ -52,13 +53,13 @@ fn broken(error: impl std::fmt::Display) -> TrainError {
 
 impl Gallery {
     /// Builds an approximate index and measures its recall against the exact search, on images of
-    /// the gallery. On one thread, so that the same gallery gives the same index.
+    /// the gallery. Runs on one thread, so that the same gallery always gives the same index.
     ///
-    /// The cost is about half a millisecond an image; the index takes a byte for each number of an
-    /// embedding, and about 150 more.
+    /// Building takes about half a millisecond per image. The index takes one byte per value of an
+    /// embedding and about 150 bytes more per image.
     ///
     /// # Errors
-    /// There is not enough memory, or a value that is not finite.
+    /// There is not enough memory, or a value is not finite.
     pub fn build_index(&mut self) -> Result<(), TrainError> {
         let index = Index::new(&options(self.size)).map_err(broken)?;
         index.reserve(self.paths.len()).map_err(broken)?;
@@ -83,7 +84,7 @@ impl Gallery {
     /// Opens the index, if the gallery has one.
     ///
     /// # Errors
-    /// The index is not one of this gallery, or there is not enough memory.
+    /// The index does not belong to this gallery, or there is not enough memory.
     pub fn approximate(&self) -> Result<Option<ApproximateSearch<'_>>, TrainError> {
         let Some(part) = &self.index else {
             return Ok(None);
@@ -107,14 +108,15 @@ impl Gallery {
 }
 
 impl ApproximateSearch<'_> {
-    /// The `k` nearest images of each query among those that the index proposes, with their exact
-    /// cosines: now and then one is missed ([`IndexPart::recall_at_10`]).
+    /// The `k` nearest images of each query among the candidates of the index, with their exact
+    /// cosines. Some true neighbours may be missed; [`IndexPart::recall_at_10`] is the measured
+    /// share that is found.
     ///
     /// # Shapes
-    /// - queries: `[query, size]`, rows of length 1, made by the model with this digest
+    /// - queries: `[query, size]`, rows of length 1, computed by the model whose digest is `model`
     ///
     /// # Errors
-    /// As [`Gallery::search`].
+    /// The same as for [`Gallery::search`].
     pub fn search(
         &self,
         model: &str,
@@ -129,13 +131,13 @@ impl ApproximateSearch<'_> {
             .collect()
     }
 
-    /// The images nearest to a row.
+    /// The candidates nearest to one query, with their cosines.
     fn nearest(&self, query: &[f32], k: usize) -> Result<Vec<(u32, f32)>, TrainError> {
         let gallery = self.gallery;
         let k = k.clamp(1, gallery.paths.len());
         let wanted = k.saturating_mul(CANDIDATES).min(gallery.paths.len());
         let found = self.index.search(query, wanted).map_err(broken)?;
-        // In the order of the gallery, so that equal cosines stand as in the exact search.
+        // In gallery order, so that equal cosines are ordered as in the exact search.
         let mut keys: Vec<usize> = found
             .keys
             .iter()
@@ -157,7 +159,8 @@ impl ApproximateSearch<'_> {
             .collect())
     }
 
-    /// The share of the true neighbours that are found, and the probes it was measured on.
+    /// The share of true neighbours that the index finds, and the number of probes used to measure
+    /// it.
     fn recall(&self) -> Result<(f64, usize), TrainError> {
         let gallery = self.gallery;
         let images = gallery.paths.len();
@@ -183,7 +186,7 @@ mod tests {
     use super::*;
     use lsoftmax_metrics::unit_rows;
 
-    /// Groups of ten rows around a direction each, by a small generator.
+    /// Groups of ten rows, each around a random direction.
     fn gallery(images: usize) -> Gallery {
         let size = 32;
         let mut state = 7_u64;

@@ -1,4 +1,4 @@
-//! Embeddings of known images, to search in.
+//! Embeddings of known images, to be searched.
 
 #[cfg(feature = "usearch")]
 mod approximate;
@@ -15,10 +15,10 @@ use serde::{Deserialize, Serialize};
 use std::io::Read as _;
 use std::path::Path;
 
-/// Embeddings with the paths and labels of their images, tied to the model that made them.
+/// Embeddings with the paths and labels of their images, tied to the model that computed them.
 ///
-/// As a file it is a safetensors file with one tensor, `embeddings`; paths, labels and the model's
-/// digest stand in its metadata, and a SHA-256 tells a damaged one.
+/// A gallery is stored as a safetensors file with one tensor, `embeddings`. The metadata hold the
+/// paths, the labels and the model's digest, and a SHA-256 that detects damage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gallery {
     model: String,
@@ -27,26 +27,27 @@ pub struct Gallery {
     embeddings: Vec<f32>,
     paths: Vec<String>,
     labels: Vec<String>,
-    /// The embeddings are there all the same.
+    /// The index, in addition to the embeddings.
     index: Option<IndexPart>,
 }
 
-/// A gallery with so many images or more is better searched by an index: comparing a query with all
-/// of 100,000 embeddings of 512 numbers reads 200 MB.
+/// Number of images from which an index is worthwhile: an exact search over 100,000 embeddings of
+/// 512 values reads 200 MB per query.
 pub const INDEX_FROM: usize = 100_000;
 
-/// An approximate index as it goes with a gallery.
+/// The description of the approximate index of a gallery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IndexPart {
-    /// The share of the ten true neighbours that it finds, on images of the gallery.
+    /// Share of the ten true nearest neighbours that the index finds, measured on images of the
+    /// gallery.
     pub recall_at_10: f64,
-    /// How many images that was measured on.
+    /// Number of images used to measure the recall.
     pub probes: usize,
     #[serde(skip)]
     pub(crate) bytes: Vec<u8>,
 }
 
-/// All of a gallery that is no tensor.
+/// The part of a gallery that is not stored as tensors.
 #[derive(Serialize, Deserialize)]
 struct Description {
     version: u32,
@@ -58,19 +59,19 @@ struct Description {
     index: Option<IndexPart>,
 }
 
-/// An image found.
+/// An image found by a search.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Hit {
-    /// Where it was when the gallery was made.
+    /// The path of the image when the gallery was made.
     pub path: String,
     /// Its class.
     pub label: String,
-    /// Its cosine with the image searched for.
+    /// Its cosine with the query image.
     pub score: f32,
 }
 
 impl IndexPart {
-    /// What is written about it.
+    /// The description without the bytes of the index.
     fn without_bytes(&self) -> Self {
         Self {
             bytes: Vec::new(),
@@ -80,17 +81,17 @@ impl IndexPart {
 }
 
 const VERSION: u32 = 1;
-/// Most bytes for an image: no feature has more than 65,536 numbers, twice as many with the mirror
-/// image, and an index takes less than the embeddings.
+/// Upper bound on bytes per image: a feature has at most 65,536 values, twice as many with the
+/// mirror image, and an index takes less than the embeddings.
 const MOST_BYTES: u64 = 2 << 20;
 const GALLERY: &str = "gallery";
 const EMBEDDINGS: &str = "embeddings";
 const INDEX: &str = "index";
-/// More than the paths of ten million images take.
+/// Upper bound on the header size, more than the paths of ten million images take.
 const LARGEST_HEADER: u64 = 1 << 30;
 
 impl Description {
-    /// What the header of a file says, if that can be true.
+    /// Reads the description from the header of a file and checks that it is plausible.
     fn of(header: &Header) -> Result<Self, String> {
         header.sealed()?;
         let json = header.metadata.get(GALLERY);
@@ -113,15 +114,15 @@ impl Description {
 }
 
 impl Gallery {
-    /// Embeddings with what they are of.
+    /// Creates a gallery from embeddings.
     ///
     /// # Shapes
-    /// - embeddings: `[image, size]`, rows of length 1, made by the model whose
+    /// - embeddings: `[image, size]`, rows of length 1, computed by the model whose
     ///   [`embedding_digest`](crate::Model::embedding_digest) is `model`
-    /// - paths, labels: `[image]`, where each image was found and its class
+    /// - paths, labels: `[image]`, the path and the class of each image
     ///
     /// # Errors
-    /// The lengths do not fit each other, or there is no image.
+    /// The lengths do not match, or there are no images.
     pub fn new(
         model: String,
         model_file: String,
@@ -147,10 +148,10 @@ impl Gallery {
         Ok(gallery)
     }
 
-    /// Writes the file, aside and then renamed.
+    /// Writes the gallery to a file, which is replaced atomically.
     ///
     /// # Errors
-    /// A folder that cannot be written, a full disk.
+    /// The file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), TrainError> {
         let description = Description {
             version: VERSION,
@@ -174,7 +175,7 @@ impl Gallery {
         Ok(atomic_write(path, &file.to_bytes()?)?)
     }
 
-    /// Whether a file is a gallery by its header, which alone is read.
+    /// Whether a file is a gallery. Reads only its header.
     pub fn is_file(path: &Path) -> bool {
         let header = || -> Option<serde_json::Value> {
             let mut file = std::fs::File::open(path).ok()?;
@@ -190,10 +191,10 @@ impl Gallery {
         path.is_file() && header().is_some_and(|it| it["__metadata__"][GALLERY].is_string())
     }
 
-    /// Reads a gallery.
+    /// Reads a gallery from a file.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged, or is no gallery of this version.
+    /// The file cannot be read, is damaged, or is not a gallery of this version.
     pub fn load(path: &Path) -> Result<Self, TrainError> {
         let broken = |message: String| TrainError::Gallery {
             path: path.to_owned(),
@@ -213,7 +214,7 @@ impl Gallery {
             return Err(broken(format!("it has no {EMBEDDINGS}")));
         };
         let &[count, size] = &shape[..] else {
-            return Err(broken("its embeddings are no matrix".into()));
+            return Err(broken("its embeddings are not a matrix".into()));
         };
         if let Some(index) = &mut index {
             index.bytes = file.take_bytes(INDEX).map_err(broken)?;
@@ -235,24 +236,24 @@ impl Gallery {
         Ok(gallery)
     }
 
-    /// How many images it has.
-    // It has one at least.
+    /// Number of images.
+    // A gallery has at least one image.
     #[allow(clippy::len_without_is_empty)]
     pub fn len(&self) -> usize {
         self.paths.len()
     }
 
-    /// Where the model's file was.
+    /// The path of the model file when the gallery was made.
     pub fn model_file(&self) -> &str {
         &self.model_file
     }
 
-    /// The approximate index, where one was built.
+    /// The approximate index, if one was built.
     pub fn index(&self) -> Option<&IndexPart> {
         self.index.as_ref()
     }
 
-    /// What does not fit, if anything.
+    /// Checks that embeddings, paths and labels have matching lengths.
     fn consistent(&self) -> Result<(), String> {
         let (paths, labels) = (self.paths.len(), self.labels.len());
         let values = self.embeddings.len();
@@ -267,7 +268,7 @@ impl Gallery {
         ))
     }
 
-    /// Refuses embeddings of another model or of another length.
+    /// Checks that embeddings are from the same model and have the same length.
     fn check(&self, model: &str, size: usize) -> Result<(), TrainError> {
         if model != self.model {
             return Err(TrainError::OtherModel {
@@ -278,7 +279,7 @@ impl Gallery {
         if size != self.size {
             return Err(TrainError::setting(
                 "queries",
-                format!("of {} numbers, as those of the gallery", self.size),
+                format!("of {} numbers, like those of the gallery", self.size),
                 size,
             ));
         }
@@ -293,13 +294,13 @@ impl Gallery {
         }
     }
 
-    /// The `k` nearest images of each query, all of them compared.
+    /// The `k` nearest images of each query, by comparison with all of them.
     ///
     /// # Shapes
-    /// - queries: `[query, size]`, rows of length 1, made by the model with this digest
+    /// - queries: `[query, size]`, rows of length 1, computed by the model whose digest is `model`
     ///
     /// # Errors
-    /// Another model than the gallery's, embeddings of another length, or a value that is not finite.
+    /// The queries are from another model or have another length, or a value is not finite.
     pub fn search(
         &self,
         model: &str,

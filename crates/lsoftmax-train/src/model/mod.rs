@@ -1,4 +1,4 @@
-//! Backbone and head as one module, and the one file that holds all of a trained model.
+//! A trained model: backbone and head as one module, and their file.
 
 mod tensors;
 
@@ -16,47 +16,47 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use tensors::{CLASS_WEIGHTS, draw, settle, tensors_of};
 
-/// A classifier: the network and its class layer.
+/// A classifier: a backbone and the class layer.
 #[derive(Module, Debug)]
 pub struct Model<N: Network = Backbone> {
-    /// Images to features.
+    /// Maps images to features.
     pub backbone: N,
-    /// Features to loss, logits or cosines.
+    /// Maps features to the loss, logits or cosines.
     pub head: MarginHead,
 }
 
-/// The name, shape and values of a tensor; the last dimension is the fastest.
+/// The name, shape and values of a tensor, with the last dimension contiguous.
 pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
 
-/// Files of version 1 may be without a SHA-256 of themselves.
+/// Supported file versions. Files of version 1 may lack a SHA-256 of their contents.
 const VERSIONS: RangeInclusive<u32> = 1..=MODEL_VERSION;
-/// Most bytes of a file beside its weights: normalisations, slopes, biases, and the optimiser's
-/// names for them.
+/// Upper bound on the bytes of a file besides its weights: normalisations, slopes, biases, and the
+/// optimiser's names for them.
 const OTHER_VALUES: u64 = 256 << 20;
-/// The key of the file's metadata under which [`ModelInfo`] stands, as JSON.
+/// The metadata key that holds [`ModelInfo`] as JSON.
 const METADATA: &str = "lsoftmax";
 
 impl Model {
-    /// A model with fresh weights, a function of `seed`.
+    /// Creates a model with fresh weights, which depend only on `seed`.
     ///
     /// # Errors
-    /// A network that does not suit the images, or a loss out of range.
+    /// The network does not suit the images, or a parameter of the loss is out of range.
     pub fn new(info: &ModelInfo, seed: u64, device: &Device) -> Result<Self, TrainError> {
         Self::init(info, seed, device)
     }
 
-    /// Reads a model file.
+    /// Reads a model from a file.
     ///
     /// # Errors
-    /// A file that cannot be read, is damaged, is no model of this version or before, or needs more
-    /// memory than [`NetworkSpec::check`](lsoftmax_networks::NetworkSpec::check) allows; a model
-    /// whose network is a program's own.
+    /// The file cannot be read, is damaged, or is not a model of a supported version; the model
+    /// needs more memory than [`NetworkSpec::check`](lsoftmax_networks::NetworkSpec::check) allows,
+    /// or has a custom network.
     pub fn load(path: &Path, device: &Device) -> Result<(Self, ModelInfo), TrainError> {
         Self::load_network(path, device)
     }
 }
 
-/// What the header of a file says of its model.
+/// Reads and checks the model description in the header of a file.
 pub(crate) fn read_info(header: &Header, path: &Path) -> Result<ModelInfo, TrainError> {
     let broken = |message: String| TrainError::Model {
         path: path.to_owned(),
@@ -77,7 +77,7 @@ pub(crate) fn read_info(header: &Header, path: &Path) -> Result<ModelInfo, Train
         header.sealed().map_err(broken)?;
     }
     info.version = MODEL_VERSION;
-    // Before memory is taken for what the metadata promises.
+    // Check the metadata before allocating the memory that they ask for.
     let backbone = match &info.network {
         NetworkKind::Row(row) => Some(row.weights(info.image)?),
         NetworkKind::Own(own) => {
@@ -91,8 +91,8 @@ pub(crate) fn read_info(header: &Header, path: &Path) -> Result<ModelInfo, Train
         .saturating_mul(info.network.feature());
     let weights = backbone.unwrap_or(0).saturating_add(head);
     let least = (weights as u64).saturating_mul(size_of::<f32>() as u64);
-    // A checkpoint has up to two numbers of the optimiser for each weight, and perhaps the average of the
-    // weights and centres of the classes. All else is small.
+    // A checkpoint has up to two optimiser values per weight, and possibly the averaged weights and
+    // the class centres. Everything else is small.
     let most = least.saturating_mul(5).saturating_add(OTHER_VALUES);
     let most = backbone.map_or(u64::MAX, |_| most);
     if !(least..=most).contains(&header.bytes) {
@@ -108,7 +108,8 @@ impl<N: Network> Model<N> {
     /// [`new`](Model::new) for any network.
     ///
     /// # Errors
-    /// A network that does not suit the images or is another than the one in `info`, features of
+    /// The network does not suit the images or is not the one in `info`, the features do not have
+    /// the network's size, or a parameter of the loss is out of range.
     /// another size than the network's, or a loss out of range.
     pub fn init(info: &ModelInfo, seed: u64, device: &Device) -> Result<Self, TrainError> {
         settle(Self::unsettled(info, seed, device)?, None)
@@ -118,7 +119,7 @@ impl<N: Network> Model<N> {
         let classes = info.class_names.len();
         let feature = info.network.feature();
         let backbone = fresh::<N>(info, seed, device)?;
-        // Older files may have a schedule that their loss never used.
+        // Older files may contain a schedule that their loss never used.
         let annealing = if info.annealing.suits(info.loss) {
             info.annealing.clone()
         } else {
@@ -134,7 +135,7 @@ impl<N: Network> Model<N> {
     /// [`load`](Model::load) for any network.
     ///
     /// # Errors
-    /// As for [`load`](Model::load), and a model of another network.
+    /// The same as for [`load`](Model::load); also if the file holds another network.
     pub fn load_network(path: &Path, device: &Device) -> Result<(Self, ModelInfo), TrainError> {
         let broken = |message: String| TrainError::Model {
             path: path.to_owned(),
@@ -145,16 +146,16 @@ impl<N: Network> Model<N> {
         Ok((Self::from_file(&file, &info, path, device)?, info))
     }
 
-    /// The model as bytes in the safetensors format; [`ModelInfo`] stands in its metadata, and a
+    /// The model as bytes in the safetensors format. The metadata hold the [`ModelInfo`] and a
     /// SHA-256 over names, shapes, values and metadata.
     ///
     /// # Errors
-    /// A λ that JSON cannot hold.
+    /// λ cannot be represented in JSON.
     pub fn to_bytes(&self, info: &ModelInfo) -> Result<Vec<u8>, TrainError> {
         self.to_file(info)?.to_bytes()
     }
 
-    /// Puts other class weights in the place of those there are.
+    /// Replaces the class weights.
     pub(crate) fn set_class_weights(&mut self, weights: Vec<f32>) {
         let old = &self.head.weight;
         let weights = TensorData::new(weights, old.dims());
@@ -162,13 +163,13 @@ impl<N: Network> Model<N> {
         self.head.weight = old.clone().map(|_| weights);
     }
 
-    /// Whether it has running statistics.
+    /// Whether the model has running statistics.
     pub(crate) fn has_statistics(&self) -> Result<bool, TrainError> {
         let tensors = tensors_of(self)?;
         Ok(!tensors.iter().all(tensors::Named::is_parameter))
     }
 
-    /// Adds the parameters to a file, under other names.
+    /// Adds the parameters to a file, with a prefix before their names.
     pub(crate) fn add_parameters(
         &self,
         prefix: &str,
@@ -180,7 +181,7 @@ impl<N: Network> Model<N> {
         Ok(())
     }
 
-    /// Name and shape of each parameter, in the order of their numbers.
+    /// Name and shape of each parameter, ordered by number.
     pub(crate) fn parameters(&self) -> Result<Vec<(String, Vec<usize>)>, TrainError> {
         let tensors = tensors_of(self)?.into_iter();
         let parameters = tensors.filter(tensors::Named::is_parameter);
@@ -204,19 +205,20 @@ impl<N: Network> Model<N> {
         Ok(file)
     }
 
-    /// Writes the model file, aside and then renamed.
+    /// Writes the model to a file, which is replaced atomically.
     ///
     /// # Errors
-    /// A folder that cannot be written, a full disk.
+    /// The file cannot be written.
     pub fn save(&self, info: &ModelInfo, path: &Path) -> Result<(), TrainError> {
         Ok(atomic_write(path, &self.to_bytes(info)?)?)
     }
 
-    /// SHA-256 of all that an embedding depends on: the backbone's tensors, the network's row and what
-    /// is done to an image first. Two models of one digest give the same embeddings.
+    /// SHA-256 of everything that an embedding depends on: the tensors and the structure of the
+    /// backbone, and the preparation of the images. Two models with the same digest give the same
+    /// embeddings.
     ///
     /// # Errors
-    /// Numbers that the format cannot hold.
+    /// A number cannot be represented in the format.
     pub fn embedding_digest(&self, info: &ModelInfo) -> Result<String, TrainError> {
         let mut file = self.to_file(info)?;
         file.tensors.retain(|name, _| name != CLASS_WEIGHTS);
@@ -235,10 +237,10 @@ impl<N: Network> Model<N> {
         Ok(file.digest())
     }
 
-    /// SHA-256 of all that stands in the model file, as its metadata has it.
+    /// SHA-256 of the contents of the model file, as its metadata record it.
     ///
     /// # Errors
-    /// Numbers that the format cannot hold.
+    /// A number cannot be represented in the format.
     pub fn digest(&self, info: &ModelInfo) -> Result<String, TrainError> {
         Ok(self.to_file(info)?.digest())
     }
@@ -246,7 +248,7 @@ impl<N: Network> Model<N> {
     /// The tensors of the model file.
     ///
     /// # Errors
-    /// Numbers that the format cannot hold.
+    /// A number cannot be represented in the format.
     pub fn tensors(&self, info: &ModelInfo) -> Result<Vec<NamedTensor>, TrainError> {
         let tensors = self.to_file(info)?.tensors.into_iter();
         let tensors = tensors.map(|(name, (_, shape, bytes))| {
@@ -267,7 +269,7 @@ impl<N: Network> Model<N> {
     }
 }
 
-/// Fresh weights, a function of `seed`.
+/// Creates a network with fresh weights, which depend only on `seed`.
 fn fresh<N: Network>(info: &ModelInfo, seed: u64, device: &Device) -> Result<N, TrainError> {
     let config = N::config(&info.network)?;
     let NetworkKind::Own(own) = &info.network else {
@@ -328,8 +330,8 @@ mod tests {
             .collect()
     }
 
-    /// Statistics stand behind the normalisation's map in the module, and files have no order. Only the
-    /// numbers of the parameters must stay.
+    /// In the module, the statistics follow the affine parameters of the normalisation, while files
+    /// are unordered. Only the parameter numbers must stay the same.
     #[test]
     fn names_of_the_tensors_and_numbers_of_the_parameters_are_those_of_all_files() {
         let names = |normalisation| -> Vec<String> {
@@ -370,7 +372,7 @@ mod tests {
         assert_eq!(names(NormLayer::None), expected);
     }
 
-    /// The optimiser decays what is called so.
+    /// The optimiser applies weight decay to tensors with these names.
     #[test]
     fn only_matrices_and_kernels_are_called_weight() {
         for normalisation in [NormLayer::Batch, NormLayer::None] {

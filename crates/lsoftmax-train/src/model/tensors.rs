@@ -1,4 +1,4 @@
-//! The tensors of a model by name: read for a file, or put in place from one.
+//! Access to the tensors of a model by name, to write them to a file or read them from one.
 
 use super::Model;
 use crate::error::TrainError;
@@ -8,17 +8,17 @@ use burn::module::{ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Bool, Int, Tensor, TensorData};
 use std::path::Path;
 
-/// Where a model file has the class weights.
+/// Name of the class weights in a model file.
 pub(super) const CLASS_WEIGHTS: &str = "head.weight";
 
-/// A tensor of a model.
+/// A named tensor of a model.
 pub(super) struct Named {
     pub(super) name: String,
     pub(super) values: TensorData,
 }
 
 impl Named {
-    /// Whether it is trained; running statistics are not.
+    /// Whether the tensor is a parameter, as opposed to a running statistic.
     pub(super) fn is_parameter(&self) -> bool {
         is_parameter(&self.name)
     }
@@ -29,13 +29,13 @@ fn is_parameter(name: &str) -> bool {
     !matches!(last, "mean" | "var" | "running_mean" | "running_var")
 }
 
-/// All tensors of a model, in the order of their numbers.
+/// All tensors of a model, in the order of the module.
 pub(super) fn tensors_of<N: Network>(model: &Model<N>) -> Result<Vec<Named>, TrainError> {
     let mut reader = Reader {
         place: Place::of::<N>(),
         found: Vec::new(),
     };
-    // It brings the running statistics up to date.
+    // `valid` brings the running statistics up to date.
     model.backbone.valid().visit(&mut reader);
     reader.place.finish()?;
     let mut found = reader.found;
@@ -46,8 +46,8 @@ pub(super) fn tensors_of<N: Network>(model: &Model<N>) -> Result<Vec<Named>, Tra
     Ok(found)
 }
 
-/// Numbers the parameters in the order of the module, so that the optimiser's state can find them again
-/// in another process. With a file, its values take the place of the model's.
+/// Numbers the parameters in the order of the module, so that another process can match the
+/// optimiser state to them. If a file is given, its values replace those of the model.
 pub(super) fn settle<N: Network>(
     mut model: Model<N>,
     file: Option<(&TensorFile, &Path)>,
@@ -63,7 +63,7 @@ pub(super) fn settle<N: Network>(
     Ok(model)
 }
 
-/// Draws the parameters now. Burn would do so when they are first used.
+/// Initialises the parameters now. Burn would do so on first use.
 pub(super) fn draw(network: &impl Network) {
     struct Draw;
 
@@ -80,7 +80,7 @@ fn values<const D: usize>(tensor: Tensor<D>) -> TensorData {
     tensor.without_autodiff().into_data().convert::<f32>()
 }
 
-/// Where a walk through a module is, and the first error on its way.
+/// The current position in a walk through a module, and the first error met.
 struct Place {
     path: Vec<String>,
     file_name: fn(&str) -> String,

@@ -1,4 +1,5 @@
-//! Who is it, and is it anybody known? Some classes of the open set are enrolled, the others are strangers.
+//! Open-set identification (1:N): some classes of the open set are enrolled in a gallery, the
+//! others are unknown.
 
 use crate::error::TrainError;
 use lsoftmax_metrics::{Matrix, identify};
@@ -7,10 +8,10 @@ use std::collections::BTreeMap;
 
 /// The ranks of the cumulative match characteristic.
 const RANKS: [usize; 3] = [1, 5, 10];
-/// The FPIRs at which a TPIR is told.
+/// The FPIRs at which a TPIR is reported.
 const FPIRS: [f64; 2] = [1e-1, 1e-2];
 
-/// The rates; none where nobody is enrolled or nobody is a stranger.
+/// The identification rates, or `None` if there are no enrolled or no unknown probes.
 pub(super) fn identification(
     rows: &[f32],
     size: usize,
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn every_second_class_is_enrolled_with_one_image() {
-        // Classes 0 and 2 are enrolled, class 1 is strange, class 3 has one image only.
+        // Classes 0 and 2 are enrolled, class 1 is unknown, class 3 has only one image.
         let labels = [0, 0, 1, 1, 2, 2, 2, 3];
         let at = |degrees: f32| [degrees.to_radians().cos(), degrees.to_radians().sin()];
         let angles = [0.0, 10.0, 45.0, 50.0, 90.0, 95.0, 20.0, 180.0];
@@ -82,7 +83,8 @@ mod tests {
         );
         // The image at 20° is nearer to class 0 than to its own.
         assert_eq!(found.cmc, [(1, 2.0 / 3.0)]);
-        // The strangers' best cosine is cos 40°; with three of them an FPIR of 0.1 has no threshold.
+        // The best cosine of the unknown probes is cos 40°. With three of them, an FPIR of 0.1 has
+        // no threshold.
         assert!(
             found
                 .tpir_at_fpir

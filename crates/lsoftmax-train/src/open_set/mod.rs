@@ -1,4 +1,4 @@
-//! A model on classes that it was not trained on: verification, retrieval, clustering.
+//! Evaluation on classes that were not trained on: verification, retrieval, clustering.
 
 mod identification;
 
@@ -16,23 +16,25 @@ use lsoftmax_record::{
     Decision, Mistake, ModelInfo, Neighbourhood, OpenSetEvaluation, Verification,
 };
 
-/// Folds of the cross-validation, as LFW has; fewer where there are fewer than 20 classes.
+/// Folds of the cross-validation, the same number as for LFW. Fewer if there are fewer than 20
+/// classes.
 const FOLDS: usize = 10;
-/// Pairs of each kind in a fold, at most.
+/// Maximum number of pairs of each kind in a fold.
 const PAIRS: usize = 6_000;
 /// The K of Recall@K.
 const RECALLS: [usize; 4] = [1, 2, 4, 8];
-/// Points of the curve that go with a model.
+/// Number of ROC points stored with a model.
 const DECISION_POINTS: usize = 120;
-/// Worst mistakes of each kind, and probes with their neighbours, for pictures.
+/// Number of worst mistakes of each kind, and number of probes with their neighbours, to show as
+/// pictures.
 const MISTAKES: usize = 6;
 const PROBES: usize = 6;
 const NEIGHBOURS: usize = 7;
-/// More images are not clustered: the cost goes with images times classes.
+/// Maximum number of images to cluster: the cost grows with images times classes.
 const CLUSTERED: usize = 50_000;
 const CLUSTER_ROUNDS: usize = 30;
 
-/// Pairs of a set, with their scores.
+/// Pairs of images with their scores.
 pub(crate) struct ScoredPairs {
     pairs: VerificationPairs,
     scores: Vec<f32>,
@@ -53,7 +55,7 @@ impl ScoredPairs {
         Ok(Self { pairs, scores, roc })
     }
 
-    /// The threshold that goes with a model, if there is one: a number that JSON can hold.
+    /// The decision threshold to store with the model, if there is a finite one.
     pub(crate) fn decision(&self, unseen_classes: bool) -> Option<Decision> {
         let threshold = self.roc.best_threshold().threshold;
         let points = self.roc.points(DECISION_POINTS);
@@ -86,17 +88,17 @@ impl ScoredPairs {
     }
 }
 
-/// The pairs that are judged most wrongly, as many of different classes as of one.
+/// The pairs that are misjudged most, equally many of the same class and of different classes.
 ///
 /// # Shapes
-/// - scores, same: `[pair]`; images: the two of a pair
+/// - scores, same: `[pair]`; images: the two images of each pair
 pub fn worst_mistakes(
     scores: &[f32],
     same: &[bool],
     images: impl Fn(usize) -> [u32; 2],
 ) -> Vec<Mistake> {
     let mut order: Vec<usize> = (0..scores.len().min(same.len())).collect();
-    // Equal scores in the order of the pairs.
+    // Equal scores stay in the order of the pairs.
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let kind = |wanted: bool| move |&at: &usize| same[at] == wanted;
     let alike = order.iter().copied().filter(kind(false)).take(MISTAKES);
@@ -114,7 +116,8 @@ pub fn worst_mistakes(
     alike.chain(apart).map(mistake).collect()
 }
 
-/// Ten folds where there are classes for as many: each needs two, one of them with two images.
+/// Number of folds: ten, if there are enough classes. Each fold needs two classes, one of them with
+/// two images.
 fn folds(labels: &[usize]) -> usize {
     let mut counts = std::collections::BTreeMap::<usize, usize>::new();
     for &label in labels {
@@ -124,16 +127,16 @@ fn folds(labels: &[usize]) -> usize {
     (counts.len() / 2).min(pairs).clamp(2, FOLDS)
 }
 
-/// The labels of a data set as the metrics want them.
+/// The labels of a data set, as the metrics take them.
 pub(crate) fn labels(data: &Dataset) -> Vec<usize> {
     data.labels().iter().map(|&label| label as usize).collect()
 }
 
-/// Checks that an open set is large enough for the figures of [`evaluate_open_set`]: two folds that
-/// share no class need two classes each, one of which has two images.
+/// Checks that an open set is large enough for [`evaluate_open_set`]: two folds without common
+/// classes need two classes each, one of them with two images.
 ///
 /// # Errors
-/// It has fewer than four classes, or fewer than two with two images or more.
+/// The set has fewer than four classes, or fewer than two classes with two images or more.
 pub fn check_open_set(data: &Dataset) -> Result<(), TrainError> {
     let counts = data.class_counts();
     let with = |images: usize| counts.iter().filter(|&&count| count >= images).count();
@@ -148,11 +151,11 @@ pub fn check_open_set(data: &Dataset) -> Result<(), TrainError> {
     }
 }
 
-/// Evaluates a model on classes that it was not trained on, by the cosines of its embeddings; also
-/// gives the threshold that such pairs suggest, if they do.
+/// Evaluates a model on classes that it was not trained on, using the cosines of its embeddings.
+/// Also returns the decision threshold that these pairs suggest, if there is one.
 ///
 /// # Errors
-/// Images of another size than the model's, or a set that [`check_open_set`] refuses.
+/// The images do not have the model's size, or [`check_open_set`] refuses the set.
 pub fn evaluate_open_set<N: Network>(
     model: &Model<N>,
     info: &ModelInfo,
@@ -162,7 +165,7 @@ pub fn evaluate_open_set<N: Network>(
     evaluate_open_set_until(model, info, data, seed, Stop::NEVER)
 }
 
-/// [`evaluate_open_set`] that can be stopped.
+/// [`evaluate_open_set`] with a way to stop it.
 pub(crate) fn evaluate_open_set_until<N: Network>(
     model: &Model<N>,
     info: &ModelInfo,
@@ -204,7 +207,8 @@ pub(crate) fn evaluate_open_set_until<N: Network>(
     Ok((evaluation, pairs.decision(true)))
 }
 
-/// So many images at most, evenly from all, with so many of their nearest others.
+/// Takes at most `probes` images, evenly spaced, and finds up to `neighbours` of the other images
+/// nearest to each.
 pub(crate) fn neighbourhoods(
     rows: &[f32],
     images: usize,

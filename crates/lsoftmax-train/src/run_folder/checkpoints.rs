@@ -18,7 +18,7 @@ pub(super) fn remove_checkpoint(run: &Path, step: u64) -> Result<(), TrainError>
     fs::remove_file(&path).map_err(|source| TrainError::file("remove", path, source))
 }
 
-/// The steps of the checkpoints of a run, rising.
+/// The steps of a run's checkpoints, in ascending order.
 pub(super) fn steps_of(run: &Path) -> Result<Vec<u64>, TrainError> {
     let folder = run.join(CHECKPOINTS);
     let failed = |source| TrainError::file("read", &folder, source);
@@ -34,14 +34,14 @@ pub(super) fn steps_of(run: &Path) -> Result<Vec<u64>, TrainError> {
     Ok(steps)
 }
 
-/// The step in the name of a checkpoint.
+/// The step number in the file name of a checkpoint.
 pub(super) fn step_of(path: &Path) -> Option<u64> {
     let name = path.file_name()?.to_str()?;
     let number = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
     number.parse().ok()
 }
 
-/// A checkpoint of this experiment, and those it refers to.
+/// Loads a checkpoint of this experiment and the files that it refers to.
 pub(super) fn load_saved(run: &Path, file: &Path, own: &Experiment) -> Result<Saved, TrainError> {
     let last = Checkpoint::load(file)?;
     let theirs: Settings =
@@ -50,7 +50,7 @@ pub(super) fn load_saved(run: &Path, file: &Path, own: &Experiment) -> Result<Sa
             message: error.to_string(),
         })?;
     let theirs = Experiment {
-        // The data may have moved.
+        // The data may have been moved.
         data_dir: own.data_dir.clone(),
         ..Experiment::resolve(Settings::default(), theirs.without_idle_annealing())?
     };

@@ -1,4 +1,4 @@
-//! The curve of a run, as lines of JSON and for TensorBoard.
+//! The curve of a run as JSON lines and as a TensorBoard file.
 
 use super::METRICS_FILE;
 use crate::error::TrainError;
@@ -8,7 +8,7 @@ use lsoftmax_record::Progress;
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 
-/// The lines of a curve as a new file, open at its end.
+/// Writes a curve to a new file of JSON lines and returns it, open for appending.
 pub(super) fn write_metrics(run: &Path, curve: &[Progress]) -> Result<File, TrainError> {
     let lines: Vec<String> = curve
         .iter()
@@ -17,7 +17,7 @@ pub(super) fn write_metrics(run: &Path, curve: &[Progress]) -> Result<File, Trai
     write_and_open(run.join(METRICS_FILE), lines.concat().as_bytes())
 }
 
-/// The same for TensorBoard.
+/// The same for a TensorBoard file.
 pub(super) fn write_events(run: &Path, curve: &[Progress]) -> Result<File, TrainError> {
     let mut bytes = tensorboard::opening();
     bytes.extend(curve.iter().flat_map(tensorboard::scalars));

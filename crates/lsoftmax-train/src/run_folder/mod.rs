@@ -1,4 +1,4 @@
-//! The folder that a run leaves behind.
+//! The folder of a run.
 
 mod checkpoints;
 mod curve;
@@ -20,40 +20,42 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-/// A run's folder: `experiment.toml`, `images.csv`, `metrics.jsonl`, `checkpoints/`; after the end also
-/// `model.safetensors`, `evaluation.json`, `outcome.json`, and whatever report the caller adds.
+/// The folder of a run. It holds `experiment.toml`, `images.csv`, `metrics.jsonl` and
+/// `checkpoints/`. A finished run adds `model.safetensors`, `evaluation.json`, `outcome.json`, and
+/// the report, if the caller writes one.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     metrics: File,
-    /// Steps of the checkpoints there are, in the order they were written.
+    /// The steps of the existing checkpoints, in the order they were written.
     checkpoints: Vec<u64>,
-    /// Open where TensorBoard is to read along.
+    /// Open if the curve is also written for TensorBoard.
     events: Option<File>,
-    /// The experiment, locked for as long as the run goes on.
+    /// The experiment file, locked while the run is in progress.
     _lock: File,
 }
 
-/// The experiment as it was run.
+/// The experiment of the run.
 pub const EXPERIMENT_FILE: &str = "experiment.toml";
-/// The images of the run, if they come from files ([`RunImages`]).
+/// The list of the run's images, if they come from files ([`RunImages`]).
 pub const IMAGES_FILE: &str = "images.csv";
-/// One JSON object a stretch of the curve.
+/// The curve: one JSON object per line and interval.
 pub const METRICS_FILE: &str = "metrics.jsonl";
 /// The trained model.
 pub const MODEL_FILE: &str = "model.safetensors";
-/// The figures on the test set.
+/// The results on the test set.
 pub const EVALUATION_FILE: &str = "evaluation.json";
-/// All figures.
+/// All results.
 pub const OUTCOME_FILE: &str = "outcome.json";
-/// The folder of the checkpoints.
+/// The folder of checkpoints.
 pub const CHECKPOINTS: &str = "checkpoints";
-/// The best model on the held-out part, among the checkpoints.
+/// The best model on the held-out images, in the folder of checkpoints.
 pub const BEST_FILE: &str = "best.safetensors";
 
-/// Most bytes of an outcome: some have the features of many images after many steps.
+/// Upper bound on the size of an outcome file. Some contain the features of many images at many
+/// steps.
 const LARGEST_OUTCOME: u64 = 1 << 30;
-/// Every file that a run folder may have, beside those in its folders.
+/// Every file that a run folder may contain, apart from its subfolders.
 pub const RUN_FILES: [&str; 8] = [
     EXPERIMENT_FILE,
     IMAGES_FILE,
@@ -65,13 +67,13 @@ pub const RUN_FILES: [&str; 8] = [
     EVENTS_FILE,
 ];
 
-/// Checkpoints that are kept, beside the best and the last good one.
+/// Number of recent checkpoints to keep, besides the best model and the last good checkpoint.
 const KEPT: usize = 2;
 
-/// Makes a folder and its parents. It may be there already if it is empty.
+/// Creates a folder and its parents. An existing empty folder is accepted.
 ///
 /// # Errors
-/// Something is there, or the folder cannot be made.
+/// The path is in use, or the folder cannot be created.
 pub fn create_new_folder(path: &Path) -> Result<(), TrainError> {
     make_parent(path)?;
     match fs::create_dir(path) {
@@ -80,7 +82,7 @@ pub fn create_new_folder(path: &Path) -> Result<(), TrainError> {
     }
 }
 
-/// Whether a new run may have this path: nothing is there, or an empty folder.
+/// Whether a new run may use this path: it does not exist, or is an empty folder.
 pub fn is_free(path: &Path) -> bool {
     match path.symlink_metadata() {
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
@@ -90,10 +92,10 @@ pub fn is_free(path: &Path) -> bool {
     }
 }
 
-/// The settings of a run, as it recorded them.
+/// The settings that a run recorded.
 ///
 /// # Errors
-/// It is no run, or its experiment is damaged.
+/// The folder is not a run, or its experiment is damaged.
 pub fn recorded_settings(run: &Path) -> Result<Settings, TrainError> {
     Ok(read_settings(&run.join(EXPERIMENT_FILE))?.without_idle_annealing())
 }
@@ -120,11 +122,11 @@ fn not_new(path: &Path, source: std::io::Error) -> TrainError {
 }
 
 impl RunFolder {
-    /// Makes the folder with the experiment and the list of its images in it: aside, and then
-    /// renamed, so that there is never a folder without.
+    /// Creates the folder with the experiment and the list of images in it. The folder is prepared
+    /// under another name and then renamed, so that it never exists without them.
     ///
     /// # Errors
-    /// The folder exists, or cannot be written; the experiment does not suit the data.
+    /// The folder exists or cannot be written, or the experiment does not suit the data.
     pub fn create(path: &Path, experiment: &Experiment, split: &Split) -> Result<Self, TrainError> {
         let toml = experiment.to_toml()?;
         let images = images_of(experiment, split)?;
@@ -148,10 +150,11 @@ impl RunFolder {
         Self::at(path, &[])
     }
 
-    /// The folder of a run that is named by its folder or by one of its checkpoints, and that checkpoint.
+    /// Resolves a path to a run folder or to one of its checkpoints. Returns the folder, and the
+    /// checkpoint if the path is one.
     ///
     /// # Errors
-    /// It can be neither.
+    /// The path can be neither.
     pub fn locate(run: &Path) -> Result<(PathBuf, Option<&Path>), TrainError> {
         if run.is_dir() {
             return Ok((run.to_owned(), None));
@@ -162,15 +165,15 @@ impl RunFolder {
         }
     }
 
-    /// Opens a run that was stopped or killed, to go on with it: from its last checkpoint, from the
-    /// checkpoint that `from` names, or from the start if there is none yet.
+    /// Opens a run that was stopped or killed, in order to resume it: from its last checkpoint,
+    /// from the checkpoint `from`, or from the start if there is no checkpoint yet.
     ///
-    /// The experiment is the run's own; `data_dir` says where its data are if they have moved.
-    /// [`check_images`](Self::check_images) has to follow once they are loaded.
+    /// The experiment is the one that the run recorded. `data_dir` gives the location of the data
+    /// if they have moved. Call [`check_images`](Self::check_images) once the data are loaded.
     ///
     /// # Errors
-    /// It is no run, it is finished, or the checkpoint is damaged or of another experiment: then
-    /// the error names the checkpoint before it.
+    /// The path is not a run, the run is finished, or the checkpoint is damaged or belongs to
+    /// another experiment. In the last two cases the error names the checkpoint before it.
     pub fn open(
         path: &Path,
         from: Option<&Path>,
@@ -214,13 +217,13 @@ impl RunFolder {
         Ok((folder, experiment, saved))
     }
 
-    /// Checks that the images of a run that was opened are those it began with, each with the same
-    /// content, class and part, and removes checkpoints after `step`, which would be taken for
-    /// newer. If the run does not record its images, a sentence says so.
+    /// Checks that the images of a reopened run are those it started with, each with the same
+    /// content, class and part. Then removes checkpoints after `step`, which would otherwise be
+    /// mistaken for newer ones. Returns a warning if the run does not record its images.
     ///
     /// # Errors
-    /// Images have changed, or came or went where that changes the training: the first is named. A
-    /// file cannot be read or removed.
+    /// Images have changed, or were added or removed in a way that changes the training; the error
+    /// names the first. Also if a file cannot be read or removed.
     pub fn check_images(
         &mut self,
         experiment: &Experiment,
@@ -232,10 +235,10 @@ impl RunFolder {
         Ok(remark)
     }
 
-    /// The figures of a finished run, and its experiment.
+    /// The experiment and the results of a finished run.
     ///
     /// # Errors
-    /// It is no run, it is not finished, or a file is damaged.
+    /// The folder is not a run, the run is not finished, or a file is damaged.
     pub fn outcome(path: &Path) -> Result<(Experiment, Outcome), TrainError> {
         let settings = recorded_settings(path)?;
         let experiment = Experiment::resolve(Settings::default(), settings)?;
@@ -251,8 +254,8 @@ impl RunFolder {
         Ok((experiment, outcome))
     }
 
-    /// Writes what a finished run may lack because it was killed on its way out, and removes what is
-    /// left of the way.
+    /// Completes a finished run that was killed while it was writing its last files, and removes
+    /// leftover checkpoints.
     ///
     /// # Errors
     /// A file cannot be written or removed.
@@ -268,11 +271,11 @@ impl RunFolder {
         Ok(())
     }
 
-    /// A folder with these metrics and no more.
+    /// Opens a folder and writes exactly this curve to it.
     fn at(path: &Path, curve: &[Progress]) -> Result<Self, TrainError> {
         let experiment = path.join(EXPERIMENT_FILE);
         let lock = File::open(&experiment).map_err(|e| TrainError::file("read", &experiment, e))?;
-        // A file system that cannot lock is no reason not to train.
+        // A file system without locks should not prevent training.
         if let Err(fs::TryLockError::WouldBlock) = lock.try_lock() {
             return Err(TrainError::Running(path.to_owned()));
         }
@@ -293,7 +296,7 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Writes the curve for TensorBoard too.
+    /// Also writes the curve for TensorBoard.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -304,18 +307,18 @@ impl RunFolder {
         Ok(self)
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Appends a line to the metrics.
+    /// Appends a line to the curve.
     ///
     /// # Errors
-    /// The file cannot be written, or is gone.
+    /// The file cannot be written, or was deleted.
     pub fn append(&mut self, progress: &Progress) -> Result<(), TrainError> {
         let path = self.path.join(METRICS_FILE);
-        // A file that was removed can still be written to, and nobody would see it.
+        // Writing to a deleted file succeeds, but nobody would see the lines.
         fs::metadata(&path).map_err(|source| TrainError::file("write", &path, source))?;
         let line = line_of(&self.path, progress)?;
         self.metrics
@@ -329,8 +332,8 @@ impl RunFolder {
         }
     }
 
-    /// Writes the model, unless none came out that can be used, and its figures; the checkpoints
-    /// that led to it go, the best stays.
+    /// Writes the results, and the model if it can be used. Removes all checkpoints except the best
+    /// model.
     ///
     /// # Errors
     /// A file cannot be written.
@@ -343,12 +346,13 @@ impl RunFolder {
         let outcome = &trained.outcome;
         let evaluation = serde_json::to_vec_pretty(&outcome.evaluation);
         write_json(&self.path.join(EVALUATION_FILE), evaluation)?;
-        // Last: a run that has it is trained, and all else can be made from it.
+        // Written last: a run with this file is complete, and everything else can be derived from
+        // it.
         write_json(&self.path.join(OUTCOME_FILE), serde_json::to_vec(outcome))?;
         for step in std::mem::take(&mut self.checkpoints) {
             self.remove(step)?;
         }
-        // Empty unless there is a best model.
+        // The folder is empty unless there is a best model.
         fs::remove_dir(self.path.join(CHECKPOINTS)).ok();
         Ok(())
     }
@@ -368,11 +372,11 @@ impl RunFolder {
     }
 }
 
-/// Checks that the images of an experiment are those that a run recorded. If it does not record
-/// them, a sentence says so.
+/// Checks that the images of an experiment are those that a run recorded. Returns a warning if the
+/// run does not record its images.
 ///
 /// # Errors
-/// As for [`RunFolder::check_images`].
+/// The same as for [`RunFolder::check_images`].
 pub fn check_images(
     run: &Path,
     experiment: &Experiment,
@@ -382,8 +386,8 @@ pub fn check_images(
     let Some(before) = RunImages::read(&run.join(IMAGES_FILE))? else {
         return Ok((!now.is_empty()).then(|| {
             format!(
-                "{} does not record its images (an older version began it): whether they have \
-                 changed since is not known",
+                "{} does not record its images (it was started by an older version): changes \
+                 since then cannot be detected",
                 run.display()
             )
         }));

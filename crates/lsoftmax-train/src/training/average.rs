@@ -1,4 +1,4 @@
-//! The average of the weights, ready for an evaluation.
+//! The averaged weights, prepared for an evaluation.
 
 use super::Training;
 use crate::error::TrainError;
@@ -6,27 +6,31 @@ use crate::generator::seeded;
 use crate::model::Model;
 use crate::network::Network;
 use crate::stop::Stop;
+use burn::module::Module as _;
 use lsoftmax_data::LoadPlan;
 use lsoftmax_record::NetworkKind;
 use lsoftmax_spec::random::Rng;
 
-/// Training images that the statistics of an average are computed over.
+/// Number of training images for the normalisation statistics of averaged weights.
 const STATISTICS_IMAGES: usize = 10_000;
-/// The stream of the random numbers that a program's own network draws meanwhile.
+/// Random stream for the draws of custom networks meanwhile.
 const STREAM: u64 = 0x7374_6174;
 
 impl<N: Network> Training<'_, N> {
-    /// The model that is evaluated and saved: the average, if there is one.
+    /// The model to evaluate and save: the average, if there is one.
     pub(super) fn evaluated(&self) -> &Model<N> {
         (self.averaged.as_ref()).unwrap_or_else(|| self.learner().model())
     }
 
-    /// The average of the weights so far, with the statistics that its normalisations have on training images:
-    /// those of the first steps, augmented as they were. So it is a function of the average and the experiment.
+    /// The current average of the weights, with normalisation statistics computed on training
+    /// images: those of the first steps, with the same augmentation. The result depends only on the
+    /// average and the experiment.
     pub(super) fn average(&mut self, stop: Stop) -> Result<Option<Model<N>>, TrainError> {
-        let Some(mut model) = self.learner().averaged() else {
+        let Some(model) = self.learner().averaged() else {
             return Ok(None);
         };
+        // Nothing is differentiated here, and Burn keeps all that a gradient would need until a backward pass.
+        let mut model = model.no_grad();
         if !model.has_statistics()? {
             return Ok(Some(model));
         }

@@ -1,4 +1,4 @@
-//! The evaluations of a training, and what it returns.
+//! The evaluations during training, and the results of a training.
 
 use super::Training;
 use crate::checkpoint::Snapshot;
@@ -14,11 +14,11 @@ use lsoftmax_record::{
     Best, Decision, Divergence, Evaluation, Frame, OpenSetEvaluation, Outcome, Progress,
 };
 
-/// Training images that are evaluated at the end.
+/// Number of training images evaluated at the end.
 const TRAIN_SAMPLES: usize = 10_000;
 
 impl<N: Network> Training<'_, N> {
-    /// The model on the test set, on the held-out part, and on the plane.
+    /// Evaluates the model on the test set, the held-out images and, for 2-D features, the plane.
     pub(super) fn evaluate(
         &mut self,
         progress: &mut Progress,
@@ -64,7 +64,7 @@ impl<N: Network> Training<'_, N> {
         Ok(found)
     }
 
-    /// Whether the model, with these figures, can be used.
+    /// Whether the model with these results can be used.
     fn is_usable(&self, found: &Evaluation) -> bool {
         let snapshot = self.evaluated_snapshot();
         found.mean_feature_norm.is_finite() && snapshot.is_ok_and(|it| it.file.is_finite())
@@ -80,8 +80,9 @@ impl<N: Network> Training<'_, N> {
         })
     }
 
-    /// The figures on classes that were not trained on, and the threshold from their pairs; without
-    /// such classes, or with too few, a threshold from pairs of test images if there are any.
+    /// Evaluates the model on classes that were not trained on, and derives the threshold from
+    /// their pairs. Without such classes, the threshold comes from pairs of test images, if there
+    /// are enough.
     fn open_set_of(
         &self,
         model: &Model<N>,
@@ -104,7 +105,7 @@ impl<N: Network> Training<'_, N> {
         Ok((None, pairs.ok().and_then(|pairs| pairs.decision(false))))
     }
 
-    /// Where no margin loss trains the class weights, each is the mean direction of its class.
+    /// If no margin loss trains the class weights, sets each to the mean direction of its class.
     fn fit_class_weights(&mut self, stop: Stop) -> Result<(), TrainError> {
         if !self.experiment.pairs.is_some_and(|pairs| pairs.alone) {
             return Ok(());
@@ -112,7 +113,7 @@ impl<N: Network> Training<'_, N> {
         let some = self.train.subset(TRAIN_SAMPLES);
         let size = self.info.network.feature();
         let features = features(self.evaluated(), &self.info, &some, stop)?;
-        // A dead model keeps the weights it had.
+        // A diverged model keeps its class weights.
         if features.iter().any(|value| !value.is_finite()) {
             return Ok(());
         }
@@ -134,7 +135,8 @@ impl<N: Network> Training<'_, N> {
         Ok(())
     }
 
-    /// The last evaluation. All steps are saved before, so that a resume repeats only this.
+    /// Runs the final evaluation. All steps are saved before, so that a resumed run repeats only
+    /// this.
     pub(super) fn finish(
         mut self,
         divergence: Option<Divergence>,
@@ -198,7 +200,7 @@ impl<N: Network> Training<'_, N> {
             best.test_error_percent = Some(found.error_percent);
         }
         let (open_set, decision) = match self.open_set_of(&model, stop) {
-            // The features of a dead model may be no numbers, which its divergence says already.
+            // A diverged model may have NaN features, which the divergence already reports.
             Err(TrainError::Metrics(_)) if divergence.is_some() => (None, None),
             found => found?,
         };

@@ -22,16 +22,16 @@ use lsoftmax_networks::{Backbone, Precision, is_graphics, trains_in};
 use lsoftmax_record::{DataSummary, Experiment, ModelInfo, NetworkKind};
 use std::path::PathBuf;
 
-/// Test images whose 2-D features are kept at every evaluation.
+/// Number of test images whose 2-D features are stored at every evaluation.
 const FRAME_POINTS: usize = 1_500;
 
 /// Trains a model from scratch.
 ///
-/// Everything random is a function of the seed, the epoch and the index: the same
-/// experiment with the same number of threads gives the same bits.
+/// All random numbers depend only on the seed, the epoch and the index: the same experiment with
+/// the same number of threads gives the same bits.
 ///
 /// # Errors
-/// An experiment that does not suit the data, or an observer that fails.
+/// The experiment does not suit the data, or the observer returned an error.
 pub fn train(
     experiment: &Experiment,
     split: &Split,
@@ -41,12 +41,12 @@ pub fn train(
     train_network(experiment, split, device, observer)
 }
 
-/// [`train`] with a network of your own: [`Network`] says how. The experiment has its
-/// [`kind`](Network::kind).
+/// [`train`] with a custom network, which implements [`Network`]. The experiment must contain the
+/// network's [`kind`](Network::kind).
 ///
 /// # Errors
-/// As for [`train`], an experiment with another network, and a module that does not keep what
-/// [`Network`] promises.
+/// The same as for [`train`]; also if the experiment has another network, or if the module breaks
+/// the contract of [`Network`].
 pub fn train_network<N: Network>(
     experiment: &Experiment,
     split: &Split,
@@ -56,18 +56,18 @@ pub fn train_network<N: Network>(
     Training::new(experiment, split, device)?.run(observer)
 }
 
-/// Whether an experiment can be trained on these data: all that can be known before the first step.
+/// Checks everything about an experiment and its data that can be checked before the first step.
 ///
 /// # Errors
-/// As for [`train`].
+/// The same as for [`train`].
 pub fn check(experiment: &Experiment, split: &Split, device: &Device) -> Result<(), TrainError> {
     check_network::<Backbone>(experiment, split, device)
 }
 
-/// [`check`] with a network of your own.
+/// [`check`] with a custom network.
 ///
 /// # Errors
-/// As for [`train_network`].
+/// The same as for [`train_network`].
 pub fn check_network<N: Network>(
     experiment: &Experiment,
     split: &Split,
@@ -78,10 +78,10 @@ pub fn check_network<N: Network>(
     Ok(())
 }
 
-/// Trains on from a checkpoint, to the same bits as a training that never stopped.
+/// Resumes a training from a checkpoint, to the same bits as without the interruption.
 ///
 /// # Errors
-/// The checkpoint's model is of another kind than the experiment's, and as for [`train`].
+/// The checkpoint's model does not match the experiment. Otherwise the same as for [`train`].
 pub fn resume(
     experiment: &Experiment,
     split: &Split,
@@ -92,10 +92,10 @@ pub fn resume(
     resume_network(experiment, split, device, saved, observer)
 }
 
-/// [`resume`] with a network of your own.
+/// [`resume`] with a custom network.
 ///
 /// # Errors
-/// As for [`resume`] and [`train_network`].
+/// The same as for [`resume`] and [`train_network`].
 pub fn resume_network<N: Network>(
     experiment: &Experiment,
     split: &Split,
@@ -114,10 +114,10 @@ pub fn resume_network<N: Network>(
     training.run(observer)
 }
 
-/// Checks that a device trains in a precision.
+/// Checks that a device can train in a precision.
 ///
 /// # Errors
-/// It does not.
+/// The device does not support it.
 pub fn check_precision(precision: Precision, device: &Device) -> Result<(), TrainError> {
     if trains_in(device, precision) {
         return Ok(());
@@ -140,15 +140,15 @@ struct Training<'a, N: Network> {
     split: &'a Split,
     frame: Option<Dataset>,
     device: Device,
-    /// The training images on the device, if they are kept there.
+    /// The training images, if they are kept on the device.
     #[cfg(feature = "_gpu")]
     resident: Option<Resident>,
     learner: Option<Learner<N>>,
-    /// The average of the weights as it was last evaluated.
+    /// The averaged weights at the last evaluation.
     averaged: Option<Model<N>>,
-    /// Numbers of the last steps, which the device still has.
+    /// Figures of the last steps, not yet read from the device.
     unread: Vec<StepNumbers>,
-    /// Training images of each class.
+    /// Number of training images of each class.
     class_counts: Vec<usize>,
     info: ModelInfo,
     state: TrainingState,
@@ -158,7 +158,7 @@ struct Training<'a, N: Network> {
     summary: DataSummary,
 }
 
-/// Why a stretch of steps ended.
+/// The reason why a run of steps ended.
 enum End {
     Done,
     Diverged(Trouble),
@@ -215,7 +215,7 @@ impl<'a, N: Network> Training<'a, N> {
         Ok(training)
     }
 
-    /// Fresh weights.
+    /// Starts again with fresh weights.
     fn start_over(&mut self) -> Result<(), TrainError> {
         let model = Model::init(&self.info, self.experiment.seed, &self.device)?;
         self.learner = Some(self.learner_of(model)?);
@@ -238,7 +238,7 @@ impl<'a, N: Network> Training<'a, N> {
             .expect("there always is one between steps")
     }
 
-    /// Whether a checkpoint can be gone on from with these data.
+    /// Checks that a checkpoint can be resumed with these data.
     fn check(&self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
         let (ours, theirs) = (&self.info, &checkpoint.snapshot.info);
         let fits = ours.image == theirs.image
@@ -251,7 +251,7 @@ impl<'a, N: Network> Training<'a, N> {
             && ours.images == theirs.images;
         let path = path_of(checkpoint);
         if fits {
-            // That of a row was checked when it was read.
+            // The parameters of a network row were checked when it was read.
             return match ours.network {
                 NetworkKind::Row(_) => Ok(()),
                 NetworkKind::Own(_) => checkpoint.check_network::<N>(&path),
@@ -263,13 +263,13 @@ impl<'a, N: Network> Training<'a, N> {
         })
     }
 
-    /// The share of the weights after a step in their average.
+    /// The share of the current weights in their average after a step.
     fn share(&self, step: u64) -> Option<f64> {
         let averaging = self.experiment.averaging?;
         averaging.share(step, self.experiment.iterations)
     }
 
-    /// Takes over the model, the optimiser and the state of a checkpoint.
+    /// Restores the model, the optimiser and the state of a checkpoint.
     fn restore(&mut self, checkpoint: Checkpoint) -> Result<(), TrainError> {
         let path = path_of(&checkpoint);
         let method = checkpoint.optimiser(&path)?.method;
@@ -343,7 +343,7 @@ impl<'a, N: Network> Training<'a, N> {
     }
 }
 
-/// Checks the precision of a network of a program's own.
+/// Checks that a user's own network trains in f32.
 fn check_own_precision(experiment: &Experiment) -> Result<(), TrainError> {
     let precision = experiment.precision;
     match &experiment.network {
@@ -355,7 +355,7 @@ fn check_own_precision(experiment: &Experiment) -> Result<(), TrainError> {
     }
 }
 
-/// The images to train on, and those to choose the best checkpoint by.
+/// The training images, and the held-out ones that choose the best checkpoint.
 fn hold_out(
     experiment: &Experiment,
     split: &Split,
@@ -386,7 +386,7 @@ fn model_info(experiment: &Experiment, train: &Dataset) -> ModelInfo {
     info
 }
 
-/// A checkpoint in errors.
+/// How errors refer to a checkpoint.
 fn path_of(checkpoint: &Checkpoint) -> PathBuf {
     format!("of step {}", checkpoint.step()).into()
 }

@@ -1,4 +1,4 @@
-//! What follows a divergence.
+//! Recovery from a divergence.
 
 use super::Training;
 use crate::checkpoint::TrainingState;
@@ -9,12 +9,12 @@ use crate::watch::Trouble;
 use lsoftmax::Floor;
 use lsoftmax_record::OnDivergence;
 
-/// λ after the first recovery; ten times as much after each further one. The authors advise to keep
-/// λ at 5 or 10 where a training does not converge.
+/// λ after the first recovery. Each further recovery multiplies it by ten. The authors advise
+/// keeping λ at 5 or 10 if a training does not converge.
 const FIRST_FLOOR: f64 = 5.0;
 
 impl<N: Network> Training<'_, N> {
-    /// Answers a divergence; whether the training goes on.
+    /// Responds to a divergence. Returns whether the training continues.
     pub(super) fn recover(
         &mut self,
         trouble: &Trouble,
@@ -45,14 +45,14 @@ impl<N: Network> Training<'_, N> {
         self.state.best = best;
         self.state.stuck_since = None;
         self.state.remarks = [remarks, vec![message.clone()]].concat();
-        // The way back itself, so that a training killed now goes on from it.
+        // Save the recovery itself, so that a run killed now resumes from it.
         let checkpoint = self.checkpoint()?;
         observer.rewind(&message, from, &self.state.curve)?;
         observer.checkpoint(&checkpoint)?;
         Ok(true)
     }
 
-    /// Why there is no further recovery, if there is none.
+    /// Why the training stops instead of recovering, if it does.
     fn end_of_recoveries(&self) -> Option<String> {
         let done = self.state.recoveries;
         match self.experiment.on_divergence {
@@ -68,9 +68,9 @@ impl<N: Network> Training<'_, N> {
         }
     }
 
-    /// Back to the last good checkpoint, or to the start.
+    /// Restores the last good checkpoint, or starts over.
     fn go_back(&mut self) -> Result<(), TrainError> {
-        // A checkpoint that led here before is left out.
+        // Skip a checkpoint from which the training has already diverged.
         let tried = self.state.recovered_from;
         let good = self.good.take().filter(|good| tried != Some(good.step()));
         if let Some(good) = good {
@@ -86,7 +86,7 @@ impl<N: Network> Training<'_, N> {
         self.start_over()
     }
 
-    /// Keeps λ above a line that falls from `lambda` now to 0 at the end.
+    /// Gives λ a lower bound that falls linearly from `lambda` at this step to 0 at the end.
     fn raise_lambda(&mut self, lambda: f64) -> Result<(), TrainError> {
         self.info.annealing.floor = Some(Floor {
             lambda,

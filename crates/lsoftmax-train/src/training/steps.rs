@@ -1,4 +1,4 @@
-//! The steps of a training, and its curve.
+//! The training steps and the curve.
 
 use super::{End, Training};
 #[cfg(feature = "_gpu")]
@@ -18,15 +18,15 @@ use lsoftmax_networks::is_graphics;
 use lsoftmax_record::{NetworkKind, OnDivergence, Progress};
 use lsoftmax_spec::random::Rng;
 
-/// Points on the curve of a training.
+/// Number of points on the curve of a training.
 const CURVE_POINTS: u64 = 200;
-/// Steps whose numbers a graphics processor may keep to itself.
+/// Maximum number of steps whose figures stay unread on a graphics processor.
 const MOST_UNREAD: usize = 256;
-/// The stream of the random numbers that a program's own network draws in its steps.
+/// Random stream for the draws of custom networks during steps.
 const STREAM: u64 = 0x7374_6570;
 
 impl<N: Network> Training<'_, N> {
-    /// Trains until the end, or until something happens.
+    /// Trains to the end, or until the training diverges or is stopped.
     pub(super) fn stretch(&mut self, observer: &mut dyn Observer) -> Result<End, TrainError> {
         if self.state.step >= self.experiment.iterations {
             return Ok(End::Done);
@@ -48,7 +48,8 @@ impl<N: Network> Training<'_, N> {
         Ok(End::Done)
     }
 
-    /// What follows a step: a checkpoint, if one is due, or the end of the stretch.
+    /// Finishes a step: writes a checkpoint if one is due, and tells whether the training ends
+    /// here.
     fn after(
         &mut self,
         told: Result<Option<Trouble>, TrainError>,
@@ -82,7 +83,7 @@ impl<N: Network> Training<'_, N> {
         Ok(None)
     }
 
-    /// The steps that are still to be done.
+    /// The load plan of the remaining steps.
     pub(super) fn plan(&self) -> LoadPlan {
         let experiment = self.experiment;
         LoadPlan {
@@ -98,7 +99,7 @@ impl<N: Network> Training<'_, N> {
     }
 
     pub(super) fn batches(&mut self, plan: LoadPlan) -> Result<Batches, TrainError> {
-        // Images that stay on a device are only cropped and mirrored there.
+        // Images kept on a device can only be cropped and mirrored there.
         #[cfg(feature = "_gpu")]
         if plan.augmentation.is_view() {
             self.resident =
@@ -110,7 +111,7 @@ impl<N: Network> Training<'_, N> {
         Batches::start(plan, &self.device)
     }
 
-    /// Reads the numbers of the steps since the last time; whether all losses are finite.
+    /// Reads the figures of the steps since the last read. Returns whether all losses are finite.
     fn read(&mut self) -> bool {
         let mut is_finite = true;
         for numbers in StepNumbers::read(std::mem::take(&mut self.unread)) {
@@ -130,7 +131,8 @@ impl<N: Network> Training<'_, N> {
         is_finite
     }
 
-    /// One step, and the trouble that its report shows.
+    /// Runs one step and reports progress when due. Returns the divergence that the report shows,
+    /// if any.
     fn step(
         &mut self,
         batch: TrainBatch,
@@ -186,7 +188,7 @@ impl<N: Network> Training<'_, N> {
         }
     }
 
-    /// Whether the numbers of the steps are read now. The CPU has no queue that reading would empty.
+    /// Whether to read the values of the last steps now. A CPU has no queue that reading a value would stall.
     fn is_reading_due(&self, done: u64) -> bool {
         let experiment = self.experiment;
         !is_graphics(&self.device)
@@ -196,12 +198,12 @@ impl<N: Network> Training<'_, N> {
             || self.unread.len() >= MOST_UNREAD
     }
 
-    /// Steps from one point of the curve to the next.
+    /// Number of steps between two points of the curve.
     fn stride(&self) -> u64 {
         (self.experiment.iterations / CURVE_POINTS).max(1)
     }
 
-    /// The point of the curve after a step, and the trouble that it shows.
+    /// Records the point of the curve after a step. Returns the divergence that it shows, if any.
     fn report(
         &mut self,
         step: u64,
@@ -222,13 +224,13 @@ impl<N: Network> Training<'_, N> {
         let lambda = step_lambda
             .after(self.state.running)
             .of_steps(signal, classes);
-        // None for a confidence that is not a number, which ends the training.
+        // Not finite if a confidence is NaN, which ends the training.
         if lambda.is_finite() {
             self.info.lambda = lambda;
         }
         progress.lambda = loss_now.is_annealed().then_some(lambda);
         if ends {
-            // Evaluated and told at the end.
+            // The last point is evaluated and reported at the end.
             let trouble = self.watch.check(&progress, &mut self.state.stuck_since);
             self.state.curve.push(progress);
             return Ok(trouble);
@@ -243,7 +245,7 @@ impl<N: Network> Training<'_, N> {
         self.tell(progress, due && experiment.evaluations > 0, clock, observer)
     }
 
-    /// Tells of a stretch of the curve, evaluated if that is due.
+    /// Reports an interval of the curve, after an evaluation if one is due.
     fn tell(
         &mut self,
         mut progress: Progress,
@@ -254,7 +256,7 @@ impl<N: Network> Training<'_, N> {
         if due {
             let before = progress.clone();
             if let Err(error) = clock.pause(|| self.evaluate(&mut progress, observer)) {
-                // A resume begins with this evaluation.
+                // A resumed run begins with this evaluation.
                 self.state.pending = Some(before);
                 return Err(error);
             }

@@ -1,4 +1,4 @@
-//! How a head is made.
+//! Configuration of the margin head.
 
 use super::MarginHead;
 use crate::annealing::Annealing;
@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use lsoftmax_kernels::head::HeadError;
 use serde::{Deserialize, Serialize};
 
-/// How the losses of the samples of a batch become the loss of the batch.
+/// How the losses of the samples are combined into the loss of the batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reduction {
@@ -19,7 +19,7 @@ pub enum Reduction {
     Mean,
     /// The sum, `Σ w_i l_i`.
     Sum,
-    /// The loss of each sample times its weight, `[batch]`.
+    /// The weighted loss of each sample, `[batch]`.
     None,
 }
 
@@ -32,41 +32,41 @@ pub enum Reduction {
 /// ```
 #[derive(Config, Debug, PartialEq)]
 pub struct MarginHeadConfig {
-    /// Length of a feature.
+    /// Length of a feature vector.
     pub feature_size: usize,
     /// Number of classes.
     pub classes: usize,
-    /// λ and m over the steps. A loss with an angular multiplier takes [`Annealing::auto`]: without
-    /// annealing, training with m >= 3 usually diverges. The other losses have no λ and take
-    /// [`Annealing::none`].
+    /// The schedule of λ and m. Use [`Annealing::auto`] for a loss with an angular multiplier:
+    /// without annealing, training with m >= 3 usually diverges. The other losses have no λ and
+    /// take [`Annealing::none`].
     pub annealing: Annealing,
     /// The loss. Default: L-Softmax with m = 4.
     #[config(default = "Loss::LSoftmax { m: 4 }")]
     pub loss: Loss,
-    /// How the losses of the samples become that of the batch. Default: the mean.
+    /// How the losses of the samples are combined. Default: the mean.
     #[config(default = "Reduction::Mean")]
     pub reduction: Reduction,
     /// Weight of the samples of each class in the loss, `[class]`. Default: all 1.
     pub class_weights: Option<Vec<f32>>,
-    /// Number of training samples of each class, `[class]`. Classes with more samples than the
-    /// rarest then get a smaller share of the margin: see
-    /// [`Annealing::class_shares`]. Default: all classes get all of it.
+    /// Number of training samples of each class, `[class]`. If given, classes with more samples
+    /// than the rarest class get a smaller share of the margin; see [`Annealing::class_shares`].
+    /// Default: all classes get the full margin.
     pub class_counts: Option<Vec<usize>>,
-    /// Label smoothing ε, at least 0 and below 1: the label counts `1 - ε`, and each class `ε / C`.
-    /// Default: 0.
+    /// Label smoothing ε, at least 0 and below 1: the label gets the weight `1 - ε`, plus `ε / C`
+    /// like every other class. Default: 0.
     #[config(default = 0.0)]
     pub label_smoothing: f64,
-    /// A label that marks samples to leave out of the loss, the mean and the gate of λ, such as -100.
-    /// Default: none.
+    /// A label that marks samples to exclude from the loss, the mean and the gate of λ, such as
+    /// -100. Default: none.
     pub ignore_index: Option<i64>,
 }
 
 impl MarginHeadConfig {
-    /// Makes the head. Its weights are drawn from the device's random generator.
+    /// Creates the head. Its weights are drawn from the random generator of the device.
     ///
     /// # Errors
-    /// A size of zero, a parameter of the loss or the schedule out of range, a schedule of λ or m
-    /// for a loss that has neither, or lists that have another length than there are classes.
+    /// A size is zero, a parameter of the loss or the schedule is out of range, λ or m is scheduled
+    /// for a loss that has neither, or a list does not have one entry per class.
     pub fn init(&self, device: &Device) -> Result<MarginHead, Error> {
         let shape = [self.classes, self.feature_size];
         // `classes` and `feature_size` of zero have no distribution.
@@ -104,7 +104,7 @@ impl MarginHeadConfig {
     }
 }
 
-/// Weights of a loss: as many as expected, finite and not negative.
+/// Checks the number of weights, and that each is finite and not negative.
 pub(super) fn check_weights(
     name: &'static str,
     weights: &[f32],

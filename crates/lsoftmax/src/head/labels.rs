@@ -8,11 +8,11 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use lsoftmax_kernels::head::{HeadError, checked_label};
 use std::sync::Arc;
 
-/// The labels of a batch, on the device, on the host, or both, and optionally a weight for each
+/// The labels of a batch, on the device, on the host, or both, with an optional weight for each
 /// sample.
 ///
-/// The head needs the labels on the host, to check them. Labels that are only on the device are read
-/// back, for which a graphics processor has to be waited for.
+/// The head needs the labels on the host to check them. Labels that are only on the device are read
+/// back, which on a graphics processor means waiting for it.
 ///
 /// ```
 /// # use burn::tensor::{Device, Int, Tensor};
@@ -41,7 +41,7 @@ impl From<Tensor<1, Int>> for Labels<'_> {
 }
 
 impl<'a> Labels<'a> {
-    /// Labels that are on the host.
+    /// Creates labels from values on the host.
     pub fn from_host(labels: &'a [u32], device: &Device) -> Self {
         let on_device = tensor(labels.iter().copied(), device);
         Self::from(on_device).with_host(labels)
@@ -66,7 +66,7 @@ impl<'a> Labels<'a> {
         self.on_device.dims()[0]
     }
 
-    /// Checks the labels, and finds what the samples count.
+    /// Checks the labels and computes the weight of each sample.
     pub(super) fn resolve(self, config: &MarginHeadConfig) -> Result<Resolved, Error> {
         let (count, classes) = (self.len(), config.classes);
         let mut labels = Vec::with_capacity(count);
@@ -125,18 +125,18 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// Labels that were checked.
+/// Labels after the checks.
 pub(super) struct Resolved {
     pub(super) on_device: Tensor<1, Int>,
     pub(super) on_host: Arc<[u32]>,
-    /// Of each sample, if there are any.
+    /// Whether each sample is ignored, if any are.
     ignored: Option<Arc<[bool]>>,
-    /// Of each sample, with that of its class; without, all are 1.
+    /// The weight of each sample, including that of its class. `None` if all weights are 1.
     weights: Option<Vec<f64>>,
 }
 
 impl Resolved {
-    /// The factor of each sample's loss in that of the batch; without, the loss is the mean.
+    /// The factor of each sample's loss in the loss of the batch. `None` stands for the plain mean.
     pub(super) fn factors(&self, reduction: Reduction) -> Option<Vec<f64>> {
         match (reduction, &self.weights) {
             (Reduction::Mean, None) => None,
@@ -150,7 +150,7 @@ impl Resolved {
         }
     }
 
-    /// How the samples differ, for the operation.
+    /// The per-sample options of the operation.
     pub(super) fn samples(&self, shares: Option<&[f64]>, target_pull: f64) -> Samples {
         let samples = Samples {
             target_pull,

@@ -21,19 +21,19 @@ use std::sync::Arc;
 
 /// The bias-free class layer of a margin loss, and the loss itself.
 ///
-/// It owns the class weights `[class, feature]` (Gaussian with standard deviation
-/// `sqrt(2 / feature_size)`, He et al. 2015, as the paper's networks have them) and keeps
-/// three outputs apart:
+/// It owns the class weights `[class, feature]`, initialised from a Gaussian with standard
+/// deviation `sqrt(2 / feature_size)` (He et al. 2015) like the networks of the paper, and
+/// separates three outputs:
 ///
 /// - [`loss`](Self::loss) for training: with the margin and the λ of the step;
-/// - [`logits`](Self::logits) for accuracy and inference: those of the loss, without label, margin
-///   and λ;
+/// - [`logits`](Self::logits) for accuracy and inference: the logits of the loss, without label,
+///   margin and λ;
 /// - [`cosines`](Self::cosines) for verification.
 ///
-/// It is a Burn module: its weights are saved with the model that contains it. The record also names
-/// the loss and the schedule, so that loading it into a head with others is an error (`Missing
-/// tensors: ["head.trained_with.…"]`). To load only the weights, allow it with
-/// `record.allow_partial(true).allow_unused(true)`. Created with [`MarginHeadConfig`].
+/// The head is a Burn module, and its weights are saved with the model that contains it. The record
+/// also names the loss and the schedule, so that loading it into a head with other ones is an error
+/// (`Missing tensors: ["head.trained_with.…"]`). To load only the weights, use
+/// `record.allow_partial(true).allow_unused(true)`. Should be created with [`MarginHeadConfig`].
 #[derive(Module, Debug)]
 #[module(custom_display)]
 pub struct MarginHead {
@@ -42,33 +42,34 @@ pub struct MarginHead {
     trained_with: Identity,
     #[module(skip)]
     config: MarginHeadConfig,
-    /// Share of the margin of each class, if they differ.
+    /// The share of the margin that each class gets, if the shares differ.
     #[module(skip)]
     shares: Option<Arc<[f64]>>,
 }
 
-/// The loss of a batch, and what a training step reads of its samples.
+/// The loss of a batch and the target statistics of its samples.
 #[derive(Clone, Debug)]
 pub struct HeadLoss {
-    /// The loss, differentiable: `[1]`, or `[batch]` for [`Reduction::None`]. f32 if the tensors are
-    /// of half precision.
+    /// The loss, differentiable: `[1]`, or `[batch]` for [`Reduction::None`]. It is f32 if the
+    /// tensors have half precision.
     pub loss: Tensor<1>,
-    /// A row per sample, `[batch, 4]`, not differentiable: the cosine between feature and
-    /// own class weight, the feature's norm, the class weight's norm, and the confidence, which
-    /// is the probability of the own class by the plain softmax, without margin.
+    /// One row per sample, `[batch, 4]`, not differentiable: the cosine between the feature and the
+    /// weight of its target class, the norm of the feature, the norm of the class weight, and the
+    /// confidence, which is the probability of the target class by the plain softmax, without
+    /// margin.
     pub targets: Tensor<2>,
 }
 
 /// All outputs of the head for a batch.
 #[derive(Clone, Debug)]
 pub struct HeadOutput {
-    /// As in [`HeadLoss`].
+    /// See [`HeadLoss`].
     pub loss: Tensor<1>,
     /// [`MarginHead::logits`], `[batch, class]`, not differentiable.
     pub logits: Tensor<2>,
-    /// As in [`HeadLoss`].
+    /// See [`HeadLoss`].
     pub targets: Tensor<2>,
-    /// λ of the batch; infinite while the gate is shut.
+    /// λ of the batch; infinite while the gate is closed.
     pub lambda: f64,
 }
 
@@ -92,8 +93,8 @@ impl MarginHead {
     /// - output: `[1]`, or `[batch]` for [`Reduction::None`]
     ///
     /// # Errors
-    /// Shapes that do not match, an empty batch, a label that is not a class (the error names its row
-    /// and value), or a weight of a sample that is negative or not finite.
+    /// The shapes do not match, the batch is empty, a label is not a class (the error names its row
+    /// and value), or a sample weight is negative or not finite.
     pub fn loss<'a>(
         &self,
         features: Tensor<2>,
@@ -103,10 +104,10 @@ impl MarginHead {
         Ok(self.loss_with_targets(features, labels, step)?.loss)
     }
 
-    /// [`loss`](Self::loss) with the cosine and the norms of each sample.
+    /// [`loss`](Self::loss), with the cosine and the norms of each sample.
     ///
     /// # Errors
-    /// As [`loss`](Self::loss).
+    /// The same as for [`loss`](Self::loss).
     pub fn loss_with_targets<'a>(
         &self,
         features: Tensor<2>,
@@ -116,11 +117,11 @@ impl MarginHead {
         self.loss_after(features, labels, step, RunningSignal::default())
     }
 
-    /// [`loss_with_targets`](Self::loss_with_targets) after batches with this signal, for a
-    /// [gate](crate::annealing::Gate) with a memory.
+    /// [`loss_with_targets`](Self::loss_with_targets), with the signal of the preceding batches,
+    /// for a [gate](crate::annealing::Gate) that averages over batches.
     ///
     /// # Errors
-    /// As [`loss`](Self::loss).
+    /// The same as for [`loss`](Self::loss).
     pub fn loss_after<'a>(
         &self,
         features: Tensor<2>,
@@ -133,11 +134,11 @@ impl MarginHead {
         Ok(self.loss_of(features, &labels, rule))
     }
 
-    /// The loss with everything that is known of the batch. The logits cost one matrix product more
-    /// than [`loss`](Self::loss), and λ waits for the device.
+    /// The loss with all other outputs for the batch. The logits take one more matrix product than
+    /// [`loss`](Self::loss), and λ is read back from the device.
     ///
     /// # Errors
-    /// As [`loss`](Self::loss).
+    /// The same as for [`loss`](Self::loss).
     pub fn forward<'a>(
         &self,
         features: Tensor<2>,
@@ -211,9 +212,9 @@ impl MarginHead {
         HeadLoss { loss, targets }
     }
 
-    /// The part of label smoothing that concerns the classes other than a sample's own.
+    /// The part of label smoothing that concerns the classes other than the target class.
     ///
-    /// With smoothing, the label of class `j` is `ε / C`, and that of the own class `y` is
+    /// With smoothing, the label of class `j` is `ε / C`, and that of the target class `y` is
     /// `1 - ε + ε / C`:
     ///
     /// ```text
@@ -221,8 +222,8 @@ impl MarginHead {
     ///   = cross-entropy + ε (1 - 1 / C) f_y - ε / C Σ_{j ≠ y} f_j
     /// ```
     ///
-    /// The second term is the operation's `target_pull`. The third is linear in the class weights, so
-    /// that no matrix of logits is needed: `ε / C (w_y - Σ_j w_j) · x`.
+    /// The second term is the operation's `target_pull`. The third is linear in the class weights,
+    /// so it does not need the matrix of logits: `ε / C (w_y - Σ_j w_j) · x`.
     fn other_logits(&self, features: Tensor<2>, labels: &Resolved) -> Tensor<1> {
         let (features, weights) = self.normalised(features);
         let share = self.config.label_smoothing / self.config.classes as f64;
@@ -232,7 +233,7 @@ impl MarginHead {
         inner.mul_scalar(share)
     }
 
-    /// The logits of the loss without its margin, for accuracy and inference: their argmax is the
+    /// The logits of the loss without its margin, for accuracy and inference. Their argmax is the
     /// classifier that the loss trains.
     ///
     /// | loss | logit of class `j` |
@@ -241,29 +242,29 @@ impl MarginHead {
     /// | A-Softmax | `|x| cos θ_j` |
     /// | `CosFace`, AM-Softmax, `ArcFace`, combined | `s cos θ_j` |
     ///
-    /// Computed in f64 if the features or the class weights are f64, and in f32 otherwise. A vector of
-    /// length zero that is to be normalised gives 0.
+    /// Computed in f64 if the features or the class weights are f64, and in f32 otherwise. Where
+    /// the loss normalises, a vector of length zero gives 0.
     ///
     /// # Shapes
     /// - features: `[batch, feature]`
     /// - output: `[batch, class]`
     ///
     /// # Panics
-    /// The features are not as long as the class weights.
+    /// Panics if the features and the class weights have different lengths.
     pub fn logits(&self, features: Tensor<2>) -> Tensor<2> {
         let (features, weights) = self.normalised(features);
         features.matmul(weights.transpose())
     }
 
-    /// The cosines between features and class weights; 0 for a vector of length zero. In f64 if the
-    /// features or the class weights are f64, and in f32 otherwise.
+    /// The cosines between features and class weights, or 0 for a vector of length zero. Computed
+    /// in f64 if the features or the class weights are f64, and in f32 otherwise.
     ///
     /// # Shapes
     /// - features: `[batch, feature]`
     /// - output: `[batch, class]`, in [-1, 1]
     ///
     /// # Panics
-    /// The features are not as long as the class weights.
+    /// Panics if the features and the class weights have different lengths.
     pub fn cosines(&self, features: Tensor<2>) -> Tensor<2> {
         let (features, weights) = self.operands(features);
         let shortest = f32::MIN_POSITIVE.into();
@@ -272,7 +273,7 @@ impl MarginHead {
             .clamp(-1.0, 1.0)
     }
 
-    /// Features and class weights as they stand in the logits.
+    /// Features and class weights as they enter the logits.
     fn normalised(&self, features: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         let (features, weights) = self.operands(features);
         let margin = self.config.loss.margin();
@@ -294,7 +295,7 @@ impl MarginHead {
         (features, weights)
     }
 
-    /// Features and class weights in one precision, which is at least f32.
+    /// Features and class weights in a common precision, at least f32.
     fn operands(&self, features: Tensor<2>) -> (Tensor<2>, Tensor<2>) {
         let weights = self.weight.val();
         if let Err(error) = check_size(&features, &weights) {
@@ -312,15 +313,15 @@ impl MarginHead {
         &self.config
     }
 
-    /// The loss in force at a step (staged m) and its λ.
+    /// The loss at a step (with staged m) and its λ.
     pub fn at(&self, step: u64) -> (Loss, StepLambda) {
         self.config.annealing.at(step, self.config.loss)
     }
 
-    /// This head with another schedule of λ and m.
+    /// Returns this head with another schedule of λ and m.
     ///
     /// # Errors
-    /// A number of the schedule that is out of range, or a schedule for a loss that has no λ and no m.
+    /// A parameter of the schedule is out of range, or the loss has no λ or m.
     pub fn with_annealing(self, annealing: Annealing) -> Result<Self, Error> {
         self.configured(|config| MarginHeadConfig {
             annealing,
@@ -328,19 +329,19 @@ impl MarginHead {
         })
     }
 
-    /// This head for a training set with this number of samples of each class:
+    /// Returns this head with the number of training samples of each class; see
     /// [`MarginHeadConfig::class_counts`].
     ///
     /// # Errors
-    /// Another number of classes than the head has.
+    /// The number of classes is not that of the head.
     pub fn with_class_counts(self, counts: &[usize]) -> Result<Self, Error> {
         self.configured(|config| config.with_class_counts(Some(counts.to_vec())))
     }
 
-    /// This head with [label smoothing](MarginHeadConfig::label_smoothing).
+    /// Returns this head with [label smoothing](MarginHeadConfig::label_smoothing).
     ///
     /// # Errors
-    /// A number out of range.
+    /// The value is out of range.
     pub fn with_label_smoothing(self, smoothing: f64) -> Result<Self, Error> {
         self.configured(|config| config.with_label_smoothing(smoothing))
     }
@@ -372,8 +373,8 @@ impl ModuleDisplay for MarginHead {
     }
 }
 
-/// The mean cross-entropy of any [`Margin`], yours included, at a given λ: a number, or what
-/// [`Annealing::at`] gives for a step.
+/// The mean cross-entropy of any [`Margin`], including your own, at a given λ: a number, or the
+/// result of [`Annealing::at`] for a step.
 ///
 /// # Shapes
 /// - features: `[batch, feature]`
@@ -381,7 +382,7 @@ impl ModuleDisplay for MarginHead {
 /// - labels: `[batch]`
 ///
 /// # Errors
-/// As [`MarginHead::loss`].
+/// The same as for [`MarginHead::loss`].
 pub fn margin_cross_entropy(
     features: Tensor<2>,
     weights: Tensor<2>,

@@ -12,14 +12,15 @@ use serde::{Deserialize, Serialize};
 pub struct CenterLossConfig {
     /// Number of classes.
     pub classes: usize,
-    /// Length of a feature.
+    /// Length of a feature vector.
     pub feature_size: usize,
-    /// α: how far a centre goes towards its samples in a step, above 0 and at most 1.
+    /// α: the fraction of the way that a centre moves towards its samples in a step, above 0 and at
+    /// most 1.
     pub rate: f64,
 }
 
 impl CenterLossConfig {
-    /// Centres for so many classes, with the published rate of 0.5.
+    /// Creates a configuration with the published rate of 0.5.
     pub fn new(classes: usize, feature_size: usize) -> Self {
         Self {
             classes,
@@ -28,10 +29,10 @@ impl CenterLossConfig {
         }
     }
 
-    /// Makes the loss, all centres at 0.
+    /// Creates the loss, with all centres at 0.
     ///
     /// # Errors
-    /// A size of zero, or a rate out of range.
+    /// A size is zero, or the rate is out of range.
     pub fn init(&self, device: &Device) -> Result<CenterLoss, Error> {
         for (name, size) in [
             ("the class list", self.classes),
@@ -54,31 +55,31 @@ impl CenterLossConfig {
 }
 
 /// Center loss (Wen, Zhang, Li and Qiao 2016): the distance of each feature to the moving centre of
-/// its class, to be added to a softmax loss with a small weight (published: 0.003 to 0.01).
+/// its class. It is added to a softmax loss with a small weight (published: 0.003 to 0.01).
 ///
 /// ```text
 /// L = mean_i |x_i - c_y|² / 2,      c_j -= α Σ_{y_i = j} (c_j - x_i) / (1 + n_j)
 /// ```
 ///
-/// The centres are part of the module's record; no optimiser moves them, [`update`](Self::update)
-/// does.
+/// The centres are part of the module's record. They are moved by [`update`](Self::update), not by
+/// the optimiser.
 #[derive(Module, Debug)]
 pub struct CenterLoss {
-    /// `[class, feature]`
+    /// The centres, `[class, feature]`.
     pub centers: Param<Tensor<2>>,
     #[module(skip)]
     rate: f64,
 }
 
 impl CenterLoss {
-    /// The mean loss `[1]` of a batch; f32 if the tensors are of half precision.
+    /// The mean loss of a batch, `[1]`. It is f32 if the features have half precision.
     ///
     /// # Shapes
     /// - features: `[batch, feature]`
     /// - labels: `[batch]`
     ///
     /// # Errors
-    /// Shapes that do not fit, an empty batch, or a label that is no class.
+    /// The shapes do not match, the batch is empty, or a label is not a class.
     pub fn forward(&self, features: Tensor<2>, labels: Tensor<1, Int>) -> Result<Tensor<1>, Error> {
         let labels = self.checked(&features, labels)?.0;
         let centers = self.constant_centers();
@@ -95,7 +96,7 @@ impl CenterLoss {
     /// Moves the centres of the classes in a batch towards its features.
     ///
     /// # Errors
-    /// As [`forward`](Self::forward).
+    /// The same as for [`forward`](Self::forward).
     pub fn update(mut self, features: Tensor<2>, labels: Tensor<1, Int>) -> Result<Self, Error> {
         let features = features.set_require_grad(false);
         let (labels, classes) = self.checked(&features, labels)?;
@@ -122,8 +123,8 @@ impl CenterLoss {
         Ok(self)
     }
 
-    /// The centres, which no gradient moves. A module that was loaded or switched to training has
-    /// them as a tracked leaf, which `detach` would leave tracked.
+    /// The centres without gradient. In a module that was loaded or switched to training they are a
+    /// tracked leaf, which `detach` would leave tracked.
     fn constant_centers(&self) -> Tensor<2> {
         self.centers.val().set_require_grad(false)
     }

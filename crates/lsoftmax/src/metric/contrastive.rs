@@ -10,31 +10,31 @@ use lsoftmax_spec::metric::{ContrastiveLossConfig, PairSelection};
 /// same class:  D² / 2        different:  max(0, margin - D)² / 2        D = |x_i - x_j|
 /// ```
 ///
-/// averaged over the pairs selected. The article's L-Softmax tables have it beside softmax: add the
-/// two losses.
+/// averaged over the selected pairs. The tables of the L-Softmax paper combine it with softmax: add
+/// the two losses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ContrastiveLoss {
     config: ContrastiveLossConfig,
 }
 
 impl ContrastiveLoss {
-    /// Makes the loss.
+    /// Creates the loss.
     ///
     /// # Errors
-    /// A margin that is not finite or not above 0.
+    /// The margin is not finite or not above 0.
     pub fn new(config: ContrastiveLossConfig) -> Result<Self, MarginError> {
         config.check()?;
         Ok(Self { config })
     }
 
-    /// The loss of a batch at a step, which only [`PairSelection::Random`] looks at.
+    /// The loss of a batch at a step. Only [`PairSelection::Random`] uses the step.
     ///
     /// # Shapes
     /// - features: `[batch, feature]`
     /// - labels: `[batch]`
     ///
     /// # Errors
-    /// Shapes that do not fit, or an empty batch.
+    /// The shapes do not match, or the batch is empty.
     pub fn forward(
         &self,
         features: Tensor<2>,
@@ -86,7 +86,7 @@ impl ContrastiveLoss {
         } else {
             let distance = squared.sqrt();
             let short = (self.config.margin - distance).max(0.0);
-            // Two features in one place have no direction to part in.
+            // Two equal features have no direction in which to move apart.
             let derivative = if distance > 0.0 {
                 -short / (2.0 * distance)
             } else {

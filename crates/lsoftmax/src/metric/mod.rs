@@ -1,10 +1,10 @@
-//! Losses on the distances between the features of a batch, one file a loss: what the margin losses
-//! are compared with.
+//! Metric losses on the distances between the features of a batch, one file per loss, to compare
+//! the margin losses with.
 //!
-//! The squared distances of a batch are one matrix product, `D² = |x|² + |y|² - 2 x·y`. A loss reads
-//! them once, on the host in f64, and answers with its value and its derivative by each of them;
-//! the way back is then two matrix products again. Which pairs or triplets count
-//! is decided there too, so that no list of them is ever made.
+//! The squared distances of a batch are one matrix product, `D² = |x|² + |y|² - 2 x·y`. A loss
+//! reads them once, on the host in f64, and returns its value and its derivative with respect to
+//! each of them. The backward pass is then two more matrix products. The pairs or triplets are
+//! selected there too, without storing a list of them.
 
 mod center;
 mod contrastive;
@@ -22,24 +22,24 @@ use crate::rows::{in_precision, precision, unit_rows};
 use burn::tensor::{Int, Tensor, TensorData};
 use lsoftmax_kernels::head::{HeadError, TINY};
 
-/// What a loss on distances found in a batch.
+/// The result of a metric loss on a batch.
 #[derive(Clone, Debug)]
 pub struct DistanceLoss {
-    /// The mean loss `[1]`, differentiable; f32 if the features are of half precision.
+    /// The mean loss, `[1]`, differentiable. It is f32 if the features have half precision.
     pub loss: Tensor<1>,
-    /// The pairs or triplets that were selected.
+    /// Number of selected pairs or triplets.
     pub selected: u64,
-    /// Those of them that have a loss above 0: training is over for the batch when there are none.
+    /// Number of them with a loss above 0. If there are none, the batch has nothing left to train.
     pub active: u64,
 }
 
-/// Squared distances of a batch, on the host, and its labels.
+/// The squared distances of a batch, on the host, with its labels.
 struct Distances {
     squared: Vec<f64>,
     labels: Vec<i64>,
 }
 
-/// A loss and its derivatives by the squared distances.
+/// The value of a loss and its derivatives with respect to the squared distances.
 struct Derivatives {
     value: f64,
     /// `[batch, batch]`
@@ -57,7 +57,7 @@ impl Distances {
         self.squared[i * self.size() + j]
     }
 
-    /// The samples of the class of one, itself left out.
+    /// The other samples of the same class.
     fn same(&self, of: usize) -> impl Iterator<Item = usize> {
         (0..self.size()).filter(move |&other| other != of && self.labels[other] == self.labels[of])
     }
@@ -86,7 +86,7 @@ impl Derivatives {
         }
     }
 
-    /// Divides a sum by a count, if there is anything to count.
+    /// Divides the sums by a count, unless it is 0.
     fn over(mut self, count: u64) -> Self {
         if count > 0 {
             let share = 1.0 / count as f64;
@@ -97,7 +97,7 @@ impl Derivatives {
     }
 }
 
-/// A number that belongs to a place: `SplitMix64` of seed, step and index.
+/// A random number that depends only on seed, step and index: `SplitMix64` of the three.
 fn random(seed: u64, step: u64, index: u64) -> u64 {
     let mix = |z: u64| {
         let z = z.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -108,7 +108,7 @@ fn random(seed: u64, step: u64, index: u64) -> u64 {
     mix(mix(mix(seed) ^ step) ^ index)
 }
 
-/// The loss that `look` makes of the distances between the rows of `features`.
+/// Computes the loss that `look` derives from the distances between the rows of `features`.
 fn distance_loss(
     features: Tensor<2>,
     labels: Tensor<1, Int>,
@@ -128,13 +128,13 @@ fn distance_loss(
             return Err(HeadError::Empty(name).into());
         }
     }
-    // Half precision would lose the distances.
+    // Half precision is too coarse for the distances.
     let precision = precision(features.dtype(), features.dtype());
     let features = in_precision(features, precision);
     let features = if normalise {
         unit_rows(features, TINY)
     } else {
-        // Distances do not depend on where the origin is, and lose fewest digits near it.
+        // Distances do not depend on the origin, and lose the fewest digits near it.
         let centre = features.clone().detach().mean_dim(0);
         features - centre
     };
@@ -144,7 +144,7 @@ fn distance_loss(
 
     let found = squared.clone().detach().into_data();
     let mut on_host: Vec<f64> = found.iter::<f64>().map(|d| d.max(0.0)).collect();
-    // `max` leaves out a NaN.
+    // `max` above drops NaN, so check for it here.
     let finite = found.iter::<f64>().all(f64::is_finite);
     for i in 0..batch {
         on_host[i * batch + i] = 0.0;
@@ -165,7 +165,7 @@ fn distance_loss(
     let by_squared = TensorData::new(answer.by_squared, [batch, batch]);
     let by_squared = Tensor::<2>::from_data(by_squared, options);
     let value = Tensor::<1>::from_data(TensorData::new(vec![answer.value], [1]), options);
-    // The gradient of a sum in which the derivatives are constants, at the value of the loss.
+    // The gradient of a sum with constant derivatives, combined with the value of the loss.
     let carrier = (squared * by_squared).sum();
     Ok(DistanceLoss {
         loss: carrier.clone() - carrier.detach() + value,

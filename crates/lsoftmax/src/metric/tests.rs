@@ -10,7 +10,7 @@ fn features(batch: usize, size: usize, seed: u64) -> Vec<f64> {
         .collect()
 }
 
-/// Classes of uneven size: one has a single sample.
+/// Classes of different size, one with a single sample.
 const LABELS: [i64; 9] = [4, 0, 0, 7, 4, 4, 0, 2, 7];
 
 type Run = dyn Fn(Tensor<2>, Tensor<1, Int>) -> DistanceLoss;
@@ -93,7 +93,7 @@ fn all_pairs_are_the_double_loop() {
     }
 }
 
-/// All triplets, and those that each selection takes of them, by three loops.
+/// All triplets and those of each selection, by three loops.
 #[test]
 fn triplets_are_the_triple_loop() {
     let x = features(9, 4, 2);
@@ -301,15 +301,15 @@ fn centres_follow_their_classes() {
     let labels = || ints(&[0, 0, 1]);
     let found = loss.forward(features.clone(), labels()).unwrap();
     let gradients = found.backward();
-    // Distances² 4, 1, 5.
+    // Squared distances 4, 1, 5.
     let values = |t: Tensor<2>| t.into_data().iter::<f64>().collect::<Vec<_>>();
     assert_eq!(found.into_data().iter::<f64>().next(), Some(10.0 / 6.0));
     let gradient = values(features.grad(&gradients).unwrap());
     for (found, expected) in gradient.iter().zip([2.0, 0.0, -1.0, 0.0, 1.0, 2.0]) {
-        // Burn's own operations round to f32 on the way back.
+        // Burn's own operations round to f32 in the backward pass.
         assert!((found - expected / 3.0).abs() < 1e-7, "{gradient:?}");
     }
-    // c -= 0.5 Σ (c - x) / (1 + n); the third class was not in the batch.
+    // c -= 0.5 Σ (c - x) / (1 + n); the batch has no sample of the third class.
     let moved = loss.clone().update(features.clone(), labels()).unwrap();
     let expected = [1.0 + 0.5 * 1.0 / 3.0, 0.0, 0.25, 2.5, 5.0, 5.0];
     for (found, expected) in values(moved.centers.val()).iter().zip(expected) {
@@ -319,7 +319,7 @@ fn centres_follow_their_classes() {
     assert!(error.to_string().contains("label 3 in row 1"), "{error}");
 }
 
-/// A row of zeros has no direction: its gradient is 0, and that of the others is bounded.
+/// A row of zeros has no direction: its gradient is 0, and the gradients of the others are bounded.
 #[test]
 fn rows_of_zeros_get_no_gradient_under_normalised_distances() {
     let pair = contrastive(ContrastiveLossConfig::default());
@@ -345,14 +345,14 @@ fn rows_of_zeros_get_no_gradient_under_normalised_distances() {
     }
 }
 
-/// Distances of half precision are computed in f32.
+/// Distances of half-precision features are computed in f32.
 #[test]
 fn half_precision_is_measured_in_f32() {
     let pair = contrastive(ContrastiveLossConfig {
         normalise: false,
         ..ContrastiveLossConfig::default()
     });
-    // Far from the origin, where f16 knows a distance to 0.1 at best.
+    // Far from the origin, where f16 resolves a distance to 0.1 at best.
     let near: Vec<f64> = features(9, 4, 5).iter().map(|v| 40.0 + v).collect();
     for dtype in [DType::F16, DType::BF16] {
         let device = Device::flex();
@@ -372,7 +372,7 @@ fn half_precision_is_measured_in_f32() {
     }
 }
 
-/// In any module: on either kind of device, tracked or not, before or after a backward pass.
+/// In any module: on both kinds of device, tracked or not, before or after a backward pass.
 #[test]
 fn centres_move_wherever_they_are() {
     let plain = Device::flex();
@@ -399,7 +399,7 @@ fn centres_move_wherever_they_are() {
         config.init(&device).unwrap(),
         x(&device).require_grad(),
     ));
-    // Features that were computed, and a centre that somebody tracks.
+    // Computed features, and a tracked centre.
     let computed = x(&device).require_grad() * 1.0;
     let tracked = |mut loss: CenterLoss| {
         loss.centers = loss.centers.set_require_grad(true);
@@ -409,7 +409,7 @@ fn centres_move_wherever_they_are() {
         tracked(config.init(&device).unwrap()),
         computed.clone(),
     ));
-    // From a record, and switched to training.
+    // From a record, switched to training.
     let loaded = config.init(&device).unwrap();
     let loaded = loaded.load_record(config.init(&plain).unwrap().into_record());
     check(&update(loaded, computed.clone()));

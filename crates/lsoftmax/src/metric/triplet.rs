@@ -10,31 +10,31 @@ use lsoftmax_spec::metric::{TripletLossConfig, TripletSelection};
 /// max(0, |x_a - x_p|² - |x_a - x_n|² + margin)
 /// ```
 ///
-/// averaged over the triplets selected that have a loss: the others would only make it vanish as
-/// training succeeds.
+/// averaged over the selected triplets with a loss above 0. The others would only make the mean
+/// vanish as training succeeds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TripletLoss {
     config: TripletLossConfig,
 }
 
 impl TripletLoss {
-    /// Makes the loss.
+    /// Creates the loss.
     ///
     /// # Errors
-    /// A margin that is not finite or not above 0.
+    /// The margin is not finite or not above 0.
     pub fn new(config: TripletLossConfig) -> Result<Self, MarginError> {
         config.check()?;
         Ok(Self { config })
     }
 
-    /// The loss of a batch at a step, which only [`TripletSelection::Random`] looks at.
+    /// The loss of a batch at a step. Only [`TripletSelection::Random`] uses the step.
     ///
     /// # Shapes
     /// - features: `[batch, feature]`
     /// - labels: `[batch]`
     ///
     /// # Errors
-    /// Shapes that do not fit, or an empty batch.
+    /// The shapes do not match, or the batch is empty.
     pub fn forward(
         &self,
         features: Tensor<2>,
@@ -115,8 +115,8 @@ impl TripletLoss {
         }
     }
 
-    /// Every triplet of an anchor, in `O(batch log batch)`: those of a positive that have a loss are
-    /// the ones with its nearest negatives, up to a place.
+    /// Adds every triplet of an anchor in `O(batch log batch)`: for each positive, the triplets
+    /// with a loss are those with its first few negatives, in order of distance.
     fn add_all(
         &self,
         sum: &mut Derivatives,
@@ -130,7 +130,7 @@ impl TripletLoss {
         for &negative in negatives {
             nearest_sum.push(nearest_sum[nearest_sum.len() - 1] + squared(negative));
         }
-        // How many positives have a loss with exactly so many negatives.
+        // Number of positives that have a loss with exactly this many negatives.
         let mut reach = vec![0u64; negatives.len() + 1];
         for positive in distances.same(anchor) {
             let limit = squared(positive) + self.config.margin;

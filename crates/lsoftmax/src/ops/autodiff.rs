@@ -1,4 +1,4 @@
-//! The hand-written backward: the forward pass has both gradients already.
+//! The hand-written backward pass. The forward pass has already computed both gradients.
 
 use super::{MarginBackend, TargetRule, cast};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
@@ -12,8 +12,8 @@ use burn::tensor::{FloatDType, read_sync};
 struct MarginCrossEntropy;
 
 impl<B: MarginBackend> Backward<B, 2> for MarginCrossEntropy {
-    /// The gradients by features and by weights for a loss with gradient 1, and the types that
-    /// they are to have.
+    /// The gradients with respect to features and weights for a loss with gradient 1, and the types
+    /// to return them in.
     type State = [(FloatTensor<B>, FloatDType); 2];
 
     fn backward(
@@ -32,8 +32,8 @@ impl<B: MarginBackend> Backward<B, 2> for MarginCrossEntropy {
     }
 }
 
-/// The backward of the losses of single samples: the derivative of each is known only here, so that
-/// the gradient is computed with these as weights of the samples.
+/// The backward pass of per-sample losses. The derivative of each loss is only known here, so the
+/// gradient is computed with these derivatives as sample weights.
 #[derive(Debug)]
 struct MarginCrossEntropies;
 

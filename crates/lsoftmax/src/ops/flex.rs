@@ -1,4 +1,4 @@
-//! The CPU backend: straight into the fused kernel.
+//! The CPU backend, which calls the fused kernel directly.
 
 use super::{MarginBackend, TargetRule, cast, precision, statistics};
 use burn::backend::Flex;
@@ -50,7 +50,7 @@ impl MarginBackend for Flex {
 
     fn scaled(gradient: FloatTensor<Self>, by: FloatTensor<Self>) -> FloatTensor<Self> {
         let by = by.into_data().iter::<f64>().next().unwrap_or(f64::NAN);
-        // The rule, and a pass over all class weights saved.
+        // The usual case, which saves a pass over all class weights.
         if by == 1.0 {
             gradient
         } else {

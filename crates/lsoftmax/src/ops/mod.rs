@@ -1,4 +1,4 @@
-//! The head's custom operation, routed to the backend at run time.
+//! The head's custom operation, dispatched to the backend at run time.
 
 mod autodiff;
 #[cfg(any(feature = "_gpu", test))]
@@ -20,16 +20,17 @@ use lsoftmax_kernels::head::Outcome;
 
 /// The margin cross-entropy as a backend operation.
 ///
-/// `flex` calls the fused kernel; graphics processors get a body made of matrix products and kernels
-/// between them. Any other backend computes it by tensor operations.
+/// `flex` calls the fused kernel. Graphics processors combine matrix products with custom kernels.
+/// Any other backend uses tensor operations.
 #[backend_extension(Autodiff, Flex, Cube: cfg(feature = "_gpu"))]
 pub trait MarginBackend: Backend {
-    /// The mean cross-entropy `[1]` and, a row, cosine, feature norm, weight norm and confidence
-    /// `[batch, 4]`.
+    /// The mean cross-entropy `[1]` and, for each sample, cosine, feature norm, weight norm and
+    /// confidence `[batch, 4]`.
     ///
-    /// `labels` are those of the rule, for kernels that read them there.
+    /// `labels` are the labels of the rule, on the device.
     ///
-    /// The loss is f64 if a tensor is, and f32 otherwise: half precision would lose it.
+    /// The loss is f64 if either tensor is, and f32 otherwise, because half precision is too coarse
+    /// for it.
     fn margin_cross_entropy(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
@@ -37,8 +38,8 @@ pub trait MarginBackend: Backend {
         rule: TargetRule,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    /// The same, with the gradients by features and weights in the precision of the loss, so
-    /// that a scaled loss keeps those that half precision would round to zero.
+    /// The same, with the gradients with respect to features and weights. They have the precision
+    /// of the loss, so that a scaled loss keeps gradients that half precision would round to zero.
     fn margin_cross_entropy_with_gradient(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
@@ -51,7 +52,8 @@ pub trait MarginBackend: Backend {
         FloatTensor<Self>,
     );
 
-    /// The cross-entropy of each sample `[batch]`, without weights, and the statistics as above.
+    /// The cross-entropy of each sample `[batch]`, without weights, and the target statistics as
+    /// above.
     fn margin_cross_entropies(
         features: FloatTensor<Self>,
         weights: FloatTensor<Self>,
@@ -59,27 +61,28 @@ pub trait MarginBackend: Backend {
         rule: TargetRule,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    /// A gradient `[row, column]` of that operation times the gradient `[1]` of its loss, both of
-    /// one type.
+    /// Multiplies a gradient `[row, column]` of the operation by the gradient `[1]` of its loss.
+    /// Both have the same type.
     fn scaled(gradient: FloatTensor<Self>, by: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::float_mul(gradient, Self::float_reshape(by, Shape::new([1, 1])))
     }
 }
 
-/// Whether the operation is registered for the backend of a device; on any other it would panic.
+/// Whether the operation is registered for the backend of a device. On any other backend it would
+/// panic.
 fn serves(device: &Device) -> bool {
     match device.as_dispatch() {
         DispatchDevice::Flex(_) => true,
         #[cfg(feature = "_gpu")]
         DispatchDevice::Cube(_) => true,
         DispatchDevice::Autodiff(device) => serves(&Device::new(device.clone().inner())),
-        // Where Burn is built with other backends than this crate.
+        // Reachable if Burn is built with other backends than this crate.
         #[allow(unreachable_patterns)]
         _ => false,
     }
 }
 
-/// The rows of the statistics.
+/// The target statistics as rows.
 fn statistics(outcome: &Outcome) -> Vec<f32> {
     (outcome.samples.iter().zip(&outcome.confidences))
         .flat_map(|(sample, &confidence)| {
@@ -89,7 +92,7 @@ fn statistics(outcome: &Outcome) -> Vec<f32> {
         .collect()
 }
 
-/// A cast that leaves a tensor alone that has the precision.
+/// Casts a tensor, unless it already has the precision.
 pub(crate) fn cast<B: Backend>(tensor: FloatTensor<B>, precision: FloatDType) -> FloatTensor<B> {
     if tensor.dtype() == precision.into() {
         tensor
@@ -98,7 +101,7 @@ pub(crate) fn cast<B: Backend>(tensor: FloatTensor<B>, precision: FloatDType) ->
     }
 }
 
-/// The differentiable call: loss `[1]` and target statistics `[batch, 4]`.
+/// The differentiable operation: loss `[1]` and target statistics `[batch, 4]`.
 pub(crate) fn margin_cross_entropy(
     features: Tensor<2>,
     weights: Tensor<2>,
@@ -117,8 +120,8 @@ pub(crate) fn margin_cross_entropy(
     (Tensor::from_dispatch(loss), Tensor::from_dispatch(targets))
 }
 
-/// The differentiable call: the cross-entropy of each sample `[batch]`, without the weights of the
-/// rule, and target statistics `[batch, 4]`.
+/// The differentiable operation: the cross-entropy of each sample `[batch]`, without the weights of
+/// the rule, and target statistics `[batch, 4]`.
 pub(crate) fn margin_cross_entropies(
     features: Tensor<2>,
     weights: Tensor<2>,

@@ -1,26 +1,28 @@
-//! The margin on the host: from what a device computed of each sample to the sample's scalars.
+//! The margin on the host: computes the scalars of each sample from the device's table.
 
 use super::TargetRule;
 use burn::tensor::FloatDType;
 use lsoftmax_kernels::head::{Outcome, Pair, Sample, SumExp, TargetLogits, confidences};
 
-/// Columns of the table before the sums of exponentials: of the rows with their largest entry divided
-/// out, feature times class weight, feature and class weight squared; the largest entries of both.
+/// Number of columns before the sums of exponentials. For the rows divided by their largest entry:
+/// feature times class weight, feature squared and class weight squared; then the largest entries
+/// of both.
 pub(super) const PAIR: usize = 5;
 
-/// A batch after its margin was applied.
+/// A batch after its margin is applied.
 pub(super) struct Margins {
     /// Loss, confidences and samples.
     pub(super) outcome: Outcome,
-    /// Of each row, over all its logits.
+    /// The sums of exponentials of each row, over all its logits.
     pub(super) sums: Vec<SumExp>,
-    /// Of each feature and its own class weight.
+    /// The largest entries of each feature and its target class weight.
     pub(super) largest: Vec<[f64; 2]>,
 }
 
 impl Margins {
-    /// Applies the margin to each row of a table: [`PAIR`] columns, then the largest logit and the sum
-    /// of the exponentials of each block of classes, without the sample's own.
+    /// Applies the margin to each row of a table. A row has [`PAIR`] columns, followed by the
+    /// largest logit and the sum of the exponentials of each block of classes, excluding the target
+    /// class.
     pub(super) fn new(rule: &TargetRule, table: &[f64], precision: FloatDType) -> Self {
         let normalisation = rule.normalisation();
         let batch = rule.labels.len();
@@ -53,14 +55,14 @@ impl Margins {
             .map(|(row, pair)| {
                 let margin = |target| rule.target_logit(row, target, lambda);
                 let mut sample = Sample::new(pair, &margin);
-                // As it would stand among the other logits.
+                // Rounded as it would be among the other logits.
                 if precision == FloatDType::F32 {
                     sample.logit = f64::from(sample.logit as f32);
                 }
                 sample
             })
             .collect();
-        // Over all logits of a row, the target's among them.
+        // Over all logits of a row, including the target logit.
         let sums: Vec<SumExp> = (others.into_iter().zip(&samples))
             .map(|(others, sample)| others.with(sample.logit))
             .collect();
@@ -82,8 +84,8 @@ impl Margins {
     }
 }
 
-/// What turns the derivative by the true inner product into that by the vectors as they stand in the
-/// logits.
+/// The factor that converts the derivative with respect to the true inner product to that with
+/// respect to the vectors in the logits.
 pub(super) fn entry(rule: &TargetRule, sample: &Sample) -> f64 {
     let normalisation = rule.normalisation();
     let target = sample.target;

@@ -1,5 +1,5 @@
-//! The head of Burn's tensor operations, for backends without an operation of their own in this crate.
-//! Burn derives the gradient. It keeps all logits, `[batch, class]`.
+//! The head built from Burn's tensor operations, for backends without a custom operation in this
+//! crate. Burn derives the gradient. Keeps all logits, `[batch, class]`.
 
 use super::table::{Margins, entry};
 use super::{TargetRule, statistics};
@@ -21,7 +21,7 @@ pub(super) fn losses(
     let weights = in_precision(weights, precision);
     let normalisation = rule.normalisation();
     let [batch, classes] = [features.dims()[0], weights.dims()[0]];
-    // As they stand in the logits, the features without their scale.
+    // Rows as they enter the logits, with the features not yet scaled.
     let unit_features = match normalisation.feature_scale {
         Some(_) => unit_rows(features.clone(), TINY),
         None => features.clone(),
@@ -56,8 +56,9 @@ pub(super) fn losses(
     let samples = || outcome.samples.iter().zip(&largest);
     let device = features.device();
     let column = |values: Vec<f64>| values_like(&logits, values, [batch, 1]);
-    // A function whose derivatives at this batch are those of the target logit. The squares of huge
-    // and tiny values leave f32, so that one factor of each has its largest entry divided out.
+    // A function whose derivatives at this batch equal those of the target logit. Squares of very
+    // large and small values leave the range of f32, so one factor of each is divided by its
+    // largest entry.
     let product =
         |a: Tensor<2>, b: Tensor<2>, factors: Vec<f64>| (a * (b * column(factors))).sum_dim(1);
     let entries = samples().map(|(sample, _)| entry(rule, sample));
@@ -89,7 +90,7 @@ pub(super) fn loss(
         None => losses.mean(),
         Some(weights) => {
             let weights = values_like(&losses, weights.to_vec(), [weights.len()]);
-            // A sample that does not count may have a loss that is not finite.
+            // A sample without weight may have a loss that is not finite.
             let losses = losses.mask_fill(weights.clone().equal_elem(0.0), 0.0);
             (losses * weights).sum()
         }
@@ -97,15 +98,15 @@ pub(super) fn loss(
     (loss, targets)
 }
 
-/// Rows with their largest entry divided out, and these entries, `[rows, 1]`.
+/// Divides rows by their largest entries, which are also returned, `[rows, 1]`.
 fn even(rows: &Tensor<2>) -> (Tensor<2>, Tensor<2>) {
     let rows = rows.clone().detach();
     let largest = rows.clone().abs().max_dim(1).clamp_min(f32::MIN_POSITIVE);
     (rows / largest.clone(), largest)
 }
 
-/// Of each row of logits without that of the own class, the largest and the sum of the exponentials of
-/// the differences to it.
+/// For each row of logits, excluding the target class: the largest logit, and the sum of the
+/// exponentials of the differences to it.
 fn sum_exp(logits: &Tensor<2>, is_own: Tensor<2, Bool>) -> [Tensor<2>; 2] {
     // Far below any logit, so that its exponential is 0.
     let others = (logits.clone().detach()).mask_fill(is_own, f32::MIN / 2.0);

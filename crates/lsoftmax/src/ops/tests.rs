@@ -1,4 +1,4 @@
-//! The composed operations beside the fused kernel: the same numbers.
+//! Compares the composed operations with the fused kernel.
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
@@ -26,7 +26,7 @@ fn rule(problem: &Problem, loss: crate::Loss, lambda: impl Into<StepLambda>) -> 
     }
 }
 
-/// A batch whose samples differ in every way.
+/// A batch whose samples differ in every option.
 fn uneven(random: &mut Random, batch: usize) -> Samples {
     let mut column = |from, to| (0..batch).map(|_| random.real(from, to)).collect();
     Samples {
@@ -73,13 +73,13 @@ fn bits(values: &[f64]) -> Vec<u64> {
 
 fn by_operations(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer, Vec<f64>) {
     let found = in_blocks(problem, rule, dtype, BLOCK);
-    // The forward pass alone says the same.
+    // The forward pass alone gives the same loss.
     let [x, w] = arrays(problem, dtype);
     let (loss, targets) =
         composed::forward::<Flex>(x, w, FlexTensor::from_data(labels(rule)), rule, BLOCK);
     assert_eq!(values(loss)[0].to_bits(), found.0.loss.to_bits());
     assert_eq!(bits(&values(targets)), bits(&found.1));
-    // So do the losses of the samples.
+    // So do the per-sample losses.
     let [x, w] = arrays(problem, dtype);
     let labels = FlexTensor::from_data(labels(rule));
     let (losses, _) = composed::each::<Flex>(x, w, labels, rule, BLOCK);
@@ -91,7 +91,7 @@ fn by_operations(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer,
     found
 }
 
-/// The composed operations, with so many logits in a block.
+/// Runs the composed operations with this number of logits in a block.
 fn in_blocks(
     problem: &Problem,
     rule: &TargetRule,
@@ -118,7 +118,7 @@ fn by_kernel(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer, Vec
     ))
 }
 
-/// By Burn's tensor operations and its derivatives.
+/// Runs Burn's tensor operations, differentiated by Burn.
 fn by_tensors(problem: &Problem, rule: &TargetRule, dtype: DType) -> (Answer, Vec<f64>) {
     let device = Device::flex().autodiff();
     let tensor = |values: &[f64], rows: usize| {
@@ -196,7 +196,7 @@ fn kernel_and_operations_agree_for_all_losses() {
                         worst.see(distance(&all(&found), &all(&expected)), &place);
                         worst.see(distance(&targets, &expected_targets), &place);
                     }
-                    // Blocks of three classes, of which the last may be shorter, and of one.
+                    // Blocks of three classes, of which the last may be smaller, and of one class.
                     for block in [3 * batch, 1] {
                         let (found, targets) = in_blocks(&problem, &rule, dtype, block);
                         let place = format!("{place}, {block} logits a block");
@@ -278,7 +278,8 @@ fn kernel_and_operations_agree_where_it_is_hard() {
                         worst.see(distance(&found.dx, &expected.dx), &place);
                         worst.see(distance(&found.dw, &expected.dw), &place);
                     } else {
-                        // The gradient of a normalised vector is 0 where it is parallel: all rounding.
+                        // If parallel, the gradient of a normalised vector is 0, so only rounding
+                        // errors remain.
                         let all = |a: &Answer| [&[1.0], &a.dx[..], &a.dw[..]].concat();
                         worst.see(distance(&all(&found), &all(&expected)), &place);
                     }

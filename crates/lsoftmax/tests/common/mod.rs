@@ -1,4 +1,4 @@
-//! What the tests of the mathematics share: problems, golden cases, and the ways to solve them.
+//! Shared code of the mathematical tests: problems, golden cases, and ways to solve them.
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
@@ -20,7 +20,7 @@ pub(crate) struct Problem {
     pub(crate) labels: Vec<u32>,
 }
 
-/// A case of the golden files; tests/golden/cases.py has the meaning of each entry.
+/// A case of the golden files. tests/golden/cases.py documents the entries.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -81,7 +81,7 @@ pub(crate) trait Float: Real {
 impl Float for f32 {}
 impl Float for f64 {}
 
-/// By the fused kernel.
+/// Solves a problem with the fused kernel.
 pub(crate) fn kernel<T: Float>(
     problem: &Problem,
     margin: &dyn Margin,
@@ -110,7 +110,7 @@ pub(crate) fn kernel<T: Float>(
     (answer, outcome.samples)
 }
 
-/// By the fused kernel in f64, the answer only.
+/// Solves a problem with the fused kernel in f64, and returns only the answer.
 pub(crate) fn solve(problem: &Problem, loss: Loss, lambda: f64) -> Answer {
     kernel::<f64>(problem, &*loss.margin().unwrap(), lambda).0
 }
@@ -149,7 +149,8 @@ pub(crate) fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f64> {
     tensor.to_data().iter::<f64>().collect()
 }
 
-/// By the Burn operation with `backward`, features and class weights of these types.
+/// Solves a problem with the Burn operation and `backward`, with features and class weights of
+/// these types.
 pub(crate) fn burn_as(
     problem: &Problem,
     margin: Arc<dyn Margin>,
@@ -179,12 +180,12 @@ pub(crate) fn burn_as(
     }
 }
 
-/// By the Burn operation in f32.
+/// Solves a problem with the Burn operation in f32.
 pub(crate) fn burn(problem: &Problem, margin: Arc<dyn Margin>, lambda: f64) -> Answer {
     burn_as(problem, margin, lambda, [DType::F32; 2])
 }
 
-/// The largest difference of two arrays over the largest entry of the second.
+/// The largest difference between two arrays, relative to the largest entry of the second.
 pub(crate) fn distance(found: &[f64], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let size = expected
@@ -194,11 +195,11 @@ pub(crate) fn distance(found: &[f64], expected: &[f64]) -> f64 {
         .iter()
         .zip(expected)
         .map(|(a, b)| (a - b).abs() / size)
-        // `max` would pass over NaN.
+        // `max` would ignore NaN.
         .fold(0.0, |m, e| if e <= m { m } else { e })
 }
 
-/// Remembers the worst of many errors and where it was.
+/// Keeps the largest of many errors and its location.
 #[derive(Default)]
 pub(crate) struct Worst {
     error: f64,
@@ -224,7 +225,7 @@ impl Worst {
     }
 }
 
-/// A small generator of its own (`SplitMix64`), so that the problems never change.
+/// A small random generator (`SplitMix64`), so that the problems never change.
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -263,8 +264,7 @@ impl Random {
         }
     }
 
-    /// A problem whose target angles lie all over [0, π]: by chance alone they would
-    /// crowd around π/2.
+    /// A problem whose target angles cover [0, π]. Random vectors would concentrate around π/2.
     pub(crate) fn turned_problem(
         &mut self,
         batch: usize,
@@ -333,7 +333,7 @@ pub(crate) fn psi_of_angle(m: u32, theta: f64) -> f64 {
     sign * (m * theta).cos() - 2.0 * k
 }
 
-/// One loss of every kind, with published and other numbers.
+/// One loss of each kind, with published and other parameters.
 pub(crate) fn all_losses() -> Vec<Loss> {
     let mut losses = vec![
         Loss::Softmax,

@@ -8,15 +8,16 @@ use lsoftmax_data::images::{self, ClassImages, DuplicateKind, Duplicates, ImageC
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Classes that the table shows before it keeps to the smallest and the largest.
+/// Number of classes up to which the table lists all of them, not only the smallest and the
+/// largest.
 const MANY_CLASSES: usize = 24;
-/// Sizes, files and the like that are named.
+/// Maximum number of sizes, files and the like to name.
 const NAMED: usize = 10;
-/// The parts in the order in which they are shown.
+/// The parts in display order.
 const PARTS: [&str; 4] = ["train", "held-out", "test", "open-set"];
 
 /// # Errors
-/// A training would refuse the images; or nobody reads the answer.
+/// A training would refuse the images, or the output is closed.
 pub(super) fn check(
     path: &Path,
     options: &SourceOptions,
@@ -70,7 +71,7 @@ fn lines(found: &ImageCheck) -> Vec<String> {
     lines
 }
 
-/// Adds the first of some lines, and how many more there are.
+/// Adds the first lines, and the number of the remaining ones.
 fn first(lines: &mut Vec<String>, mut all: impl Iterator<Item = String>, what: &str) {
     lines.extend(all.by_ref().take(NAMED));
     let more = all.count();
@@ -79,7 +80,7 @@ fn first(lines: &mut Vec<String>, mut all: impl Iterator<Item = String>, what: &
     }
 }
 
-/// The images of each class; of many classes those of the smallest and the largest.
+/// The number of images of each class. With many classes, only the smallest and the largest.
 fn table(classes: &[ClassImages]) -> String {
     let has = |part: &&&str| classes.iter().any(|class| class.parts.contains_key(**part));
     let parts: Vec<&str> = PARTS.iter().filter(has).copied().collect();
@@ -120,7 +121,7 @@ fn table(classes: &[ClassImages]) -> String {
     output::table(&header, &rows)
 }
 
-/// The sizes of images: the most frequent, and the least and the most of each side.
+/// The sizes of the images: the most frequent ones, and the range of each side.
 fn sizes(found: &ImageCheck) -> String {
     let sizes = &found.sizes;
     let some = sizes.iter().take(NAMED);

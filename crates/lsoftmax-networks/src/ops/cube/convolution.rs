@@ -1,9 +1,9 @@
-//! Burn's convolutions, with sums in f32 whatever the precision.
+//! Burn's convolutions, with f32 sums in every precision.
 //!
-//! In half precision Burn's direct convolution, which its tuner may choose, sums in that precision: a
-//! sum over the pixels of a batch stops growing at 2048 times its terms. So there it is the implicit
-//! matrix product on tensor cores, whose sums are f32, or a convolution in f32 where a device or a shape
-//! has none.
+//! In half precision, Burn's direct convolution, which its autotuner may choose, also sums in half
+//! precision: a sum over the pixels of a batch stops growing at 2048 times its terms. Half
+//! precision therefore uses the implicit matrix product on tensor cores, whose sums are f32, or an
+//! f32 convolution if the device or the shape does not allow that.
 
 use super::{Geometry, Values, channels, conv_options};
 use burn::backend::TensorMetadata as _;
@@ -15,7 +15,7 @@ use burn_cubecl::kernel::conv::{
 };
 use burn_cubecl::kernel::into_contiguous;
 
-/// The same in another precision.
+/// Casts a tensor to another precision.
 fn cast(tensor: &Values, to: DType) -> Values {
     if tensor.dtype() == to {
         tensor.clone()
@@ -28,7 +28,7 @@ fn wide(tensor: &Values) -> Values {
     cast(tensor, DType::F32)
 }
 
-/// A result in f32 in the precision of activations, without infinities.
+/// Casts an f32 result to the precision of activations, without infinities.
 fn narrowed(tensor: Values, to: DType) -> Values {
     if to == DType::F32 {
         return tensor;
@@ -50,10 +50,10 @@ pub(super) fn forward(x: &Values, weight: &Values, geometry: Geometry) -> Values
     narrowed(z, dtype)
 }
 
-/// The gradient by the input, in its precision.
+/// The gradient with respect to the input, in its precision.
 pub(super) fn by_input(x: &Values, weight: &Values, dz: &Values, geometry: Geometry) -> Values {
     let (dtype, options) = (x.dtype(), conv_options(geometry));
-    // With another stride that strategy is a direct convolution.
+    // With another stride, that strategy would be a direct convolution.
     if dtype != DType::F32 && geometry.stride == 1 {
         let weight = cast(weight, dtype);
         let (dz, shape) = (dz.clone(), x.shape());
@@ -66,7 +66,7 @@ pub(super) fn by_input(x: &Values, weight: &Values, dz: &Values, geometry: Geome
     narrowed(dx, dtype)
 }
 
-/// The gradient by the weights, in the precision of the input or in f32.
+/// The gradient with respect to the weights, in the precision of the input or in f32.
 pub(super) fn by_weight(x: &Values, weight: &Values, dz: &Values, geometry: Geometry) -> Values {
     let options = conv_options(geometry);
     if x.dtype() != DType::F32 {

@@ -1,9 +1,9 @@
-//! The blocks on graphics processors: Burn's convolutions, and kernels for all that stands behind
-//! them, with a hand-written backward.
+//! The blocks on graphics processors: Burn's convolutions followed by custom kernels, with a
+//! hand-written backward pass.
 //!
-//! Activations lie channels-last in memory behind the logical `[batch, channel, height, width]`, as
-//! Burn's convolutions leave them, in the precision of the block's input; parameters and statistics
-//! are f32.
+//! Activations are stored channels-last behind the logical `[batch, channel, height, width]`, as
+//! Burn's convolutions return them, in the precision of the block's input. Parameters and
+//! statistics are f32.
 
 mod channels;
 mod convolution;
@@ -28,28 +28,28 @@ use cubecl::prelude::CubeCount;
 
 type Values = FloatTensor<CubeBackend>;
 
-/// Units of a cube.
+/// Number of units of a cube.
 const UNITS: u32 = 256;
-/// Cubes at most; the values beyond are taken in further turns. WebGPU allows 65535.
+/// Maximum number of cubes. Further values are processed in turns. WebGPU allows 65535.
 const CUBES: usize = 1 << 14;
 
-/// How many cubes of units go through so many values.
+/// The number of cubes for this many values.
 fn grid(values: usize) -> CubeCount {
     let cubes = values.div_ceil(UNITS as usize).min(CUBES);
     CubeCount::Static(cubes as u32, 1, 1)
 }
 
-/// `[batch, height, width, channel]`, contiguous; copied only if it lies otherwise.
+/// Converts to contiguous `[batch, height, width, channel]`, copying only if necessary.
 fn channels_last(tensor: Values) -> Values {
     into_contiguous(CubeBackend::float_permute(tensor, &[0, 2, 3, 1]))
 }
 
-/// A logical `[batch, channel, height, width]` over channels-last values.
+/// A logical `[batch, channel, height, width]` view of channels-last values.
 fn image(values: Values) -> Values {
     CubeBackend::float_permute(values, &[0, 3, 1, 2])
 }
 
-/// What the backward pass of a block needs.
+/// The state that the backward pass of a block needs.
 #[derive(Clone, Debug)]
 pub(super) struct Saved {
     x: Values,
@@ -59,12 +59,12 @@ pub(super) struct Saved {
     z: Values,
     numbers: Channels,
     var: Values,
-    /// Whether mean and variance are those of z.
+    /// Whether mean and variance were computed from z.
     of_batch: bool,
 }
 
 impl Saved {
-    /// The gradients by x if it is wanted, by weight, gamma, offset and slope.
+    /// The gradients with respect to x (if requested), weight, gamma, offset and slope.
     fn backward(self, dy: Values, wants_x: bool) -> [Option<Values>; 5] {
         let dy = channels_last(dy);
         let Self {
@@ -155,7 +155,7 @@ impl Taped for CubeBackend {
     }
 }
 
-/// A gradient by weights in f32, its scale taken away.
+/// A gradient with respect to weights in f32, with its scale divided out.
 fn unscaled(gradient: Values, scale: f32) -> Values {
     if gradient.dtype() == DType::F32 && scale == 1.0 {
         return gradient;

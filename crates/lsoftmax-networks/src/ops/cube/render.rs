@@ -1,6 +1,6 @@
-//! Batches from images that lie on the device as bytes.
+//! Batches made from images that are stored on the device as bytes.
 
-// The expansion of `#[cube]` has casts and copies of its own.
+// The expansion of `#[cube]` contains casts and copies.
 #![allow(clippy::pedantic)]
 
 use super::{UNITS, grid};
@@ -12,32 +12,32 @@ use burn::tensor::{self, FloatDType, Int, Shape};
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
-/// Random numbers per image: its index, the rows and columns above and to the left of the crop, and
-/// whether it is mirrored.
+/// Number of random draws per image: its index, the rows and columns of padding above and to the
+/// left of the crop, and whether it is mirrored.
 pub const DRAW: usize = 4;
 
-/// The draws that make a batch, and the size and scale of its images.
+/// The draws of a batch, and the size and scale of its images.
 #[derive(Clone, Copy, Debug)]
 pub struct RenderBatch {
-    /// The first draw.
+    /// Index of the first draw.
     pub first: usize,
-    /// Images of the batch.
+    /// Number of images in the batch.
     pub count: usize,
     /// Channels, height, width.
     pub image: [usize; 3],
-    /// Factor after the mean is taken away.
+    /// Factor applied after the mean is subtracted.
     pub scale: f32,
 }
 
 #[backend_extension(Autodiff, Cube)]
 pub(crate) trait RenderBackend: Backend {
-    /// Preprocessed images `[batch, height, width, channel]`.
+    /// Renders preprocessed images `[batch, height, width, channel]`.
     ///
     /// # Shapes
-    /// - bytes: four bytes of the images `[sample, channel, height, width]` in each i32, the first
-    ///   lowest
-    /// - draws: [`DRAW`] numbers of i32 an image
-    /// - mean: one number, one a channel, or one a value `[channel, height, width]`
+    /// - bytes: the images `[sample, channel, height, width]`, four bytes in each i32, the first in
+    ///   the lowest bits
+    /// - draws: [`DRAW`] i32 numbers per image
+    /// - mean: one number, one per channel, or one per value `[channel, height, width]`
     fn render(
         bytes: IntTensor<Self>,
         draws: IntTensor<Self>,
@@ -46,7 +46,7 @@ pub(crate) trait RenderBackend: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// A unit makes one value, or several in turn; beyond the image is 0, the mean.
+/// Each unit makes one value, or several in turn. Outside the image the value is 0, the mean.
 #[cube(launch)]
 fn render_kernel(
     bytes: &Tensor<i32>,
@@ -128,8 +128,8 @@ impl<B: RenderBackend, C: CheckpointStrategy> RenderBackend for Autodiff<B, C> {
     }
 }
 
-/// A batch as a logical `[batch, channel, height, width]` tensor over channels-last values: see
-/// [`RenderBackend::render`].
+/// Renders a batch as a logical `[batch, channel, height, width]` tensor over channels-last values.
+/// See [`RenderBackend::render`].
 pub fn render(
     bytes: tensor::Tensor<1, Int>,
     draws: tensor::Tensor<1, Int>,

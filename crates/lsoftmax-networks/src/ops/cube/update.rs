@@ -1,7 +1,8 @@
-//! What a step does to parameters and running statistics, one kernel each where Burn's operations
-//! would be five or three: there are so many small tensors that starting kernels is what takes the time.
+//! Updates of parameters and running statistics, with one kernel each instead of the three to five
+//! of Burn's operations. There are so many small tensors that launching kernels takes most of the
+//! time.
 
-// The expansion of `#[cube]` has casts and copies of its own.
+// The expansion of `#[cube]` contains casts and copies.
 #![allow(clippy::pedantic)]
 
 use super::{UNITS, channels_last, grid, image};
@@ -45,8 +46,7 @@ fn blend_kernel(old: &Tensor<f32>, new: &Tensor<f32>, both: &mut Tensor<f32>, sh
     }
 }
 
-/// Weights of convolutions lie channels-last, as their gradients come and as the convolutions want
-/// them.
+/// Stores convolution weights channels-last, the layout of their gradients and of the convolutions.
 fn laid_out(tensor: FloatTensor<CubeBackend>) -> FloatTensor<CubeBackend> {
     if tensor.shape().num_dims() == 4 {
         channels_last(tensor)

@@ -1,4 +1,4 @@
-//! Convolution, bias and `PReLU`, with its backward.
+//! Convolution, bias and `PReLU`, with the backward pass.
 
 use super::{
     FITS, FLOATS, Prepared, channels_last, conv_shape, filters, image, infer, input_size,
@@ -13,7 +13,7 @@ use lsoftmax_kernels::{
     conv2d_forward, norm_inference,
 };
 
-/// What the backward pass needs.
+/// The state that the backward pass needs.
 #[derive(Clone, Debug)]
 pub(in crate::ops) struct Saved {
     shape: ConvShape,
@@ -26,7 +26,7 @@ pub(in crate::ops) struct Saved {
     z: FlexTensor,
 }
 
-/// The bias as a normalisation that changes nothing before it: mean 0, variance 1.
+/// The bias as a normalisation without effect: mean 0, variance 1.
 fn with_bias<T>(
     bias: &[f32],
     slope: &[f32],
@@ -69,7 +69,7 @@ pub(super) fn forward(
     (image(output_size(&shape), y), saved)
 }
 
-/// The convolution of this shape, folded and packed.
+/// A convolution of this shape, folded and packed.
 fn prepare(shape: &ConvShape, weight: &[f32], bias: &[f32], slope: &[f32]) -> InferenceBlock {
     with_bias(bias, slope, |affine, mean, var| {
         InferenceBlock::new(shape, weight, affine, mean, var)
@@ -110,7 +110,7 @@ impl ConvBackend for Flex {
     }
 }
 
-/// The gradients by x, weight, bias and slope.
+/// The gradients with respect to x, weight, bias and slope.
 pub(super) fn backward(
     saved: Saved,
     dy: FlexTensor,
@@ -125,7 +125,7 @@ pub(super) fn backward(
         x,
         z,
     } = saved;
-    // Where nobody else holds z, its memory takes the gradient.
+    // If nothing else holds z, its memory is reused for the gradient.
     let mut dz = if z.is_unique() {
         z.into_data().try_into_vec().expect(FLOATS)
     } else {

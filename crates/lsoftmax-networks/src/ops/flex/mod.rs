@@ -1,7 +1,7 @@
-//! The fused kernels behind Burn's tensors, with their hand-written backward.
+//! The fused kernels as operations on Burn's tensors, with their hand-written backward pass.
 //!
-//! Activations lie channels-last in memory behind the logical `[batch, channel, height,
-//! width]`, so that no layer in between has to copy.
+//! Activations are stored channels-last behind the logical `[batch, channel, height, width]`, so
+//! that no layer in between has to copy.
 
 mod conv;
 mod prepared;
@@ -23,10 +23,10 @@ use lsoftmax_kernels::{
 };
 
 const FITS: &str = "the network checked its shapes when it was made";
-/// Why tensors here give up their values.
+/// The reason why tensors here contain f32.
 const FLOATS: &str = "float tensors are f32 here";
 
-/// The values of an image tensor in channels-last order, copied only if they lie otherwise.
+/// The values of an image tensor in channels-last order, copied only if necessary.
 fn channels_last(tensor: FlexTensor) -> FlexTensor {
     let view = tensor.permute(&[0, 2, 3, 1]);
     // The last owner of a buffer may recycle it.
@@ -34,7 +34,7 @@ fn channels_last(tensor: FlexTensor) -> FlexTensor {
     view.to_contiguous()
 }
 
-/// Keeps the memory of a tensor that nobody else holds for the next of its size.
+/// Keeps the memory of an unshared tensor for the next tensor of its size.
 fn recycle(tensor: FlexTensor) {
     if tensor.is_unique()
         && tensor.is_contiguous()
@@ -44,7 +44,7 @@ fn recycle(tensor: FlexTensor) {
     }
 }
 
-/// A logical `[batch, channel, height, width]` over channels-last values.
+/// A logical `[batch, channel, height, width]` view of channels-last values.
 fn image([batch, height, width, channels]: [usize; 4], values: Vec<f32>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, [batch, height, width, channels]))
         .permute(&[0, 3, 1, 2])
@@ -90,7 +90,7 @@ impl Params {
     }
 }
 
-/// A logical `[out, in, kernel, kernel]`.
+/// Weights as a logical `[out, in, kernel, kernel]` tensor.
 fn filters(shape: &ConvShape, values: Vec<f32>) -> FlexTensor {
     let (out, channels, kernel) = (shape.out_channels, shape.in_channels, shape.kernel);
     FlexTensor::from_data(TensorData::new(values, [out, channels, kernel, kernel]))
@@ -124,7 +124,7 @@ fn output_size(shape: &ConvShape) -> [usize; 4] {
     ]
 }
 
-/// A block in evaluation; all tensors contiguous.
+/// Runs a block in evaluation. All tensors are contiguous.
 fn infer(block: &InferenceBlock, shape: &ConvShape, x: FlexTensor) -> FlexTensor {
     let mut y = buffer::take(shape.output_len());
     let x = channels_last(x);
@@ -133,7 +133,7 @@ fn infer(block: &InferenceBlock, shape: &ConvShape, x: FlexTensor) -> FlexTensor
     image(output_size(shape), y)
 }
 
-/// All that the forward pass of a block makes.
+/// The results of a block's forward pass.
 struct Forward {
     y: FlexTensor,
     mean: FlexTensor,
@@ -141,7 +141,7 @@ struct Forward {
     saved: Saved,
 }
 
-/// What the backward pass of a block needs.
+/// The state that the backward pass of a block needs.
 #[derive(Clone, Debug)]
 pub(super) struct Saved {
     shape: ConvShape,
@@ -319,7 +319,7 @@ impl Taped for Flex {
             recycle(z);
             None
         } else if shape.input_len() == shape.output_len() && z.is_unique() {
-            // Nobody else holds z: its memory takes the gradient.
+            // Nothing else holds z, so its memory is reused for the gradient.
             let mut z = z.into_data().try_into_vec().expect(FLOATS);
             backward(InputGradient::Over { z: &mut z });
             Some(z)

@@ -1,19 +1,19 @@
-//! Blocks that are made ready for inference once.
+//! Blocks that are prepared for inference once.
 
 use super::values;
 use burn_flex::FlexTensor;
 use lsoftmax_kernels::InferenceBlock;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A block made ready for inference, kept for as long as its tensors are the same.
+/// A block prepared for inference, cached as long as its tensors are the same.
 #[derive(Clone, Default)]
 pub(crate) struct Prepared(Arc<Mutex<Option<Kept>>>);
 
-/// The tensors a block was made of, and the block.
+/// The tensors that a block was made from, and the block.
 type Kept = (Vec<FlexTensor>, Arc<InferenceBlock>);
 
 impl Prepared {
-    /// The block of these tensors, which are contiguous, made by `make` where it is not here.
+    /// Returns the block of these contiguous tensors, created with `make` if it is not cached.
     pub(super) fn get<const N: usize>(
         &self,
         tensors: &[FlexTensor; N],
@@ -21,7 +21,7 @@ impl Prepared {
     ) -> Arc<InferenceBlock> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((old, block)) = &*kept {
-            // While a tensor is kept here, nobody can change it in place.
+            // While a tensor is kept here, it cannot be changed in place.
             let same =
                 |(a, b): (&FlexTensor, &FlexTensor)| Arc::ptr_eq(&a.data_arc(), &b.data_arc());
             if old.len() == N && old.iter().zip(tensors).all(same) {

@@ -1,6 +1,6 @@
-//! The kernels for graphics processors beside those of the CPU. These run where `LSOFTMAX_GPU_TESTS`
-//! names the device.
-// A test that was skipped says so.
+//! Compares the kernels for graphics processors with those of the CPU. These tests run on the
+//! device named by `LSOFTMAX_GPU_TESTS`.
+// Skipped tests print a note.
 #![allow(clippy::print_stderr)]
 
 use super::*;
@@ -17,7 +17,7 @@ pub(super) fn device() -> Option<Device> {
 #[test]
 fn blocks_on_the_device_are_those_of_the_cpu() {
     let Some(device) = device() else { return };
-    // One row a channel and many, of more than one part; more channels than lanes.
+    // A single row per channel, and many, in more than one part; more channels than lanes.
     for (image, conv, stride) in [
         ([3, 9, 7], [8, 3, 3], 1),
         ([1, 1, 1], [3, 2, 3], 1),
@@ -45,7 +45,7 @@ fn parameters_and_statistics_move_on_the_device_as_on_the_cpu() {
         let mut weight = random([7, 3, 5, 4], 1, device);
         let mut velocity = None;
         for step in 2..5 {
-            // As a convolution gives it: channels last.
+            // As a convolution returns it: channels last.
             let gradient = random([7, 5, 4, 3], step, device).permute([0, 3, 1, 2]);
             let (lower, faster) = descend(weight, gradient, velocity, descent);
             (weight, velocity) = (lower, Some(faster));
@@ -69,7 +69,8 @@ fn parameters_and_statistics_move_on_the_device_as_on_the_cpu() {
     }
 }
 
-/// Features, and the gradients of all weights times `1 / factor` where the loss has that factor.
+/// Features, and the gradients of all weights multiplied by `1 / factor`, for a loss with this
+/// factor.
 fn network_in(precision: Precision, factor: f32, device: &Device) -> Vec<Vec<f32>> {
     let device = device.clone().autodiff();
     let stage = |channels, units, pool| Stage {
@@ -123,13 +124,13 @@ fn half_precision_on_the_device_loses_neither_small_gradients_nor_large_ones() {
             );
             continue;
         }
-        // As of a mean over 256: what differs is mostly which of two pixels a pool takes, and which
-        // side of 0 a value is on.
+        // Scaled as for a mean over 256 images. The differences come mostly from pixels that a pool
+        // chooses between and from values near 0.
         let normal = network_in(precision, 1.0 / 256.0, &device);
         for (found, expected) in normal.iter().zip(&expected) {
             assert!(far(found, expected) < 0.1, "{found:?} {expected:?}");
         }
-        // And a thousandth of that, where it does not differ.
+        // And a thousandth of that, where the results must not differ more.
         let small = network_in(precision, 1e-3 / 256.0, &device);
         for (found, expected) in small.iter().zip(&normal) {
             assert!(far(found, expected) < 0.01, "{found:?} {expected:?}");

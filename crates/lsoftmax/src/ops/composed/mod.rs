@@ -1,13 +1,15 @@
 //! The loss and its gradient on any backend.
 //!
-//! Classes are walked in blocks, as in `lsoftmax-kernels`, which has the formulas; names here are as
-//! there. A block is a matrix product and one pass over its logits, [`HeadPasses::sums`]; going
-//! back it is the product again, one pass, [`HeadPasses::matrix`], and two products. Where one
-//! block is enough its logits are kept in between.
+//! Classes are processed in blocks, as in `lsoftmax-kernels`, which documents the formulas; names
+//! here are the same. In the forward pass, a block is a matrix product and one pass over its
+//! logits, [`HeadPasses::sums`]. In the backward pass it is the same product again, one pass,
+//! [`HeadPasses::matrix`], and two products. If there is only one block, its logits are kept in
+//! between.
 //!
-//! Between the two stands the margin, `O(batch)` numbers. A device that knows its curve computes it
-//! there, [`HeadPasses::apply`]; else the numbers are read back to the host, in one read a step,
-//! and the answers go to the device as columns. All arithmetic is f32 at least.
+//! The margin is applied between the two passes, to `O(batch)` numbers. A device that knows the
+//! margin's curve computes it there, in [`HeadPasses::apply`]. Otherwise the numbers are read back
+//! to the host, once per step, and the results are uploaded as columns. All arithmetic is at least
+//! f32.
 
 mod passes;
 
@@ -26,12 +28,12 @@ use lsoftmax_kernels::head::{Normalisation, TINY, TargetLogits};
 use passes::{column, row_dot};
 use std::ops::Range;
 
-/// Logits of a block: 32 MiB of f32.
+/// Number of logits in a block: 32 MiB of f32.
 pub(super) const BLOCK: usize = 1 << 23;
 
-/// What stands in the products for features or class weights.
+/// The features or class weights as they enter the matrix products.
 struct Side<B: Backend> {
-    /// Unit vectors, or the rows as they came.
+    /// Unit vectors, or the original rows.
     rows: FloatTensor<B>,
     /// The inverse norms if the rows are normalised, `[rows, 1]`.
     inverse_norms: Option<FloatTensor<B>>,
@@ -59,7 +61,7 @@ impl<B: Backend> Side<B> {
         }
     }
 
-    /// Makes the gradient by what stands in the products one by the rows as they came.
+    /// Converts the gradient with respect to the rows in the products to that of the original rows.
     fn finish(&self, gradient: FloatTensor<B>) -> FloatTensor<B> {
         let Some(inverse_norms) = &self.inverse_norms else {
             return gradient;
@@ -77,26 +79,26 @@ struct Head<'a, B: HeadPasses> {
     precision: FloatDType,
     features: Even<B>,
     feature_side: Side<B>,
-    /// The features as they stand in the logits: unit vectors times the scale, or as they came.
+    /// The features as they enter the logits: scaled unit vectors, or the original rows.
     scaled: FloatTensor<B>,
-    /// `[class, feature]`, in the precision they came in.
+    /// `[class, feature]`, in their original precision.
     weights: FloatTensor<B>,
     /// `[batch]`.
     labels: IntTensor<B>,
-    /// The weight of each sample's own class.
+    /// The weight of each sample's target class.
     own: FloatTensor<B>,
-    /// Classes of a block, the last of which may be shorter.
+    /// The classes of each block. The last block may be smaller.
     blocks: Vec<Range<usize>>,
 }
 
-/// A block of class weights, and the logits it gives.
+/// A block of class weights and its logits.
 struct Block<B: Backend> {
     weights: Side<B>,
     /// `[batch, class of the block]`.
     logits: FloatTensor<B>,
 }
 
-/// Loss and statistics.
+/// The loss and the target statistics.
 pub(super) fn forward<B: HeadPasses>(
     features: FloatTensor<B>,
     weights: FloatTensor<B>,
@@ -109,7 +111,7 @@ pub(super) fn forward<B: HeadPasses>(
     (found.loss, found.targets)
 }
 
-/// The cross-entropy of each sample, and statistics.
+/// The cross-entropy of each sample, and the target statistics.
 pub(super) fn each<B: HeadPasses>(
     features: FloatTensor<B>,
     weights: FloatTensor<B>,
@@ -124,7 +126,7 @@ pub(super) fn each<B: HeadPasses>(
     (head.upload(losses, Shape::new([size])), found.targets)
 }
 
-/// Loss, statistics, and the gradients by features and class weights.
+/// Loss, target statistics, and the gradients with respect to features and class weights.
 pub(super) fn with_gradient<B: HeadPasses>(
     features: FloatTensor<B>,
     weights: FloatTensor<B>,
@@ -144,7 +146,7 @@ pub(super) fn with_gradient<B: HeadPasses>(
 }
 
 impl<'a, B: HeadPasses> Head<'a, B> {
-    /// `block`: logits of a block. The table of the pairs goes with it.
+    /// Also returns the table of the pairs. `block` is the number of logits in a block.
     fn new(
         features: FloatTensor<B>,
         weights: FloatTensor<B>,
@@ -215,14 +217,14 @@ impl<'a, B: HeadPasses> Head<'a, B> {
 
     fn forward(&self, table: FloatTensor<B>, keep: bool) -> (Margined<B>, Option<Block<B>>) {
         let (table, kept) = self.sums(table, keep);
-        // The device knows nothing of samples that differ.
+        // The device kernel does not handle per-sample options.
         let curve = (self.rule.margin.curve()).filter(|_| self.rule.samples.are_alike());
         let found = curve.and_then(|curve| B::apply(&table, curve, self.rule));
         (found.unwrap_or_else(|| self.ask(&host::<B>(table)).0), kept)
     }
 
-    /// The table with the sums of exponentials, and the block if there is but one and it is to be
-    /// kept.
+    /// Adds the sums of exponentials to the table. Also returns the block if there is only one and
+    /// it is to be kept.
     fn sums(&self, mut table: FloatTensor<B>, keep: bool) -> (FloatTensor<B>, Option<Block<B>>) {
         let mut kept = None;
         for (number, classes) in self.blocks.iter().enumerate() {
@@ -236,7 +238,7 @@ impl<'a, B: HeadPasses> Head<'a, B> {
         (table, kept)
     }
 
-    /// Asks the margin on the host, and for the cross-entropy of each sample.
+    /// Applies the margin on the host. Also returns the cross-entropy of each sample.
     fn ask(&self, table: &[f64]) -> (Margined<B>, Vec<f64>) {
         let batch = self.batch();
         let Margins {
@@ -246,7 +248,7 @@ impl<'a, B: HeadPasses> Head<'a, B> {
         } = Margins::new(self.rule, table, self.precision);
         let rule: &dyn TargetLogits = self.rule;
 
-        // The rows here are unit vectors where the kernel has them as they came.
+        // The rows here are unit vectors, where the fused kernel has the original rows.
         let scale = self.normalisation.feature_scale;
         let (mut rows, mut along) = (Vec::new(), Vec::new());
         let samples = sums.iter().zip(&outcome.samples).zip(largest);
@@ -255,8 +257,8 @@ impl<'a, B: HeadPasses> Head<'a, B> {
             let d_target = rule.d_target(at, sum, sample, batch);
             let entry = d_target * entry(self.rule, sample);
             rows.extend([sum.max, share / sum.sum, entry]);
-            // Times the largest entry on the host: the factor of the rows as they came may not fit
-            // f32.
+            // Multiply by the largest entry on the host: the factor of the original rows may
+            // overflow f32.
             along.extend([
                 d_target * sample.along_feature * x,
                 d_target * sample.along_weight * w,
@@ -272,7 +274,7 @@ impl<'a, B: HeadPasses> Head<'a, B> {
         (margined, outcome.losses)
     }
 
-    /// The gradients by features and class weights.
+    /// The gradients with respect to features and class weights.
     fn gradient(&self, found: &Margined<B>, mut kept: Option<Block<B>>) -> [FloatTensor<B>; 2] {
         let mut d_features = None;
         let mut d_weights = None;

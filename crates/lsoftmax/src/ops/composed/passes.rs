@@ -1,4 +1,4 @@
-//! The steps of the head between its matrix products, of Burn's operations.
+//! The steps of the head between its matrix products, implemented with Burn's operations.
 
 use super::super::{TargetRule, cast, precision};
 use crate::margin::Curve;
@@ -6,13 +6,14 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata as _};
 use burn::tensor::{IndexingUpdateOp, Scalar, Shape, Slice};
 
-/// The steps between the matrix products; here of Burn's operations.
+/// The steps between the matrix products. The default implementations use Burn's operations.
 pub(in crate::ops) trait HeadPasses: Backend {
-    /// Each feature beside its own class weight, in a table that is to have so many columns.
+    /// Pairs each feature with the weight of its target class, in a table with this number of
+    /// columns.
     ///
     /// # Shapes
     /// - features: `[batch, feature]`, at least f32
-    /// - weights: `[class, feature]`, in the precision they came in
+    /// - weights: `[class, feature]`, in their original precision
     /// - labels: `[batch]`
     fn pairs(
         features: &FloatTensor<Self>,
@@ -23,14 +24,15 @@ pub(in crate::ops) trait HeadPasses: Backend {
         pairs::<Self>(features, weights, labels, columns)
     }
 
-    /// Of each row of a block of logits, the largest but that of the own class, and the sum of the
-    /// exponentials of the differences to it, in two columns of the table.
+    /// For each row of a block of logits, computes the largest logit, excluding the target class,
+    /// and the sum of the exponentials of the differences to it. Stores them in two columns of the
+    /// table.
     ///
     /// # Shapes
     /// - logits: `[batch, class of the block]`
-    /// - labels: `[batch]`, counted from the first class of all
+    /// - labels: `[batch]`, counted over all classes
     /// - start: the first class of the block
-    /// - table, column: where the two go
+    /// - table, column: the table, and the first of the two columns
     fn sums(
         logits: FloatTensor<Self>,
         labels: &IntTensor<Self>,
@@ -41,11 +43,11 @@ pub(in crate::ops) trait HeadPasses: Backend {
         sums::<Self>(logits, labels, start, table, column)
     }
 
-    /// What both matrix products of the gradient take: `exp(logit - max) * factor`, and the entry of
-    /// the row at its own class, `[batch, class of the block]`.
+    /// The matrix that both products of the gradient use, `[batch, class of the block]`:
+    /// `exp(logit - max) * factor`, with the entry of the row at its target class.
     ///
     /// # Shapes
-    /// - logits, labels, start: as of [`sums`](Self::sums)
+    /// - logits, labels, start: the same as for [`sums`](Self::sums)
     /// - row: max, factor and entry of each row, `[batch, 3]`
     fn matrix(
         logits: FloatTensor<Self>,
@@ -56,7 +58,7 @@ pub(in crate::ops) trait HeadPasses: Backend {
         matrix::<Self>(logits, labels, start, row)
     }
 
-    /// The margin of a batch, which is this curve, if the device computes it itself.
+    /// Applies a margin given by a curve, if the device can compute it.
     ///
     /// # Shapes
     /// - table: `table::PAIR` columns and then two for each block, `[batch, columns]`
@@ -66,33 +68,33 @@ pub(in crate::ops) trait HeadPasses: Backend {
     }
 }
 
-/// What the margin made of the batch.
+/// The result of the margin for a batch.
 pub(in crate::ops) struct Margined<B: Backend> {
-    /// `[1]`.
+    /// The loss, `[1]`.
     pub(in crate::ops) loss: FloatTensor<B>,
-    /// `[batch, 4]`: see [`HeadLoss`](crate::HeadLoss).
+    /// Target statistics, `[batch, 4]`: see [`HeadLoss`](crate::HeadLoss).
     pub(in crate::ops) targets: FloatTensor<B>,
     /// Max, factor and entry of each row for [`HeadPasses::matrix`], `[batch, 3]`.
     pub(in crate::ops) row: FloatTensor<B>,
-    /// How much of the own feature its gradient gets, and of the own class weight its own, both with
-    /// their largest entry divided out, `[batch, 2]`.
+    /// The share of the feature in its own gradient, and of the target class weight in its own,
+    /// both divided by their largest entry, `[batch, 2]`.
     pub(in crate::ops) along: FloatTensor<B>,
 }
 
-/// Each feature beside its own class weight.
+/// Each feature paired with the weight of its target class.
 pub(in crate::ops) struct Pairs<B: Backend> {
     /// `[batch, columns]`, the first `table::PAIR` of them filled.
     pub(in crate::ops) table: FloatTensor<B>,
     pub(in crate::ops) features: Even<B>,
-    /// The weight of each sample's own class, its largest entry divided out.
+    /// The weight of each sample's target class, divided by its largest entry.
     pub(in crate::ops) own: FloatTensor<B>,
 }
 
-/// Where in a block of classes the own class of each sample stands.
+/// The position of each sample's target class in a block of classes.
 struct OwnClass<B: Backend> {
-    /// Any column if elsewhere, `[batch, 1]`.
+    /// The column, or any valid column if the class is in another block, `[batch, 1]`.
     column: IntTensor<B>,
-    /// 1 if it stands in the block, else 0, `[batch, 1]`.
+    /// 1 if the class is in the block, otherwise 0, `[batch, 1]`.
     inside: FloatTensor<B>,
 }
 
@@ -112,11 +114,12 @@ impl<B: Backend> OwnClass<B> {
     }
 }
 
-/// Rows with their largest entry divided out: squares of huge and tiny values leave f32.
+/// Rows divided by their largest entry, because squares of very large or small values leave the
+/// range of f32.
 pub(in crate::ops) struct Even<B: Backend> {
-    /// Rows whose largest entry is 1, or rows of zeros.
+    /// Rows whose largest entry is 1, or zero rows.
     pub(in crate::ops) rows: FloatTensor<B>,
-    /// What gives the true rows again, `[rows, 1]`.
+    /// The divisors, `[rows, 1]`.
     pub(in crate::ops) largest: FloatTensor<B>,
 }
 
@@ -131,7 +134,7 @@ impl<B: Backend> Even<B> {
     }
 }
 
-/// A column `[batch, 1]` of `[batch, columns]`.
+/// Returns a column `[batch, 1]` of `[batch, columns]`.
 pub(super) fn column<B: Backend>(table: &FloatTensor<B>, at: usize) -> FloatTensor<B> {
     B::float_slice(table.clone(), &[Slice::full(), Slice::from(at..at + 1)])
 }
@@ -140,11 +143,11 @@ pub(super) fn row_dot<B: Backend>(a: &FloatTensor<B>, b: &FloatTensor<B>) -> Flo
     B::float_sum_dim(B::float_mul(a.clone(), b.clone()), 1)
 }
 
-/// Stands for the target logit while the others are summed: far below any logit, and the logit can
-/// be taken from it without leaving f32.
+/// Replaces the target logit while the other logits are summed. It is far below any logit, and a
+/// logit can be subtracted from it without overflow in f32.
 pub(in crate::ops) const NOTHING: f64 = f32::MIN as f64 / 2.0;
 
-/// [`NOTHING`] in place of the logits of the samples' own classes.
+/// Replaces the logits of the target classes with [`NOTHING`].
 fn without_own<B: Backend>(logits: FloatTensor<B>, own: &OwnClass<B>) -> FloatTensor<B> {
     let plain = B::float_gather(1, logits.clone(), own.column.clone());
     let change = B::float_add_scalar(B::float_neg(plain), NOTHING.into());
@@ -152,7 +155,7 @@ fn without_own<B: Backend>(logits: FloatTensor<B>, own: &OwnClass<B>) -> FloatTe
     B::float_scatter(1, logits, own.column.clone(), change, IndexingUpdateOp::Add)
 }
 
-/// Puts columns side by side into a table.
+/// Writes columns side by side into a table.
 fn put<B: Backend>(
     table: FloatTensor<B>,
     column: usize,
@@ -162,7 +165,7 @@ fn put<B: Backend>(
     B::float_slice_assign(table, &[Slice::full(), place], B::float_cat(columns, 1))
 }
 
-/// [`HeadPasses::pairs`] of Burn's operations.
+/// [`HeadPasses::pairs`] with Burn's operations.
 pub(in crate::ops) fn pairs<B: Backend>(
     features: &FloatTensor<B>,
     weights: &FloatTensor<B>,
@@ -189,7 +192,7 @@ pub(in crate::ops) fn pairs<B: Backend>(
     }
 }
 
-/// [`HeadPasses::sums`] of Burn's operations.
+/// [`HeadPasses::sums`] with Burn's operations.
 pub(in crate::ops) fn sums<B: Backend>(
     logits: FloatTensor<B>,
     labels: &IntTensor<B>,
@@ -204,7 +207,7 @@ pub(in crate::ops) fn sums<B: Backend>(
     put::<B>(table, column, vec![max, B::float_sum_dim(sum, 1)])
 }
 
-/// [`HeadPasses::matrix`] of Burn's operations.
+/// [`HeadPasses::matrix`] with Burn's operations.
 pub(in crate::ops) fn matrix<B: Backend>(
     logits: FloatTensor<B>,
     labels: &IntTensor<B>,

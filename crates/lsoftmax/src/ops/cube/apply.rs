@@ -1,7 +1,8 @@
-//! The margin of a batch as one kernel: what `Head::ask` does on the host, in f32.
+//! The margin of a batch as one kernel: the computation of `Head::ask` in f32.
 //!
-//! With A and B as in [`Curve`], `g` blended with the cosine `c` by λ, `o` the sum of exponentials of
-//! the other logits and `t` that of the target logit, both by the largest of all:
+//! With A and B as in [`Curve`], `g` the curve blended with the cosine `c` by λ, `o` the sum of
+//! exponentials of the other logits and `t` that of the target logit, both relative to the largest
+//! logit:
 //!
 //! ```text
 //! loss     = max - F + ln(o + t)
@@ -9,12 +10,12 @@
 //! dx       = d_target (A g' w / |x||w| + B (g - c g') x / |x|^2)
 //! ```
 //!
-//! Written so, an error of the rounding in `o` is no error of one minus a probability, and no product
-//! of two norms is formed that a gradient would divide by again.
+//! In this form, a rounding error in `o` does not become an error of one minus a probability, and
+//! no product of two norms is formed only to be divided out again by the gradient.
 
-// The expansion of `#[cube]` has casts and copies of its own.
+// The expansion of `#[cube]` contains casts and copies.
 #![allow(clippy::pedantic)]
-// A kernel knows neither method, and its comparisons let NaN pass.
+// Kernels support neither method, and the comparisons are meant to let NaN pass.
 #![allow(
     clippy::manual_is_multiple_of,
     clippy::manual_clamp,
@@ -36,25 +37,25 @@ use cubecl::prelude::*;
 use lsoftmax_kernels::head::TINY;
 use std::f64::consts::PI;
 
-/// Units that work on the batch together, at most.
+/// Maximum number of units that work on the batch together.
 const UNITS: usize = 256;
-/// Below this square of sin θ its inverse falls to 0, as on the host, whose cosines are finer.
+/// Below this sin² θ the inverse sine falls to 0, as on the host, whose cosines are more precise.
 const FLAT: f32 = 1e-6;
-/// Up to here three terms of `ln(1 + x)` are exact.
+/// Up to this x, three terms of the series of `ln(1 + x)` are exact.
 const SMALL: f32 = 1e-3;
 
-/// What of a rule the kernel is compiled for.
+/// The properties of a rule for which the kernel is specialised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Form {
-    /// That of ψ; 0 for a turned cosine.
+    /// The multiplier of ψ, or 0 for an additive angular margin.
     multiplier: u32,
-    /// Whether that goes on as ψ does.
+    /// Whether the additive angular margin is continued beyond π in the way of ψ.
     folds: bool,
-    /// Whether features have one length.
+    /// Whether features are scaled to a fixed length.
     scaled: bool,
-    /// Whether class weights have length 1.
+    /// Whether class weights are scaled to length 1.
     unit_weights: bool,
-    /// Whether λ waits until the batch is told apart.
+    /// Whether λ depends on a gate, that is, on the whole batch.
     gated: bool,
     /// The signal of the gate.
     signal: u32,
@@ -63,21 +64,21 @@ struct Form {
 /// The upper half of an f32: products of two such halves are exact.
 const UPPER: u32 = 0xffff_f000;
 
-/// A sample before its margin, and its other logits.
+/// A sample before its margin is applied, with the sums of its other logits.
 #[derive(CubeType, Clone, Copy)]
 struct Sample {
     cosine: f32,
-    /// What the rounding took from the cosine: a curve can be steep.
+    /// Rounding error of the cosine, which matters where the curve is steep.
     rest: f32,
     feature_norm: f32,
     weight_norm: f32,
-    /// The norms without their largest entries.
+    /// The norms of the vectors divided by their largest entries.
     feature_even: f32,
     weight_even: f32,
     /// A and B.
     of_feature: f32,
     of_weight: f32,
-    /// Whether there is an angle: neither vector has length zero.
+    /// Whether the angle is defined, that is, neither vector has length zero.
     angle: bool,
     /// `exp(max) * sum`.
     max: f32,
@@ -91,7 +92,7 @@ struct Point {
     slope: f32,
 }
 
-/// `a b - product`, where the product is about that: what its rounding took.
+/// The rounding error of `product`: `a b - product`.
 #[cube]
 fn rounding(a: f32, b: f32, product: f32) -> f32 {
     let a_upper = f32::from_bits(a.to_bits() & UPPER);
@@ -166,7 +167,7 @@ fn read(table: &Tensor<f32>, row: usize, scale: f32, #[comptime] form: Form) -> 
     }
 }
 
-/// The target logit from the value of a curve: a vector of length zero gives 0.
+/// Computes the target logit from the value of the curve. A vector of length zero gives 0.
 #[cube]
 fn logit(sample: &Sample, value: f32) -> f32 {
     let mut logit = 0.0f32.runtime();
@@ -189,7 +190,7 @@ fn psi(c: f32, rest: f32, #[comptime] m: u32) -> Point {
     let mut t_next = c;
     let mut u_previous = 0.0f32.runtime();
     let mut u = 1.0f32.runtime();
-    // Derivatives of these.
+    // Derivatives of the two.
     let mut v_previous = 0.0f32.runtime();
     let mut v = 0.0f32.runtime();
     #[unroll]
@@ -233,7 +234,7 @@ fn turned(
     drop: f32,
     #[comptime] folds: bool,
 ) -> Point {
-    // Rounding may make it negative.
+    // Rounding may make the square negative.
     let mut square = (1.0f32 - c) * (1.0f32 + c) - 2.0f32 * c * rest;
     if square < 0.0f32 {
         square = 0.0f32;
@@ -260,7 +261,7 @@ fn turned(
     }
 }
 
-/// [`Signal::of_sample`], by the number of the signal.
+/// [`Signal::of_sample`], selected by the number of the signal.
 #[cube]
 fn of_sample(confidence: f32, #[comptime] signal: u32) -> f32 {
     let mut found = confidence;
@@ -273,8 +274,8 @@ fn of_sample(confidence: f32, #[comptime] signal: u32) -> f32 {
     found
 }
 
-/// One cube goes through the batch twice: for the confidence, and with the λ that follows from it. Long, since
-/// both passes share the sums of the cube and one launch is cheaper than two.
+/// One cube goes through the batch twice: first for the confidences, then with the λ that follows
+/// from them. Long, because one launch for both passes is cheaper than two.
 #[cube(launch)]
 fn apply_kernel(
     table: &Tensor<f32>,
@@ -286,14 +287,14 @@ fn apply_kernel(
     along: &mut Tensor<f32>,
     // 1 / (1 + λ).
     share: f32,
-    // The gate: the signal of guessing and of certainty, where it begins to open, and the distance from
-    // there to where it is open.
+    // The gate: its signal at chance level and at certainty, the point where it begins to open, and
+    // the distance from there to where it is fully open.
     guess: f32,
     certain: f32,
     from: f32,
     way: f32,
     scale: f32,
-    // Of the angle that a turned cosine is turned by.
+    // Sine of the additive angular margin.
     sine: f32,
     cosine: f32,
     shift: f32,
@@ -376,7 +377,7 @@ fn apply_kernel(
         }
         let d_target = -others / all / size;
 
-        // The rows of the products are unit vectors where both have one length.
+        // The rows of the products are unit vectors if both lengths are fixed.
         let mut factor = 1.0f32.runtime();
         let mut entry = slope;
         if comptime!(form.scaled) {

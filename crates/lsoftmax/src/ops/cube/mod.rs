@@ -1,9 +1,9 @@
-//! The steps of the head between its matrix products as kernels for graphics processors: here the two
-//! passes over a block of logits.
+//! The steps of the head between its matrix products as kernels for graphics processors. This file
+//! holds the two passes over a block of logits.
 //!
-//! All arithmetic is f32, which is what the logits come in.
+//! All arithmetic is f32, the type of the logits.
 
-// The expansion of `#[cube]` has casts and copies of its own.
+// The expansion of `#[cube]` contains casts and copies.
 #![allow(clippy::pedantic)]
 
 mod apply;
@@ -19,19 +19,19 @@ use burn::tensor::{DType, FloatDType};
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
-/// Units that work on one row together, at most.
+/// Maximum number of units that work on one row together.
 const UNITS: u32 = 1024;
 
-/// Cubes in flight at most; more rows than these take turns. WebGPU allows 65535.
+/// Maximum number of cubes per launch. Further rows are processed in turns. WebGPU allows 65535.
 const CUBES: usize = 1 << 14;
 
-/// See [`composed::NOTHING`]. There is no infinity in WGSL.
+/// See [`composed::NOTHING`]. WGSL has no infinity.
 const NOTHING: f32 = composed::NOTHING as f32;
 
-/// Largest logit and sum of exponentials of each row, without the own class: one cube a row.
+/// Largest logit and sum of exponentials of each row, excluding the target class: one cube per row.
 ///
-/// Each unit goes through its share of the row with a running maximum; the shares come together in
-/// the same order every time.
+/// Each unit keeps a running maximum over its share of the row. The shares are merged in the same
+/// order every time.
 #[cube(launch)]
 fn sums_kernel(
     logits: &Tensor<f32>,
@@ -59,7 +59,7 @@ fn sums_kernel(
                     total = total * (max - logit).exp() + 1.0f32;
                     max = logit;
                 } else {
-                    // A logit that is no number gets here too, and stays.
+                    // NaN logits also end up here and stay NaN.
                     total += (logit - max).exp();
                 }
             }
@@ -90,7 +90,7 @@ fn sums_kernel(
     }
 }
 
-/// `exp(logit - max) * factor`, or the entry at the own class: one cube a row.
+/// `exp(logit - max) * factor`, or the entry at the target class: one cube per row.
 #[cube(launch)]
 fn matrix_kernel(
     logits: &Tensor<f32>,
@@ -124,7 +124,7 @@ fn matrix_kernel(
     }
 }
 
-/// Adds up a number of each unit, in the same order every time; all units get the sum.
+/// Sums one number per unit, in the same order every time. All units get the sum.
 #[cube]
 fn total(value: f32, shared: &mut Shared<[f32]>, #[comptime] units: u32) -> f32 {
     let unit = UNIT_POS_X as usize;
@@ -142,14 +142,14 @@ fn total(value: f32, shared: &mut Shared<[f32]>, #[comptime] units: u32) -> f32 
     shared[0]
 }
 
-/// A power of two of units, which the trees of sums need, for so many values.
+/// The number of units for this many values: a power of two, as the tree reductions require.
 fn units_for(tensor: &FloatTensor<CubeBackend>, values: usize) -> u32 {
     let most = tensor.client.properties().hardware.max_cube_dim.0;
     let units = (values as u32).next_power_of_two().min(UNITS);
     units.min(1 << most.ilog2())
 }
 
-/// How many cubes of how many units go through `[batch, class]`.
+/// The number of cubes, and of units in each, for `[batch, class]`.
 fn grid(logits: &FloatTensor<CubeBackend>) -> (CubeCount, u32) {
     let [batch, classes] = logits.shape().dims();
     let units = units_for(logits, classes);
@@ -190,7 +190,7 @@ impl MarginBackend for CubeBackend {
     }
 }
 
-/// Whether the kernels take logits and labels of these types.
+/// Whether logits and labels have the types that the kernels take.
 fn are_f32(logits: &FloatTensor<CubeBackend>, labels: &IntTensor<CubeBackend>) -> bool {
     logits.dtype() == DType::F32 && labels.dtype() == DType::I32
 }
@@ -202,7 +202,7 @@ impl HeadPasses for CubeBackend {
         labels: &IntTensor<Self>,
         columns: usize,
     ) -> Pairs<Self> {
-        // Kernels count in 32 bits.
+        // The kernels index with 32 bits.
         let is_small = u32::try_from(weights.shape().num_elements()).is_ok();
         if !are_f32(features, labels) || weights.dtype() != DType::F32 || !is_small {
             return composed::pairs::<Self>(features, weights, labels, columns);

@@ -1,6 +1,6 @@
-//! Each feature beside its own class weight, as one kernel.
+//! Pairing of each feature with the weight of its target class, as one kernel.
 
-// The expansion of `#[cube]` has casts and copies of its own.
+// The expansion of `#[cube]` contains casts and copies.
 #![allow(clippy::pedantic)]
 
 use super::{CUBES, total, units_for};
@@ -13,8 +13,8 @@ use burn::tensor::{FloatDType, Shape};
 use burn_cubecl::CubeBackend;
 use cubecl::prelude::*;
 
-/// Of a vector of which each unit has seen a share: its largest entry, at least the smallest normal
-/// number. NaN is no entry; it stays in the rows.
+/// The largest entry of a vector of which each unit has seen a share, but at least the smallest
+/// normal number. NaN entries are ignored here and stay in the rows.
 #[cube]
 fn largest_of(value: f32, shared: &mut Shared<[f32]>, #[comptime] units: u32) -> f32 {
     let unit = UNIT_POS_X as usize;
@@ -36,8 +36,8 @@ fn largest_of(value: f32, shared: &mut Shared<[f32]>, #[comptime] units: u32) ->
     largest
 }
 
-/// One cube a sample: the first columns of the table, and both vectors with their largest entry divided
-/// out.
+/// One cube per sample: writes the first columns of the table, and both vectors divided by their
+/// largest entry.
 #[cube(launch)]
 fn pairs_kernel(
     features: &Tensor<f32>,

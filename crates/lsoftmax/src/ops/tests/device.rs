@@ -1,6 +1,6 @@
-//! The head on a graphics device beside the kernel of the CPU. These run where
+//! Compares the head on a graphics device with the kernel of the CPU. These tests run if
 //! `LSOFTMAX_GPU_TESTS` is set, on `Device::default()`.
-// A test that was skipped says so.
+// Skipped tests print a note.
 #![allow(clippy::print_stderr)]
 
 use super::*;
@@ -26,7 +26,7 @@ fn on_host(tensor: CubeTensor) -> Vec<f64> {
     data.iter::<f64>().collect()
 }
 
-/// On the device, with so many logits in a block.
+/// Runs on the device, with this number of logits in a block.
 fn by_device(
     problem: &Problem,
     rule: &TargetRule,
@@ -69,7 +69,7 @@ fn the_device_agrees_with_the_kernel_for_all_losses() {
             let problem = random.turned_problem(6, 11, 9);
             let rule = rule(&problem, loss, lambda);
             let (expected, expected_targets) = by_kernel(&problem, &rule, DType::F32);
-            // All classes in one block, and in three, the last shorter.
+            // All classes in one block, and in three blocks of which the last is smaller.
             for block in [BLOCK, 4 * 6] {
                 let (found, targets) = by_device(&problem, &rule, &device, block);
                 let place = format!("{loss}, {lambda:?}, {block} logits a block");
@@ -100,7 +100,7 @@ fn the_device_gives_the_golden_values() {
     worst.below(5e-6);
 }
 
-/// More classes than units work on a row, and more than a block holds.
+/// More classes than there are units per row, and more than fit in a block.
 #[test]
 fn many_classes_are_walked_in_blocks_on_the_device() {
     let Some(device) = device() else { return };
@@ -158,7 +158,7 @@ fn nan_reaches_the_loss_on_the_device() {
     }
 }
 
-/// A margin that no kernel knows.
+/// A margin for which there is no kernel.
 #[derive(Debug)]
 struct Unknown(Box<dyn crate::Margin>);
 
@@ -183,7 +183,7 @@ fn a_margin_that_the_device_does_not_know_is_asked_on_the_host() {
             ..known.clone()
         };
         assert!(unknown.margin.curve().is_none());
-        // More rows than units: some take two.
+        // More rows than units: some units take two.
         let (found, targets) = by_device(&problem, &known, &device, BLOCK);
         let (expected, expected_targets) = by_device(&problem, &unknown, &device, BLOCK);
         let mut worst = Worst::default();

@@ -1,23 +1,24 @@
-//! The kernels.
+//! The kernels of the passes over channels.
 
-// The expansion of `#[cube]` has casts and copies of its own.
+// The expansion of `#[cube]` contains casts and copies.
 #![allow(clippy::pedantic)]
-// A kernel does not know the method, and its comparisons let NaN pass.
+// Kernels do not support the method, and the comparisons are meant to let NaN pass.
 #![allow(clippy::manual_clamp)]
 
 use cubecl::ir::ElemType;
 use cubecl::prelude::*;
 
-/// What of the values is summed over the rows.
+/// The terms that are summed over the rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Terms {
-    /// Of `d = z - first row`: d and its square.
+    /// For `d = z - first row`: d and its square.
     Moments,
-    /// Of `g`, the gradient by v: g, and `g (z - mean)`; and of the gradient by y that by the slope.
+    /// For `g`, the gradient with respect to v: g, and `g (z - mean)`; and for the gradient with
+    /// respect to y, that of the slope.
     Gradients,
 }
 
-/// The largest numbers that are no infinities.
+/// The range of finite numbers of a type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Range {
     Full,
@@ -27,12 +28,12 @@ pub(super) enum Range {
 /// The largest f16.
 const F16_MAX: f32 = 65504.0;
 
-/// A number within the range.
+/// Clamps a number to the range.
 #[cube]
 fn within(value: f32, #[comptime] range: Range) -> f32 {
     let mut value = value;
     if comptime!(range == Range::F16) {
-        // Comparisons let NaN pass.
+        // The comparisons let NaN pass.
         if value > F16_MAX {
             value = F16_MAX;
         }
@@ -43,8 +44,8 @@ fn within(value: f32, #[comptime] range: Range) -> f32 {
     value
 }
 
-/// Adds up the rows of a cube, of which there is a power of two, in the same order every time; the
-/// first row of units has the sums.
+/// Sums the rows of a cube, whose number is a power of two, in the same order every time. The first
+/// row of units gets the sums.
 #[cube]
 fn add_rows(shared: &mut Shared<[f32]>, value: f32) -> f32 {
     let at = (UNIT_POS_Y * CUBE_DIM_X + UNIT_POS_X) as usize;
@@ -62,7 +63,7 @@ fn add_rows(shared: &mut Shared<[f32]>, value: f32) -> f32 {
     shared[UNIT_POS_X as usize]
 }
 
-/// Sums of [`Terms`] over a part of the rows: `parts` is `[part, 3, channel]`.
+/// Sums [`Terms`] over a part of the rows: `parts` is `[part, 3, channel]`.
 #[cube(launch)]
 pub(super) fn sums_kernel<E: Float>(
     z: &Tensor<E>,
@@ -130,7 +131,7 @@ pub(super) fn sums_kernel<E: Float>(
     }
 }
 
-/// The parts together: `sums` is `[3, channel]`.
+/// Combines the parts: `sums` is `[3, channel]`.
 #[cube(launch)]
 pub(super) fn together_kernel(parts: &Tensor<f32>, sums: &mut Tensor<f32>, #[comptime] units: u32) {
     let mut shared = Shared::<[f32]>::new_slice(comptime!(units as usize));
@@ -150,7 +151,7 @@ pub(super) fn together_kernel(parts: &Tensor<f32>, sums: &mut Tensor<f32>, #[com
     }
 }
 
-/// Mean, biased variance and the factor of the normalisation from the sums of moments.
+/// Mean, biased variance and factor of the normalisation, from the sums of moments.
 #[cube(launch)]
 pub(super) fn moments_kernel<E: Float>(
     sums: &Tensor<f32>,
@@ -169,7 +170,7 @@ pub(super) fn moments_kernel<E: Float>(
     if channel < channels {
         let first = sums[channel] / rows;
         let mut spread = sums[channels + channel] / rows - first * first;
-        // Rounding may make it negative; NaN stays.
+        // Rounding may make the variance negative. NaN stays.
         if spread < 0.0f32 {
             spread = 0.0f32;
         }
@@ -204,10 +205,10 @@ pub(super) fn forward_kernel<E: Float>(
     }
 }
 
-/// The gradient by z; `sums` are those of [`Terms::Gradients`].
+/// The gradient with respect to z; `sums` are those of [`Terms::Gradients`].
 ///
-/// The statistics of a batch depend on z, and with them the gradient loses its mean and its part
-/// along `z - mean`; constants do not.
+/// The statistics of a batch depend on z, which removes from the gradient its mean and its part
+/// along `z - mean`. Constant statistics do not.
 #[cube(launch)]
 pub(super) fn backward_kernel<E: Float>(
     z: &Tensor<E>,
@@ -244,7 +245,7 @@ pub(super) fn backward_kernel<E: Float>(
     }
 }
 
-/// Gradients of the parameters from the sums: by gamma, by offset, by slope.
+/// The gradients of the parameters from the sums: with respect to gamma, offset and slope.
 #[cube(launch)]
 pub(super) fn parameters_kernel(
     sums: &Tensor<f32>,

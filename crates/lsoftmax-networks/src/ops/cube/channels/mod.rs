@@ -1,9 +1,9 @@
-//! The passes over the values behind a convolution, on `[row, channel]`: normalisation, offset and
-//! `PReLU`, and their gradients. Values are of any precision, arithmetic and sums are f32.
+//! The passes over the output of a convolution, as `[row, channel]`: normalisation, offset and
+//! `PReLU`, and their gradients. Values may have any precision; arithmetic and sums are f32.
 //!
-//! In half precision gradients of values are [scaled](scale), so that small ones are no zeros; those
-//! of parameters are not. Of f16, what is beyond its range becomes its largest number, going in and out:
-//! an infinity would be NaN in the next product.
+//! In half precision, gradients of values are [scaled](scale) so that small ones do not become
+//! zero; those of parameters are not scaled. In f16, values out of range are replaced by the
+//! largest number on input and output, since an infinity would become NaN in the next product.
 //!
 //! ```text
 //! v = (z - mean) factor + offset,   y = v for v > 0, else slope v
@@ -23,14 +23,16 @@ use kernels::{
     sums_kernel, together_kernel,
 };
 
-/// Channels side by side in a sum, whose units stand as these by rows.
+/// Channels that a sum processes side by side, each by a column of units over the rows.
 const LANES: u32 = 32;
-/// Parts that the rows of a sum are cut into at most, and the fewest rows of a part.
+/// Maximum number of parts into which the rows of a sum are split, and the minimum number of rows
+/// of a part.
 const PARTS: usize = 256;
 const PART_ROWS: usize = 128;
 
-/// The factor of gradients in f16, for a batch of one. A loss is a mean: the gradients of a batch of 256
-/// are about 1e-4 and less where f16 ends at 6e-8; so they are about 1, and room for 8 is left.
+/// Scale factor of f16 gradients for a batch of one. The loss is a mean: for a batch of 256 the
+/// gradients are at most about 1e-4, while the smallest f16 is 6e-8. Scaled, they are about 1, and
+/// gradients of up to about 8 stay in range.
 const F16_SCALE: f32 = 32.0;
 
 /// The four numbers of each channel, `[channel]`.
@@ -42,7 +44,7 @@ pub(super) struct Channels {
     pub(super) slope: Values,
 }
 
-/// What the gradients of values are multiplied with.
+/// The factor by which gradients of values are multiplied.
 pub(super) fn scale(dtype: DType, batch: usize) -> f32 {
     if dtype == DType::F16 {
         F16_SCALE * batch.next_power_of_two() as f32
@@ -72,7 +74,7 @@ fn empty(like: &Values, shape: &[usize]) -> Values {
     CubeBackend::float_empty(shape, &like.device, FloatDType::F32)
 }
 
-/// The cubes of a sum: lanes by rows of units, a power of two each.
+/// The cube shape of a sum: lanes by rows of units, both powers of two.
 fn lanes(columns: usize) -> CubeDim {
     let lanes = (columns as u32).next_power_of_two().min(LANES);
     CubeDim::new_2d(lanes, UNITS / lanes)
@@ -121,10 +123,10 @@ fn sums(z: &Values, dy: &Values, numbers: &Channels, terms: Terms) -> Values {
     sums
 }
 
-/// Mean and biased variance of each channel, and gamma over the root of the latter.
+/// Mean and biased variance of each channel, and gamma divided by the standard deviation.
 pub(super) fn moments(z: &Values, gamma: &Values, epsilon: f64) -> [Values; 3] {
     let (rows, channels) = sizes(z);
-    // Of the moments, no other numbers are read.
+    // The moments read no other parameters.
     let unread = Channels {
         mean: gamma.clone(),
         factor: gamma.clone(),
@@ -152,7 +154,7 @@ pub(super) fn moments(z: &Values, gamma: &Values, epsilon: f64) -> [Values; 3] {
     found
 }
 
-/// y from z.
+/// Computes y from z.
 pub(super) fn forward(z: &Values, numbers: &Channels) -> Values {
     let y = CubeBackend::float_empty(z.shape(), &z.device, z.dtype().into());
     forward_kernel::launch(
@@ -179,7 +181,7 @@ pub(super) struct Gradients {
     pub(super) slope: Values,
 }
 
-/// `of_batch`: whether mean and variance are those of z.
+/// `of_batch`: whether mean and variance were computed from z.
 pub(super) fn backward(
     z: &Values,
     dy: &Values,
@@ -231,7 +233,7 @@ pub(super) fn backward(
     }
 }
 
-/// A contiguous tensor times a factor in another precision, within the range of both.
+/// A contiguous tensor times a factor, in another precision, clamped to the range of both.
 pub(super) fn cast(from: &Values, to: DType, factor: f32) -> Values {
     let both = CubeBackend::float_empty(from.shape(), &from.device, to.into());
     let range = match (range(from.dtype()), range(to)) {
