@@ -3,7 +3,7 @@
 use anyhow::{Context as _, bail};
 use lsoftmax_data::npy::Values;
 use std::path::Path;
-use tract_onnx::prelude::{Framework as _, Tensor, TractResult, onnx, tvec};
+use tract_onnx::prelude::*;
 
 /// As for [`Runtime::outputs`](super::Runtime::outputs).
 pub(super) fn outputs(
@@ -32,6 +32,7 @@ pub(super) fn outputs(
 fn tensor(shape: &[usize], images: &Values) -> TractResult<Tensor> {
     match images {
         Values::F32(values) => Tensor::from_shape(shape, values),
+        Values::F64(values) => Tensor::from_shape(shape, values),
         Values::Int(values) => {
             let bytes: Vec<u8> = values.iter().map(|&value| value as u8).collect();
             Tensor::from_shape(shape, &bytes)
@@ -39,25 +40,38 @@ fn tensor(shape: &[usize], images: &Values) -> TractResult<Tensor> {
     }
 }
 
-/// Name and values of each output: the rows of all images, and then that of the first alone.
+/// Name and values of each output: the rows of all images, followed by the row of the first image alone.
 fn run(model: &Path, images: &Tensor) -> TractResult<Vec<(String, Vec<f32>)>> {
-    let model = onnx().model_for_path(model)?.into_optimized()?;
-    let outlets = model.output_outlets()?.iter();
-    let names = outlets.map(|&outlet| model.outlet_label(outlet).unwrap_or_default().to_owned());
-    let names: Vec<String> = names.collect();
-    let model = model.into_runnable()?;
-    let first = images.slice(0, 0, 1)?;
-    let together = model.run(tvec![images.clone().into()])?;
-    let alone = model.run(tvec![first.into()])?;
+    let together = run_batch(model, images)?;
+    let alone = run_batch(model, &images.slice(0, 0, 1)?)?;
+    let both = together.into_iter().zip(alone);
+    Ok(both
+        .map(|((name, many), (_, one))| (name, [many, one].concat()))
+        .collect())
+}
+
+/// Name and values of each output. The size of the batch is fixed before, since tract cannot infer the shapes of
+/// a model with mirrored views from a free one.
+fn run_batch(model: &Path, images: &Tensor) -> TractResult<Vec<(String, Vec<f32>)>> {
+    let input = InferenceFact::dt_shape(images.datum_type(), images.shape());
+    let mut model = onnx().model_for_path(model)?.with_input_fact(0, input)?;
+    let outlets = model.output_outlets()?.to_vec();
+    let name = |&outlet: &OutletId| model.outlet_label(outlet).unwrap_or_default().to_owned();
+    let names: Vec<String> = outlets.iter().map(name).collect();
+    for output in 0..outlets.len() {
+        model = model.with_output_fact(output, InferenceFact::default())?;
+    }
+    let found = model
+        .into_optimized()?
+        .into_runnable()?
+        .run(tvec![images.clone().into()])?;
     let values = |tensor: &Tensor| -> TractResult<Vec<f32>> {
-        Ok(tensor
-            .to_plain_array_view::<f32>()?
-            .iter()
-            .copied()
-            .collect())
+        let view = tensor.to_plain_array_view::<f32>()?;
+        Ok(view.iter().copied().collect())
     };
-    let both = together.iter().zip(&alone);
-    let both = both.map(|(many, one)| Ok([values(many)?, values(one)?].concat()));
-    let both: Vec<Vec<f32>> = both.collect::<TractResult<_>>()?;
-    Ok(names.into_iter().zip(both).collect())
+    let values: Vec<Vec<f32>> = found
+        .iter()
+        .map(|it| values(it))
+        .collect::<TractResult<_>>()?;
+    Ok(names.into_iter().zip(values).collect())
 }
