@@ -289,10 +289,10 @@ pub(crate) struct Export {
     /// Export a model that takes float32 images after preprocessing, instead of bytes
     #[arg(long)]
     pub(crate) preprocessed: bool,
-    /// Write nothing unless the file can be checked with ONNX Runtime
+    /// Write nothing unless the file can be checked
     #[arg(long, conflicts_with = "no_check")]
     pub(crate) check: bool,
-    /// Do not compare the file with the model, even if ONNX Runtime is available
+    /// Do not compare the file with the model
     #[arg(long)]
     pub(crate) no_check: bool,
     /// Python whose onnxruntime package checks the file [default: `$LSOFTMAX_PYTHON`, or python3]

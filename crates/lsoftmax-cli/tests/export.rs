@@ -265,3 +265,24 @@ fn a_file_is_the_model_in_onnx_runtime() {
         assert!(told["check"]["random_images"].is_string(), "{told}");
     }
 }
+
+#[cfg(feature = "tract")]
+#[test]
+fn a_file_is_the_model_in_tract() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    model(path);
+    for more in [&[][..], &["--layout", "nchw"], &["--preprocessed"]] {
+        let args = [&["export", "run", "-o", "x.onnx", "--check", "--json"], more].concat();
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_lsoftmax"))
+            .current_dir(path)
+            .args(&args)
+            .env("LSOFTMAX_PYTHON", "/nowhere/python")
+            .output()
+            .unwrap();
+        let check = &answer(&args, &output)["check"];
+        assert_eq!(check["runtime"], "tract");
+        assert!(check["largest_difference"].as_f64().unwrap() < 1e-5, "{check}");
+        assert_eq!(check["same_answers"], check["images"], "{check}");
+    }
+}

@@ -108,7 +108,7 @@ impl Signature {
     }
 }
 
-/// The result of a comparison with ONNX Runtime.
+/// The result of a comparison with a runtime.
 struct Check {
     runtime: String,
     images: usize,
@@ -120,7 +120,7 @@ struct Check {
     same_answers: usize,
 }
 
-/// Compares the file with the model if ONNX Runtime is available. Otherwise returns the reason.
+/// Compares the file with the model if a runtime is available. Otherwise returns the reason.
 fn check(
     args: &args::Export,
     file: &Path,
@@ -165,7 +165,7 @@ fn check(
         .chunks_exact(classes)
         .zip(found[2].chunks_exact(classes));
     let check = Check {
-        runtime: runtime.version,
+        runtime: runtime.name(),
         images: images.len(),
         generated,
         same_answers: both.filter(same).count(),
@@ -173,7 +173,7 @@ fn check(
     };
     if let Some((name, difference)) = check.worst().filter(|worst| worst.1 > TOLERANCE) {
         bail!(
-            "{} was not written: in ONNX Runtime {} its output {name} differs by {difference:.1e} from the \
+            "{} was not written: in {} its output {name} differs by {difference:.1e} from the \
              model's, more than the {TOLERANCE:.0e} that rounding explains",
             args.out.display(),
             check.runtime
@@ -190,7 +190,7 @@ impl Check {
 
     fn json(&self) -> Value {
         json!({
-            "onnx_runtime": self.runtime,
+            "runtime": self.runtime,
             "images": self.images,
             "random_images": self.generated,
             "largest_difference": self.worst().map(|worst| worst.1),
@@ -207,7 +207,7 @@ impl Check {
         };
         let (name, difference) = self.worst().unwrap_or(("feature", 0.0));
         format!(
-            "checked with ONNX Runtime {} on {} {kind} images: the largest difference is \
+            "checked with {} on {} {kind} images: the largest difference is \
              {difference:.1e} ({name}), and {} answers of {} are the same",
             self.runtime, self.images, self.same_answers, self.images
         )

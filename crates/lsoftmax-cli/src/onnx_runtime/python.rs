@@ -21,21 +21,20 @@ const MOST_TEXT: u64 = 1 << 16;
 pub(crate) const PYTHON: &str = "LSOFTMAX_PYTHON";
 
 /// A Python with ONNX Runtime.
-pub(crate) struct Runtime {
+pub(crate) struct OnnxRuntime {
     python: OsString,
-    /// The version of ONNX Runtime.
-    pub(crate) version: String,
+    version: String,
     /// The temporary folder with the script.
     folder: tempfile::TempDir,
 }
 
-impl Runtime {
+impl OnnxRuntime {
     /// Looks for ONNX Runtime in the given Python, otherwise in that of the environment variable,
     /// otherwise in `python3`. The inner error is the reason why it was not found.
     ///
     /// # Errors
     /// No temporary folder can be created.
-    pub(crate) fn find(python: Option<&Path>) -> anyhow::Result<Result<Self, String>> {
+    pub(super) fn find(python: Option<&Path>) -> anyhow::Result<Result<Self, String>> {
         let python = python.map(|path| path.as_os_str().to_owned());
         let python = python.or_else(|| std::env::var_os(PYTHON).filter(|name| !name.is_empty()));
         let python = python.unwrap_or_else(|| "python3".into());
@@ -69,12 +68,13 @@ impl Runtime {
         }))
     }
 
-    /// Runs a file on images. Returns, for each output, the rows of all images as one batch,
-    /// followed by the row of the first image alone.
-    ///
-    /// # Errors
-    /// The runtime refuses the file, fails, takes too long, or gives rows of another size.
-    pub(crate) fn outputs(
+    /// Name and version.
+    pub(super) fn name(&self) -> String {
+        format!("ONNX Runtime {}", self.version)
+    }
+
+    /// As for [`Runtime::outputs`](super::Runtime::outputs).
+    pub(super) fn outputs(
         &self,
         model: &Path,
         (shape, images): (&[usize], &Values),
@@ -202,11 +202,11 @@ mod tests {
             ("echo oh >&2; exit 1", "found \"oh\""),
         ] {
             let python = program(dir.path(), text);
-            let found = Runtime::find(Some(Path::new(&python))).unwrap();
+            let found = OnnxRuntime::find(Some(Path::new(&python))).unwrap();
             let reason = found.err().unwrap();
             assert!(reason.contains(expected), "{reason}");
         }
-        let found = Runtime::find(Some(Path::new("/nowhere/python"))).unwrap();
+        let found = OnnxRuntime::find(Some(Path::new("/nowhere/python"))).unwrap();
         assert!(
             found
                 .err()
