@@ -273,7 +273,11 @@ fn a_file_is_the_model_in_tract() {
     let path = dir.path();
     model(path);
     for more in [&[][..], &["--layout", "nchw"], &["--preprocessed"]] {
-        let args = [&["export", "run", "-o", "x.onnx", "--check", "--json"], more].concat();
+        let args = [
+            &["export", "run", "-o", "x.onnx", "--check", "--json"],
+            more,
+        ]
+        .concat();
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_lsoftmax"))
             .current_dir(path)
             .args(&args)
@@ -282,7 +286,10 @@ fn a_file_is_the_model_in_tract() {
             .unwrap();
         let check = &answer(&args, &output)["check"];
         assert_eq!(check["runtime"], "tract");
-        assert!(check["largest_difference"].as_f64().unwrap() < 1e-5, "{check}");
+        assert!(
+            check["largest_difference"].as_f64().unwrap() < 1e-5,
+            "{check}"
+        );
         assert_eq!(check["same_answers"], check["images"], "{check}");
     }
 }
