@@ -12,9 +12,15 @@ mod common;
 
 #[cfg(target_arch = "x86_64")]
 mod products {
+    // SAFETY of all blocks: `run` has checked the CPU. Loads and stores stay within a row of 64 numbers, which
+    // `chunks_exact` has cut. Vectors of integers and of bf16 have one size, and all bits are valid.
     use crate::common::{noise, time};
     use lsoftmax_kernels::{ConvShape, conv2d_forward};
-    use std::arch::x86_64::*;
+    use std::arch::x86_64::{
+        __m512, __m512bh, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+        _mm512_reduce_add_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_storeu_ps,
+    };
 
     const ROWS: usize = 384;
     const COLUMNS: usize = 1024;
