@@ -168,7 +168,7 @@ where
             // Almost all tiles end here.
             if tile(simd, rows, lines, self.thresholds, &mut scores) {
                 for (row, scores) in (first..=last).zip(&scores) {
-                    self.report::<S>(row, scores);
+                    self.report(simd, row, scores);
                 }
             }
         }
@@ -176,9 +176,14 @@ where
 
     /// Reports the scores of one row that exceed their threshold.
     #[inline(always)]
-    fn report<S: Simd>(&mut self, row: usize, scores: &[S::f32s]) {
+    fn report<S: Simd>(&mut self, simd: S, row: usize, scores: &[S::f32s]) {
         let lanes = self.thresholds.chunks_exact_mut(S::F32_LANES);
         for (vector, (&sum, thresholds)) in scores.iter().zip(lanes).enumerate() {
+            // In a gallery of some thousand rows most tiles have a hit, but few of their vectors do.
+            let bounds = S::as_simd_f32s(thresholds).0[0];
+            if simd.first_true_m32s(simd.greater_than_f32s(sum, bounds)) == S::F32_LANES {
+                continue;
+            }
             let mut scores = [0.0; LINE];
             S::as_mut_simd_f32s(&mut scores).0[0] = sum;
             for (lane, (threshold, &score)) in thresholds.iter_mut().zip(&scores).enumerate() {
