@@ -19,10 +19,6 @@ pub(crate) fn device_of(name: &str) -> PyResult<DeviceChoice> {
     Ok(device.map_err(|error| exception(&error))?.resolve())
 }
 
-fn failed(error: &TrainError) -> PyErr {
-    exception(error)
-}
-
 /// A trained model together with the preparation of its images.
 #[pyclass(frozen, module = "lsoftmax._lsoftmax")]
 pub(crate) struct Model {
@@ -104,7 +100,7 @@ impl Model {
                 Ok((data.len(), answer(embedder, &data)?))
             })
         })?;
-        found.map_err(|error| failed(&error))
+        found.map_err(|error| exception(&error))
     }
 
     fn matrix(py: Python<'_>, values: Vec<f32>, shape: [usize; 2]) -> PyResult<Matrix32<'_>> {
@@ -126,7 +122,7 @@ impl Model {
         let device = device_of(device)?;
         let open = || Embedder::open(&path, landmarks.as_deref(), &device.open()?);
         let embedder = detached(py, open)?;
-        Ok(Self::of(embedder.map_err(|error| failed(&error))?))
+        Ok(Self::of(embedder.map_err(|error| exception(&error))?))
     }
 
     /// The model description as JSON, the display name of the loss, the length of an embedding, and
@@ -138,7 +134,7 @@ impl Model {
             serde_json::to_string(info).map_err(value_error)?,
             info.loss_label(),
             info.embedding_size(),
-            digest.map_err(|error| failed(&error))?,
+            digest.map_err(|error| exception(&error))?,
         ))
     }
 
@@ -158,7 +154,7 @@ impl Model {
     fn embed_folder<'py>(&self, py: Python<'py>, place: PathBuf) -> PyResult<Embedded<'py>> {
         let embedder = &self.embedder;
         let found = detached(py, || rayon::scope(|_| embedder.embed(&[place])))?;
-        let found = found.map_err(|error| failed(&error))?;
+        let found = found.map_err(|error| exception(&error))?;
         let shape = [found.paths.len(), self.info_of().embedding_size()];
         Ok((
             Self::matrix(py, found.rows, shape)?,

@@ -15,6 +15,7 @@ mod products {
     // SAFETY of all blocks: `run` has checked the CPU. Loads and stores stay within a row of 64 numbers, which
     // `chunks_exact` has cut. Vectors of integers and of bf16 have one size, and all bits are valid.
     use crate::common::{noise, time};
+    use lsoftmax_kernels::peak::fused_multiply_adds;
     use lsoftmax_kernels::{ConvShape, conv2d_forward};
     use std::arch::x86_64::{
         __m512, __m512bh, _mm512_dpbf16_ps, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
@@ -38,20 +39,6 @@ mod products {
         for _ in 0..rounds {
             for sum in &mut sums {
                 *sum = _mm512_dpbf16_ps(*sum, one, one);
-            }
-        }
-        sums.into_iter().map(|sum| _mm512_reduce_add_ps(sum)).sum()
-    }
-
-    /// # Safety
-    /// The CPU has AVX-512.
-    #[target_feature(enable = "avx512f")]
-    unsafe fn peak_f32(rounds: u64) -> f32 {
-        let factor = _mm512_set1_ps(std::hint::black_box(0.999_999));
-        let mut sums = [_mm512_set1_ps(1.0); 12];
-        for _ in 0..rounds {
-            for sum in &mut sums {
-                *sum = _mm512_fmadd_ps(*sum, factor, factor);
             }
         }
         sums.into_iter().map(|sum| _mm512_reduce_add_ps(sum)).sum()
@@ -134,11 +121,12 @@ mod products {
             return;
         }
         let rounds = 20_000_000;
-        // 12 vectors of 16 lanes; a lane of bf16 has two products.
-        let flops = 2.0 * rounds as f64 * 12.0 * 16.0;
-        let mut value = 0.0;
-        let wide = flops / 1e6 / time(|| value += unsafe { peak_f32(rounds) });
-        let half = 2.0 * flops / 1e6 / time(|| value += unsafe { peak_bf16(rounds) });
+        let (mut flops, mut value) = (0.0, 0.0);
+        let millis = time(|| (flops, value) = fused_multiply_adds(rounds));
+        let wide = flops / 1e6 / millis;
+        // 12 vectors of 32 products.
+        let flops = 2.0 * rounds as f64 * 12.0 * 32.0;
+        let half = flops / 1e6 / time(|| value += unsafe { peak_bf16(rounds) });
         std::hint::black_box(value);
         println!(
             "one thread, in registers: f32 {wide:.0}, bf16 {half:.0} GFLOP/s: {:.2}",

@@ -42,6 +42,18 @@ pub enum KernelError {
     },
 }
 
+/// Checks that every size, given with its name, is at least 1.
+pub(crate) fn check_positive(sizes: &[(&'static str, usize)]) -> Result<(), KernelError> {
+    match sizes.iter().find(|(_, size)| *size == 0) {
+        None => Ok(()),
+        Some(&(what, found)) => Err(KernelError::Size {
+            what,
+            found,
+            expected: "at least 1",
+        }),
+    }
+}
+
 /// Checks the length of the argument `what`.
 pub(crate) fn check_len(
     what: &'static str,

@@ -3,7 +3,7 @@
 // The unsafe functions have the contract of `Vector`.
 #![allow(unsafe_code, unsafe_op_in_unsafe_fn, clippy::inline_always)]
 
-use crate::error::{KernelError, check_len};
+use crate::error::{KernelError, check_len, check_positive};
 use crate::simd::{Level, Vector, multiversion};
 use rayon::prelude::*;
 
@@ -35,23 +35,14 @@ impl PoolShape {
     /// Checks that every size is positive (padding may be 0 but must be less than the window), that
     /// a window fits, and that the arrays are addressable.
     pub fn validate(&self) -> Result<(), KernelError> {
-        let positive = [
+        check_positive(&[
             ("batch", self.batch),
             ("height", self.height),
             ("width", self.width),
             ("channels", self.channels),
             ("kernel", self.kernel),
             ("stride", self.stride),
-        ];
-        for (what, found) in positive {
-            if found == 0 {
-                return Err(KernelError::Size {
-                    what,
-                    found,
-                    expected: "at least 1",
-                });
-            }
-        }
+        ])?;
         if self.kernel > 16 {
             let (what, found) = ("kernel", self.kernel);
             return Err(KernelError::Size {

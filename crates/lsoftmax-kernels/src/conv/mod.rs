@@ -10,7 +10,7 @@ mod winograd;
 #[cfg(test)]
 mod tests;
 
-use crate::error::{KernelError, check_len};
+use crate::error::{KernelError, check_len, check_positive};
 use crate::scratch::Scratch;
 use crate::simd::Level;
 use pack::Taps;
@@ -86,7 +86,7 @@ impl ConvShape {
     }
 
     fn check_sizes(&self) -> Result<(), KernelError> {
-        let positive = [
+        check_positive(&[
             ("batch", self.batch),
             ("in_channels", self.in_channels),
             ("out_channels", self.out_channels),
@@ -94,24 +94,20 @@ impl ConvShape {
             ("width", self.width),
             ("kernel", self.kernel),
             ("stride", self.stride),
-        ];
+        ])?;
         let limited = [
             ("kernel", self.kernel),
             ("stride", self.stride),
             ("padding", self.padding),
         ];
-        let zero = positive.into_iter().find(|&(_, size)| size == 0);
-        let large = limited.into_iter().find(|&(_, size)| size > 1 << 10);
-        let (expected, (what, found)) = match (zero, large) {
-            (Some(size), _) => ("at least 1", size),
-            (None, Some(size)) => ("at most 1024", size),
-            (None, None) => return Ok(()),
-        };
-        Err(KernelError::Size {
-            what,
-            found,
-            expected,
-        })
+        match limited.into_iter().find(|&(_, size)| size > 1 << 10) {
+            None => Ok(()),
+            Some((what, found)) => Err(KernelError::Size {
+                what,
+                found,
+                expected: "at most 1024",
+            }),
+        }
     }
 
     /// Bounds the product of all factors of an array's length, with room for scratch arrays.
