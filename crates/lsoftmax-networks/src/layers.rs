@@ -26,8 +26,8 @@ pub struct Block {
     pub(super) prepared: Prepared,
 }
 
-/// The feature layer: fully connected layer, batch normalisation or bias. There is no activation,
-/// so that features can have any sign.
+/// The feature layer: a fully connected layer with batch normalisation or a bias. It has no
+/// activation, so features can have any sign.
 #[derive(Module, Debug)]
 pub struct Feature {
     /// Weights, `[in, feature]`.

@@ -16,7 +16,7 @@ pub(crate) const MAX_POINTS: usize = 1500;
 const MAX_EARLIER: usize = 600;
 /// With more classes, the rays have no names.
 const MAX_NAMES: usize = 24;
-/// With more classes, there is no legend.
+/// Maximum number of classes for which a legend is drawn.
 pub(crate) const MAX_LEGEND: usize = 60;
 
 const SIDE: f64 = 312.0;

@@ -1,6 +1,5 @@
 //! Updates of parameters and running statistics, with one kernel each instead of the three to five
-//! of Burn's operations. There are so many small tensors that launching kernels takes most of the
-//! time.
+//! of Burn's operations. With many small tensors, launching kernels would take most of the time.
 
 // The expansion of `#[cube]` contains casts and copies.
 #![allow(clippy::pedantic)]

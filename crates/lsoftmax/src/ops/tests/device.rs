@@ -158,7 +158,7 @@ fn nan_reaches_the_loss_on_the_device() {
     }
 }
 
-/// A margin for which there is no kernel.
+/// A margin without a kernel.
 #[derive(Debug)]
 struct Unknown(Box<dyn crate::Margin>);
 
